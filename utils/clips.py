@@ -1,0 +1,101 @@
+"""From a video to the array a network sees; everything that decides its values in one place."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
+from utils.sampling import SAMPLINGS
+from utils.video import read_flow, read_rgb, timeline
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """What all clips of a run have in common.
+
+    Attributes:
+        segments, frames: segments per video, frames per segment.
+        sampling: a key of `SAMPLINGS`.
+        fps: frames per second after resampling; 0 keeps the file's own frames.
+        short_side, frame_size: pixels before and after cropping.
+        stream: "rgb" or "flow".
+    """
+
+    segments: int
+    frames: int
+    sampling: str = "segments"
+    fps: float = 25.0
+    short_side: int = 256
+    frame_size: int = 224
+    stream: str = "rgb"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip to be read: a file, the places of its segments, and a transform."""
+
+    path: str
+    info: object
+    place: tuple[float, ...] | float = 0.5
+    transform: Transform = CENTRE
+
+
+def list_views(path, info, clips=1, crops=1):
+    """Return the clips x crops views of a video that are averaged when testing.
+
+    Args:
+        path, info: a video and its `VideoInfo`.
+        clips: views in time; one is centred.
+        crops: 1, the centre; or 3, spread over the longer side.
+    """
+    sides = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
+    portrait = info.height > info.width
+    return [
+        Clip(path, info, (view + 0.5) / clips, Transform((side, 0.5) if portrait else (0.5, side)))
+        for view in range(clips)
+        for side in sides
+    ]
+
+
+def random_clip(path, info, segments, generator, flip=True, color=0.2):
+    """Return a random clip for training: places inside the segments, crop, flip, colour."""
+    place = tuple(generator.uniform(size=segments).tolist())
+    return Clip(path, info, place, draw_transform(generator, flip, color))
+
+
+def read_clip(clip, form):
+    """Read a clip.
+
+    Args:
+        clip: a `Clip`.
+        form: a `ClipFormat`.
+
+    Returns:
+        float32 (segments, frames, frame_size, frame_size, channels) in [-1, 1].
+
+    Raises:
+        VideoError: the file cannot be decoded; it is named.
+    """
+    frames = timeline(clip.info, form.fps)
+    chosen = SAMPLINGS[form.sampling](len(frames), form.segments, form.frames, clip.place).ravel()
+    size = (form.short_side, form.frame_size, clip.transform.crop)
+    if form.stream == "flow":
+        following = np.minimum(chosen + 1, len(frames) - 1)
+        pairs = np.stack([frames[chosen], frames[following]], axis=1)
+        array = apply_flow(read_flow(clip.path, pairs, *size), clip.transform)
+    else:
+        array = apply_rgb(read_rgb(clip.path, frames[chosen], *size), clip.transform)
+    return array.reshape(form.segments, form.frames, *array.shape[1:])
+
+
+def clip_key(clip, form, network):
+    """Return a name for a clip's features: a hash of everything they depend on.
+
+    Args:
+        clip, form: the clip; its file counts by content, not by name.
+        network: a string that stands for the weights and the precision.
+    """
+    parts = [clip.info.digest, clip.place, clip.transform, asdict(form), network]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

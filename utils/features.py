@@ -1,0 +1,104 @@
+"""Model inputs and outputs: clips, or the features of the frozen part, kept on disk."""
+
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from utils.clips import clip_key, list_views, read_clip
+from utils.files import atomic_path
+from utils.sequence import Sequence
+
+
+def fingerprint(model):
+    """Return a hash of a model's weights, output and precision."""
+    digest = hashlib.blake2b(digest_size=16)
+    for variable in model.variables:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
+    digest.update(f"{model.output_shape} {keras.config.dtype_policy().name}".encode())
+    return digest.hexdigest()
+
+
+def _save_array(path, array):
+    with atomic_path(path) as temporary:
+        np.save(temporary, array)
+
+
+class ClipSource:
+    """Where a model's inputs come from: the clips themselves, or their features.
+
+    Args:
+        form: a `ClipFormat`.
+        frozen: model from a batch of clips to their features, run once a clip; None to hand out
+            the clips themselves.
+        folder: where features are kept.
+        workers: threads that read videos while the model runs.
+        replicas: devices that the model runs on.
+    """
+
+    def __init__(self, form, frozen=None, folder="weights/cache", workers=2, replicas=1):
+        self.form, self.frozen, self.folder = form, frozen, Path(folder) / "features"
+        self.workers, self.replicas = workers, replicas
+        self.network = "" if frozen is None else fingerprint(frozen)
+
+    def prepare(self, clips):
+        """Return a function index -> input array, after computing the features not yet there.
+
+        Features are saved as they come: a killed extraction goes on where it stopped.
+
+        Args:
+            clips: list of `Clip`.
+        """
+        if self.frozen is None:
+            return lambda index: read_clip(clips[index], self.form)
+        paths = [self.folder / f"{clip_key(c, self.form, self.network)}.npy" for c in clips]
+        missing = {path: clip for path, clip in zip(paths, clips, strict=True) if not path.exists()}
+        if missing:
+            self._extract(list(missing), list(missing.values()))
+        return lambda index: np.load(paths[index])
+
+    def _extract(self, paths, clips):
+        batch = self.replicas  # one video is batch enough: its segments are folded into it
+        print(f"Running the frozen part of the network over {len(clips)} clips", flush=True)
+
+        def save(step, logs):
+            for path, features in zip(paths[step * batch :], logs["outputs"], strict=False):
+                _save_array(path, features)
+
+        sequence = Sequence(
+            lambda index, epoch: read_clip(clips[index], self.form),
+            np.zeros((len(clips), 1)),
+            batch,
+            replicas=self.replicas,
+            workers=self.workers,
+        )
+        saving = keras.callbacks.LambdaCallback(on_predict_batch_end=save)
+        self.frozen.predict(sequence, callbacks=[saving])
+
+
+def predict_videos(model, source, videos, views=(1, 1), batch_size=8):
+    """Return the class probabilities of videos, averaged over their views.
+
+    Args:
+        model: from a batch of the source's arrays to logits.
+        source: a `ClipSource`.
+        videos: list of (path, VideoInfo).
+        views: clips and crops a video.
+        batch_size: views per step.
+
+    Returns:
+        float array (videos, classes).
+    """
+    clips = [view for path, info in videos for view in list_views(path, info, *views)]
+    read = source.prepare(clips)
+    sequence = Sequence(
+        lambda index, epoch: read(index),
+        np.zeros((len(clips), model.output_shape[-1])),
+        batch_size,
+        replicas=source.replicas,
+        workers=source.workers,
+    )
+    logits = model.predict(sequence, verbose=0)[: len(clips)]
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype("float32")))
+    return probabilities.reshape(len(videos), -1, probabilities.shape[-1]).mean(1)

@@ -1,0 +1,149 @@
+"""What `fit` is given: learning rates, devices, compilation, a run that survives a kill."""
+
+import contextlib
+import csv
+import io
+import json
+import time
+from pathlib import Path
+
+import keras
+
+from utils.files import atomic_path, write_atomically
+
+
+def phase_rate(epoch, rates, last_epochs):
+    """Return the learning rate of an epoch.
+
+    Args:
+        epoch: from 0.
+        rates: one rate a phase.
+        last_epochs: the last epoch, counted from 1, of every phase but the last.
+    """
+    return rates[sum(epoch >= last for last in last_epochs)]
+
+
+def choose_devices(gpus=-1):
+    """Return (scope, replicas): what to build and fit in, and how many devices share a batch.
+
+    One device needs nothing. Several GPUs (or, where there is no GPU, several logical CPU
+    devices) get a `tf.distribute.MirroredStrategy`.
+
+    Args:
+        gpus: how many; -1 for all there are, 0 for the CPU.
+
+    Raises:
+        ValueError: fewer GPUs than asked for.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext(), 1
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    if gpus > len(found):
+        raise ValueError(f"gpus is {gpus}, but TensorFlow sees {len(found)}; -1 takes all.")
+    if gpus >= 0:
+        tf.config.set_visible_devices(found[:gpus], "GPU")
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) == 1:
+        return contextlib.nullcontext(), 1
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    return strategy.scope(), strategy.num_replicas_in_sync
+
+
+def compile_classifier(model, momentum=0.9):
+    """Compile for SGD with momentum and categorical cross-entropy on logits."""
+    # XLA makes I3D 3.6 times slower on a CPU; JAX has nothing else.
+    on_cpu = keras.backend.backend() == "tensorflow" and not _has_gpu()
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    if model.output_shape[-1] > 5:
+        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5"))
+    model.compile(
+        keras.optimizers.SGD(momentum=momentum),
+        keras.losses.CategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
+        weighted_metrics=metrics,
+        jit_compile=False if on_cpu else "auto",
+    )
+
+
+def _has_gpu():
+    import tensorflow as tf
+
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def load_state(folder):
+    """Return the state that `SaveRun` left in a run's folder, or None before its first epoch."""
+    path = Path(folder) / "state.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+class SaveRun(keras.callbacks.Callback):
+    """Keep the best network, the last state and the history of a run, all replaced atomically.
+
+    `best.keras` is the whole network whenever validation accuracy improves (every epoch, where
+    nothing is validated). `state.json` names the weights of the last finished epoch, optimizer
+    included, and is written last: whatever is killed when, it points to whole files.
+
+    Args:
+        folder: the run's folder.
+        network: the whole network, of which `fit` may train only a part.
+        state: from `load_state`, to go on with.
+    """
+
+    def __init__(self, folder, network, state=None):
+        super().__init__()
+        self.folder, self.network = Path(folder), network
+        self.state = state or {"epoch": 0, "best": None, "weights": None, "history": []}
+
+    def on_train_begin(self, logs=None):
+        if self.state["weights"]:
+            self.model.optimizer.build(self.model.trainable_variables)
+            self.model.load_weights(self.folder / self.state["weights"])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = round(time.perf_counter() - self.began, 3)
+        logs = {name: round(float(value), 6) for name, value in logs.items()}
+        score, best = logs.get("val_accuracy"), self.state["best"]
+        if score is None or best is None or score > best:
+            best = score
+            with atomic_path(self.folder / "best.keras") as temporary:
+                self.network.save(temporary)
+        weights = f"last-{epoch + 1:04d}.weights.h5"
+        with atomic_path(self.folder / weights) as temporary:
+            self.model.save_weights(temporary)
+        row = {"epoch": epoch + 1} | logs | {"seconds": seconds}
+        self.state = {
+            "epoch": epoch + 1,
+            "best": best,
+            "weights": weights,
+            "history": [*self.state["history"], row],
+        }
+        write_atomically(self.folder / "state.json", json.dumps(self.state, indent=1))
+        self._write_history()
+        for old in self.folder.glob("last-*.weights.h5"):
+            if old.name != weights:
+                old.unlink()
+
+    def _write_history(self):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.state["history"][0])
+        writer.writeheader()
+        writer.writerows(self.state["history"])
+        write_atomically(self.folder / "history.csv", text.getvalue())
+
+
+def make_callbacks(saver, rates, last_epochs):
+    """Return the callbacks of a run: the three phases, the run's files, TensorBoard's logs."""
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch: phase_rate(epoch, rates, last_epochs)),
+        saver,
+    ]
+    with contextlib.suppress(ImportError):
+        import tensorflow  # noqa: F401 (TensorBoard's writer; training on JAX needs none)
+
+        callbacks.append(keras.callbacks.TensorBoard(saver.folder / "logs", write_graph=False))
+    return callbacks

@@ -1,0 +1,77 @@
+"""Every file of a dataset decoded once, so that a broken one is named before training begins."""
+
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from utils.files import write_atomically
+from utils.video import VideoError, VideoInfo, probe
+
+
+def _load(path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _stamp(path):
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns]
+
+
+def _duplicates(infos):
+    """Yield (path, problem) for files whose content is that of an earlier one."""
+    first = {}
+    for path, info in infos.items():
+        if first.setdefault(info.digest, path) != path:
+            yield path, f"{path}: the same content as {first[info.digest]}"
+
+
+def inspect_videos(paths, cache_path, workers=2):
+    """Probe files, remembering the results of those that have not changed since.
+
+    Args:
+        paths: the files.
+        cache_path: folder of the memory, `videos.json`.
+        workers: threads.
+
+    Returns:
+        ({path: VideoInfo} of the readable files, [(path, problem)]): problems are unreadable
+        files, and what is odd about readable ones (they are used).
+    """
+    memory_path = Path(cache_path) / "videos.json"
+    memory = _load(memory_path)
+
+    def look(path):
+        key, stamp = str(Path(path).resolve()), _stamp(path)
+        known = memory.get(key)
+        if known and known[0] == stamp:
+            fields = known[1]
+            return VideoInfo(**fields | {"times": fields["times"] and tuple(fields["times"])})
+        try:
+            info = probe(path)
+        except VideoError as error:
+            return error
+        memory[key] = [stamp, dataclasses.asdict(info)]
+        return info
+
+    infos, problems = {}, []
+    with ThreadPoolExecutor(workers) as pool:
+        looks = tqdm(pool.map(look, paths), total=len(paths), desc="Checking videos", unit="video")
+        for path, info in zip(paths, looks, strict=True):
+            if isinstance(info, VideoError):
+                problems.append((path, str(info)))
+            else:
+                infos[path] = info
+                if info.note:
+                    problems.append((path, f"{path}: {info.note}"))
+    problems += _duplicates(infos)
+    write_atomically(memory_path, json.dumps(memory))
+    return infos, problems

@@ -1,0 +1,93 @@
+"""A run's folder: all that is needed to go on with it, score it or use it."""
+
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from utils.datasets import list_csv, save_examples
+from utils.files import atomic_path, write_atomically
+from utils.params import load_params, save_params
+
+RUNS = Path("weights")
+# What may differ when a run goes on: none of it changes what an epoch computes.
+_FREE = ("epochs", "workers", "resume", "run", "cache_path", "eval_clips", "eval_crops")
+_PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
+
+
+def _numbered(name):
+    """Return [(number, folder)] of the runs called `name`, `name-2`, `name-3`, ..."""
+    pattern = re.compile(re.escape(name) + r"(?:-(\d+))?$")
+    found = ((pattern.match(path.name), path) for path in RUNS.glob(f"{name}*"))
+    return sorted(
+        (int(match[1] or 1), path)
+        for match, path in found
+        if match and (path / "params.json").is_file()
+    )
+
+
+def open_run(params):
+    """Make the folder of a new run, or find the one to go on with.
+
+    Returns:
+        The folder; `params.json` is in it.
+
+    Raises:
+        ValueError: a named run that is there already, none to go on with, or one whose
+            parameters differ.
+    """
+    name = params.run or f"{Path(params.data_path).stem}_{params.network}"
+    runs = _numbered(name)
+    if params.resume:
+        if not runs:
+            raise ValueError(f"No run called {name} in {RUNS}/ to resume; leave out --resume.")
+        folder = runs[-1][1]
+        old = load_params(folder / "params.json")
+        for field in vars(params):
+            was, now = getattr(old, field), getattr(params, field)
+            if was != now and field not in _FREE:
+                raise ValueError(
+                    f"{folder} was begun with {field} {was}, not {now}; resume it with the same "
+                    "parameters, or leave out --resume for a new run."
+                )
+        return folder
+    if params.run and runs:
+        raise ValueError(f"{runs[0][1]} is there already; go on with --resume, or name another.")
+    folder = RUNS / (f"{name}-{runs[-1][0] + 1}" if runs else name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "params.json") as temporary:
+        save_params(params, temporary)
+    write_atomically(folder / "environment.json", json.dumps(_environment(), indent=1) + "\n")
+    return folder
+
+
+def _environment():
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def save_data(folder, examples, classes, problems):
+    """Write a run's split lists, class names and problem report."""
+    write_atomically(folder / "problems.txt", "".join(f"{text}\n" for _, text in problems))
+    write_atomically(folder / "classes.json", json.dumps(classes, indent=1) + "\n")
+    with atomic_path(folder / "splits.csv") as temporary:
+        save_examples(examples, temporary)
+
+
+def load_data(folder):
+    """Return (examples, classes) of a run.
+
+    Raises:
+        ValueError: the folder is no run, or it has not come so far.
+    """
+    folder = Path(folder)
+    for name in ("params.json", "splits.csv", "classes.json"):
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder}: no run there ({name} is missing); give weights/<run>.")
+    return list_csv(folder / "splits.csv"), json.loads((folder / "classes.json").read_text())

@@ -1,0 +1,82 @@
+"""Pictures of a run, from arrays."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from utils.files import atomic_path
+
+
+def _save(figure, path):
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, bbox_inches="tight")
+    plt.close(figure)
+
+
+def plot_history(history, path):
+    """Draw loss, accuracy and learning rate over the epochs.
+
+    Args:
+        history: list of one dict an epoch, as `SaveRun` keeps it.
+        path: of the PNG.
+    """
+    epochs = [row["epoch"] for row in history]
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    for axis, name in zip(axes, ("loss", "accuracy", "learning_rate"), strict=True):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            if key in history[0]:
+                axis.plot(epochs, [row[key] for row in history], marker=".", label=label)
+        axis.set(title=name.replace("_", " "), xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    axes[0].legend()
+    axes[1].set_ylim(0, 1.02)
+    axes[2].set_yscale("log")
+    _save(figure, path)
+
+
+def plot_confusion(confusion, classes, path):
+    """Draw a confusion matrix, rows normalised, counts written where there is room.
+
+    Args:
+        confusion: (classes, classes) counts, rows true, columns predicted.
+        classes: names.
+        path: of the PNG.
+    """
+    confusion = np.asarray(confusion)
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    size = min(max(4.0, 0.45 * len(classes) + 2), 40)
+    figure, axis = plt.subplots(figsize=(size + 1, size), layout="constrained")
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
+    axis.set_xticks(range(len(classes)), classes, rotation=90)
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set(xlabel="predicted", ylabel="true")
+    if len(classes) <= 40:
+        for row, column in np.argwhere(confusion):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axis.text(column, row, confusion[row, column], ha="center", va="center", color=color)
+    _save(figure, path)
+
+
+def plot_classes(per_class, path):
+    """Draw precision, recall and F1 of each class as bars.
+
+    Args:
+        per_class: of a report of `score_classes`.
+        path: of the PNG.
+    """
+    names = list(per_class)
+    figure, axis = plt.subplots(figsize=(7, min(1.5 + 0.5 * len(names), 60)), layout="constrained")
+    places = np.arange(len(names))
+    for offset, column in enumerate(("precision", "recall", "f1")):
+        values = [per_class[name][column] for name in names]
+        axis.barh(places + 0.27 * (offset - 1), values, height=0.25, label=column)
+    axis.set_yticks(places, names)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1)
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    _save(figure, path)
