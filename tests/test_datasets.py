@@ -1,0 +1,152 @@
+"""Folders, lists and splits, good and bad."""
+
+import pytest
+from conftest import write_dataset
+
+from utils.datasets import (
+    DATASETS,
+    Example,
+    assign_splits,
+    check_readable,
+    group_of,
+    list_csv,
+    list_examples,
+    save_examples,
+)
+from utils.inspection import inspect_videos
+
+TESTED = {"sample", "csv", "ucf101", "folders"}  # sample: test_sample.py
+
+
+def test_every_row_is_tested():
+    assert set(DATASETS) == TESTED
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_folders(tmp_path):
+    touch(tmp_path, "b/1.avi", "a/2.mp4", "a/sub/3.mkv", "a/.hidden", "notes.txt")
+    examples = list_examples(tmp_path)
+    assert [(e.path[len(str(tmp_path)) + 1 :], e.label, e.split) for e in examples] == [
+        ("a/2.mp4", "a", ""),
+        ("a/sub/3.mkv", "a", ""),
+        ("b/1.avi", "b", ""),
+    ]
+
+
+def test_split_folders(tmp_path):
+    touch(tmp_path, "train/a/1.avi", "train/b/2.avi", "val/a/3.avi", "test/b/4.avi")
+    assert [e.split for e in list_examples(tmp_path)] == ["train", "train", "val", "test"]
+
+
+def test_csv_round_trip(tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text('\ufeffpath,label,split\na b.avi,NULL,train\nc.avi,"x, y",val\n')
+    examples = list_examples(table)
+    assert [(e.label, e.split) for e in examples] == [("NULL", "train"), ("x, y", "val")]
+    assert examples[0].path == str(tmp_path / "a b.avi")
+    save_examples(examples, tmp_path / "again.csv")
+    again = list_csv(tmp_path / "again.csv")
+    assert [(e.path, e.label, e.split) for e in again] == [
+        (e.path, e.label, e.split) for e in examples
+    ]
+
+
+def test_ucf101(tmp_path):
+    touch(tmp_path, "UCF-101/A/v_A_g08_c01.avi", "UCF-101/B/v_B_g01_c02.avi")
+    lists = tmp_path / "ucfTrainTestlist"
+    lists.mkdir()
+    (lists / "trainlist01.txt").write_text("A/v_A_g08_c01.avi 1\n")
+    (lists / "testlist01.txt").write_text("B/v_B_g01_c02.avi\n")
+    train, test = list_examples(lists / "trainlist01.txt")
+    assert (train.label, train.split, train.group) == ("A", "train", "g08")
+    assert (test.label, test.split, test.group) == ("B", "test", "g01")
+    assert train.path == str(tmp_path / "UCF-101/A/v_A_g08_c01.avi")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,label\na,b\n", "it must be path,label"),
+        ("path,label\n,b\n", "line 2"),
+        ("path,label,split\na,b,training\n", "split empty, train, val or test"),
+        ("path,label\na,b\nc,b\n", r"found 1 class\(es\) \['b'\]"),
+    ],
+)
+def test_bad_lists(tmp_path, text, message):
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        list_examples(tmp_path / "list.csv")
+
+
+def test_bad_paths_and_patterns(tmp_path):
+    with pytest.raises(ValueError, match="nowhere: not there"):
+        list_examples("nowhere")
+    with pytest.raises(ValueError, match=r"found 0 class\(es\)"):
+        list_examples(tmp_path)
+    touch(tmp_path, "a/1.avi", "b/1.avi")
+    with pytest.raises(ValueError, match="no regex"):
+        list_examples(tmp_path, group_pattern="(")
+
+
+def test_groups():
+    assert group_of("v_Archery_g07_c03.avi") == "g07"
+    assert group_of("match-final_clip12.mp4") == "match-final"
+    assert group_of("fi031.mp4") == "fi031"
+    assert group_of("fi031.mp4", r"(\d)\d\d$") == "0"
+
+
+def make(per_group=4, groups=20, labels=("a", "b", "c")):
+    return [
+        Example(f"{label}_{g}_{i}", label, "", f"g{g}")
+        for label in labels
+        for g in range(groups)
+        for i in range(per_group)
+    ]
+
+
+def test_splits_are_stratified_and_keep_groups():
+    examples = assign_splits(make(), 0.2, 0.1, seed=3)
+    by_group = {}
+    for example in examples:
+        by_group.setdefault(example.group, set()).add(example.split)
+    assert all(len(splits) == 1 for splits in by_group.values())
+    for split, share in (("val", 0.2), ("test", 0.1)):
+        for label in "abc":
+            count = sum(e.split == split and e.label == label for e in examples)
+            assert count == pytest.approx(80 * share, abs=4)
+    assert examples == assign_splits(make(), 0.2, 0.1, seed=3)
+    assert examples != assign_splits(make(), 0.2, 0.1, seed=4)
+
+
+def test_given_splits_stay():
+    given = [Example(str(i), "ab"[i % 2], "test" if i < 4 else "train", str(i)) for i in range(24)]
+    examples = assign_splits(given, 0.2, 0.2)
+    assert [e.split for e in examples[:4]] == ["test"] * 4
+    assert 3 <= sum(e.split == "val" for e in examples) <= 7
+    assert {e.split for e in assign_splits(given, 0)} == {"train", "test"}
+
+
+def test_one_group_cannot_be_split():
+    with pytest.raises(ValueError, match=r"group-pattern"):
+        assign_splits(make(groups=1), 0.2)
+
+
+def test_broken_videos_are_listed_and_the_rest_goes_on(tmp_path):
+    folder = write_dataset(tmp_path / "videos", videos=2)
+    (folder / "left/broken.avi").write_bytes(b"nothing")
+    (folder / "left/copy.avi").write_bytes((folder / "right/right_00.avi").read_bytes())
+    examples = list_examples(folder)
+    paths = [e.path for e in examples]
+    infos, problems = inspect_videos(paths, tmp_path / "cache")
+    assert len(infos) == 5
+    assert [path.split("/")[-1] for path, _ in problems] == ["broken.avi", "right_00.avi"]
+    assert inspect_videos(paths, tmp_path / "cache") == (infos, problems)  # from memory
+    readable = [e for e in examples if e.path in infos]
+    check_readable(examples, readable)
+    with pytest.raises(ValueError, match="No readable training video is left of left"):
+        check_readable(examples, [e for e in readable if e.label == "right"])
