@@ -4,10 +4,10 @@ Every actor has a body, clothes and a room, and does every action in them, so th
 of the poses tells actions apart. For trying and testing the project, not for measuring it.
 """
 
-import colorsys
 import itertools
 import json
 import shutil
+from colorsys import hsv_to_rgb
 from typing import NamedTuple
 
 import cv2
@@ -87,8 +87,7 @@ def _dress(rng):
     """Someone's looks: the lengths of the bones, a factor on all radii, and RGB colours."""
     stature, girth = rng.uniform((0.88, 0.8), (1.05, 1.2))
     bones = np.array(BONES) * stature * rng.uniform(0.92, 1.08, len(BONES))
-    shades = {name: rng.uniform(*bounds) for name, bounds in COLOURS.items()}
-    colours = {name: 255 * np.array(colorsys.hsv_to_rgb(*shades[name])) for name in shades}
+    colours = {key: 255 * np.array(hsv_to_rgb(*rng.uniform(*hsv))) for key, hsv in COLOURS.items()}
     return bones, girth, colours
 
 

@@ -1,0 +1,54 @@
+"""The walls of the house (see the README's tree), read from the syntax trees."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = [
+    *ROOT.glob("*.py"),
+    *(p for d in ("models", "utils", "scripts") for p in (ROOT / d).glob("*.py")),
+]
+ENTRY_POINTS = ("training", "evaluate", "scripts")
+MODELS_MAY = {"keras", "numpy", "models"}
+FILES_TOO = {"checkpoints.py", "download.py", "pretrained.py"}  # those read files and the network
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+def functions(path):
+    tree = ast.parse(path.read_text())
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_walls(path):
+    imported = set(imports(path))
+    assert not imported & set(ENTRY_POINTS)
+    if path.parent.name == "models" and path.name not in FILES_TOO:
+        assert imported <= MODELS_MAY
+    if path.parent.name == "utils":
+        assert "models" not in imported
+    if path.name not in ("video.py", "sample.py"):
+        assert "cv2" not in imported
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sizes_and_docstrings(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree) or not path.read_text()
+    assert len(path.read_text().splitlines()) <= 290
+    for function in functions(path):
+        arguments = function.args
+        count = len(arguments.posonlyargs + arguments.args + arguments.kwonlyargs)
+        assert count - (function.name == "__init__") <= 7, function.name
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name

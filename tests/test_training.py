@@ -1,0 +1,167 @@
+"""The commands as a user runs them: train, be killed, go on, score; on real files, tiny networks."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, run, write_dataset
+
+import evaluate
+import training
+from utils.fitting import choose_devices, phase_rate
+from utils.params import parse_params
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with videos where published weights load without being there."""
+    write_dataset(tmp_path / "videos")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "load_pretrained", lambda *_: "weights that a test left random")
+    return tmp_path
+
+
+def train(*flags):
+    return training.train(parse_params(["--data-path", "videos", *TINY, *map(str, flags)]))
+
+
+def history(run_folder):
+    with open(run_folder / "history.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def losses(run_folder):
+    return [float(row["loss"]) for row in history(run_folder)]
+
+
+def test_frozen_run_resumes_exactly_and_is_scored(folder):
+    (folder / "videos/left/broken.avi").write_bytes(b"no video")
+    whole, report = train("--run", "whole", "--feature-views", 2)
+    cached = sorted((folder / "weights/cache/features").iterdir())
+    assert report["videos"] == 3 and len(cached) == 9 * 2 + 3
+    assert "broken.avi: not a video" in (whole / "problems.txt").read_text()
+    assert [row["learning_rate"] for row in history(whole)] == ["0.01", "0.001", "0.0001"]
+
+    begun = [path.stat().st_mtime_ns for path in cached]
+    train("--run", "parts", "--feature-views", 2, "--epochs", 1)
+    parts, _ = train("--run", "parts", "--feature-views", 2, "--resume")
+    assert [path.stat().st_mtime_ns for path in cached] == begun
+    np.testing.assert_allclose(losses(parts), losses(whole), rtol=1e-4)
+    assert [row["epoch"] for row in history(parts)] == ["1", "2", "3"]
+
+    scored = evaluate.evaluate(whole)
+    assert scored["top1"] == report["top1"]
+    for name in ("report.json", "predictions.csv", "confusion.png", "classes.png"):
+        assert (whole / "evaluation/val" / name).stat().st_size
+    more = evaluate.evaluate(whole, data_path="videos", eval_clips=2, eval_crops=3)
+    assert more["videos"] == 12
+    with open(whole / "evaluation/videos-all/predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert float(rows[0]["left"]) + float(rows[0]["right"]) == pytest.approx(1, abs=1e-5)
+    made = {path.name for path in whole.iterdir()}
+    assert made >= {"params.json", "classes.json", "splits.csv", "environment.json", "history.png"}
+    assert {"best.keras", "state.json", "logs"} <= made
+
+    with pytest.raises(ValueError, match="begun with seed 0, not 5"):
+        train("--run", "parts", "--feature-views", 2, "--resume", "--seed", 5)
+    with pytest.raises(ValueError, match="is there already"):
+        train("--run", "parts")
+    with pytest.raises(ValueError, match="No split 'test' there; known: train, val"):
+        evaluate.evaluate(whole, split="test")
+    write_dataset(folder / "others", ("left", "up"), 1)
+    with pytest.raises(ValueError, match="does not know: up; known: left, right"):
+        evaluate.evaluate(whole, data_path="others")
+    with pytest.raises(ValueError, match="no run there"):
+        evaluate.evaluate(folder)
+
+
+def test_finetuning_from_an_endpoint_trains_it_alone(folder):
+    run_folder, _ = train("--finetune", "Mixed_5c", "--val-fraction", 0, "--epochs", 1)
+    features = np.load(next((folder / "weights/cache/features").iterdir()))
+    assert features.shape == (2, 1, 4, 4, 832)
+    assert run_folder.name == "videos_i3d_lstm"
+    network = keras.saving.load_model(run_folder / "best.keras")
+    assert network.output_shape == (None, 2)
+
+
+KILLED = ["training.py", "--data-path", "videos", "--weights", "none", "--run", "r", *TINY]
+
+
+def test_killed_from_scratch_goes_on(tmp_path):
+    write_dataset(tmp_path / "videos", videos=3)
+    environment = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(ROOT / KILLED[0]), *KILLED[1:], "--epochs", "1000"]
+    state = tmp_path / "weights/r/state.json"
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not state.exists() and process.poll() is None:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+    before = json.loads(state.read_text())
+    epochs = before["epoch"] + 1
+    done = run([*KILLED, "--resume", "--epochs", epochs], tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = json.loads(state.read_text())
+    assert after["history"][: before["epoch"]] == before["history"]
+    assert after["epoch"] == epochs and after["best"] >= before["best"]
+    assert len(list((tmp_path / "weights/r").glob("last-*"))) == 1
+
+
+MIRRORED = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import sys, training
+from utils.params import parse_params
+training.load_pretrained = lambda *_: "random"
+folder, report = training.train(parse_params(sys.argv[1:]))
+print("counted", report["videos"])
+"""
+
+
+def test_two_devices_train_in_step(tmp_path):
+    write_dataset(tmp_path / "videos", videos=7)
+    flags = ["--data-path", "videos", *TINY, "--epochs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, *flags],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "counted 3" in done.stdout
+    rows = history(tmp_path / "weights/videos_i3d_lstm")
+    assert len(rows) == 2
+    assert all(np.isfinite(float(row["val_loss"])) for row in rows)
+
+
+def test_bad_commands_say_what_is_wrong(tmp_path):
+    for flags, message in (
+        (["--data-path", "nowhere"], "data_path nowhere: not there"),
+        (["--network", "i3d_ltsm"], "Unknown network 'i3d_ltsm'; known: i3d, i3d_lstm"),
+        (["--run", "gone", "--resume"], "No run called gone"),
+        (["--gpus", "3"], "gpus is 3, but TensorFlow sees"),
+    ):
+        done = run(["training.py", *flags], tmp_path)
+        assert done.returncode == 1 and message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_phases():
+    rates = [phase_rate(epoch, (1, 0.1, 0.01), (10, 15)) for epoch in range(20)]
+    assert rates == [1] * 10 + [0.1] * 5 + [0.01] * 5
+
+
+def test_one_device_needs_no_strategy():
+    assert choose_devices(0)[1] == 1
