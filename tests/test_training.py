@@ -1,4 +1,4 @@
-"""The commands as a user runs them: train, be killed, go on, score; on real files, tiny networks."""
+"""The commands as a user runs them, on real files and tiny networks: train, be killed, go on."""
 
 import csv
 import json
@@ -91,28 +91,51 @@ def test_finetuning_from_an_endpoint_trains_it_alone(folder):
     assert network.output_shape == (None, 2)
 
 
-KILLED = ["training.py", "--data-path", "videos", "--weights", "none", "--run", "r", *TINY]
+FAKED = """
+import sys, training
+from utils.params import parse_params
+training.load_pretrained = lambda *_: "random"
+training.train(parse_params(sys.argv[1:]))
+"""
 
 
-def test_killed_from_scratch_goes_on(tmp_path):
+def start(script, flags, folder):
+    """Start a training with weights that a test left random, in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script, "--data-path", "videos", *TINY, *flags],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_killed_run_goes_on(tmp_path):
     write_dataset(tmp_path / "videos", videos=3)
-    environment = {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(ROOT / KILLED[0]), *KILLED[1:], "--epochs", "1000"]
     state = tmp_path / "weights/r/state.json"
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    with start(FAKED, ["--run", "r", "--epochs", "1000"], tmp_path) as process:
         while not state.exists() and process.poll() is None:
-            time.sleep(0.2)
+            time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     before = json.loads(state.read_text())
     epochs = before["epoch"] + 1
-    done = run([*KILLED, "--resume", "--epochs", epochs], tmp_path)
-    assert done.returncode == 0, done.stderr
+    with start(FAKED, ["--run", "r", "--resume", "--epochs", str(epochs)], tmp_path) as process:
+        printed = process.communicate(timeout=200)[0]
+    assert process.returncode == 0, printed
     after = json.loads(state.read_text())
     assert after["history"][: before["epoch"]] == before["history"]
     assert after["epoch"] == epochs and after["best"] >= before["best"]
     assert len(list((tmp_path / "weights/r").glob("last-*"))) == 1
+
+
+def test_from_scratch(tmp_path):
+    write_dataset(tmp_path / "videos", videos=2)
+    flags = ["--data-path", "videos", "--weights", "none", *TINY, "--epochs", 1, "--batch-size", 2]
+    done = run(["training.py", *flags], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Best checkpoint on validation" in done.stdout
+    assert not (tmp_path / "weights/pretrained").exists()
 
 
 MIRRORED = """
@@ -129,33 +152,27 @@ print("counted", report["videos"])
 
 def test_two_devices_train_in_step(tmp_path):
     write_dataset(tmp_path / "videos", videos=7)
-    flags = ["--data-path", "videos", *TINY, "--epochs", "2"]
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, *flags],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "counted 3" in done.stdout
+    with start(MIRRORED, ["--epochs", "2"], tmp_path) as process:
+        printed = process.communicate(timeout=200)[0]
+    assert process.returncode == 0, printed[-3000:]
+    assert "counted 3" in printed
     rows = history(tmp_path / "weights/videos_i3d_lstm")
     assert len(rows) == 2
     assert all(np.isfinite(float(row["val_loss"])) for row in rows)
 
 
-def test_bad_commands_say_what_is_wrong(tmp_path):
+def test_bad_commands_say_what_is_wrong(folder):
     for flags, message in (
         (["--data-path", "nowhere"], "data_path nowhere: not there"),
         (["--network", "i3d_ltsm"], "Unknown network 'i3d_ltsm'; known: i3d, i3d_lstm"),
-        (["--run", "gone", "--resume"], "No run called gone"),
+        (["--finetune", "Mixed_9"], "Cannot fine-tune from 'Mixed_9'"),
         (["--gpus", "3"], "gpus is 3, but TensorFlow sees"),
     ):
-        done = run(["training.py", *flags], tmp_path)
-        assert done.returncode == 1 and message in done.stderr
-        assert "Traceback" not in done.stderr
+        with pytest.raises(ValueError, match=message):
+            train(*flags)
+    done = run(["training.py", "--run", "gone", "--resume"], folder)
+    assert done.returncode == 1 and "Error: No run called gone" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_phases():

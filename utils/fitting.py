@@ -103,6 +103,10 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
+        # Keras does not save dropout's random state: make it follow from the epoch.
+        for position, variable in enumerate(self.model.variables):
+            if variable.name == "seed_generator_state":
+                variable.assign([epoch, position])
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.perf_counter() - self.began, 3)
