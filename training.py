@@ -122,6 +122,7 @@ def train(params):
         validation_data=validation,
         epochs=params.epochs,
         initial_epoch=saver.state["epoch"],
+        shuffle=False,  # the sequence shuffles; Keras would shuffle its batches unseeded
         callbacks=make_callbacks(saver, params.learning_rates, params.rate_epochs),
         verbose=2 if params.caches_features else 1,
     )
