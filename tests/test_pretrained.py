@@ -284,4 +284,4 @@ def test_kinetics_clips_get_their_labels(begin):
     names = next(value for value in classes.values() if len(value) == 400)
     path = next((SHARED / "videos/kinetics").glob(f"{begin}*"))
     assert cv2.VideoCapture(str(path)).isOpened()
-    assert names[kinetics_logits(path.name, 64).argmax()] == LABELS[begin]
+    assert names[kinetics_logits(path.name).argmax()] == LABELS[begin]
