@@ -42,6 +42,8 @@ def build_head(name, segments, dim, num_classes, dropout=0.5):
     if name not in HEADS:
         raise ValueError(f"Unknown head {name!r}; known: {', '.join(HEADS)}.")
     features = keras.Input((segments, dim), name="features")
-    x = HEADS[name](features, dropout)
+    # Pooled ReLU features are positive and of any size: without this, SGD hardly trains an LSTM.
+    x = layers.LayerNormalization(name="normalize")(features)
+    x = HEADS[name](x, dropout)
     logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(features, logits, name="head")

@@ -2,14 +2,16 @@
 
 Neighbouring numbers in file names often come from one camera; whole blocks of consecutive numbers
 are therefore held out in turn. Nothing is chosen on them: there is no validation split, the last
-epoch counts, and the flags are the user's to choose on other data.
+epoch counts. Flags that are not listed here go to training.py; choose them on other data.
 """
 
 import csv
 import json
 import re
+import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ import tyro
 from utils.commands import run_command
 from utils.datasets import list_examples, save_examples
 from utils.files import write_atomically
+
+ROOT = Path(__file__).parent.parent
 
 
 def block_of(path, size):
@@ -29,7 +33,7 @@ def block_of(path, size):
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers:
         raise ValueError(f"{path}: no number in the file name, so it belongs to no block.")
-    return (int(numbers[-1]) - 1) // size
+    return max(int(numbers[-1]) - 1, 0) // size
 
 
 def write_fold(examples, block, size, path):
@@ -45,8 +49,10 @@ def write_fold(examples, block, size, path):
         csv.writer(file).writerows([header, *rows])
 
 
-def _python(*arguments):
-    subprocess.run([sys.executable, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+def _run(script, *arguments):
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise ValueError(f"This failed; its message is above: {shlex.join(command)}")
 
 
 def score_fold(table, run, seed, flags):
@@ -56,32 +62,51 @@ def score_fold(table, run, seed, flags):
     if not report.is_file():
         resume = ["--resume"] if (folder / "params.json").is_file() else []
         data = ["--data-path", table, "--val-fraction", 0, "--run", run, "--seed", seed]
-        _python("training.py", *data, *flags, *resume)
-        _python("evaluate.py", folder, "--split", "test")
+        _run("training.py", *flags, *data, *resume)
+        _run("evaluate.py", folder, "--split", "test")
     return json.loads(report.read_text())["top1"]
 
 
-def cross_validate(data_path: str, name: str, block: int = 30, seeds: int = 3, flags: str = ""):
-    """Train and test once per block and seed.
+@dataclass(frozen=True)
+class Options:
+    """What is held out, and how often."""
+
+    data_path: str
+    """Class folders or a .csv, as for training.py."""
+    name: str
+    """Prefix of the runs, and of the result weights/<name>.json."""
+    block: int = 30
+    """Consecutive file numbers that are held out together."""
+    seeds: int = 3
+    """How many, from 0."""
+    folds: int = 0
+    """Only the first so many blocks; 0: all."""
+
+
+def cross_validate(options, flags):
+    """Train and test once per block and seed; print and save the scores.
 
     Args:
-        data_path: class folders or a .csv, as for training.py.
-        name: prefix of the runs, and of the result weights/<name>.json.
-        block: consecutive file numbers that are held out together.
-        seeds: how many, from 0.
-        flags: for training.py, in one string.
+        options: `Options`.
+        flags: list of strings, for training.py.
+
+    Raises:
+        ValueError: a file without a number, only one block, or a training that failed.
     """
-    examples = list_examples(data_path)
-    blocks = sorted({block_of(example.path, block) for example in examples})
+    examples = list_examples(options.data_path)
+    blocks = sorted({block_of(example.path, options.block) for example in examples})
     if len(blocks) < 2:
-        raise ValueError(f"Only one block of {block} in {data_path}; give a smaller --block.")
-    scores = np.zeros((seeds, len(blocks)))
+        raise ValueError(
+            f"Only one block of {options.block} in {options.data_path}; give a smaller --block."
+        )
+    blocks = blocks[: options.folds or None]
+    scores = np.zeros((options.seeds, len(blocks)))
     for column, number in enumerate(blocks):
-        table = Path("weights/cache/folds", f"{name}_{number + 1}.csv")
-        write_fold(examples, number, block, table)
-        for seed in range(seeds):
-            run = f"{name}_fold{number + 1}_seed{seed}"
-            scores[seed, column] = score_fold(table, run, seed, flags.split())
+        table = Path("weights/cache/folds", f"{options.name}_{number + 1}.csv")
+        write_fold(examples, number, options.block, table)
+        for seed in range(options.seeds):
+            run = f"{options.name}_fold{number + 1}_seed{seed}"
+            scores[seed, column] = score_fold(table, run, seed, flags)
             print(f"{run}: {scores[seed, column]:.3f}", flush=True)
     means = scores.mean(1)
     result = {
@@ -89,12 +114,14 @@ def cross_validate(data_path: str, name: str, block: int = 30, seeds: int = 3, f
         "folds": scores.mean(0).tolist(),
         "seeds": means.tolist(),
         "mean": float(means.mean()),
-        "spread_over_folds": float(scores.mean(0).std(ddof=1)),
-        "spread_over_seeds": float(means.std(ddof=1)) if seeds > 1 else None,
+        "spread_over_folds": float(scores.mean(0).std(ddof=1)) if len(blocks) > 1 else None,
+        "spread_over_seeds": float(means.std(ddof=1)) if options.seeds > 1 else None,
     }
-    write_atomically(Path("weights", f"{name}.json"), json.dumps(result, indent=1) + "\n")
+    write_atomically(Path("weights", f"{options.name}.json"), json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
-    run_command(lambda: tyro.cli(cross_validate, description=__doc__))
+    run_command(
+        lambda: cross_validate(*tyro.cli(Options, description=__doc__, return_unknown_args=True))
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.flops import count_flops
 from models.i3d import build_i3d
 from models.pretrained import published_tensors, set_tensors
 
@@ -77,3 +78,10 @@ def test_any_length_and_size(frames, size):
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match=str(next(iter(arguments.values())))):
         build_i3d(**arguments)
+
+
+def test_flops_are_counted():
+    first = 2 * (32 * 112 * 112) * (7 * 7 * 7 * 3) * 64
+    assert count_flops(build_i3d(frames=64, endpoint="Conv3d_1a_7x7")) == first
+    with pytest.raises(ValueError, match="unknown size"):
+        count_flops(build_i3d(frames=None))

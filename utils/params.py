@@ -72,7 +72,7 @@ class Params:
     """Videos per step."""
     epochs: int = 20
     """Passes over the training videos."""
-    learning_rates: tuple[float, float, float] = (1e-1, 1e-2, 1e-3)
+    learning_rates: tuple[float, float, float] = (1e-2, 1e-3, 1e-4)
     """SGD's learning rate in each of the three phases."""
     rate_epochs: tuple[int, int] = (10, 15)
     """Last epoch of the first and of the second phase."""
@@ -179,8 +179,13 @@ _RANGES = [
 PRESETS = {
     "default": {},
     "paper": {"num_segments": 1, "frames_per_segment": 64, "network": "i3d"},
-    "finetune": {"finetune": "Mixed_5b", "learning_rates": (1e-2, 1e-3, 1e-4), "feature_views": 2},
-    "scratch": {"weights": "none", "frame_size": 112, "short_side": 128},
+    "finetune": {"finetune": "Mixed_5b", "feature_views": 2},
+    "scratch": {
+        "weights": "none",
+        "frame_size": 112,
+        "short_side": 128,
+        "learning_rates": (1e-1, 1e-2, 1e-3),
+    },
 }
 
 

@@ -168,11 +168,11 @@ def _draw_figure(frames, seen, colours, scale):
         outlines.append(np.int32(np.concatenate(rims, axis=2) * 2**SHIFT))
         nearness.append(seen[balls[-1][0]][1] + bit)
     order = np.argsort(nearness, axis=0, kind="stable")
+    paints = [[list(light * colours[colour]) for *_, light in LAYERS] for colour, *_ in PARTS]
     for t, frame in enumerate(frames):
         for part in order[:, t]:
-            for outline, (*_, brightness) in zip(outlines[part][t], LAYERS, strict=True):
-                colour = brightness * colours[PARTS[part][0]]
-                cv2.fillConvexPoly(frame, cv2.convexHull(outline), colour, cv2.LINE_AA, SHIFT)
+            for outline, paint in zip(outlines[part][t], paints[part], strict=True):
+                cv2.fillConvexPoly(frame, cv2.convexHull(outline), paint, cv2.LINE_AA, SHIFT)
 
 
 def render_clip(action, actor, clip, seed):
@@ -212,7 +212,7 @@ def render_clip(action, actor, clip, seed):
     return frames, fps
 
 
-def render_sample(folder, actors=12, clips_per_actor=2, seed=0):
+def render_sample(folder, actors=8, clips_per_actor=2, seed=0):
     """Write <action>/<action>_g<actor>_c<clip>.avi, actors and clips counted from 01, in a folder.
 
     The folder appears when all is written: a killed call leaves a hidden one beside it, which the

@@ -1,0 +1,197 @@
+"""How fast this machine trains and reads: python -m scripts.benchmark --help.
+
+Medians of one run. The videos are rendered (a moving pattern in MPEG-4); give real ones to
+see what decoding those costs.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+import tyro
+from keras import ops
+
+from models.flops import count_flops
+from models.i3d import build_i3d
+from models.networks import build, split
+from utils.clips import Clip, ClipFormat, list_views, read_clip
+from utils.commands import run_command
+from utils.features import ClipSource
+from utils.files import write_atomically
+from utils.fitting import compile_classifier
+from utils.sequence import Sequence
+from utils.video import probe, write_video
+
+ROOT = Path(__file__).parent.parent
+SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
+FORM = ClipFormat(segments=4, frames=16)
+CLIP_FRAMES = FORM.segments * FORM.frames
+
+
+def _seconds(function):
+    begin = time.perf_counter()
+    function()
+    return time.perf_counter() - begin
+
+
+def median_seconds(function, repeats, limit=60.0):
+    """Return the median time of a call after a first one, of fewer repeats past `limit` seconds."""
+    function()
+    seconds = []
+    while len(seconds) < repeats and sum(seconds) < limit:
+        seconds.append(_seconds(function))
+    return statistics.median(seconds)
+
+
+def measure_matmul(dtype, repeats, size=3072):
+    """Return the rate of a square matrix product in operations per second."""
+    matrix = keras.Input((size,), dtype=dtype)
+    product = keras.Model(matrix, keras.layers.Dense(size, use_bias=False, dtype=dtype)(matrix))
+    values = np.random.default_rng(0).normal(size=(size, size)).astype("float32")
+    values = ops.cast(values, dtype)
+    return 2 * size**3 / median_seconds(lambda: product.predict_on_batch(values), repeats)
+
+
+def measure_network(precision, frames, repeats):
+    """Yield rows of I3D's forward pass and training step on one clip of `frames` x 224 x 224."""
+    keras.config.set_dtype_policy(precision)
+    peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
+    yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
+    model = build_i3d(frames=frames, endpoint="Logits", num_classes=400)
+    compile_classifier(model)
+    clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
+    target = keras.utils.to_categorical([0], 400)
+    # A training step does about three times the work of a forward pass.
+    for name, work, call in (
+        ("forward", 1, lambda: model.predict_on_batch(clip)),
+        ("training step", 3, lambda: model.train_on_batch(clip, target)),
+    ):
+        seconds = median_seconds(call, repeats)
+        yield f"{precision} I3D {frames} frames {name}", 1 / seconds, "clips/s"
+        share = 100 * work * count_flops(model) / seconds / peak
+        yield f"{precision} I3D {frames} frames {name}", share, "% of the matrix product"
+    keras.config.set_dtype_policy("float32")
+
+
+def render_video(path, width, height, frames=75):
+    """Write a moving, noisy pattern; return (path, VideoInfo)."""
+    generator = np.random.default_rng(0)
+    small = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    picture = small.repeat(8, 0).repeat(8, 1)
+    noise = generator.integers(0, 12, (height, width, 3), np.uint8)
+    moved = (
+        np.roll(picture, 5 * i, axis=1) // 2 + np.roll(noise, i, axis=0) for i in range(frames)
+    )
+    write_video(path, moved, 25)
+    return str(path), probe(path)
+
+
+def measure_reading(videos, repeats):
+    """Yield rows of one thread's frames per second, decoded, resized, cropped and scaled."""
+    for path, info in videos:
+        view = list_views(path, info)[0]
+        seconds = median_seconds(lambda view=view: read_clip(view, FORM), repeats)
+        name = f"reading {CLIP_FRAMES} of {info.num_frames} frames, {info.width}x{info.height}"
+        yield name, CLIP_FRAMES / seconds, "frames/s"
+        yield name, seconds, "s a clip"
+
+
+def measure_pipeline(videos, clips, repeats):
+    """Yield rows of frozen I3D over clips in memory, then over files with two reading threads."""
+    network = build("i3d_lstm", 2, FORM.segments, FORM.frames, FORM.frame_size)
+    frozen, _ = split(network, "none")
+    clip = read_clip(list_views(*videos[0])[0], FORM)
+    memory = Sequence(lambda *_: clip, np.zeros((clips, 1)), 1)
+    frozen.predict(memory, verbose=0)
+    for path, info in videos:
+        # Distinct places: the same clip would be run only once.
+        views = [Clip(path, info, place) for place in np.linspace(0.3, 0.7, clips).tolist()]
+        alone, whole = [], []
+        for _ in range(repeats):
+            alone.append(_seconds(lambda: frozen.predict(memory, verbose=0)))
+            with tempfile.TemporaryDirectory() as cache:
+                source = ClipSource(FORM, frozen, cache, workers=2)
+                whole.append(_seconds(lambda source=source, views=views: source.prepare(views)))
+        name = f"frozen I3D over {info.width}x{info.height} files"
+        yield name, clips / statistics.median(whole), "clips/s"
+        shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
+        yield name, statistics.median(shares), "% of the network alone"
+
+
+def measure_memory(folder):
+    """Yield the peak memory of a frozen I3D-LSTM's training, the process and all it loads."""
+    for index in range(12):
+        path = folder / "videos" / "ab"[index % 2] / f"{index}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        render_video(path, *SIZES[0], frames=64 + index)
+    (folder / "weights").mkdir()
+    (folder / "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
+    flags = ["--data-path", "videos", "--frames-per-segment", str(FORM.frames), "--epochs", "2"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "training.py"), *flags], cwd=folder, stdout=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError("training.py failed; run it by itself to see why.")
+    yield "training a frozen I3D-LSTM, peak memory", usage.ru_maxrss / 2**20, "GiB"
+
+
+def benchmark(
+    parts: tuple[Literal["network", "reading", "pipeline", "memory"], ...] = (
+        "network",
+        "reading",
+        "pipeline",
+        "memory",
+    ),
+    precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = ("float32", "mixed_bfloat16"),
+    frames: int = 64,
+    clips: int = 8,
+    repeats: int = 3,
+    videos: tuple[Path, ...] = (),
+    output: Path | None = None,
+):
+    """Measure the parts, one after another, and print a row for each.
+
+    Args:
+        parts: of the benchmark.
+        precisions: for network.
+        frames: of I3D's clip, for network.
+        clips: of a run, for pipeline.
+        repeats: of everything; the medians count.
+        videos: to read instead of the rendered ones.
+        output: a JSON file for the rows.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        found = [(str(path), probe(path)) for path in videos]
+        if not found and {"reading", "pipeline"} & set(parts):
+            found = [render_video(folder / f"{w}x{h}.mp4", w, h) for w, h in SIZES]
+        measures = {
+            "network": lambda: (
+                row
+                for precision in precisions
+                for row in measure_network(precision, frames, repeats)
+            ),
+            "reading": lambda: measure_reading(found, repeats),
+            "pipeline": lambda: measure_pipeline(found, clips, repeats),
+            "memory": lambda: measure_memory(folder),
+        }
+        for part in parts:
+            for name, value, unit in measures[part]():
+                rows.append({"name": name, "value": value, "unit": unit})
+                print(f"{name:<58} {value:10.3f} {unit}", flush=True)
+    if output:
+        write_atomically(output, json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(benchmark, description=__doc__))

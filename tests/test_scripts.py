@@ -1,0 +1,50 @@
+"""The scripts, run as a user runs them."""
+
+import csv
+import json
+
+import pytest
+from conftest import TINY, run, write_dataset
+
+from scripts.cross_validate import block_of
+
+
+def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):
+    write_dataset(tmp_path / "videos", videos=3)  # numbers 0, 1, 2
+    report = tmp_path / "weights/cv_fold1_seed0/evaluation/test/report.json"
+    report.parent.mkdir(parents=True)
+    report.write_text('{"top1": 0.25}')
+    flags = ["--weights", "none", *TINY, "--epochs", 1]
+    script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
+    done = run([*script, "--block", 1, "--seeds", 1, *flags], tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "weights/cv.json").read_text())
+    fold = tmp_path / "weights/cv_fold2_seed0"
+    second = json.loads((fold / "evaluation/test/report.json").read_text())
+    assert second["videos"] == 2
+    assert not (tmp_path / "weights/pretrained").exists()
+    assert result["folds"] == [0.25, second["top1"]]
+    with open(fold / "splits.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    held_out = {row["path"][-6:-4] for row in rows if row["split"] == "test"}
+    assert held_out == {"02"}
+    assert {row["path"][-6:-4] for row in rows if row["split"] == "train"} == {"00", "01"}
+
+
+def test_cross_validation_needs_numbers_and_blocks(tmp_path):
+    assert [block_of(f"a_{number}.avi", 30) for number in (1, 30, 31)] == [0, 0, 1]
+    with pytest.raises(ValueError, match="no number in the file name"):
+        block_of("fight.avi", 30)
+    write_dataset(tmp_path / "videos", videos=2)
+    script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
+    done = run(script, tmp_path)
+    assert done.returncode == 1 and "Only one block of 30 in videos" in done.stderr
+
+
+def test_benchmark_reads_videos(tmp_path):
+    script = ["scripts/benchmark.py", "--parts", "reading", "--repeats", 1]
+    done = run([*script, "--output", "rows.json"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["unit"] for row in rows] == ["frames/s", "s a clip"] * 3
+    assert all(row["value"] > 0 for row in rows) and "1920x1080" in rows[-1]["name"]
