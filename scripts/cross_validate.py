@@ -5,13 +5,12 @@ are therefore held out in turn. Nothing is chosen on them: there is no validatio
 epoch counts. Flags that are not listed here go to training.py; choose them on other data.
 """
 
-import csv
 import json
 import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +38,8 @@ def block_of(path, size):
 def write_fold(examples, block, size, path):
     """Write the CSV of a fold: one block to test on, all others to train on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_examples(examples, path)
-    with open(path, newline="") as file:
-        header, *rows = csv.reader(file)
-    split = header.index("split")
-    for row in rows:
-        row[split] = "test" if block_of(row[0], size) == block else "train"
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
+    splits = ["test" if block_of(e.path, size) == block else "train" for e in examples]
+    save_examples([replace(e, split=s) for e, s in zip(examples, splits, strict=True)], path)
 
 
 def _run(script, *arguments):
@@ -81,6 +74,11 @@ class Options:
     """How many, from 0."""
     folds: int = 0
     """Only the first so many blocks; 0: all."""
+
+    def __post_init__(self):
+        for name, low in (("block", 1), ("seeds", 1), ("folds", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
 
 
 def cross_validate(options, flags):

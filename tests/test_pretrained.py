@@ -17,7 +17,6 @@ from models import pretrained
 from models.checkpoints import WeightsError, read_tensors
 from models.download import download
 from models.i3d import build_i3d
-from utils.sampling import sample_segments
 from utils.video import probe, read_rgb, timeline
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -243,11 +242,10 @@ def test_real_weights_are_the_published_ones():
     assert len(pretrained.fetch("rgb_scratch", REAL.parent)) == 230
 
 
-def kinetics_logits(name, length=None):
-    """Logits of the centre `length` frames; the GIF is a copy of DeepMind's array, taken as is."""
+def kinetics_logits(name):
+    """Logits of all frames; the GIF is a copy of DeepMind's array, taken as is."""
     path = SHARED / "videos/kinetics" / name
     frames = timeline(probe(path), 0 if name.endswith(".gif") else 25)
-    frames = frames[sample_segments(len(frames), 1, length or len(frames))[0]]
     short_side = 224 if name.endswith(".gif") else 256
     clip = read_rgb(path, frames, short_side, 224) / np.float32(127.5) - 1
     model = build_i3d(frames=None, endpoint="Logits")

@@ -6,7 +6,7 @@ import json
 import pytest
 from conftest import TINY, run, write_dataset
 
-from scripts.cross_validate import block_of
+from scripts.cross_validate import Options, block_of
 
 
 def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):
@@ -35,6 +35,8 @@ def test_cross_validation_needs_numbers_and_blocks(tmp_path):
     assert [block_of(f"a_{number}.avi", 30) for number in (1, 30, 31)] == [0, 0, 1]
     with pytest.raises(ValueError, match="no number in the file name"):
         block_of("fight.avi", 30)
+    with pytest.raises(ValueError, match="seeds is 0; it must be at least 1"):
+        Options("videos", "cv", seeds=0)
     write_dataset(tmp_path / "videos", videos=2)
     script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
     done = run(script, tmp_path)
