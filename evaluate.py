@@ -2,7 +2,9 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import keras
 import tyro
@@ -53,7 +55,7 @@ def evaluate(
     split: str = "",
     data_path: str = "",
     eval_clips: int = 0,
-    eval_crops: int = 0,
+    eval_crops: Literal[0, 1, 3] = 0,
     workers: int = 0,
 ):
     """Score a run's best checkpoint; its folder is all that is needed.
@@ -70,8 +72,9 @@ def evaluate(
     if not (run / "best.keras").is_file():
         raise ValueError(f"{run} has no best.keras yet; let it finish an epoch.")
     params = load_params(run / "params.json")
-    workers = workers or params.workers
-    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, workers)
+    given = {"eval_clips": eval_clips, "eval_crops": eval_crops, "workers": workers}
+    params = replace(params, **{name: value for name, value in given.items() if value})
+    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
     for _, problem in problems:
         print(f"  problem: {problem}")
     examples = [example for example in examples if example.path in infos]
@@ -83,9 +86,9 @@ def evaluate(
     frozen, model = None, network
     if params.caches_features:
         frozen, model = split_network(network, params.trained_part)
-    source = ClipSource(params.clip_format, frozen, params.cache_path, workers)
+    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
-    views = (eval_clips or params.eval_clips, eval_crops or params.eval_crops)
+    views = (params.eval_clips, params.eval_crops)
     probabilities = predict_videos(model, source, videos, views, params.batch_size)
     report = score_classes([classes.index(e.label) for e in examples], probabilities, classes)
 

@@ -133,6 +133,7 @@ def measure_memory(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         render_video(path, *SIZES[0], frames=64 + index)
     (folder / "weights").mkdir()
+    (ROOT / "weights/pretrained").mkdir(exist_ok=True)
     (folder / "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
     flags = ["--data-path", "videos", "--frames-per-segment", str(FORM.frames), "--epochs", "2"]
     process = subprocess.Popen(
@@ -140,7 +141,7 @@ def measure_memory(folder):
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError("training.py failed; run it by itself to see why.")
+        raise ValueError("training.py failed; its message is above.")
     yield "training a frozen I3D-LSTM, peak memory", usage.ru_maxrss / 2**20, "GiB"
 
 
@@ -169,6 +170,9 @@ def benchmark(
         videos: to read instead of the rendered ones.
         output: a JSON file for the rows.
     """
+    for name, value, low in (("frames", frames, 8), ("clips", clips, 1), ("repeats", repeats, 1)):
+        if value < low:
+            raise ValueError(f"{name} is {value}; it must be at least {low}.")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

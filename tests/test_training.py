@@ -78,6 +78,8 @@ def test_frozen_run_resumes_and_is_scored(folder):
     write_dataset(folder / "others", ("left", "up"), 1)
     with pytest.raises(ValueError, match="does not know: up; known: left, right"):
         evaluate.evaluate(whole, data_path="others")
+    with pytest.raises(ValueError, match="eval_clips is -1; it must be at least 1"):
+        evaluate.evaluate(whole, eval_clips=-1)
     with pytest.raises(ValueError, match="no run there"):
         evaluate.evaluate(folder)
 
