@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import keras
+import numpy as np
 import tyro
 
 from models.networks import split as split_network
@@ -15,38 +16,65 @@ from utils.datasets import list_examples
 from utils.features import ClipSource, predict_videos
 from utils.files import atomic_path, write_atomically
 from utils.inspection import inspect_videos
-from utils.metrics import format_report, score_classes
+from utils.metrics import decide_classes, format_report, score_classes, spread_outputs
 from utils.params import load_params
 from utils.runs import load_data
-from utils.visualization import plot_classes, plot_confusion
+from utils.tasks import choose_task, encode_targets, load_thresholds
+from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 
-def choose_examples(run, split, data_path):
-    """Return (examples, class names, name of the split) to score, before any video is opened."""
-    examples, classes = load_data(run)
+def choose_examples(examples, split, data_path):
+    """Return (examples, name of the split) to score, of other data where a path is given."""
     if data_path:
         examples = list_examples(data_path)
-        unknown = {example.label for example in examples} - set(classes)
-        if unknown:
-            raise ValueError(
-                f"{data_path} has classes that {run} does not know: {', '.join(sorted(unknown))}; "
-                f"known: {', '.join(classes)}."
-            )
     splits = sorted({example.split for example in examples} - {""})
     split = split or next((name for name in ("test", "val") if name in splits), "")
     if split and split not in splits:
         raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
-    return [e for e in examples if e.split == split or not split], classes, split or "all"
+    return [e for e in examples if e.split == split or not split], split or "all"
 
 
-def save_predictions(path, examples, probabilities, classes):
-    """Write one row a video: its path, true and predicted class, and every class's probability."""
+def load_model(path, params):
+    """Return (frozen part or None, the rest) of a run's network, as the features are cached."""
+    network = keras.saving.load_model(path, compile=False)
+    keras.config.set_dtype_policy(params.precision)
+    if not params.caches_features:
+        return None, network
+    return split_network(network, params.trained_part)
+
+
+def save_predictions(path, examples, predicted, probabilities, classes):
+    """Write one row a video: its path, its labels, the predicted ones, and every probability.
+
+    Args:
+        path: of the CSV.
+        examples: the videos.
+        predicted: bool (videos, classes).
+        probabilities: (videos, classes).
+        classes: names.
+    """
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "predicted", *classes])
-        for example, row in zip(examples, probabilities, strict=True):
-            predicted = classes[row.argmax()]
-            writer.writerow([example.path, example.label, predicted, *(f"{p:.6f}" for p in row)])
+        for example, chosen, row in zip(examples, predicted, probabilities, strict=True):
+            names = ";".join(np.array(classes)[chosen])
+            writer.writerow([example.path, example.label, names, *(f"{p:.6f}" for p in row)])
+
+
+def save_evaluation(folder, report, examples, targets, probabilities):
+    """Write a report of `score_classes`, the predictions and the pictures; return their names."""
+    classes, task = list(report["per_class"]), report["task"]
+    predicted = decide_classes(task, probabilities, report["thresholds"])
+    spread = spread_outputs(probabilities, classes)
+    write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
+    save_predictions(folder / "predictions.csv", examples, predicted, spread, classes)
+    plot_classes(report["per_class"], folder / "classes.png")
+    plot_roc(targets, probabilities, classes, folder / "roc.png")
+    names = ["report.json", "predictions.csv", "classes.png", "roc.png"]
+    if "confusion" in report:
+        plot_confusion(report["confusion"], classes, folder / "confusion.png")
+        names.append("confusion.png")
+    return names
 
 
 def evaluate(
@@ -68,37 +96,34 @@ def evaluate(
         eval_crops: views in space, 1 or 3; 0: as the run's parameters say.
         workers: threads that read videos; 0: as the run's parameters say.
     """
-    examples, classes, split = choose_examples(run, split, data_path)
+    own, classes = load_data(run)
+    examples, split = choose_examples(own, split, data_path)
     if not (run / "best.keras").is_file():
         raise ValueError(f"{run} has no best.keras yet; let it finish an epoch.")
     params = load_params(run / "params.json")
     given = {"eval_clips": eval_clips, "eval_crops": eval_crops, "workers": workers}
     params = replace(params, **{name: value for name, value in given.items() if value})
+    task = choose_task(params.activation, own, classes)
+    thresholds = load_thresholds(run / "thresholds.json", task, classes)
+    targets = encode_targets(task, examples, classes)  # refuses labels that the run cannot score
     infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
     for _, problem in problems:
         print(f"  problem: {problem}")
+    targets = targets[[example.path in infos for example in examples]]
     examples = [example for example in examples if example.path in infos]
     if not examples:
         raise ValueError("No readable video is left to score; see the problems above.")
 
-    network = keras.saving.load_model(run / "best.keras", compile=False)
-    keras.config.set_dtype_policy(params.precision)
-    frozen, model = None, network
-    if params.caches_features:
-        frozen, model = split_network(network, params.trained_part)
+    frozen, model = load_model(run / "best.keras", params)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
     views = (params.eval_clips, params.eval_crops)
-    probabilities = predict_videos(model, source, videos, views, params.batch_size)
-    report = score_classes([classes.index(e.label) for e in examples], probabilities, classes)
-
+    probabilities = predict_videos(model, source, videos, views, params.batch_size, task)
+    report = score_classes(task, targets, probabilities, classes, thresholds)
     folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
-    write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
-    save_predictions(folder / "predictions.csv", examples, probabilities, classes)
-    plot_confusion(report["confusion"], classes, folder / "confusion.png")
-    plot_classes(report["per_class"], folder / "classes.png")
+    names = save_evaluation(folder, report, examples, targets, probabilities)
     print(f"{split}, {views[0]} x {views[1]} views a video:\n{format_report(report)}")
-    print(f"Written to {folder}: report.json, predictions.csv, confusion.png, classes.png")
+    print(f"Written to {folder}: {', '.join(names)}")
     return report
 
 

@@ -1,72 +1,106 @@
 """Train a video classifier, or go on with a run: python training.py [--resume] [flags]."""
 
+import json
+from pathlib import Path
+
 import keras
 import numpy as np
 
-from models.networks import build, check_network, freeze, split
+from models.design import Design
+from models.networks import backbone_of, build, check_network, freeze, split
 from models.pretrained import load_pretrained
+from models.warm_start import warm_start
+from utils.augmentation import Augmentation
 from utils.clips import list_views, random_clip, read_clip
 from utils.commands import run_command
-from utils.datasets import SPLITS, assign_splits, check_readable, list_examples
+from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
 from utils.features import ClipSource, predict_videos
+from utils.files import write_atomically
 from utils.fitting import SaveRun, choose_devices, compile_classifier, load_state, make_callbacks
 from utils.inspection import inspect_videos
 from utils.metrics import format_report, score_classes
-from utils.params import parse_params
+from utils.optimization import Optimization, make_optimizer
+from utils.params import parse_params, pick_fields
 from utils.runs import load_data, open_run, save_data
-from utils.sequence import Sequence
+from utils.sequence import Sequence, TrainingOrder
+from utils.tasks import TASKS, choose_task, choose_thresholds, encode_targets
 from utils.visualization import plot_history
 
 
-def prepare_data(params, folder):
-    """Return (examples, infos, classes); a run that goes on keeps its own lists."""
-    resumed = params.resume and (folder / "splits.csv").is_file()
-    if resumed:
-        listed, classes = load_data(folder)
-    else:
-        listed = list_examples(params.data_path, params.video_root, params.group_pattern)
-        classes = sorted({example.label for example in listed})
+def list_data(params):
+    """Return (examples, classes), nothing decoded yet; a run that goes on keeps its own lists."""
+    if params.resume and (open_run(params) / "splits.csv").is_file():
+        return load_data(open_run(params))
+    listed = list_examples(params.data_path, params.video_root, params.group_pattern)
+    return listed, list_classes(listed, params.class_names)
+
+
+def inspect_data(params, folder, listed, classes):
+    """Decode every video once; return (readable examples with their splits, infos)."""
     infos, problems = inspect_videos([e.path for e in listed], params.cache_path, params.workers)
     for _, problem in problems[:20]:
         print(f"  problem: {problem}")
     examples = [example for example in listed if example.path in infos]
     check_readable(listed, examples)
-    if not resumed:
+    if not (params.resume and (folder / "splits.csv").is_file()):
         examples = assign_splits(examples, params.val_fraction, params.test_fraction, params.seed)
         check_readable(examples, examples)
         save_data(folder, examples, classes, problems)
     print(f"{len(examples)} videos of {len(classes)} classes, {len(problems)} problems", end="; ")
     print(", ".join(f"{s} {sum(e.split == s for e in examples)}" for s in SPLITS), flush=True)
-    return examples, infos, classes
+    return examples, infos
 
 
-def make_network(params, num_classes):
-    """Build the network and load the backbone's published weights."""
+def load_start(network, params):
+    """Load published weights, or those of a run, into a new network and say what was loaded."""
+    start = Path(params.start)
+    if (start / "best.keras").is_file():
+        source = keras.saving.load_model(start / "best.keras", compile=False)
+        for what, names in zip(
+            ("loaded", "not loaded, begins anew", "not used of it"),
+            warm_start(network, source),
+            strict=True,
+        ):
+            i3d = [name for name in names if name.startswith("backbone/")]
+            shown = [f"I3D ({len(i3d)} layers)"] * bool(i3d) + [n for n in names if n not in i3d]
+            print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
+    elif backbone_of(network) is None:
+        raise ValueError(
+            f"{params.network} with embedder {params.embedder} has no published weights; give "
+            f"--weights none or a run (weights/<run>), not {params.start}."
+        )
+    else:
+        name = load_pretrained(backbone_of(network), params.start, params.stream)
+        print(f"I3D begins with {name}, every tensor as published")
+
+
+def make_network(params, num_outputs):
+    """Build the network, load what it starts from, and choose what is trained."""
     network = build(
         params.network,
-        num_classes,
+        num_outputs,
         params.num_segments,
         params.frames_per_segment,
         params.frame_size,
         params.stream,
-        params.dropout,
+        pick_fields(params, Design),
     )
-    if params.weights != "none":
-        name = load_pretrained(network.get_layer("backbone").layer, params.weights, params.stream)
-        print(f"I3D begins with {name}, every tensor as published")
-    scratch = params.weights == "none"
+    scratch = params.start == "none"
+    if not scratch:
+        load_start(network, params)
     freeze(network, params.trained_part, params.train_batchnorm or scratch)
     return network
 
 
 def make_reader(params, source, videos):
     """Return a function (index, epoch) -> training input, from the cache or a new random clip."""
+    augmentation = Augmentation(
+        params.flip, params.color, params.rand_operations, params.rand_magnitude
+    )
 
     def random_view(index, *draw):
         generator = np.random.default_rng([params.seed, *draw, index])
-        return random_clip(
-            *videos[index], params.num_segments, generator, params.flip, params.color
-        )
+        return random_clip(*videos[index], params.num_segments, generator, augmentation)
 
     if not params.caches_features:
         return lambda index, epoch: read_clip(random_view(index, epoch), source.form)
@@ -83,39 +117,52 @@ def make_reader(params, source, videos):
     )
 
 
+def score_validation(folder, task, targets, probabilities, classes):
+    """Choose the thresholds on the validation examples, save them, and return the report."""
+    thresholds = choose_thresholds(task, targets, probabilities)
+    if thresholds:
+        write_atomically(folder / "thresholds.json", json.dumps(thresholds) + "\n")
+    report = score_classes(task, targets, probabilities, classes, thresholds)
+    print(f"Best checkpoint on validation:\n{format_report(report)}")
+    return report
+
+
 def train(params):
     """Train from parameters; return (run folder, validation report or None)."""
     check_network(params.network, params.trained_part)
+    optimization = pick_fields(params, Optimization)
     keras.utils.set_random_seed(params.seed)
     keras.config.set_dtype_policy(params.precision)
     scope, replicas = choose_devices(params.gpus)
-    folder = open_run(params)
-    examples, infos, classes = prepare_data(params, folder)
+    listed, classes = list_data(params)
+    task = choose_task(params.activation, listed, classes)
+    row = TASKS[task]
     with scope:
-        network = make_network(params, len(classes))
-        frozen, model = (
-            split(network, params.trained_part) if params.caches_features else (None, network)
-        )
-        compile_classifier(model, params.momentum)
+        network = make_network(params, row.outputs(len(classes)))
+    folder = open_run(params)
+    examples, infos = inspect_data(params, folder, listed, classes)
+    members = {s: [e for e in examples if e.split == s] for s in SPLITS}
+    videos = {s: [(e.path, infos[e.path]) for e in members[s]] for s in SPLITS}
+    targets = {s: encode_targets(task, members[s], classes) for s in SPLITS}
 
+    cut = params.caches_features
+    frozen, model = split(network, params.trained_part) if cut else (None, network)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
-    videos = {s: [(e.path, infos[e.path]) for e in examples if e.split == s] for s in SPLITS}
-    labels = {s: [classes.index(e.label) for e in examples if e.split == s] for s in SPLITS}
-    targets = {s: keras.utils.to_categorical(labels[s], len(classes)) for s in SPLITS}
     batches = {"batch_size": params.batch_size, "replicas": replicas, "workers": params.workers}
-    sequence = Sequence(
-        make_reader(params, source, videos["train"]),
-        targets["train"],
-        seed=params.seed,
-        balance=params.balance,
-        **batches,
-    )
+    order = TrainingOrder(params.seed, params.balance, params.mixup, params.cutmix)
+    reader = make_reader(params, source, videos["train"])
+    sequence = Sequence(reader, targets["train"], order=order, **batches)
     validation = None
     if videos["val"]:
         read = source.prepare([list_views(*video)[0] for video in videos["val"]])
         validation = Sequence(lambda index, epoch: read(index), targets["val"], **batches)
+    with scope:
+        optimizer = make_optimizer(optimization, len(sequence))
+        loss = row.make_loss(params.label_smoothing, params.focal)
+        compile_classifier(model, optimizer, loss, row.metrics(row.outputs(len(classes))))
 
-    saver = SaveRun(folder, network, load_state(folder) if params.resume else None)
+    state = load_state(folder) if params.resume else None
+    saver = SaveRun(folder, network, row.monitor, params.ema > 0, state)
     sequence.start(saver.state["epoch"])
     model.fit(
         sequence,
@@ -123,16 +170,17 @@ def train(params):
         epochs=params.epochs,
         initial_epoch=saver.state["epoch"],
         shuffle=False,  # the sequence shuffles; Keras would shuffle its batches unseeded
-        callbacks=make_callbacks(saver, params.learning_rates, params.rate_epochs),
+        callbacks=make_callbacks(saver),
         verbose=2 if params.caches_features else 1,
     )
     plot_history(saver.state["history"], folder / "history.png")
     report = None
     if videos["val"]:
         network.load_weights(folder / "best.keras")
-        probabilities = predict_videos(model, source, videos["val"], batch_size=params.batch_size)
-        report = score_classes(labels["val"], probabilities, classes)
-        print(f"Best checkpoint on validation:\n{format_report(report)}")
+        probabilities = predict_videos(
+            model, source, videos["val"], batch_size=params.batch_size, task=task
+        )
+        report = score_validation(folder, task, targets["val"], probabilities, classes)
     print(f"The run lies in {folder}; score it with: python evaluate.py {folder}")
     return folder, report
 

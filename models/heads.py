@@ -1,49 +1,106 @@
 """Heads: what turns the features of a video's segments into logits.
 
-Each takes a (batch, segments, dim) tensor and a dropout rate and returns (batch, units).
+Each takes normalised (batch, segments, dim) features, a boolean (batch, segments) mask that is
+False for padded segments, and a `Design`; it returns the embedding (batch, units).
 """
 
+from functools import partial
+
 import keras
-from keras import layers
+from keras import layers, ops
+
+from models.design import Design, choose
+from models.layers import LearnedTokens
+from models.transformer import add_positions, decode, encode, summarize
 
 
-def _average(features, dropout):
+def _average(features, mask, design):
     """Average the segments (temporal segment networks, Wang et al., ECCV 2016)."""
-    x = layers.GlobalAveragePooling1D(name="average")(features)
-    return layers.Dropout(dropout, name="dropout")(x)
+    return layers.GlobalAveragePooling1D(name="average")(features, mask=mask)
 
 
-def _lstm(features, dropout):
+def _lstm(features, mask, design):
     """Two stacked LSTMs (ConvNet+LSTM of Carreira and Zisserman, CVPR 2017, section 2.1)."""
-    x = layers.LSTM(512, return_sequences=True, name="lstm_1")(features)
-    x = layers.LSTM(256, name="lstm_2")(x)
-    return layers.Dropout(dropout, name="dropout")(x)
+    x = layers.LSTM(512, return_sequences=True, name="lstm_1")(features, mask=mask)
+    return layers.LSTM(256, name="lstm_2")(x, mask=mask)
 
 
-HEADS = {"average": _average, "lstm": _lstm}
+def _transformer(features, mask, design):
+    """Encode 16 slices of each segment's channels as tokens; learned class queries read them.
+
+    The I3D-Transformer for isolated signs: a Transformer encoder and decoder over tokens of
+    dim / 16, a residual block at dim, an adaptor down to an embedding of 256 numbers.
+    """
+    segments, dim = features.shape[1:]
+    slices, heads = 16, 4
+    if dim % (slices * heads):
+        raise ValueError(f"The transformer head needs dim to divide by 64, got {dim}.")
+    width = dim // slices
+    mask = ops.repeat(mask, slices, axis=1)
+    tokens = layers.Reshape((segments * slices, width), name="tokens")(features)
+    # Positions as large as the tokens: else every query begins with the same mean of all slices.
+    tokens = add_positions(tokens, "positions", stddev=1.0)
+    memory = encode(tokens, 2, heads, 4 * width, (0.1, design.stochastic_depth), mask)
+    # As many queries as slices: flattened they give dim numbers again, one alone only dim / 16.
+    queries = LearnedTokens(slices, width, name="class_query")(memory)
+    decoded = decode(queries, memory, heads, 4 * width, 0.1, mask)
+    x = layers.Reshape((dim,), name="decoded")(decoded)
+    y = layers.Dense(dim, name="residual_1")(x)
+    y = layers.LeakyReLU(0.2, name="residual_relu")(y)
+    y = layers.Dense(dim, name="residual_2")(y)
+    x = layers.Add(name="residual")([x, y])
+    x = layers.LeakyReLU(0.2, name="adaptor_1_relu")(layers.Dense(512, name="adaptor_1")(x))
+    return layers.LeakyReLU(0.2, name="adaptor_2_relu")(layers.Dense(256, name="adaptor_2")(x))
 
 
-def build_head(name, segments, dim, num_classes, dropout=0.5):
+def _vivit(features, mask, design):
+    """Run a pre-norm Transformer over the segments (Arnab et al., ViViT, ICCV 2021, model 2)."""
+    x = layers.Dense(256, name="projection")(features)
+    encoder = partial(_encode_segments, rates=(0.1, design.stochastic_depth))
+    x = summarize(x, encoder, design.pooling, mask)
+    return layers.Dense(256, activation="gelu", name="mlp")(x)
+
+
+def _encode_segments(x, mask, rates):
+    return encode(x, 2, 4, 512, rates, mask)
+
+
+HEADS = {"average": _average, "lstm": _lstm, "transformer": _transformer, "vivit": _vivit}
+
+
+def end_head(inputs, embedding, num_outputs, dropout):
+    """Return the model "head" that ends in dropout, from the embedding on, and float32 logits."""
+    x = layers.Dropout(dropout, name="dropout")(embedding)
+    logits = layers.Dense(num_outputs, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="head")
+
+
+def build_head(name, segments, dim, num_outputs, design=Design()):
     """Build a head as a model of its own, so that it can be trained on cached features.
 
     Args:
         name: a key of `HEADS`.
         segments: segments per video.
         dim: length of a segment's feature vector.
-        num_classes: number of logits.
-        dropout: rate before the logits.
+        num_outputs: number of logits.
+        design: a `Design`.
 
     Returns:
-        A `keras.Model` from (batch, segments, dim) to float32 logits (batch, num_classes).
+        A `keras.Model` from (batch, segments, dim) to float32 logits (batch, num_outputs).
+        A segment whose features are all zero counts as padding and changes nothing.
 
     Raises:
-        ValueError: unknown head.
+        ValueError: unknown head or pooling.
     """
-    if name not in HEADS:
-        raise ValueError(f"Unknown head {name!r}; known: {', '.join(HEADS)}.")
+    head = choose(HEADS, "head", name)
     features = keras.Input((segments, dim), name="features")
+    mask = ops.any(ops.not_equal(features, 0), axis=-1)
     # Pooled ReLU features are positive and of any size: without this, SGD hardly trains an LSTM.
-    x = layers.LayerNormalization(name="normalize")(features)
-    x = HEADS[name](x, dropout)
-    logits = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(features, logits, name="head")
+    # It has no weights: the next layer has them, and no gradient need come back this far.
+    x = layers.LayerNormalization(center=False, scale=False, name="normalize")(features)
+    return end_head(features, head(x, mask, design), num_outputs, design.dropout)
+
+
+def embedding_model(head):
+    """Return the model from a head's input to its embedding, (batch, units) before the logits."""
+    return keras.Model(head.input, head.get_layer("dropout").input, name="embedding")

@@ -1,35 +1,28 @@
 """Networks, a row each: clips (batch, segments, frames, height, width, channels) to logits."""
 
 import keras
-from keras import layers, ops
+from keras import layers
 
+from models.design import Design, choose
 from models.heads import build_head
-from models.i3d import ENDPOINTS, STAGES, build_i3d, stage_of
+from models.i3d import CHANNELS, ENDPOINTS, STAGES, build_i3d, stage_of
+from models.layers import TimeDistributed
+from models.vivit import build_vivit
 
+# Network: the head on I3D's features; None for ViViT, which takes clips (or I3D's maps).
 NETWORKS = {
-    "i3d": {"head": "average"},
-    "i3d_lstm": {"head": "lstm"},
+    "i3d": "average",
+    "i3d_lstm": "lstm",
+    "i3d_transformer": "transformer",
+    "i3d_vivit": "vivit",
+    "vivit": None,
 }
-
-
-@keras.saving.register_keras_serializable("video")
-class TimeDistributed(layers.TimeDistributed):
-    """`keras.layers.TimeDistributed` that folds the segments into the batch.
-
-    Same constructor, weights and outputs. Keras' own unrolls a static segment axis, which is
-    slow to trace and lets BatchNorm see every segment as a batch of its own.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        folded = ops.reshape(inputs, (-1, *inputs.shape[2:]))
-        outputs = self.layer(folded, training=training)
-        return ops.reshape(outputs, (-1, inputs.shape[1], *outputs.shape[1:]))
+_LAST_MAP = STAGES[-1][0]
 
 
 def check_network(name, finetune="none"):
     """Raise a ValueError unless `name` is a network and `finetune` a part of its backbone."""
-    if name not in NETWORKS:
-        raise ValueError(f"Unknown network {name!r}; known: {', '.join(NETWORKS)}.")
+    choose(NETWORKS, "network", name)
     starts = [stage for stage, kind, _ in STAGES if kind != "pool"]
     if finetune not in ("none", "all", *starts):
         raise ValueError(
@@ -37,32 +30,45 @@ def check_network(name, finetune="none"):
         )
 
 
-def build(name, num_classes, segments, frames, frame_size=224, stream="rgb", dropout=0.5):
+def build(name, num_outputs, segments, frames, frame_size=224, stream="rgb", design=Design()):
     """Build a network.
 
     Args:
         name: a key of `NETWORKS`.
-        num_classes: number of logits.
+        num_outputs: number of logits.
         segments: segments per video.
-        frames: frames per segment, from 8 up.
-        frame_size: height and width in pixels, from 112 up.
+        frames: frames per segment, for I3D from 8 up.
+        frame_size: height and width in pixels, for I3D from 112 up.
         stream: "rgb" or "flow".
-        dropout: rate before the logits.
+        design: a `Design`.
 
     Returns:
         A `keras.Model` from (batch, segments, frames, frame_size, frame_size, channels) to
-        logits (batch, num_classes). Its layers are "backbone", a `TimeDistributed` around I3D,
-        and "head".
+        logits (batch, num_outputs). Its layers are "head" and, where there is an I3D, before it
+        "backbone", a `TimeDistributed` around it.
 
     Raises:
-        ValueError: unknown network or stream, or a clip that is too short or too small.
+        ValueError: unknown network, stream or choice of the design, or a clip that is too short
+            or too small.
     """
-    check_network(name)
-    backbone = build_i3d(stream, frames, frame_size)
-    clips = keras.Input((segments, *backbone.input_shape[1:]), name="clips")
-    features = TimeDistributed(backbone, name="backbone")(clips)
-    head = build_head(NETWORKS[name]["head"], segments, features.shape[-1], num_classes, dropout)
-    return keras.Model(clips, head(features), name=name)
+    head = choose(NETWORKS, "network", name)
+    choose(CHANNELS, "stream", stream)
+    clips = keras.Input((segments, frames, frame_size, frame_size, CHANNELS[stream]), name="clips")
+    features = clips
+    if head or design.embedder == "i3d":
+        backbone = build_i3d(stream, frames, frame_size, "Features" if head else _LAST_MAP)
+        features = TimeDistributed(backbone, name="backbone")(clips)
+    if head:
+        model = build_head(head, segments, features.shape[-1], num_outputs, design)
+    else:
+        model = build_vivit(features.shape[1:], num_outputs, design)
+    return keras.Model(clips, model(features), name=name)
+
+
+def backbone_of(network):
+    """Return the I3D inside a network from `build`, or None where there is none."""
+    names = [layer.name for layer in network.layers]
+    return network.get_layer("backbone").layer if "backbone" in names else None
 
 
 def freeze(network, finetune, train_batchnorm=False):
@@ -79,8 +85,8 @@ def freeze(network, finetune, train_batchnorm=False):
     check_network(network.name, finetune)
     start = {"none": len(ENDPOINTS), "all": 0}.get(finetune)
     start = ENDPOINTS.index(finetune) if start is None else start
-    backbone = network.get_layer("backbone").layer
-    for layer in backbone.layers:
+    backbone = backbone_of(network)
+    for layer in backbone.layers if backbone else ():
         is_batchnorm = isinstance(layer, layers.BatchNormalization)
         layer.trainable = stage_of(layer.name) >= start and (train_batchnorm or not is_batchnorm)
 
@@ -98,6 +104,8 @@ def split(network, finetune):
         `trained` the whole network, when the first stage is trained too.
     """
     check_network(network.name, finetune)
+    if backbone_of(network) is None:
+        return None, network
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
     if finetune == "none":
         return keras.Model(network.input, backbone.output, name="frozen"), head

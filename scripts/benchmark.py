@@ -20,6 +20,7 @@ import tyro
 from keras import ops
 
 from models.flops import count_flops
+from models.heads import HEADS, build_head
 from models.i3d import build_i3d
 from models.networks import build, split
 from utils.clips import Clip, ClipFormat, list_views, read_clip
@@ -27,7 +28,9 @@ from utils.commands import run_command
 from utils.features import ClipSource
 from utils.files import write_atomically
 from utils.fitting import compile_classifier
-from utils.sequence import Sequence
+from utils.optimization import Optimization, make_optimizer
+from utils.sequence import Sequence, TrainingOrder
+from utils.tasks import TASKS
 from utils.video import probe, write_video
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +69,8 @@ def measure_network(precision, frames, repeats):
     peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
     yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
     model = build_i3d(frames=frames, endpoint="Logits", num_classes=400)
-    compile_classifier(model)
+    loss = TASKS["single"].make_loss()
+    compile_classifier(model, make_optimizer(Optimization(), 1), loss, [])
     clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
     target = keras.utils.to_categorical([0], 400)
     # A training step does about three times the work of a forward pass.
@@ -79,6 +83,25 @@ def measure_network(precision, frames, repeats):
         share = 100 * work * count_flops(model) / seconds / peak
         yield f"{precision} I3D {frames} frames {name}", share, "% of the matrix product"
     keras.config.set_dtype_policy("float32")
+
+
+def measure_heads(folder, repeats, videos=180, segments=4, batch_size=8):
+    """Yield rows of one training epoch of each head on features kept on disk, as `fit` runs it."""
+    features = np.random.default_rng(0).random((videos, segments, 1024), np.float32)
+    paths = [folder / f"{index}.npy" for index in range(videos)]
+    for path, array in zip(paths, features, strict=True):
+        np.save(path, array)
+    targets = np.eye(5)[np.arange(videos) % 5]
+    order = TrainingOrder(0)
+    batches = Sequence(lambda index, _: np.load(paths[index]), targets, batch_size, order)
+    for name in HEADS:
+        head = build_head(name, segments, 1024, 5)
+        task = TASKS["single"]
+        optimizer = make_optimizer(Optimization(), len(batches))
+        compile_classifier(head, optimizer, task.make_loss(), task.metrics(5))
+        seconds = median_seconds(lambda head=head: head.fit(batches, verbose=0), repeats)
+        yield f"{name} head, epoch of {videos} cached videos", seconds, "s"
+        yield f"{name} head", head.count_params() / 1e6, "million parameters"
 
 
 def render_video(path, width, height, frames=75):
@@ -146,8 +169,9 @@ def measure_memory(folder):
 
 
 def benchmark(
-    parts: tuple[Literal["network", "reading", "pipeline", "memory"], ...] = (
+    parts: tuple[Literal["network", "heads", "reading", "pipeline", "memory"], ...] = (
         "network",
+        "heads",
         "reading",
         "pipeline",
         "memory",
@@ -185,6 +209,7 @@ def benchmark(
                 for precision in precisions
                 for row in measure_network(precision, frames, repeats)
             ),
+            "heads": lambda: measure_heads(folder, repeats),
             "reading": lambda: measure_reading(found, repeats),
             "pipeline": lambda: measure_pipeline(found, clips, repeats),
             "memory": lambda: measure_memory(folder),

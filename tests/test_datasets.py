@@ -9,6 +9,7 @@ from utils.datasets import (
     assign_splits,
     check_readable,
     group_of,
+    list_classes,
     list_csv,
     list_examples,
     save_examples,
@@ -56,6 +57,30 @@ def test_csv_round_trip(tmp_path):
     ]
 
 
+def test_csv_with_several_labels(tmp_path):
+    table = tmp_path / "list.csv"
+    table.write_text("path,label\na.avi,run;jump\nb.avi, run ; jump high;;\nc.avi,run;run\n")
+    examples = list_examples(table)
+    several = [("run", "jump"), ("run", "jump high"), ("run",)]
+    assert [e.labels for e in examples] == several
+    assert list_classes(examples) == ["jump", "jump high", "run"]
+    save_examples(examples, tmp_path / "again.csv")
+    again = list_csv(tmp_path / "again.csv")
+    assert [e.labels for e in again] == several
+    assert again[1].label == "run ; jump high;;"
+
+
+def test_class_list():
+    examples = [Example("1.avi", "b"), Example("2.avi", "a;d"), Example("3.avi", "c")]
+    assert list_classes(examples) == ["a", "b", "c", "d"]
+    assert list_classes(examples, ("d", "c", "b", "a", "none")) == ["d", "c", "b", "a", "none"]
+    with pytest.raises(ValueError, match=r"2\.avi: .* does not know: c, d; known: a, b\."):
+        list_classes(examples, ["a", "b"])
+    for few, names in ((examples, ["a", "b", "c", "d", "a"]), (examples[:1], ()), ([], ())):
+        with pytest.raises(ValueError, match="two or more classes, each once"):
+            list_classes(few, names)
+
+
 def test_ucf101(tmp_path):
     touch(tmp_path, "UCF-101/A/v_A_g08_c01.avi", "UCF-101/B/v_B_g01_c02.avi")
     lists = tmp_path / "ucfTrainTestlist"
@@ -73,6 +98,7 @@ def test_ucf101(tmp_path):
     [
         ("file,label\na,b\n", "it must be path,label"),
         ("path,label\n,b\n", "line 2"),
+        ("path,label\na,b\nc, ; ;\n", "line 3"),
         ("path,label,split\na,b,training\n", "split empty, train, val or test"),
         ("path,label\na,b\nc,b\n", r"found 1 class\(es\) \['b'\]"),
     ],
@@ -121,6 +147,26 @@ def test_splits_are_stratified_and_keep_groups():
             assert count == pytest.approx(80 * share, abs=4)
     assert examples == assign_splits(make(), 0.2, 0.1, seed=3)
     assert examples != assign_splits(make(), 0.2, 0.1, seed=4)
+
+
+def test_several_labels_are_stratified_by_the_rarest():
+    labels = ["a", "a;b", "a", "a ; c", "b;a"]  # c is rarest, then b
+    examples = [Example(f"{g}_{i}", labels[g % 5], "", f"g{g}") for g in range(100) for i in (0, 1)]
+    drawn = assign_splits(examples, 0.2, seed=1)
+    splits = {}
+    for example in drawn:
+        splits.setdefault(example.group, set()).add(example.split)
+    assert all(len(found) == 1 for found in splits.values())
+    held = [example for example in drawn if example.split == "val"]
+    for label, count in (("a", 40), ("b", 16), ("c", 8)):
+        assert sum(label in e.labels for e in held) == pytest.approx(count, abs=2)
+
+
+def test_every_label_needs_a_readable_video():
+    listed = [Example("1", "a;b"), Example("2", "a"), Example("3", "b;c")]
+    with pytest.raises(ValueError, match="training video is left of c;"):
+        check_readable(listed, listed[:2])
+    check_readable(listed, listed[::2])
 
 
 def test_given_splits_stay():

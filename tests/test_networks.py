@@ -4,13 +4,31 @@ import keras
 import numpy as np
 import pytest
 
-from models.heads import HEADS, build_head
-from models.networks import NETWORKS, TimeDistributed, build, freeze, split
+from models.design import Design
+from models.heads import HEADS, build_head, embedding_model
+from models.layers import TimeDistributed
+from models.networks import NETWORKS, backbone_of, build, freeze, split
 
 pytestmark = pytest.mark.models
-# With 5 classes. I3D has 12,294,544, the normalisation 2,048; the LSTMs 3,147,776 + 787,456.
-PARAMETERS = {"i3d": 12_301_717, "i3d_lstm": 16_233_109}
-HEAD_PARAMETERS = {"average": 7_173, "lstm": 3_938_565}
+# With 5 classes. I3D has 12,294,544; the LSTMs 3,147,776 + 787,456.
+PARAMETERS = {
+    "i3d": 12_299_669,
+    "i3d_lstm": 16_231_061,
+    "i3d_transformer": 15_222_229,
+    "i3d_vivit": 13_680_021,
+    "vivit": 5_119_237,
+}
+HEAD_PARAMETERS = {
+    "average": 5_125,
+    "lstm": 3_936_517,
+    "transformer": 2_927_685,
+    "vivit": 1_385_477,
+}
+ORDERLESS = {"average"}
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def test_every_row_is_tested():
@@ -26,30 +44,48 @@ def test_parameters_and_shapes(name):
     assert network.output_shape == (None, 5)
 
 
+@pytest.mark.parametrize("segments", [1, 3])
 @pytest.mark.parametrize("name", HEADS)
-def test_heads_follow_the_features(name):
-    head = build_head(name, 3, 16, 5)
-    features = np.random.default_rng(0).normal(size=(4, 3, 16)).astype("float32")
-    logits = np.asarray(head(features))
-    assert logits.shape == (4, 5)
-    assert np.abs(logits - logits[0])[1:].min() > 1e-6
+def test_logits_and_embedding_follow_the_features(name, segments):
+    head = build_head(name, segments, 64, 5)
+    features = draw(4, segments, 64)
+    for outputs in (np.asarray(head(features)), np.asarray(embedding_model(head)(features))):
+        assert len(outputs) == 4 and outputs.ndim == 2
+        assert np.abs(outputs - outputs[0])[1:].max(1).min() > 1e-4
     assert build_head(name, 3, 1024, 5).count_params() == HEAD_PARAMETERS[name]
 
 
-def test_only_the_lstm_sees_the_order():
-    features = np.random.default_rng(0).normal(size=(1, 4, 16)).astype("float32")
-    change = {}
-    for name in HEADS:
-        head = build_head(name, 4, 16, 3)
-        change[name] = np.abs(
-            np.asarray(head(features)) - np.asarray(head(features[:, ::-1]))
-        ).max()
-    assert change["average"] < 1e-6 < change["lstm"]
+@pytest.mark.parametrize("name", HEADS)
+def test_who_sees_the_order(name):
+    features = draw(1, 4, 64)
+    head = build_head(name, 4, 64, 3)
+    change = np.abs(np.asarray(head(features)) - np.asarray(head(features[:, ::-1]))).max()
+    assert (change < 1e-6) == (name in ORDERLESS)
+
+
+@pytest.mark.parametrize("pooling", ["class", "fused"])
+@pytest.mark.parametrize("name", HEADS)
+def test_padded_segments_change_nothing(name, pooling):
+    """A head for fewer segments, of the same weights, says the same."""
+    head = build_head(name, 4, 64, 3, Design(pooling=pooling))
+    features = draw(2, 4, 64)
+    padded = features.copy()
+    padded[:, 3] = 0
+    assert np.abs(np.asarray(head(padded)) - np.asarray(head(features))).max() > 1e-4
+    shorter = build_head(name, 3, 64, 3, Design(pooling=pooling))
+    copy_segments(head, shorter)
+    np.testing.assert_allclose(shorter(padded[:, :3]), head(padded), atol=1e-5)
+
+
+def copy_segments(head, shorter):
+    """Give a head for fewer segments the weights of one for more, its first positions too."""
+    for there, here in zip(head.weights, shorter.weights, strict=True):
+        here.assign(np.asarray(there)[:, : here.shape[1]] if here.ndim == 3 else there)
 
 
 def test_time_distributed_is_keras_own():
     inner = keras.layers.Dense(4)
-    x = np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
+    x = draw(2, 3, 5)
     ours = TimeDistributed(inner)(x)
     np.testing.assert_allclose(ours, keras.layers.TimeDistributed(inner)(x), atol=1e-6)
 
@@ -66,30 +102,53 @@ def test_split_changes_nothing(finetune):
     assert len(trained.trainable_variables) == len(network.trainable_variables)
 
 
+def test_without_i3d_everything_is_trained():
+    network = build("vivit", 5, 1, 8, 32)
+    freeze(network, "all")
+    assert backbone_of(network) is None
+    assert split(network, "all") == (None, network)
+    assert len(network.trainable_variables) == len(network.weights)
+
+
 def test_freeze():
     network = build("i3d", 5, 2, 8, 112)
     counts = {}
     for finetune in ("none", "Mixed_5c", "all"):
         freeze(network, finetune)
         counts[finetune] = len(network.trainable_variables)
-    assert counts == {"none": 4, "Mixed_5c": 10, "all": 61}
+    assert counts == {"none": 2, "Mixed_5c": 8, "all": 59}
     freeze(network, "all", train_batchnorm=True)
-    assert len(network.trainable_variables) == 61 + 57
+    assert len(network.trainable_variables) == 59 + 57
 
 
 def test_saved_network_gives_the_same_outputs(tmp_path):
-    network = build("i3d_lstm", 5, 2, 8, 112)
+    network = build("i3d_transformer", 5, 2, 8, 112)
     network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras", compile=False)
     clips = np.random.default_rng(0).uniform(-1, 1, (1, 2, 8, 112, 112, 3)).astype("float32")
     np.testing.assert_allclose(loaded(clips), network(clips), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_saved_head_gives_the_same_outputs(tmp_path, name):
+    head = build_head(name, 2, 64, 5)
+    head.save(tmp_path / "head.keras")
+    loaded = keras.saving.load_model(tmp_path / "head.keras", compile=False)
+    np.testing.assert_allclose(loaded(draw(3, 2, 64)), head(draw(3, 2, 64)), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: build("i3d_ltsm", 5, 2, 8), "Unknown network 'i3d_ltsm'; known: i3d, i3d_lstm"),
+        (lambda: build("i3d", 5, 2, 7), "at least 8 frames a clip, got 7"),
+        (lambda: build("i3d", 5, 2, 8, 64), "at least 112 pixels, got 64"),
         (lambda: build_head("ltsm", 2, 8, 5), "Unknown head 'ltsm'; known: average, lstm"),
+        (lambda: build_head("transformer", 2, 72, 5), "dim to divide by 64, got 72"),
+        (
+            lambda: build_head("vivit", 2, 64, 5, Design(pooling="mean")),
+            "Unknown pooling 'mean'; known: class, fused",
+        ),
         (lambda: freeze(build("i3d", 5, 1, 8, 112), "Mixed_9"), "Cannot fine-tune from 'Mixed_9'"),
     ],
 )

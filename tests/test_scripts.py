@@ -13,22 +13,27 @@ def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):
     write_dataset(tmp_path / "videos", videos=3)  # numbers 0, 1, 2
     report = tmp_path / "weights/cv_fold1_seed0/evaluation/test/report.json"
     report.parent.mkdir(parents=True)
-    report.write_text('{"top1": 0.25}')
-    flags = ["--weights", "none", *TINY, "--epochs", 1]
+    rows = {name: {"precision": 0, "recall": 0.5, "f1": 0} for name in ("left", "right")}
+    report.write_text(json.dumps({"accuracy": 0.25, "per_class": rows}))
+    flags = [*TINY, "--network", "vivit", "--epochs", 1]
     script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
+    script += ["--thin", "left"]
     done = run([*script, "--block", 1, "--seeds", 1, *flags], tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "weights/cv.json").read_text())
     fold = tmp_path / "weights/cv_fold2_seed0"
     second = json.loads((fold / "evaluation/test/report.json").read_text())
-    assert second["videos"] == 2
+    assert second["videos"] == 2  # of left, the first and third
     assert not (tmp_path / "weights/pretrained").exists()
-    assert result["folds"] == [0.25, second["top1"]]
+    assert result["folds"] == [0.25, second["accuracy"]]
+    recalls = 0.5, second["per_class"]["right"]["recall"]
+    assert result["per_class"]["right"]["recall"] == pytest.approx(sum(recalls) / 2, abs=1e-3)
     with open(fold / "splits.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     held_out = {row["path"][-6:-4] for row in rows if row["split"] == "test"}
     assert held_out == {"02"}
-    assert {row["path"][-6:-4] for row in rows if row["split"] == "train"} == {"00", "01"}
+    train = [row["path"][-8:-4] for row in rows if row["split"] == "train"]
+    assert sorted(train) == ["t_00", "t_00", "t_01"]
 
 
 def test_cross_validation_needs_numbers_and_blocks(tmp_path):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
-from utils.sequence import Sequence, class_weights
+from utils.sequence import Sequence, TrainingOrder, draw_order, example_weights
 
 TARGETS = np.eye(3)[[0] * 10 + [1] * 4 + [2] * 3]
 
@@ -13,13 +12,13 @@ def read(index, epoch):
     return np.array([index, epoch])
 
 
-def batches(**kwargs):
-    sequence = Sequence(read, TARGETS, 4, **kwargs)
+def batches(order=None, targets=TARGETS, **kwargs):
+    sequence = Sequence(read, targets, 4, order, **kwargs)
     return [sequence[i] for i in range(len(sequence))]
 
 
 def test_training_batches_are_full_and_cover_all():
-    inputs = np.concatenate([x for x, _, _ in batches(seed=1)])
+    inputs = np.concatenate([x for x, _, _ in batches(TrainingOrder(1))])
     assert len(inputs) == 20
     assert set(inputs[:, 0]) == set(range(17))
 
@@ -32,7 +31,7 @@ def test_evaluation_counts_each_example_once():
 
 
 def test_epochs_differ_and_are_repeatable():
-    sequence = Sequence(read, TARGETS, 4, seed=1)
+    sequence = Sequence(read, TARGETS, 4, TrainingOrder(1))
     first = sequence.order
     sequence.on_epoch_end()
     assert sequence.epoch == 1 and not np.array_equal(first, sequence.order)
@@ -40,39 +39,71 @@ def test_epochs_differ_and_are_repeatable():
     second = sequence.order
     sequence.start(0)
     assert np.array_equal(first, sequence.order)
-    again = Sequence(read, TARGETS, 4, seed=1, workers=3)
+    again = Sequence(read, TARGETS, 4, TrainingOrder(1), workers=3)
     again.start(1)
     assert np.array_equal(second, again.order)
 
 
-def test_class_weights_and_balanced_sampling():
-    weights = TARGETS @ class_weights(TARGETS)
+def test_order_is_the_one_of_earlier_versions():
+    plain = draw_order(TARGETS, np.random.default_rng([1, 0]))
+    assert plain.tolist() == [1, 10, 14, 15, 7, 12, 3, 4, 5, 8, 0, 9, 2, 16, 13, 11, 6]
+    assert np.array_equal(Sequence(read, TARGETS, 4, TrainingOrder(1)).order[:17], plain)
+    balanced = draw_order(TARGETS, np.random.default_rng([1, 0]), balanced=True)
+    assert balanced.tolist() == [11, 8, 14, 13, 4, 15, 16, 12, 7, 10, 15, 0, 14, 11, 1, 2, 16]
+
+
+def test_weights_and_balanced_sampling():
+    weights = example_weights(TARGETS)
     assert weights.mean() == pytest.approx(1)
     assert [weights[TARGETS[:, c] > 0].sum() for c in range(3)] == pytest.approx([17 / 3] * 3)
-    weighted = np.concatenate([w for _, _, w in batches(seed=0, balance="weights")])
-    assert weighted.max() > 1.5 > weighted.min()
-    drawn = np.concatenate([y for _, y, _ in batches(seed=0, balance="sampling")]).sum(0)
+    weighted = batches(TrainingOrder(0, "weights"))
+    for _, targets, given in weighted:
+        np.testing.assert_allclose(given, targets @ (17 / 3 / TARGETS.sum(0)), rtol=1e-6)
+    drawn = np.concatenate([y for _, y, _ in batches(TrainingOrder(0, "sampling"))]).sum(0)
     assert drawn.max() - drawn.min() <= 3
+
+
+def test_one_column_is_two_classes():
+    targets = np.array([[1.0]] * 2 + [[0.0]] * 8)
+    np.testing.assert_allclose(example_weights(targets), [2.5] * 2 + [0.625] * 8)
+    drawn = draw_order(targets, np.random.default_rng(0), balanced=True)
+    assert targets[drawn].sum() == 5
+    assert example_weights(np.zeros((3, 1))).tolist() == [1, 1, 1]
+    assert batches(TrainingOrder(0), targets)[0][1].shape == (4, 1)
+
+
+def test_several_labels_or_none():
+    targets = np.array([[1, 0, 0]] * 6 + [[1, 1, 0]] * 2 + [[0, 0, 0]] * 4)
+    weights = example_weights(targets)  # classes of 8, 2, 0 and 4 without a label
+    raw = np.array([1 / 8] * 6 + [(1 / 8 + 1 / 2) / 2] * 2 + [1 / 4] * 4)
+    np.testing.assert_allclose(weights, raw / raw.mean())
+    drawn = draw_order(targets, np.random.default_rng(0), balanced=True)
+    assert (drawn >= 8).sum() == 4  # a third of the turns
+    assert (drawn >= 6).sum() >= 8
+    assert all((w == 1).all() for _, _, w in batches(targets=targets))
+
+
+def test_mixing_follows_from_seed_epoch_and_step():
+    order = TrainingOrder(3, mixup=0.4)
+    first = Sequence(lambda index, epoch: np.full(5, float(index)), TARGETS, 4, order)
+    again = Sequence(first.read, TARGETS, 4, order, workers=3)
+    mixed = {}
+    for epoch in (0, 1):
+        first.start(epoch)
+        again.start(epoch)
+        for step in reversed(range(5)):
+            mixed[epoch, step] = first[step][1]
+        for step in range(5):
+            assert np.array_equal(again[step][1], mixed[epoch, step])
+    shares = {round(float(np.unique(targets % 1).max()), 6) for targets in mixed.values()}
+    assert len(shares) > 5
+    plain = Sequence(first.read, TARGETS, 4, TrainingOrder(3))
+    assert np.array_equal(plain.order, Sequence(first.read, TARGETS, 4, order).order)
+    assert set(np.unique(plain[0][1])) == {0, 1}
 
 
 def test_bad_batches():
     with pytest.raises(ValueError, match="does not divide by the 3 devices"):
-        Sequence(read, TARGETS, 4, seed=0, replicas=3)
+        Sequence(read, TARGETS, 4, TrainingOrder(0), replicas=3)
     with pytest.raises(ValueError, match="No examples"):
         Sequence(read, TARGETS[:0], 4)
-
-
-def test_one_transform_for_all_frames():
-    clip = np.random.default_rng(0).integers(0, 255, (5, 8, 8, 3), np.uint8)
-    clip[:] = clip[0]
-    changed = apply_rgb(clip, draw_transform(np.random.default_rng(2)))
-    assert np.ptp(changed, axis=0).max() == 0
-    assert np.abs(changed).max() <= 1
-    np.testing.assert_allclose(apply_rgb(clip, CENTRE), clip / 127.5 - 1, atol=1e-6)
-
-
-def test_flow_flip_turns_the_motion_round():
-    flow = np.random.default_rng(0).uniform(-20, 20, (2, 4, 4, 2)).astype("float32")
-    flipped = apply_flow(flow, Transform(flip=True))
-    np.testing.assert_allclose(flipped[..., 0], -flow[:, :, ::-1, 0] / 20, atol=1e-6)
-    np.testing.assert_allclose(flipped[..., 1], flow[:, :, ::-1, 1] / 20, atol=1e-6)

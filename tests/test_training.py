@@ -14,7 +14,7 @@ from conftest import ROOT, TINY, run, write_dataset
 
 import evaluate
 import training
-from utils.fitting import choose_devices, phase_rate
+from utils.fitting import choose_devices
 from utils.params import parse_params
 
 
@@ -113,16 +113,18 @@ def start(script, flags, folder):
     )
 
 
-def test_killed_run_goes_on(tmp_path):
+@pytest.mark.parametrize("network", ["i3d_transformer", "vivit"])
+def test_killed_run_goes_on(tmp_path, network):
     write_dataset(tmp_path / "videos", videos=3)
+    flags = ["--run", "r", "--network", network]
     state = tmp_path / "weights/r/state.json"
-    with start(FAKED, ["--run", "r", "--epochs", "1000"], tmp_path) as process:
+    with start(FAKED, [*flags, "--epochs", "1000"], tmp_path) as process:
         while not state.exists() and process.poll() is None:
             time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     before = json.loads(state.read_text())
     epochs = before["epoch"] + 1
-    with start(FAKED, ["--run", "r", "--resume", "--epochs", str(epochs)], tmp_path) as process:
+    with start(FAKED, [*flags, "--resume", "--epochs", str(epochs)], tmp_path) as process:
         printed = process.communicate(timeout=200)[0]
     assert process.returncode == 0, printed
     after = json.loads(state.read_text())
@@ -166,11 +168,6 @@ def test_bad_commands_say_what_is_wrong(folder):
     done = run(["training.py", "--run", "gone", "--resume"], folder)
     assert done.returncode == 1 and "Error: No run called gone" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_phases():
-    rates = [phase_rate(epoch, (1, 0.1, 0.01), (10, 15)) for epoch in range(20)]
-    assert rates == [1] * 10 + [0.1] * 5 + [0.01] * 5
 
 
 def test_one_device_needs_no_strategy():

@@ -59,10 +59,17 @@ def list_views(path, info, clips=1, crops=1):
     ]
 
 
-def random_clip(path, info, segments, generator, flip=True, color=0.2):
-    """Return a random clip for training: places inside the segments, crop, flip, colour."""
+def random_clip(path, info, segments, generator, augmentation):
+    """Return a random clip for training.
+
+    Args:
+        path, info: a video and its `VideoInfo`.
+        segments: segments per video; each gets its own place in time.
+        generator: a `numpy.random.Generator`.
+        augmentation: an `Augmentation`.
+    """
     place = tuple(generator.uniform(size=segments).tolist())
-    return Clip(path, info, place, draw_transform(generator, flip, color))
+    return Clip(path, info, place, draw_transform(generator, **vars(augmentation)))
 
 
 def read_clip(clip, form):
@@ -77,6 +84,7 @@ def read_clip(clip, form):
 
     Raises:
         VideoError: the file cannot be decoded; it is named.
+        ValueError: random operations on optical flow.
     """
     frames = timeline(clip.info, form.fps)
     chosen = SAMPLINGS[form.sampling](len(frames), form.segments, form.frames, clip.place).ravel()
@@ -97,5 +105,6 @@ def clip_key(clip, form, network):
         clip, form: the clip; its file counts by content, not by name.
         network: a string that stands for the weights and the precision.
     """
-    parts = [clip.info.digest, clip.place, clip.transform, asdict(form), network]
+    transform = clip.transform if clip.transform.operations else clip.transform[:-1]
+    parts = [clip.info.digest, clip.place, transform, asdict(form), network]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

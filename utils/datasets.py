@@ -3,6 +3,7 @@
 import csv
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,18 @@ GROUP_PATTERNS = (r"_(g\d+)_", r"^(.+)[_-](?:clip|part|seg|segment|shot|scene)[_
 
 @dataclass(frozen=True)
 class Example:
-    """A video file, its class, its split ("" where none is given) and its group."""
+    """A video file, its label, its split ("" where none is given) and its group."""
 
     path: str
     label: str
     split: str = ""
     group: str = ""
+
+    @property
+    def labels(self):
+        """The tuple of class names in `label`, which ";" separates; each once."""
+        names = (name.strip() for name in self.label.split(";"))
+        return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _visible(folder):
@@ -56,6 +63,8 @@ def _locate(name, roots):
 def list_csv(path, root=""):
     """List a CSV with the header `path,label[,split]`; paths begin at `root` or beside the file.
 
+    A label may be several class names, separated by ";".
+
     Raises:
         ValueError: a missing column, an empty cell, or an unknown split; the line is named.
     """
@@ -70,12 +79,13 @@ def list_csv(path, root=""):
         for row in reader:
             split = (row.get("split") or "").strip()
             name, label = ((row[key] or "").strip() for key in ("path", "label"))
-            if not name or not label or (split and split not in SPLITS):
+            example = Example(_locate(name, [root]), label, split)
+            if not name or not example.labels or (split and split not in SPLITS):
                 raise ValueError(
                     f"{path}, line {reader.line_num}: {dict(row)}; path and label must be there, "
                     "split empty, train, val or test."
                 )
-            examples.append(Example(_locate(name, [root]), label, split))
+            examples.append(example)
     return examples
 
 
@@ -121,6 +131,10 @@ def group_of(name, pattern=""):
     return stem
 
 
+def _labels(examples):
+    return {label for example in examples for label in example.labels}
+
+
 def list_examples(data_path, root="", group_pattern=""):
     """List the videos of a dataset.
 
@@ -147,7 +161,7 @@ def list_examples(data_path, root="", group_pattern=""):
     except re.error as error:
         raise ValueError(f"group_pattern {group_pattern!r} is no regex: {error}.") from error
     examples = listed(path, root)
-    classes = {example.label for example in examples}
+    classes = _labels(examples)
     if len(classes) < 2:
         raise ValueError(
             f"data_path {data_path}: found {len(classes)} class(es) {sorted(classes)}; training "
@@ -156,11 +170,39 @@ def list_examples(data_path, root="", group_pattern=""):
     return [replace(example, group=group_of(example.path, group_pattern)) for example in examples]
 
 
+def list_classes(examples, names=()):
+    """Return the classes of examples, in the order of a network's outputs.
+
+    Args:
+        examples: list of `Example`.
+        names: all classes, in the order wanted; empty for those of the examples, sorted.
+
+    Raises:
+        ValueError: a label that is not among the names, a name given twice, or fewer than two.
+    """
+    classes = list(names) or sorted(_labels(examples))
+    unknown = _labels(examples) - set(classes)
+    if unknown:
+        path = next(example.path for example in examples if unknown & set(example.labels))
+        raise ValueError(
+            f"{path}: the class list does not know: {', '.join(sorted(unknown))}; known: "
+            f"{', '.join(classes)}."
+        )
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice or len(classes) < 2:
+        raise ValueError(
+            f"The class list is {', '.join(classes) or 'empty'}; give two or more classes, each "
+            "once (for one output too: the negative, then the positive)."
+        )
+    return classes
+
+
 def _hold_out(examples, fraction, seed):
     """Return the positions of about `fraction` of the examples, stratified, groups kept whole."""
-    labels = [example.label for example in examples]
+    counts = Counter(label for example in examples for label in example.labels)
+    labels = [min(e.labels, key=lambda label: (counts[label], label)) for e in examples]  # rarest
     groups = [example.group for example in examples]
-    largest = max(labels.count(label) for label in set(labels))
+    largest = max(Counter(labels).values())
     folds = min(max(2, round(1 / fraction)), len(set(groups)), largest)
     if folds < 2:
         raise ValueError(
@@ -177,7 +219,8 @@ def assign_splits(examples, val_fraction, test_fraction=0.0, seed=0):
     """Fill in the splits that are not given.
 
     Given splits stay. Without any, a test and a validation split are held out; with a training
-    split but no validation split, the latter is held out of the former.
+    split but no validation split, the latter is held out of the former. What is held out is
+    stratified by class, by the rarest of an example with several.
 
     Args:
         examples: list of `Example`.
@@ -210,10 +253,10 @@ def check_readable(listed, readable):
         listed: the examples before the unreadable ones were taken out.
         readable: those that are left.
     """
-    trained = {example.label for example in readable if example.split in ("", "train")}
+    trained = [example for example in readable if example.split in ("", "train")]
     lost = [
         *({example.split for example in listed} - {example.split for example in readable}),
-        *({example.label for example in listed} - trained),
+        *(_labels(listed) - _labels(trained)),
     ]
     if lost:
         raise ValueError(

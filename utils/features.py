@@ -9,6 +9,7 @@ import numpy as np
 from utils.clips import clip_key, list_views, read_clip
 from utils.files import atomic_path
 from utils.sequence import Sequence
+from utils.tasks import to_probabilities
 
 
 def fingerprint(model):
@@ -22,7 +23,7 @@ def fingerprint(model):
 
 def _save_array(path, array):
     with atomic_path(path) as temporary:
-        np.save(temporary, array)
+        np.save(temporary, array.astype("float32"))  # NumPy cannot read bfloat16 back
 
 
 class ClipSource:
@@ -77,8 +78,8 @@ class ClipSource:
         self.frozen.predict(sequence, callbacks=[saving])
 
 
-def predict_videos(model, source, videos, views=(1, 1), batch_size=8):
-    """Return the class probabilities of videos, averaged over their views.
+def predict_videos(model, source, videos, views=(1, 1), batch_size=8, task="single"):
+    """Return the probabilities of videos, averaged over their views.
 
     Args:
         model: from a batch of the source's arrays to logits.
@@ -86,9 +87,10 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8):
         videos: list of (path, VideoInfo).
         views: clips and crops a video.
         batch_size: views per step.
+        task: a key of `utils.tasks.TASKS`.
 
     Returns:
-        float array (videos, classes).
+        float32 array (videos, outputs).
     """
     clips = [view for path, info in videos for view in list_views(path, info, *views)]
     read = source.prepare(clips)
@@ -99,6 +101,5 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8):
         replicas=source.replicas,
         workers=source.workers,
     )
-    logits = model.predict(sequence, verbose=0)[: len(clips)]
-    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits.astype("float32")))
+    probabilities = to_probabilities(task, model.predict(sequence, verbose=0)[: len(clips)])
     return probabilities.reshape(len(videos), -1, probabilities.shape[-1]).mean(1)

@@ -1,4 +1,4 @@
-"""What `fit` is given: learning rates, devices, compilation, a run that survives a kill."""
+"""What `fit` is given: devices, compilation, a run that survives a kill."""
 
 import contextlib
 import csv
@@ -10,17 +10,6 @@ from pathlib import Path
 import keras
 
 from utils.files import atomic_path, write_atomically
-
-
-def phase_rate(epoch, rates, last_epochs):
-    """Return the learning rate of an epoch.
-
-    Args:
-        epoch: from 0.
-        rates: one rate a phase.
-        last_epochs: the last epoch, counted from 1, of every phase but the last.
-    """
-    return rates[sum(epoch >= last for last in last_epochs)]
 
 
 def choose_devices(gpus=-1):
@@ -51,18 +40,18 @@ def choose_devices(gpus=-1):
     return strategy.scope(), strategy.num_replicas_in_sync
 
 
-def compile_classifier(model, momentum=0.9):
-    """Compile for SGD with momentum and categorical cross-entropy on logits."""
+def compile_classifier(model, optimizer, loss, metrics):
+    """Compile a model for training.
+
+    Args:
+        model: from inputs to logits.
+        optimizer: of `utils.optimization.make_optimizer`.
+        loss, metrics: Keras' own, as `utils.tasks.Task` makes them.
+    """
     # XLA makes I3D 3.6 times slower on a CPU; JAX has nothing else.
     on_cpu = keras.backend.backend() == "tensorflow" and not _has_gpu()
-    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    if model.output_shape[-1] > 5:
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5"))
     model.compile(
-        keras.optimizers.SGD(momentum=momentum),
-        keras.losses.CategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight"),
-        weighted_metrics=metrics,
-        jit_compile=False if on_cpu else "auto",
+        optimizer, loss, weighted_metrics=metrics, jit_compile=False if on_cpu else "auto"
     )
 
 
@@ -81,19 +70,23 @@ def load_state(folder):
 class SaveRun(keras.callbacks.Callback):
     """Keep the best network, the last state and the history of a run, all replaced atomically.
 
-    `best.keras` is the whole network whenever validation accuracy improves (every epoch, where
+    `best.keras` is the whole network whenever the monitored metric improves (every epoch, where
     nothing is validated). `state.json` names the weights of the last finished epoch, optimizer
     included, and is written last: whatever is killed when, it points to whole files.
 
     Args:
         folder: the run's folder.
         network: the whole network, of which `fit` may train only a part.
+        monitor: the metric whose highest value makes the best epoch.
+        averaged: whether the optimizer averages the weights: then those are scored and kept.
         state: from `load_state`, to go on with.
     """
 
-    def __init__(self, folder, network, state=None):
+    def __init__(self, folder, network, monitor="val_accuracy", averaged=False, state=None):
         super().__init__()
-        self.folder, self.network = Path(folder), network
+        self.folder, self.network, self.monitor = Path(folder), network, monitor
+        kind = keras.callbacks.SwapEMAWeights if averaged else keras.callbacks.Callback
+        self.swap = kind()
         self.state = state or {"epoch": 0, "best": None, "weights": None, "history": []}
 
     def on_train_begin(self, logs=None):
@@ -103,6 +96,7 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
+        self.rate = float(self.model.optimizer.learning_rate)
         # Keras does not save dropout's random state: make it follow from the epoch.
         for position, variable in enumerate(self.model.variables):
             if variable.name == "seed_generator_state":
@@ -111,15 +105,17 @@ class SaveRun(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = round(time.perf_counter() - self.began, 3)
         logs = {name: round(float(value), 6) for name, value in logs.items()}
-        score, best = logs.get("val_accuracy"), self.state["best"]
+        score, best = logs.get(self.monitor), self.state["best"]
         if score is None or best is None or score > best:
             best = score
+            self.swap.on_test_begin()
             with atomic_path(self.folder / "best.keras") as temporary:
                 self.network.save(temporary)
+            self.swap.on_test_end()
         weights = f"last-{epoch + 1:04d}.weights.h5"
         with atomic_path(self.folder / weights) as temporary:
             self.model.save_weights(temporary)
-        row = {"epoch": epoch + 1} | logs | {"seconds": seconds}
+        row = {"epoch": epoch + 1} | logs | {"learning_rate": self.rate, "seconds": seconds}
         self.state = {
             "epoch": epoch + 1,
             "best": best,
@@ -140,12 +136,9 @@ class SaveRun(keras.callbacks.Callback):
         write_atomically(self.folder / "history.csv", text.getvalue())
 
 
-def make_callbacks(saver, rates, last_epochs):
-    """Return the callbacks of a run: the three phases, the run's files, TensorBoard's logs."""
-    callbacks = [
-        keras.callbacks.LearningRateScheduler(lambda epoch: phase_rate(epoch, rates, last_epochs)),
-        saver,
-    ]
+def make_callbacks(saver):
+    """Return the callbacks of a run: averaged weights, the run's files, TensorBoard's logs."""
+    callbacks = [saver.swap, saver]
     with contextlib.suppress(ImportError):
         import tensorflow  # noqa: F401 (TensorBoard's writer; training on JAX needs none)
 

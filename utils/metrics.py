@@ -1,7 +1,46 @@
-"""Scores of a classifier, from arrays."""
+"""Scores of a classifier, from arrays; `task` is a key of `utils.tasks.TASKS`."""
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+
+# Task: function (probabilities (videos, outputs), thresholds) -> bool (videos, classes).
+DECISIONS = {
+    "single": lambda probabilities, _: np.eye(probabilities.shape[1], dtype=bool)[
+        probabilities.argmax(1)
+    ],
+    "binary": lambda probabilities, thresholds: (probabilities >= thresholds) == [False, True],
+    "multi": lambda probabilities, thresholds: probabilities >= thresholds,
+}
+# Task: the last line of its report, words and what they show.
+SUMMARIES = {
+    "single": {"top-1": "top1", "top-5": "top5"},
+    "binary": {"accuracy": "accuracy"},
+    "multi": {"all labels right": "subset_accuracy", "each label": "accuracy"},
+}
+_COLUMNS = ("precision", "recall", "f1", "average_precision", "roc_auc")
+
+
+def decide_classes(task, probabilities, thresholds=()):
+    """Return which classes are predicted, bool (videos, classes).
+
+    Args:
+        task: "single": the most probable; "binary": the second class from its threshold on, else
+            the first; "multi": all from their thresholds on.
+        probabilities: (videos, outputs).
+        thresholds: one an output; empty for 0.5.
+    """
+    thresholds = np.asarray(thresholds if len(thresholds) else 0.5, float)
+    return DECISIONS[task](np.asarray(probabilities), thresholds)
+
+
+def spread_outputs(values, classes):
+    """Return (videos, classes) from (videos, outputs); one output is the second class of two."""
+    values = np.asarray(values, float)
+    return values if values.shape[1] == len(classes) else np.hstack([1 - values, values])
 
 
 def top_k(labels, probabilities, k):
@@ -10,49 +49,67 @@ def top_k(labels, probabilities, k):
     return float(np.mean(np.any(ranks == np.asarray(labels)[:, None], axis=1)))
 
 
-def score_classes(labels, probabilities, classes):
+def _score_class(truth, predicted, scores):
+    """Return the row of one class, from its columns; null where a curve is undefined."""
+    scored = precision_recall_fscore_support(truth, predicted, average="binary", zero_division=0)
+    curves = truth.any(), truth.any() and not truth.all()
+    return {
+        **{name: float(value) for name, value in zip(_COLUMNS, scored[:3], strict=False)},
+        "videos": int(truth.sum()),
+        "average_precision": float(average_precision_score(truth, scores)) if curves[0] else None,
+        "roc_auc": float(roc_auc_score(truth, scores)) if curves[1] else None,
+    }
+
+
+def score_classes(task, targets, probabilities, classes, thresholds=()):
     """Return a report of a classifier's predictions.
 
     Args:
-        labels: (videos,) true classes as numbers.
-        probabilities: (videos, classes).
-        classes: class names.
+        task: "single", "binary" or "multi".
+        targets: (videos, outputs) of zeros and ones.
+        probabilities: (videos, outputs).
+        classes: names; with one output the negative and the positive.
+        thresholds: one an output; empty for 0.5. "single" has none.
 
     Returns:
-        A dict that JSON can hold: videos, top1, top5, macro_f1 (over the classes that occur
-        among labels or predictions), per_class {name: {precision, recall, f1, videos}}, and
-        confusion, rows true, columns predicted.
+        A dict that JSON can hold: task, videos, thresholds, accuracy (of the labels, one by one),
+        macro_f1 (over the classes that occur among labels or predictions),
+        mean_average_precision (over those that occur among labels), and per_class {name:
+        {precision, recall, f1, videos, average_precision, roc_auc}}, the last two None where
+        undefined. Where one label is true also top1, top5 and confusion, rows true, columns
+        predicted; for "multi" instead subset_accuracy, the share of videos with every label right.
     """
-    predicted = probabilities.argmax(1)
-    numbers = np.arange(len(classes))
-    columns = precision_recall_fscore_support(labels, predicted, labels=numbers, zero_division=0)
-    occurring = np.union1d(labels, predicted)
-    names = ("precision", "recall", "f1", "videos")
+    predicted = decide_classes(task, probabilities, thresholds)
+    truth, scores = spread_outputs(targets, classes) > 0.5, spread_outputs(probabilities, classes)
     per_class = {
-        name: {column: float(values[row]) for column, values in zip(names, columns, strict=True)}
-        for row, name in enumerate(classes)
+        name: _score_class(truth[:, column], predicted[:, column], scores[:, column])
+        for column, name in enumerate(classes)
     }
-    return {
-        "videos": len(labels),
-        "top1": top_k(labels, probabilities, 1),
-        "top5": top_k(labels, probabilities, 5),
-        "macro_f1": float(np.mean(columns[2][occurring])),
+    f1, precisions = ([row[c] for row in per_class.values()] for c in ("f1", "average_precision"))
+    whole = float(np.all(truth == predicted, axis=1).mean())
+    report = {"task": task, "videos": len(truth), "thresholds": list(thresholds)}
+    if task == "multi":
+        report |= {"accuracy": float(np.mean(truth == predicted)), "subset_accuracy": whole}
+    else:
+        top5 = top_k(truth.argmax(1), scores, 5)
+        confusion = truth.T.astype(int) @ predicted
+        report |= {"accuracy": whole, "top1": whole, "top5": top5, "confusion": confusion.tolist()}
+    return report | {
+        "macro_f1": float(np.mean(np.array(f1)[(truth | predicted).any(0)])),
+        "mean_average_precision": float(np.mean([p for p in precisions if p is not None])),
         "per_class": per_class,
-        "confusion": confusion_matrix(labels, predicted, labels=numbers).tolist(),
     }
 
 
 def format_report(report):
     """Return a report of `score_classes` as a table for the screen."""
     width = max(len("class"), *(len(name) for name in report["per_class"]))
-    lines = [f"{'class':<{width}}  precision  recall     F1  videos"]
+    lines = [f"{'class':<{width}}  precision  recall     F1     AP  ROC AUC  videos"]
     for name, row in report["per_class"].items():
-        lines.append(
-            f"{name:<{width}}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}"
-            f"  {row['videos']:6.0f}"
-        )
-    lines.append(
-        f"top-1 {report['top1']:.3f}  top-5 {report['top5']:.3f}  "
-        f"macro F1 {report['macro_f1']:.3f}  on {report['videos']} videos"
-    )
+        cells = zip((9, 6, 5, 5, 7), (row[column] for column in _COLUMNS), strict=True)
+        numbers = (f"{'-' if x is None else f'{x:.3f}':>{size}}" for size, x in cells)
+        lines.append(f"{name:<{width}}  {'  '.join(numbers)}  {row['videos']:6d}")
+    summary = SUMMARIES[report["task"]] | {"macro F1": "macro_f1", "mAP": "mean_average_precision"}
+    scores = "  ".join(f"{words} {report[key]:.3f}" for words, key in summary.items())
+    lines.append(f"{scores}  on {report['videos']} videos")
     return "\n".join(lines)

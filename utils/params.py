@@ -8,6 +8,7 @@ from typing import Literal
 
 import tyro
 
+from utils.checks import check_params
 from utils.clips import ClipFormat
 
 
@@ -18,6 +19,8 @@ class Params:
     # --- Data ---
     data_path: str = "sample"
     """Folder of class folders (maybe under train/ val/ test/), a .csv, a UCF101 list, or sample."""
+    class_names: tuple[str, ...] = ()
+    """The classes, in the order of the outputs; empty: those of the data, sorted."""
     video_root: str = ""
     """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
     group_pattern: str = ""
@@ -50,15 +53,26 @@ class Params:
     """Mirror half of the training clips; not for actions with a side, such as sign language."""
     color: float = 0.2
     """Largest random change of brightness, contrast and saturation when training."""
+    rand_operations: int = 0
+    """RandAugment: random operations on each training clip; 2 is usual. RGB only."""
+    rand_magnitude: float = 0.3
+    """RandAugment: how strong they are, from 0 to 1."""
+    mixup: float = 0.0
+    """MixUp: alpha of the share of a second clip (or its features) blended in; 0: off."""
+    cutmix: float = 0.0
+    """CutMix: alpha of the size of a box cut out of a second clip; 0: off."""
     feature_views: int = 1
     """Versions of each training clip to cache with a frozen backbone: the centre view, then random
     ones. 0: no cache, a new random clip every epoch."""
 
     # --- Network ---
     network: str = "i3d_lstm"
-    """i3d (segments averaged) or i3d_lstm (LSTM 512, LSTM 256)."""
-    weights: str = "kinetics"
-    """kinetics, imagenet_kinetics, none (from scratch), or a file of published weights."""
+    """I3D and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or vivit."""
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+    """One label a video; or several (run;jump in a .csv), or two classes with one output."""
+    weights: str = "auto"
+    """kinetics, imagenet_kinetics, none (from scratch), a file of published weights, or a run
+    (weights/<run>) to start from. auto: kinetics for an I3D, else none."""
     finetune: str = "auto"
     """What of I3D is trained: none, all, or from an endpoint on, such as Mixed_5b. auto: none, but
     all when from scratch."""
@@ -66,18 +80,48 @@ class Params:
     """Train the fine-tuned part's BatchNorm too; always so from scratch."""
     dropout: float = 0.5
     """Dropout rate before the logits."""
+    stochastic_depth: float = 0.0
+    """Transformers: chance that a step leaves the last block out; less for those before it."""
+    pooling: str = "class"
+    """Transformers: a class token decides, or fused, the mean of all tokens."""
+    embedder: str = "flatten"
+    """vivit: flatten (a token a frame), patches, tubelet (of two frames) or i3d."""
+    encoder: str = "joint"
+    """vivit: joint over all tokens, or factorised into space, then time."""
+    size: str = "small"
+    """vivit: small, or base (ViT-B)."""
+    patch_size: int = 16
+    """vivit: pixels of a patch's or tubelet's side."""
 
     # --- Training ---
     batch_size: int = 8
     """Videos per step."""
     epochs: int = 20
     """Passes over the training videos."""
+    optimizer: str = "sgd"
+    """sgd with momentum, or adamw."""
+    schedule: str = "phases"
+    """phases: three constant rates; cosine: from the first of them down to zero."""
     learning_rates: tuple[float, float, float] = (1e-2, 1e-3, 1e-4)
-    """SGD's learning rate in each of the three phases."""
+    """The learning rate in each of the three phases."""
     rate_epochs: tuple[int, int] = (10, 15)
     """Last epoch of the first and of the second phase."""
+    warmup_epochs: int = 0
+    """cosine: epochs in which the rate rises from zero."""
     momentum: float = 0.9
     """SGD's momentum."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay, of kernels only; 0.05 is usual with adamw."""
+    clip_norm: float = 0.0
+    """Largest norm of all gradients together; 0: any."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one step."""
+    ema: float = 0.0
+    """Momentum of the average of the weights that is scored and kept, such as 0.99; 0: none."""
+    label_smoothing: float = 0.0
+    """Share of the target that is spread over all classes."""
+    focal: float = 0.0
+    """Gamma of the focal loss, such as 2; 0: cross-entropy."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Number format; bfloat16 halves the time on GPUs and on CPUs that have it, no others."""
     workers: int = 2
@@ -98,40 +142,26 @@ class Params:
     """Views in space: the centre, or three along the longer side."""
 
     def __post_init__(self):
-        for name, low, high, meaning in _RANGES:
-            values = getattr(self, name)
-            for value in values if isinstance(values, tuple) else (values,):
-                if not low <= value <= high:
-                    raise ValueError(f"{name} is {value}; it must be {meaning}.")
-        first, second = self.rate_epochs
-        if first >= second:
-            raise ValueError(
-                f"rate_epochs are {first} and {second}; the second phase must end after the first."
-            )
-        if self.frame_size > self.short_side:
-            raise ValueError(
-                f"frame_size is {self.frame_size} but short_side {self.short_side}; a crop cannot "
-                "be larger than the frame: raise short_side or lower frame_size."
-            )
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                f"val_fraction {self.val_fraction} and test_fraction {self.test_fraction} leave "
-                "nothing to train on; their sum must be below 1."
-            )
-        if self.weights == "none" and self.finetune not in ("auto", "all"):
-            raise ValueError(
-                f"weights is none and finetune {self.finetune}: frozen layers would stay random. "
-                "Give finetune all (or auto), or pretrained weights."
-            )
-        if Path(self.run).name != self.run:
-            raise ValueError(f"run is {self.run!r}; give a folder's name, without slashes.")
+        check_params(self)
+
+    @property
+    def has_i3d(self):
+        """Whether the network holds an I3D."""
+        return self.network != "vivit" or self.embedder == "i3d"
+
+    @property
+    def start(self):
+        """`weights`, with auto decided."""
+        if self.weights != "auto":
+            return self.weights
+        return "kinetics" if self.has_i3d else "none"
 
     @property
     def trained_part(self):
         """`finetune`, with auto decided."""
         if self.finetune != "auto":
             return self.finetune
-        return "all" if self.weights == "none" else "none"
+        return "none" if self.has_i3d and self.start != "none" else "all"
 
     @property
     def caches_features(self):
@@ -152,29 +182,29 @@ class Params:
         )
 
 
-# Value or values, lowest, highest, in words.
-_MANY = 10**9
-_RANGES = [
-    ("val_fraction", 0, 0.9, "from 0 to 0.9"),
-    ("test_fraction", 0, 0.9, "from 0 to 0.9"),
-    ("num_segments", 1, _MANY, "at least 1"),
-    ("frames_per_segment", 8, _MANY, "at least 8, the shortest clip that I3D takes"),
-    ("fps", 0, 1000, "from 1 to 1000, or 0 for the file's own frames"),
-    ("frame_size", 112, _MANY, "at least 112, the smallest frame that I3D takes"),
-    ("color", 0, 1, "from 0 to 1"),
-    ("feature_views", 0, _MANY, "at least 0"),
-    ("dropout", 0, 0.99, "from 0 to 0.99"),
-    ("batch_size", 1, _MANY, "at least 1"),
-    ("epochs", 1, _MANY, "at least 1"),
-    ("learning_rates", 1e-12, 1e3, "above 0"),
-    ("rate_epochs", 1, _MANY, "at least 1"),
-    ("momentum", 0, 0.9999, "from 0 to below 1"),
-    ("workers", 1, 1000, "from 1 to 1000"),
-    ("gpus", -1, 1000, "-1 for all, 0 for the CPU, or a number of GPUs"),
-    ("seed", 0, 2**32 - 1, "from 0 to 2**32 - 1"),
-    ("eval_clips", 1, _MANY, "at least 1"),
-]
+def pick_fields(params, kind):
+    """Make a dataclass of settings from the parameters that have its fields' names."""
+    return kind(**{field.name: getattr(params, field.name) for field in dataclasses.fields(kind)})
 
+
+_ADAMW = {
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "learning_rates": (1e-3, 1e-3, 1e-3),
+    "warmup_epochs": 5,
+    "weight_decay": 0.05,
+    "clip_norm": 1.0,
+}
+_VIVIT_B = _ADAMW | {
+    "network": "vivit",
+    "embedder": "tubelet",
+    "size": "base",
+    "num_segments": 1,
+    "frames_per_segment": 32,
+    "sampling": "uniform",
+    "epochs": 30,
+    "learning_rates": (1e-4, 1e-4, 1e-4),
+}
 # Named sets of changes: python training.py --preset NAME.
 PRESETS = {
     "default": {},
@@ -186,6 +216,19 @@ PRESETS = {
         "short_side": 128,
         "learning_rates": (1e-1, 1e-2, 1e-3),
     },
+    "vivit": {
+        "network": "vivit",
+        "num_segments": 1,
+        "frames_per_segment": 16,
+        "sampling": "uniform",
+        "frame_size": 32,
+        "short_side": 36,
+        "mixup": 0.2,
+        "epochs": 200,
+        **_ADAMW,
+    },
+    "vivit_b16x2": _VIVIT_B,
+    "vivit_b16x2_factorised": _VIVIT_B | {"encoder": "factorised"},
 }
 
 

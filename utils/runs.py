@@ -44,9 +44,11 @@ def open_run(params):
             raise ValueError(f"No run called {name} in {RUNS}/ to resume; leave out --resume.")
         folder = runs[-1][1]
         old = load_params(folder / "params.json")
+        # A cosine ends with the last epoch: other epochs would be another schedule.
+        free = set(_FREE) - ({"epochs"} if params.schedule == "cosine" else set())
         for field in vars(params):
             was, now = getattr(old, field), getattr(params, field)
-            if was != now and field not in _FREE:
+            if was != now and field not in free:
                 raise ValueError(
                     f"{folder} was begun with {field} {was}, not {now}; resume it with the same "
                     "parameters, or leave out --resume for a new run."

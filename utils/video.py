@@ -200,6 +200,31 @@ def read_flow(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     return np.clip(clip, -FLOW_LIMIT, FLOW_LIMIT)[repeats.ravel()]
 
 
+def warp(clip, linear, shift=(0.0, 0.0)):
+    """Move the pixels of every frame of a clip alike; what comes from outside is grey (128).
+
+    Args:
+        clip: uint8 (..., height, width, 3).
+        linear: (2, 2) matrix that takes a result pixel's (x, y) from the centre to its source.
+        shift: added to the source, as a share of (width, height).
+
+    Returns:
+        uint8 array of the same shape, interpolated bilinearly.
+    """
+    height, width = clip.shape[-3:-1]
+    centre = np.array([width - 1, height - 1]) / 2
+    offset = centre - linear @ centre + np.multiply(shift, (width, height))
+    matrix = np.column_stack([linear, offset])
+    frames = clip.reshape(-1, height, width, 3)
+    warped = np.empty_like(frames)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for frame, result in zip(frames, warped, strict=True):
+        result[:] = cv2.warpAffine(
+            frame, matrix, (width, height), flags=flags, borderValue=(128, 128, 128)
+        )
+    return warped.reshape(clip.shape)
+
+
 def write_video(path, frames, fps):
     """Write RGB frames, uint8 (height, width, 3), as Motion-JPEG `.avi` or MPEG-4 `.mp4`.
 

@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.metrics import auc, roc_curve
 
 from utils.files import atomic_path
 
@@ -16,7 +17,7 @@ def _save(figure, path):
 
 
 def plot_history(history, path):
-    """Draw loss, accuracy and learning rate over the epochs.
+    """Draw loss, accuracy (average precision, where it is known) and learning rate over the epochs.
 
     Args:
         history: list of one dict an epoch, as `SaveRun` keeps it.
@@ -24,7 +25,8 @@ def plot_history(history, path):
     """
     epochs = [row["epoch"] for row in history]
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-    for axis, name in zip(axes, ("loss", "accuracy", "learning_rate"), strict=True):
+    score = "average_precision" if "average_precision" in history[0] else "accuracy"
+    for axis, name in zip(axes, ("loss", score, "learning_rate"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if key in history[0]:
                 axis.plot(epochs, [row[key] for row in history], marker=".", label=label)
@@ -79,4 +81,39 @@ def plot_classes(per_class, path):
     axis.set_xlim(0, 1)
     axis.grid(axis="x", alpha=0.3)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    _save(figure, path)
+
+
+def plot_roc(targets, probabilities, classes, path, named=10):
+    """Draw the ROC curve of each class that has positives and negatives, and their mean.
+
+    Args:
+        targets: (videos, outputs) of zeros and ones.
+        probabilities: (videos, outputs).
+        classes: names; with one output the last one is meant.
+        path: of the PNG.
+        named: classes that get a colour and a name, those with the lowest areas first.
+    """
+    truth = np.asarray(targets).T > 0.5
+    grid, curves = np.linspace(0, 1, 201), []
+    for name, true, scores in zip(classes[-len(truth) :], truth, probabilities.T, strict=True):
+        if true.any() and not true.all():
+            false_rate, true_rate, _ = roc_curve(true, scores)
+            curves.append((auc(false_rate, true_rate), name, false_rate, true_rate))
+    curves.sort(key=lambda curve: curve[0])
+    figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
+    axis.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance 0.500")
+    for place, (area, name, *rates) in enumerate(curves):
+        shown = {"label": f"{name} {area:.3f}"} if place < named else {"color": "0.85", "zorder": 1}
+        axis.plot(*rates, linewidth=1.2, **shown)
+    if len(curves) > 1:
+        mean = np.mean([np.interp(grid, *rates) for _, _, *rates in curves], axis=0)
+        area = np.mean([curve[0] for curve in curves])
+        axis.plot([0, *grid], [0, *mean], color="black", linewidth=2.5, label=f"mean {area:.3f}")
+    axis.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    title = "area under the curve"
+    if len(curves) > named:
+        title += f",\nlowest {named} of {len(curves)} classes"
+    axis.legend(title=title, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    axis.grid(alpha=0.3)
     _save(figure, path)

@@ -1,0 +1,55 @@
+"""Layers that Keras lacks; all others are its own."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable("video")
+class TimeDistributed(layers.TimeDistributed):
+    """`keras.layers.TimeDistributed` that folds the segments into the batch.
+
+    Same constructor, weights and outputs. Keras' own unrolls a static segment axis, which is
+    slow to trace and lets BatchNorm see every segment as a batch of its own.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        folded = ops.reshape(inputs, (-1, *inputs.shape[2:]))
+        outputs = self.layer(folded, training=training)
+        return ops.reshape(outputs, (-1, inputs.shape[1], *outputs.shape[1:]))
+
+
+@keras.saving.register_keras_serializable("video")
+class LearnedTokens(layers.Layer):
+    """Learned tokens, randomly initialised and the same for every example.
+
+    Maps any (batch, ...) tensor to (batch, count, dim).
+
+    Args:
+        count: number of tokens.
+        dim: length of a token.
+        stddev: of the normal distribution that the tokens begin with.
+    """
+
+    def __init__(self, count, dim, stddev=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.count, self.dim, self.stddev = count, dim, stddev
+
+    def build(self, input_shape):
+        self.tokens = self.add_weight(
+            (1, self.count, self.dim),
+            keras.initializers.RandomNormal(stddev=self.stddev),
+            name="tokens",
+        )
+
+    def call(self, inputs):
+        return ops.repeat(ops.cast(self.tokens, self.compute_dtype), ops.shape(inputs)[0], axis=0)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.count, self.dim)
+
+    def get_config(self):
+        return super().get_config() | {
+            "count": self.count,
+            "dim": self.dim,
+            "stddev": self.stddev,
+        }

@@ -1,0 +1,163 @@
+"""Map a run's videos by what its network sees: python -m scripts.extract_embeddings weights/<run>.
+
+An embedding is what the head hands to its last layer: 256 numbers or more, alike for videos that
+the network takes to be alike.
+"""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import tyro
+
+from models.heads import embedding_model
+from models.networks import split as split_network
+from utils.clips import list_views
+from utils.commands import run_command
+from utils.datasets import group_of, list_examples
+from utils.embeddings import nearest, plot_map, project
+from utils.features import ClipSource
+from utils.files import atomic_path
+from utils.inspection import inspect_videos
+from utils.params import load_params
+from utils.runs import load_data
+from utils.sequence import Sequence
+from utils.video import probe
+
+
+def choose_examples(run, split, data_path, group_pattern):
+    """Return the examples of a split, or all, of the run or of other data, with their groups."""
+    examples = list_examples(data_path) if data_path else load_data(run)[0]
+    splits = sorted({example.split for example in examples} - {""})
+    if split and split not in splits:
+        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
+    return [
+        replace(example, group=group_of(example.path, group_pattern))
+        for example in examples
+        if example.split == split or not split
+    ]
+
+
+def load_embedder(path, params):
+    """Return (frozen part or None, model from its features, or from clips, to embeddings)."""
+    network = keras.saving.load_model(path, compile=False)
+    keras.config.set_dtype_policy(params.precision)
+    frozen, trained = None, network
+    if params.caches_features:
+        frozen, trained = split_network(network, params.trained_part)
+    head = network.get_layer("head")
+    embed = embedding_model(head)
+    if trained is not head:  # the head follows what is trained of the backbone
+        embed = keras.Model(trained.input, embed(trained.layers[-2].output))
+    return frozen, embed
+
+
+def embed_videos(model, source, videos, batch_size):
+    """Return the embeddings of the centre views of videos.
+
+    Args:
+        model: from a batch of the source's arrays to embeddings.
+        source: a `ClipSource`.
+        videos: list of (path, VideoInfo).
+        batch_size: videos per step.
+
+    Returns:
+        float32 array (videos, dim).
+    """
+    read = source.prepare([list_views(*video)[0] for video in videos])
+    targets = np.zeros((len(videos), 1))
+    sequence = Sequence(lambda i, epoch: read(i), targets, batch_size, workers=source.workers)
+    return np.asarray(model.predict(sequence, verbose=0)).astype(np.float32)
+
+
+def save_neighbours(path, examples, indices, similarities):
+    """Write a row for each neighbour of each video; return the share whose first one agrees.
+
+    Labels agree when a class is in both. Videos without a neighbour do not count.
+    """
+    first = []
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["path", "label", "rank", "neighbour", "neighbour_label", "similarity", "agrees"]
+        )
+        for example, row, cosines in zip(examples, indices, similarities, strict=True):
+            for rank, (index, cosine) in enumerate(zip(row, cosines, strict=True), 1):
+                if np.isfinite(cosine):
+                    other = examples[index]
+                    agrees = int(bool(set(example.labels) & set(other.labels)))
+                    names = [example.path, example.label, rank, other.path, other.label]
+                    writer.writerow([*names, f"{cosine:.4f}", agrees])
+                    first += [agrees] if rank == 1 else []
+    return np.mean(first) if first else None
+
+
+def save_embeddings(folder, examples, embeddings, classes, neighbours):
+    """Write embeddings.npz, neighbours.csv and map.png, and print whether neighbours agree."""
+    columns = {
+        f"{name}s": np.array([getattr(example, name) for example in examples])
+        for name in ("path", "label", "split")
+    }
+    with atomic_path(folder / "embeddings.npz") as temporary:
+        np.savez(temporary, embeddings=embeddings, classes=np.array(classes), **columns)
+    indices, similarities = nearest(embeddings, [e.group for e in examples], neighbours)
+    share = save_neighbours(folder / "neighbours.csv", examples, indices, similarities)
+    plot_map(project(embeddings), columns["labels"], columns["splits"], folder / "map.png")
+    if share is None:
+        print("All videos are of one group: none has a neighbour.")
+    else:
+        print(f"{share:.1%} of the videos have a nearest neighbour with their label")
+    print(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
+
+
+def extract_embeddings(
+    run: tyro.conf.Positional[Path],
+    /,
+    split: str = "",
+    data_path: str = "",
+    output: str = "",
+    neighbours: int = 5,
+    query: str = "",
+):
+    """Embed a run's videos; write the embeddings, each video's neighbours and a map of all.
+
+    Args:
+        run: the run's folder, weights/<run>.
+        split: train, val or test; empty: all videos.
+        data_path: other data, of any classes; empty: the run's own lists.
+        output: folder of what is written; empty: embeddings/ in the run's folder.
+        neighbours: how many nearest videos are listed, none of the video's own group.
+        query: a video file; its nearest videos are printed (itself too, where it is one of them).
+    """
+    if neighbours < 1:
+        raise ValueError(f"neighbours is {neighbours}; it must be at least 1.")
+    _, classes = load_data(run)
+    if not (run / "best.keras").is_file():
+        raise ValueError(f"{run} has no best.keras yet; let it finish an epoch.")
+    params = load_params(run / "params.json")
+    asked = [(query, probe(query))] if query else []
+    examples = choose_examples(run, split, data_path, params.group_pattern)
+    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
+    for _, problem in problems:
+        print(f"  problem: {problem}")
+    examples = [example for example in examples if example.path in infos]
+    if len(examples) < 2:
+        raise ValueError("Fewer than two readable videos; see the problems above.")
+
+    frozen, model = load_embedder(run / "best.keras", params)
+    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
+    videos = [(example.path, infos[example.path]) for example in examples]
+    embeddings = embed_videos(model, source, videos + asked, params.batch_size)
+    embeddings, queries = np.split(embeddings, [len(videos)])
+    save_embeddings(Path(output or run / "embeddings"), examples, embeddings, classes, neighbours)
+    if query:
+        print(f"Nearest to {query}:")
+        indices, cosines = nearest(embeddings, None, neighbours, queries)
+        for index, cosine in zip(indices[0], cosines[0], strict=True):
+            print(f"  {cosine:.3f}  {examples[index].label}  {examples[index].path}")
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(extract_embeddings, description=__doc__))

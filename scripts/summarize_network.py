@@ -1,0 +1,60 @@
+"""Print a network's parameters and arithmetic, part by part: python -m scripts.summarize_network.
+
+Takes the flags of training.py (--network, --preset, --frame-size, ...), before anything is trained.
+"""
+
+from dataclasses import dataclass
+
+import tyro
+
+from models.design import Design
+from models.flops import list_parts
+from models.networks import build
+from utils.commands import run_command
+from utils.params import parse_params, pick_fields
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is shown."""
+
+    outputs: int = 400
+    """Classes of the last layer."""
+    depth: int = 1
+    """How far models inside the network are opened: 0, 1 (the head), 2 (its encoders)."""
+
+
+def summarize_network(options, params):
+    """Print a table of a network's parts.
+
+    Args:
+        options: `Options`.
+        params: `utils.params.Params`.
+
+    Returns:
+        A list of (name, parameters, floating-point operations of one video).
+    """
+    shape = (params.num_segments, params.frames_per_segment, params.frame_size, params.stream)
+    network = build(params.network, options.outputs, *shape, pick_fields(params, Design))
+    parts = list_parts(network, options.depth)
+    parts.append(("all", *(sum(column) for column in list(zip(*parts, strict=True))[1:])))
+    width = max(len(name) for name, _, _ in parts)
+    print(f"{params.network}, input {network.input_shape[1:]}, {options.outputs} outputs")
+    print(f"{'part':<{width}}  {'parameters':>12}  {'share':>6}  {'GFLOPs':>9}  {'share':>6}")
+    for name, *counts in parts:
+        shares = [100 * n / max(whole, 1) for n, whole in zip(counts, parts[-1][1:], strict=True)]
+        print(
+            f"{name:<{width}}  {counts[0]:12,}  {shares[0]:5.1f}%  {counts[1] / 2e9:9.4f}"
+            f"  {shares[1]:5.1f}%"
+        )
+    print("GFLOPs: billions of multiply-adds for one video, as papers count them.")
+    return parts
+
+
+if __name__ == "__main__":
+
+    def _main():
+        options, flags = tyro.cli(Options, description=__doc__, return_unknown_args=True)
+        summarize_network(options, parse_params(flags))
+
+    run_command(_main)

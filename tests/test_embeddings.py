@@ -1,0 +1,161 @@
+"""Embeddings of a run's videos: the right numbers, the right neighbours, as a command is run."""
+
+import csv
+from dataclasses import replace
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import run, write_dataset
+
+from models.networks import build
+from scripts.extract_embeddings import extract_embeddings
+from utils.clips import list_views, read_clip
+from utils.datasets import assign_splits, list_examples
+from utils.embeddings import nearest, plot_map, project
+from utils.params import Params, save_params
+from utils.runs import save_data
+from utils.video import probe
+
+PARAMS = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with six videos and the run weights/r of a network that a test left random."""
+    folder = tmp_path_factory.mktemp("embeddings")
+    write_dataset(folder / "videos", videos=3)
+    (folder / "weights/r").mkdir(parents=True)
+    keras.utils.set_random_seed(0)
+    build("i3d_lstm", 2, 2, 8, 112).save(folder / "weights/r/best.keras")
+    examples = assign_splits(list_examples(folder / "videos"), 0.3)
+    save_data(folder / "weights/r", examples, ["left", "right"], [])
+    return folder
+
+
+@pytest.fixture
+def run_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    save_params(PARAMS, "weights/r/params.json")
+    return folder / "weights/r"
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def logits(folder):
+    """What the whole network says of the six videos, in the order of their paths."""
+    paths = sorted((folder / "videos").rglob("*.avi"))
+    views = [list_views(path, probe(path))[0] for path in paths]
+    clips = np.stack([read_clip(view, PARAMS.clip_format) for view in views])
+    network = keras.saving.load_model(folder / "weights/r/best.keras", compile=False)
+    return network.predict(clips, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"finetune": "Mixed_5c"}, {"feature_views": 0}], ids=["cached", "part", "whole"]
+)
+def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes, capsys):
+    save_params(replace(PARAMS, **changes), run_folder / "params.json")
+    query = "videos/left/left_01.avi"
+    extract_embeddings(run_folder, output="out", neighbours=2, query=query)
+    printed = capsys.readouterr().out
+    saved = np.load("out/embeddings.npz")
+    assert saved["embeddings"].shape == (6, 256) and saved["embeddings"].dtype == np.float32
+    assert saved["classes"].tolist() == ["left", "right"]
+    assert saved["labels"].tolist() == ["left"] * 3 + ["right"] * 3
+    assert set(saved["splits"]) == {"train", "val"}
+    network = keras.saving.load_model(run_folder / "best.keras", compile=False)
+    kernel, bias = network.get_layer("head").get_layer("logits").get_weights()
+    np.testing.assert_allclose(saved["embeddings"] @ kernel + bias, logits, atol=1e-4)
+    assert np.ptp(logits, axis=0).min() > 1e-3
+
+    rows = read_csv("out/neighbours.csv")
+    assert [row["rank"] for row in rows] == ["1", "2"] * 6
+    assert all(row["path"] != row["neighbour"] for row in rows)
+    assert all((row["label"] == row["neighbour_label"]) == (row["agrees"] == "1") for row in rows)
+    share = np.mean([int(row["agrees"]) for row in rows[::2]])
+    assert f"{share:.1%} of the videos have a nearest neighbour with their label" in printed
+    first = printed.split(f"Nearest to {query}:\n")[1].splitlines()[0]
+    assert first.split()[:2] == ["1.000", "left"] and first.endswith("left_01.avi")
+
+
+def test_parts_of_the_data_and_other_data(run_folder):
+    write_dataset(run_folder.parent.parent / "others", ("up", "down"), 1)
+    extract_embeddings(run_folder, data_path="others")
+    saved = np.load(run_folder / "embeddings/embeddings.npz")
+    assert saved["labels"].tolist() == ["down", "up"]
+    assert (run_folder / "embeddings/map.png").stat().st_size
+    extract_embeddings(run_folder, split="val")
+    saved = np.load(run_folder / "embeddings/embeddings.npz")
+    assert set(saved["splits"]) == {"val"}
+    rows = read_csv(run_folder / "embeddings/neighbours.csv")
+    assert len(rows) == len(saved["paths"]) * (len(saved["paths"]) - 1)  # fewer than five others
+
+
+def test_bad_commands_say_what_is_wrong(run_folder):
+    script = "scripts/extract_embeddings.py"
+    done = run([script, "weights/none"], run_folder.parent.parent)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
+    (run_folder.parent / "text.avi").write_text("no video")
+    for given, message in (
+        ({"query": "weights/text.avi"}, r"weights/text\.avi: not a video"),
+        ({"query": "gone.avi"}, r"gone\.avi: no such file"),
+        ({"split": "test"}, "No split 'test' there; known: train, val"),
+        ({"neighbours": 0}, "neighbours is 0; it must be at least 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            extract_embeddings(run_folder, **given)
+
+
+def test_nearest_leaves_the_group_out():
+    embeddings = np.array([[1, 0], [2, 0.1], [1, 1], [0, 3], [-1, 0]])
+    indices, similarities = nearest(embeddings, ["a", "a", "b", "c", "d"], 2)
+    assert indices.tolist()[:4] == [[2, 3], [2, 3], [1, 0], [2, 1]]
+    np.testing.assert_allclose(similarities[0], [np.sqrt(0.5), 0], atol=1e-6)
+    assert similarities.dtype == np.float32
+    _, similarities = nearest(embeddings, ["a", "a", "a", "a", "d"], 3)
+    assert np.isfinite(similarities).sum(1).tolist() == [1, 1, 1, 1, 3]
+    indices, similarities = nearest(embeddings, None, 9, queries=[[0, 1], [1, 0]])
+    assert indices.shape == (2, 5) and indices[:, 0].tolist() == [3, 0]
+    many = np.random.default_rng(0).normal(size=(2500, 3))
+    indices, _ = nearest(many, np.arange(2500), 1)
+    lengths = np.linalg.norm(many, axis=1)
+    cosines = many[2000] @ many.T / lengths / lengths[2000]
+    assert indices[2000, 0] == np.argsort(cosines)[-2]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_map_keeps_neighbours_together(classes):
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes), 4)
+    centres = generator.normal(size=(classes, 32))
+    embeddings = centres[labels] + 0.1 * generator.normal(size=(len(labels), 32))
+    points = project(embeddings)
+    assert points.shape == (len(labels), 2)
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    assert np.mean(labels[distances.argmin(1)] == labels) > 0.95
+
+
+@pytest.mark.parametrize("classes", [1, 40, 60])
+def test_map_has_a_colour_a_class_and_a_marker_a_split(tmp_path, monkeypatch, classes):
+    monkeypatch.setattr("utils.embeddings.plt.close", lambda figure: None)
+    labels = [f"class {label:02d}" for label in range(classes)]
+    splits = ["train", *["val"] * (classes - 1)]
+    plot_map(np.random.default_rng(0).normal(size=(classes, 2)), labels, splits, tmp_path / "a.png")
+    axis = plt.gcf().axes[0]
+    monkeypatch.undo()
+    plt.close()
+    entries = axis.get_legend().get_lines()
+    names = [entry.get_label() for entry in entries]
+    assert names == [*labels, *["train", "val"][: len(set(splits))]]
+    assert len({tuple(entry.get_color()) for entry in entries[:classes]}) == classes
+    drawn = [points for points in axis.collections if len(points.get_offsets())]
+    assert len(drawn) == classes
+    assert (tmp_path / "a.png").stat().st_size > 5000

@@ -1,0 +1,174 @@
+"""Everything a classifier is asked for, through the commands, on the smallest ViViT."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from conftest import moving_square, write_dataset
+
+import evaluate
+import training
+from scripts.summarize_network import Options, summarize_network
+from utils.params import parse_params
+from utils.video import write_video
+
+TINY = (
+    "--network vivit --num-segments 1 --frames-per-segment 8 --sampling uniform --frame-size 16 "
+    "--short-side 20 --batch-size 4 --epochs 3 --rate-epochs 1 2 --workers 1"
+).split()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    write_dataset(tmp_path / "videos")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(*flags):
+    given = () if "--data-path" in flags else ("--data-path", "videos")
+    return training.train(parse_params([*given, *TINY, *map(str, flags)]))
+
+
+def column(run_folder, name):
+    with open(run_folder / "history.csv") as file:
+        return [float(row[name]) for row in csv.DictReader(file)]
+
+
+EVERYTHING = (
+    "--optimizer adamw --schedule cosine --warmup-epochs 1 --weight-decay 0.05 --ema 0.9 "
+    "--clip-norm 1 --accumulate 2 --stochastic-depth 0.5 --mixup 0.4 --cutmix 1 "
+    "--rand-operations 2 --label-smoothing 0.1 --focal 2 --pooling fused --balance sampling"
+).split()
+
+
+class KilledError(Exception):
+    """Ends a training after its first epoch."""
+
+
+def test_resumed_run_is_the_unbroken_one(folder, monkeypatch):
+    whole, report = train("--run", "whole", *EVERYTHING)
+    assert report["videos"] == 3 and column(whole, "learning_rate")[0] == 0
+    saved = training.SaveRun.on_epoch_end
+
+    def kill(self, epoch, logs=None):
+        saved(self, epoch, logs)
+        raise KilledError
+
+    monkeypatch.setattr(training.SaveRun, "on_epoch_end", kill)
+    with pytest.raises(KilledError):
+        train("--run", "parts", *EVERYTHING)
+    monkeypatch.setattr(training.SaveRun, "on_epoch_end", saved)
+    with pytest.raises(ValueError, match="begun with epochs 3, not 4"):  # another cosine
+        train("--run", "parts", *EVERYTHING, "--resume", "--epochs", 4)
+    parts, again = train("--run", "parts", *EVERYTHING, "--resume")
+    for name in ("loss", "val_loss", "learning_rate"):
+        np.testing.assert_allclose(column(parts, name), column(whole, name), rtol=1e-4)
+    assert again["top1"] == report["top1"]
+    assert evaluate.evaluate(parts, split="val")["top1"] == report["top1"]
+
+
+def test_kept_weights_are_the_averaged_ones(folder):
+    """With a momentum near 1 the average stays at the first step's weights."""
+    run_folder, _ = train("--learning-rates", 0.05, 0.05, 0.05, "--ema", 0.9999)
+    assert np.ptp(column(run_folder, "val_loss")) < np.ptp(column(run_folder, "loss")) / 10
+
+
+def test_binary_with_one_output(folder):
+    run_folder, report = train(
+        "--activation", "sigmoid", "--class-names", "right", "left", "--epochs", 1
+    )
+    thresholds = json.loads((run_folder / "thresholds.json").read_text())
+    assert len(thresholds) == 1 and report["thresholds"] == thresholds
+    assert list(report["per_class"]) == ["right", "left"]
+    scored = evaluate.evaluate(run_folder)
+    assert scored["accuracy"] == report["accuracy"]
+    with open(run_folder / "evaluation/val/predictions.csv") as file:
+        for row in csv.DictReader(file):
+            assert float(row["left"]) + float(row["right"]) == pytest.approx(1, abs=1e-5)
+            assert row["predicted"] == (
+                "left" if float(row["left"]) >= thresholds[0] - 1e-6 else "right"
+            )
+
+
+def write_table(folder, rows):
+    text = "path,label\n" + "".join(f"videos/{path},{label}\n" for path, label in rows)
+    (folder / "table.csv").write_text(text)
+
+
+def test_several_labels_a_video(folder):
+    """A bright square, a square that moves, or both."""
+    (folder / "videos/many").mkdir()
+    rows = []
+    for index in range(12):
+        bright, fast = index % 3 != 0, index % 3 != 1
+        frames = list(moving_square(24, speed=8 * fast, shade=120 + 100 * bright, seed=index))
+        write_video(folder / f"videos/many/v{index}.avi", frames, 25)
+        label = ";".join(["bright"] * bright + ["fast"] * fast)
+        rows.append((f"many/v{index}.avi", label))
+    rows.append(("left/left_00.avi", "slow"))
+    rows.append(("left/left_01.avi", "slow"))
+    write_table(folder, rows)
+    with pytest.raises(ValueError, match="has several labels, bright;fast; softmax takes one"):
+        train("--data-path", "table.csv")
+    flags = ("--activation", "sigmoid", "--balance", "weights", "--epochs", 1)
+    run_folder, report = train("--data-path", "table.csv", *flags)
+    assert set(report["per_class"]) == {"bright", "fast", "slow"}
+    assert len(json.loads((run_folder / "thresholds.json").read_text())) == 3
+    assert "val_average_precision" in (run_folder / "history.csv").read_text().splitlines()[0]
+    scored = evaluate.evaluate(run_folder, split="train")
+    assert scored["mean_average_precision"] > 0 and "confusion" not in scored
+    assert (run_folder / "evaluation/train/roc.png").stat().st_size
+
+
+def test_a_run_starts_another(folder, capsys):
+    train("--run", "first", "--epochs", 1)
+    write_dataset(folder / "three", ("left", "right", "up"), 3)
+    capsys.readouterr()
+    second, _ = train("--data-path", "three", "--weights", "weights/first", "--epochs", 1)
+    printed = capsys.readouterr().out
+    assert "weights/first, loaded: head/hidden, head/projection" in printed
+    assert "weights/first, not loaded, begins anew: head/logits (128, 3), not (128, 2)" in printed
+    assert "weights/first, not used of it: nothing" in printed
+    assert column(second, "loss")
+
+
+def test_impossible_runs_stop_before_any_video_is_decoded(folder, monkeypatch):
+    train("--run", "short", "--epochs", 1)
+    monkeypatch.setattr(training, "inspect_videos", lambda *_: pytest.fail("decoded a video"))
+    before = sorted((folder / "weights").iterdir())
+    for flags, message in (
+        (["--network", "i3d_gru"], "Unknown network 'i3d_gru'; known: i3d, i3d_lstm"),
+        (["--embedder", "pixels"], "Unknown embedder 'pixels'; known: flatten, patches"),
+        (["--encoder", "divided"], "Unknown encoder 'divided'; known: joint, factorised"),
+        (["--size", "huge"], "Unknown size 'huge'; known: small, base"),
+        (["--pooling", "max"], "Unknown pooling 'max'; known: class, fused"),
+        (["--embedder", "patches", "--patch-size", "12"], "do not cut into pieces of 1 x 12 x 12"),
+        (["--optimizer", "adam"], "Unknown optimizer 'adam'; known: sgd, adamw"),
+        (["--schedule", "linear"], "Unknown schedule 'linear'; known: phases, cosine"),
+        (["--weights", "kinetics"], "has no published weights; give --weights none or a run"),
+        (["--weights", "weights/gone"], "has no published weights; give --weights none or a run"),
+        (["--class-names", "left", "up"], "does not know: right; known: left, up"),
+        (
+            ["--weights", "weights/short", "--frames-per-segment", "16"],
+            "knows 9 places in its head/encoder_positions, this one has 17",
+        ),
+        (
+            ["--run", "short", "--resume", "--num-segments", "2"],
+            "begun with num_segments 1, not 2",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(*flags)
+    with pytest.raises(SystemExit):
+        train("--activation", "relu")
+    assert sorted((folder / "weights").iterdir()) == before
+
+
+def test_summary_of_a_network(capsys):
+    params = parse_params([*TINY, "--frame-size", "128", "--short-side", "128"])
+    parts = summarize_network(Options(outputs=6), params)
+    assert parts[-1][1] == sum(count for _, count, _ in parts[:-1])
+    printed = capsys.readouterr().out
+    assert "head/hidden" in printed and "6,291,584" in printed and "95." in printed

@@ -1,0 +1,72 @@
+"""Starting one network from another: what is taken over, and what is refused."""
+
+import numpy as np
+import pytest
+
+from models.heads import build_head
+from models.networks import build
+from models.warm_start import warm_start
+
+pytestmark = pytest.mark.models
+
+
+def equal(first, second, name):
+    pairs = zip(first.get_layer(name).weights, second.get_layer(name).weights, strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_same_head_other_classes():
+    source, target = build_head("lstm", 3, 64, 5), build_head("lstm", 4, 64, 2)
+    loaded, fresh, left = warm_start(target, source)
+    assert loaded == ["lstm_1", "lstm_2"] and not left
+    assert fresh == ["logits (256, 2), not (256, 5)"]
+    assert equal(source, target, "lstm_1") and equal(source, target, "lstm_2")
+    assert np.asarray(target.get_layer("logits").kernel).any()
+
+
+def test_backbone_for_another_head():
+    source, target = build("i3d_lstm", 5, 2, 8, 112), build("i3d_transformer", 5, 3, 8, 112)
+    loaded, fresh, left = warm_start(target, source)
+    assert sum(name.startswith("backbone/") for name in loaded) == 57 * 2
+    assert "head/encoder_1_attention" in fresh
+    assert left == ["head/lstm_1", "head/lstm_2"]
+    backbones = (network.get_layer("backbone").layer for network in (source, target))
+    assert equal(*backbones, "Mixed_5c.Branch_1.Conv3d_0b_3x3.conv_3d")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (
+            lambda: build_head("vivit", 2, 64, 5),
+            lambda: build_head("vivit", 4, 64, 5),
+            "knows 3 places in its encoder_positions, this one has 5: give it as many segments",
+        ),
+        (
+            lambda: build_head("transformer", 2, 64, 5),
+            lambda: build_head("transformer", 3, 64, 5),
+            "knows 32 places in its positions, this one has 48",
+        ),
+        (
+            lambda: build("vivit", 5, 1, 8, 112),
+            lambda: build("i3d", 5, 1, 8, 112),
+            "cannot start this i3d: its I3D lacks backbone/Conv3d_1a_7x7.conv_3d",
+        ),
+        (
+            lambda: build("i3d", 5, 1, 8, 112, "flow"),
+            lambda: build("i3d", 5, 1, 8, 112),
+            r"lacks backbone/Conv3d_1a_7x7.conv_3d \(7, 7, 7, 3, 64\), not \(7, 7, 7, 2, 64\)",
+        ),
+        (
+            lambda: build("vivit", 5, 1, 8, 32),
+            lambda: build_head("average", 2, 64, 3),
+            "cannot start this head: nothing fits",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_changes(source, target, message):
+    network = target()
+    before = [np.asarray(variable).copy() for variable in network.weights]
+    with pytest.raises(ValueError, match=message):
+        warm_start(network, source())
+    assert all(np.array_equal(a, b) for a, b in zip(before, network.weights, strict=True))

@@ -1,0 +1,87 @@
+"""Parameters that are out of range or contradict each other, caught before anything runs."""
+
+from pathlib import Path
+
+# Value or values, lowest, highest, in words.
+_MANY = 10**9
+_RANGES = [
+    ("val_fraction", 0, 0.9, "from 0 to 0.9"),
+    ("test_fraction", 0, 0.9, "from 0 to 0.9"),
+    ("num_segments", 1, _MANY, "at least 1"),
+    ("frames_per_segment", 1, _MANY, "at least 1"),
+    ("fps", 0, 1000, "from 1 to 1000, or 0 for the file's own frames"),
+    ("frame_size", 1, _MANY, "at least 1"),
+    ("color", 0, 1, "from 0 to 1"),
+    ("rand_operations", 0, 20, "from 0 to 20"),
+    ("rand_magnitude", 0, 1, "from 0 to 1"),
+    ("mixup", 0, 100, "from 0 to 100"),
+    ("cutmix", 0, 100, "from 0 to 100"),
+    ("feature_views", 0, _MANY, "at least 0"),
+    ("dropout", 0, 0.99, "from 0 to 0.99"),
+    ("stochastic_depth", 0, 0.99, "from 0 to 0.99"),
+    ("patch_size", 1, _MANY, "at least 1"),
+    ("batch_size", 1, _MANY, "at least 1"),
+    ("epochs", 1, _MANY, "at least 1"),
+    ("learning_rates", 1e-12, 1e3, "above 0"),
+    ("rate_epochs", 1, _MANY, "at least 1"),
+    ("momentum", 0, 0.9999, "from 0 to below 1"),
+    ("warmup_epochs", 0, _MANY, "at least 0"),
+    ("weight_decay", 0, 1, "from 0 to 1"),
+    ("clip_norm", 0, _MANY, "above 0, or 0 for any"),
+    ("accumulate", 1, _MANY, "at least 1"),
+    ("ema", 0, 0.999999, "from 0 to below 1"),
+    ("label_smoothing", 0, 0.99, "from 0 to 0.99"),
+    ("focal", 0, 100, "from 0 to 100"),
+    ("workers", 1, 1000, "from 1 to 1000"),
+    ("gpus", -1, 1000, "-1 for all, 0 for the CPU, or a number of GPUs"),
+    ("seed", 0, 2**32 - 1, "from 0 to 2**32 - 1"),
+    ("eval_clips", 1, _MANY, "at least 1"),
+]
+
+
+def check_params(params):
+    """Check a `utils.params.Params`.
+
+    Raises:
+        ValueError: saying which value is impossible, or which two contradict each other.
+    """
+    for name, low, high, meaning in _RANGES:
+        values = getattr(params, name)
+        for value in values if isinstance(values, tuple) else (values,):
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}; it must be {meaning}.")
+    first, second = params.rate_epochs
+    if first >= second:
+        raise ValueError(
+            f"rate_epochs are {first} and {second}; the second phase must end after the first."
+        )
+    if params.frame_size > params.short_side:
+        raise ValueError(
+            f"frame_size is {params.frame_size} but short_side {params.short_side}; a crop cannot "
+            "be larger than the frame: raise short_side or lower frame_size."
+        )
+    if params.val_fraction + params.test_fraction >= 1:
+        raise ValueError(
+            f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} leave "
+            "nothing to train on; their sum must be below 1."
+        )
+    if params.start == "none" and params.finetune not in ("auto", "all"):
+        raise ValueError(
+            f"weights is none and finetune {params.finetune}: frozen layers would stay random. "
+            "Give finetune all (or auto), or pretrained weights."
+        )
+    if not params.has_i3d and params.finetune not in ("auto", "all"):
+        raise ValueError(f"finetune is {params.finetune}, but {params.network} is trained whole.")
+    if params.cutmix and params.caches_features:
+        raise ValueError(
+            "cutmix cuts pixels, but the backbone's features are cached: give feature_views 0, "
+            "or mixup."
+        )
+    if params.rand_operations and params.stream == "flow":
+        raise ValueError("rand_operations change colours; flow has none: give 0.")
+    if params.schedule == "cosine" and params.warmup_epochs >= params.epochs:
+        raise ValueError(
+            f"warmup_epochs is {params.warmup_epochs} of {params.epochs} epochs; give fewer."
+        )
+    if Path(params.run).name != params.run:
+        raise ValueError(f"run is {params.run!r}; give a folder's name, without slashes.")
