@@ -137,7 +137,7 @@ def train(params):
     listed, classes = list_data(params)
     task = choose_task(params.activation, listed, classes)
     row = TASKS[task]
-    with scope:
+    with scope():
         network = make_network(params, row.outputs(len(classes)))
     folder = open_run(params)
     examples, infos = inspect_data(params, folder, listed, classes)
@@ -156,7 +156,7 @@ def train(params):
     if videos["val"]:
         read = source.prepare([list_views(*video)[0] for video in videos["val"]])
         validation = Sequence(lambda index, epoch: read(index), targets["val"], **batches)
-    with scope:
+    with scope():
         optimizer = make_optimizer(optimization, len(sequence))
         loss = row.make_loss(params.label_smoothing, params.focal)
         compile_classifier(model, optimizer, loss, row.metrics(row.outputs(len(classes))))

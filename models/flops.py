@@ -7,7 +7,7 @@ from keras import layers
 
 def _size(shape):
     if None in shape:
-        raise ValueError(f"A shape that is not known cannot be counted: {shape}.")
+        raise ValueError(f"An output of unknown size {shape} cannot be counted.")
     return int(np.prod(shape))
 
 

@@ -56,9 +56,7 @@ def logits(folder):
     return network.predict(clips, verbose=0)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"finetune": "Mixed_5c"}, {"feature_views": 0}], ids=["cached", "part", "whole"]
-)
+@pytest.mark.parametrize("changes", [{}, {"finetune": "Mixed_5c"}], ids=["cached", "part"])
 def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes, capsys):
     save_params(replace(PARAMS, **changes), run_folder / "params.json")
     query = "videos/left/left_01.avi"
@@ -82,6 +80,24 @@ def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes,
     assert f"{share:.1%} of the videos have a nearest neighbour with their label" in printed
     first = printed.split(f"Nearest to {query}:\n")[1].splitlines()[0]
     assert first.split()[:2] == ["1.000", "left"] and first.endswith("left_01.avi")
+
+
+def test_network_without_i3d(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    params = replace(PARAMS, network="vivit", frame_size=32)
+    (folder / "weights/v").mkdir()
+    network = build("vivit", 2, 2, 8, 32)
+    network.save("weights/v/best.keras")
+    save_params(params, "weights/v/params.json")
+    examples = assign_splits(list_examples("videos"), 0.3)
+    save_data(folder / "weights/v", examples, ["left", "right"], [])
+    extract_embeddings(folder / "weights/v")
+    saved = np.load("weights/v/embeddings/embeddings.npz")
+    path = saved["paths"][0]
+    clip = read_clip(list_views(path, probe(path))[0], params.clip_format)
+    kernel, bias = network.get_layer("head").get_layer("logits").get_weights()
+    logits = network.predict(clip[None], verbose=0)
+    np.testing.assert_allclose(saved["embeddings"][:1] @ kernel + bias, logits, atol=1e-4)
 
 
 def test_parts_of_the_data_and_other_data(run_folder):

@@ -113,10 +113,9 @@ def start(script, flags, folder):
     )
 
 
-@pytest.mark.parametrize("network", ["i3d_transformer", "vivit"])
-def test_killed_run_goes_on(tmp_path, network):
+def test_killed_run_goes_on(tmp_path):
     write_dataset(tmp_path / "videos", videos=3)
-    flags = ["--run", "r", "--network", network]
+    flags = ["--run", "r", "--network", "i3d_transformer"]
     state = tmp_path / "weights/r/state.json"
     with start(FAKED, [*flags, "--epochs", "1000"], tmp_path) as process:
         while not state.exists() and process.poll() is None:

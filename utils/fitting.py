@@ -13,7 +13,7 @@ from utils.files import atomic_path, write_atomically
 
 
 def choose_devices(gpus=-1):
-    """Return (scope, replicas): what to build and fit in, and how many devices share a batch.
+    """Return (scope, replicas): what to build in (`with scope():`), how many devices share a batch.
 
     One device needs nothing. Several GPUs (or, where there is no GPU, several logical CPU
     devices) get a `tf.distribute.MirroredStrategy`.
@@ -25,7 +25,7 @@ def choose_devices(gpus=-1):
         ValueError: fewer GPUs than asked for.
     """
     if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext(), 1
+        return contextlib.nullcontext, 1
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")
@@ -35,9 +35,9 @@ def choose_devices(gpus=-1):
         tf.config.set_visible_devices(found[:gpus], "GPU")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(devices) == 1:
-        return contextlib.nullcontext(), 1
+        return contextlib.nullcontext, 1
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    return strategy.scope(), strategy.num_replicas_in_sync
+    return strategy.scope, strategy.num_replicas_in_sync
 
 
 def compile_classifier(model, optimizer, loss, metrics):
@@ -96,7 +96,7 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()
-        self.rate = float(self.model.optimizer.learning_rate)
+        self.rate = float(f"{float(self.model.optimizer.learning_rate):.6g}")
         # Keras does not save dropout's random state: make it follow from the epoch.
         for position, variable in enumerate(self.model.variables):
             if variable.name == "seed_generator_state":
