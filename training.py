@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from models.design import Design
+from models.flops import count_flops
 from models.networks import backbone_of, build, check_network, freeze, split
 from models.pretrained import load_pretrained
 from models.warm_start import warm_start
@@ -89,6 +90,9 @@ def make_network(params, num_outputs):
     if not scratch:
         load_start(network, params)
     freeze(network, params.trained_part, params.train_batchnorm or scratch)
+    trained = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
+    work = f"{count_flops(network) / 2e9:.3g} billion multiply-adds a video"
+    print(f"{network.name}: {network.count_params():,} parameters, {trained:,} trained, {work}")
     return network
 
 
@@ -117,6 +121,22 @@ def make_reader(params, source, videos):
     )
 
 
+def make_sequences(params, source, videos, targets):
+    """Return the batches of the training videos and of the validation videos (None without)."""
+    batches = {
+        "batch_size": params.batch_size,
+        "replicas": source.replicas,
+        "workers": params.workers,
+    }
+    order = TrainingOrder(params.seed, params.balance, params.mixup, params.cutmix)
+    reader = make_reader(params, source, videos["train"])
+    training = Sequence(reader, targets["train"], order=order, **batches)
+    if not videos["val"]:
+        return training, None
+    read = source.prepare([list_views(*video)[0] for video in videos["val"]])
+    return training, Sequence(lambda index, epoch: read(index), targets["val"], **batches)
+
+
 def score_validation(folder, task, targets, probabilities, classes):
     """Choose the thresholds on the validation examples, save them, and return the report."""
     thresholds = choose_thresholds(task, targets, probabilities)
@@ -141,6 +161,8 @@ def train(params):
         network = make_network(params, row.outputs(len(classes)))
     folder = open_run(params)
     examples, infos = inspect_data(params, folder, listed, classes)
+    if choose_task(params.activation, examples, classes) != task:
+        raise ValueError("No readable video is left with several labels; see the problems above.")
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
     videos = {s: [(e.path, infos[e.path]) for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(task, members[s], classes) for s in SPLITS}
@@ -148,14 +170,7 @@ def train(params):
     cut = params.caches_features
     frozen, model = split(network, params.trained_part) if cut else (None, network)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
-    batches = {"batch_size": params.batch_size, "replicas": replicas, "workers": params.workers}
-    order = TrainingOrder(params.seed, params.balance, params.mixup, params.cutmix)
-    reader = make_reader(params, source, videos["train"])
-    sequence = Sequence(reader, targets["train"], order=order, **batches)
-    validation = None
-    if videos["val"]:
-        read = source.prepare([list_views(*video)[0] for video in videos["val"]])
-        validation = Sequence(lambda index, epoch: read(index), targets["val"], **batches)
+    sequence, validation = make_sequences(params, source, videos, targets)
     with scope():
         optimizer = make_optimizer(optimization, len(sequence))
         loss = row.make_loss(params.label_smoothing, params.focal)
