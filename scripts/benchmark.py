@@ -4,6 +4,8 @@ Medians of one run. The videos are rendered (a moving pattern in MPEG-4); give r
 see what decoding those costs.
 """
 
+import functools
+import itertools
 import json
 import os
 import statistics
@@ -85,22 +87,22 @@ def measure_network(precision, frames, repeats):
     keras.config.set_dtype_policy("float32")
 
 
-def measure_heads(folder, repeats, videos=180, segments=4, batch_size=8):
+def measure_heads(folder, repeats, videos=180, segments=4):
     """Yield rows of one training epoch of each head on features kept on disk, as `fit` runs it."""
     features = np.random.default_rng(0).random((videos, segments, 1024), np.float32)
     paths = [folder / f"{index}.npy" for index in range(videos)]
     for path, array in zip(paths, features, strict=True):
         np.save(path, array)
     targets = np.eye(5)[np.arange(videos) % 5]
-    order = TrainingOrder(0)
-    batches = Sequence(lambda index, _: np.load(paths[index]), targets, batch_size, order)
-    for name in HEADS:
+    task, order = TASKS["single"], TrainingOrder(0)
+    for name, batch_size in itertools.product(HEADS, (8, 32)):
+        batches = Sequence(lambda index, _: np.load(paths[index]), targets, batch_size, order)
         head = build_head(name, segments, 1024, 5)
-        task = TASKS["single"]
         optimizer = make_optimizer(Optimization(), len(batches))
         compile_classifier(head, optimizer, task.make_loss(), task.metrics(5))
-        seconds = median_seconds(lambda head=head: head.fit(batches, verbose=0), repeats)
-        yield f"{name} head, epoch of {videos} cached videos", seconds, "s"
+        fit = functools.partial(head.fit, batches, verbose=0)
+        seconds = median_seconds(fit, repeats)
+        yield f"{name} head, epoch of {videos} cached videos, batch {batch_size}", seconds, "s"
         yield f"{name} head", head.count_params() / 1e6, "million parameters"
 
 
