@@ -12,13 +12,13 @@ import tyro
 
 from models.networks import split as split_network
 from utils.commands import run_command
-from utils.datasets import list_examples
+from utils.datasets import list_examples, select_split
 from utils.features import ClipSource, predict_videos
 from utils.files import atomic_path, write_atomically
 from utils.inspection import inspect_videos
 from utils.metrics import decide_classes, format_report, score_classes, spread_outputs
 from utils.params import load_params
-from utils.runs import load_data
+from utils.runs import best_network, load_data
 from utils.tasks import choose_task, encode_targets, load_thresholds
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
@@ -27,20 +27,9 @@ def choose_examples(examples, split, data_path):
     """Return (examples, name of the split) to score, of other data where a path is given."""
     if data_path:
         examples = list_examples(data_path)
-    splits = sorted({example.split for example in examples} - {""})
+    splits = {example.split for example in examples}
     split = split or next((name for name in ("test", "val") if name in splits), "")
-    if split and split not in splits:
-        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
-    return [e for e in examples if e.split == split or not split], split or "all"
-
-
-def load_model(path, params):
-    """Return (frozen part or None, the rest) of a run's network, as the features are cached."""
-    network = keras.saving.load_model(path, compile=False)
-    keras.config.set_dtype_policy(params.precision)
-    if not params.caches_features:
-        return None, network
-    return split_network(network, params.trained_part)
+    return select_split(examples, split), split or "all"
 
 
 def save_predictions(path, examples, predicted, probabilities, classes):
@@ -98,8 +87,7 @@ def evaluate(
     """
     own, classes = load_data(run)
     examples, split = choose_examples(own, split, data_path)
-    if not (run / "best.keras").is_file():
-        raise ValueError(f"{run} has no best.keras yet; let it finish an epoch.")
+    best = best_network(run)
     params = load_params(run / "params.json")
     given = {"eval_clips": eval_clips, "eval_crops": eval_crops, "workers": workers}
     params = replace(params, **{name: value for name, value in given.items() if value})
@@ -114,7 +102,9 @@ def evaluate(
     if not examples:
         raise ValueError("No readable video is left to score; see the problems above.")
 
-    frozen, model = load_model(run / "best.keras", params)
+    network = keras.saving.load_model(best, compile=False)
+    keras.config.set_dtype_policy(params.precision)
+    frozen, model = split_network(network, params.cut)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
     views = (params.eval_clips, params.eval_crops)

@@ -30,8 +30,8 @@ from utils.visualization import plot_history
 
 def list_data(params):
     """Return (examples, classes), nothing decoded yet; a run that goes on keeps its own lists."""
-    if params.resume and (open_run(params) / "splits.csv").is_file():
-        return load_data(open_run(params))
+    if params.resume and ((folder := open_run(params)) / "splits.csv").is_file():
+        return load_data(folder)
     listed = list_examples(params.data_path, params.video_root, params.group_pattern)
     return listed, list_classes(listed, params.class_names)
 
@@ -167,8 +167,7 @@ def train(params):
     videos = {s: [(e.path, infos[e.path]) for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(task, members[s], classes) for s in SPLITS}
 
-    cut = params.caches_features
-    frozen, model = split(network, params.trained_part) if cut else (None, network)
+    frozen, model = split(network, params.cut)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
     sequence, validation = make_sequences(params, source, videos, targets)
     with scope():

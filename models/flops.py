@@ -84,8 +84,7 @@ def list_parts(model, depth=1):
     """
     parts = []
     for layer in model.layers:
-        inner = getattr(layer, "layer", layer)
-        if depth and isinstance(inner, keras.Model) and inner is layer:
+        if depth and isinstance(layer, keras.Model):
             parts += [
                 (f"{layer.name}/{name}", *rest) for name, *rest in list_parts(layer, depth - 1)
             ]

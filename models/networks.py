@@ -103,13 +103,13 @@ def split(network, finetune):
         features (batch, segments, ...), `trained` maps those to logits. `frozen` is None, and
         `trained` the whole network, when the first stage is trained too.
     """
-    check_network(network.name, finetune)
-    if backbone_of(network) is None:
+    if finetune == "all" or backbone_of(network) is None:
         return None, network
+    check_network(network.name, finetune)
     backbone, head = network.get_layer("backbone"), network.get_layer("head")
     if finetune == "none":
         return keras.Model(network.input, backbone.output, name="frozen"), head
-    start = 0 if finetune == "all" else ENDPOINTS.index(finetune)
+    start = ENDPOINTS.index(finetune)
     if start == 0:
         return None, network
     previous = ENDPOINTS[start - 1]

@@ -16,13 +16,13 @@ from models.heads import embedding_model
 from models.networks import split as split_network
 from utils.clips import list_views
 from utils.commands import run_command
-from utils.datasets import group_of, list_examples
+from utils.datasets import group_of, list_examples, select_split
 from utils.embeddings import nearest, plot_map, project
 from utils.features import ClipSource
 from utils.files import atomic_path
 from utils.inspection import inspect_videos
 from utils.params import load_params
-from utils.runs import load_data
+from utils.runs import best_network, load_data
 from utils.sequence import Sequence
 from utils.video import probe
 
@@ -30,13 +30,9 @@ from utils.video import probe
 def choose_examples(run, split, data_path, group_pattern):
     """Return the examples of a split, or all, of the run or of other data, with their groups."""
     examples = list_examples(data_path) if data_path else load_data(run)[0]
-    splits = sorted({example.split for example in examples} - {""})
-    if split and split not in splits:
-        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
     return [
         replace(example, group=group_of(example.path, group_pattern))
-        for example in examples
-        if example.split == split or not split
+        for example in select_split(examples, split)
     ]
 
 
@@ -44,9 +40,7 @@ def load_embedder(path, params):
     """Return (frozen part or None, model from its features, or from clips, to embeddings)."""
     network = keras.saving.load_model(path, compile=False)
     keras.config.set_dtype_policy(params.precision)
-    frozen, trained = None, network
-    if params.caches_features:
-        frozen, trained = split_network(network, params.trained_part)
+    frozen, trained = split_network(network, params.cut)
     head = network.get_layer("head")
     embed = embedding_model(head)
     if trained is not head:  # the head follows what is trained of the backbone
@@ -134,8 +128,7 @@ def extract_embeddings(
     if neighbours < 1:
         raise ValueError(f"neighbours is {neighbours}; it must be at least 1.")
     _, classes = load_data(run)
-    if not (run / "best.keras").is_file():
-        raise ValueError(f"{run} has no best.keras yet; let it finish an epoch.")
+    best = best_network(run)
     params = load_params(run / "params.json")
     asked = [(query, probe(query))] if query else []
     examples = choose_examples(run, split, data_path, params.group_pattern)
@@ -146,7 +139,7 @@ def extract_embeddings(
     if len(examples) < 2:
         raise ValueError("Fewer than two readable videos; see the problems above.")
 
-    frozen, model = load_embedder(run / "best.keras", params)
+    frozen, model = load_embedder(best, params)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
     embeddings = embed_videos(model, source, videos + asked, params.batch_size)

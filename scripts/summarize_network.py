@@ -21,7 +21,7 @@ class Options:
     outputs: int = 400
     """Classes of the last layer."""
     depth: int = 1
-    """How far models inside the network are opened: 0, 1 (the head), 2 (its encoders)."""
+    """How far models inside the network are opened: 0, or 1 for the head."""
 
 
 def summarize_network(options, params):

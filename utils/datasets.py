@@ -265,6 +265,18 @@ def check_readable(listed, readable):
         )
 
 
+def select_split(examples, split=""):
+    """Return the examples of a split; all of them for "".
+
+    Raises:
+        ValueError: no example is of that split; the known ones are named.
+    """
+    splits = sorted({example.split for example in examples} - {""})
+    if split and split not in splits:
+        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
+    return [example for example in examples if example.split == split or not split]
+
+
 def save_examples(examples, path):
     """Write examples as a CSV that `list_csv` reads."""
     with open(path, "w", newline="", encoding="utf-8") as file:

@@ -169,6 +169,11 @@ class Params:
         return self.trained_part != "all" and self.feature_views > 0
 
     @property
+    def cut(self):
+        """Where the network is cut: what lies before runs once a clip; all: nothing does."""
+        return self.trained_part if self.caches_features else "all"
+
+    @property
     def clip_format(self):
         """The `ClipFormat` of the run."""
         return ClipFormat(

@@ -93,3 +93,15 @@ def load_data(folder):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: no run there ({name} is missing); give weights/<run>.")
     return list_csv(folder / "splits.csv"), json.loads((folder / "classes.json").read_text())
+
+
+def best_network(folder):
+    """Return the path of a run's best checkpoint.
+
+    Raises:
+        ValueError: there is none yet.
+    """
+    path = Path(folder) / "best.keras"
+    if not path.is_file():
+        raise ValueError(f"{folder} has no best.keras yet; let it finish an epoch.")
+    return path
