@@ -10,6 +10,7 @@ from models.design import Design
 from models.flops import count_flops
 from models.networks import backbone_of, build, check_network, freeze, split
 from models.pretrained import load_pretrained
+from models.published import load_published
 from models.warm_start import warm_start
 from utils.augmentation import Augmentation
 from utils.clips import list_views, random_clip, read_clip
@@ -52,27 +53,25 @@ def inspect_data(params, folder, listed, classes):
     return examples, infos
 
 
+def _start_from_run(network, start):
+    source = keras.saving.load_model(start / "best.keras", compile=False)
+    kinds = ("loaded", "not loaded, begins anew", "not used of it")
+    for what, names in zip(kinds, warm_start(network, source), strict=True):
+        i3d = [name for name in names if name.startswith("backbone/")]
+        shown = [f"I3D ({len(i3d)} layers)"] * bool(i3d) + [n for n in names if n not in i3d]
+        print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
+
+
 def load_start(network, params):
     """Load published weights, or those of a run, into a new network and say what was loaded."""
-    start = Path(params.start)
-    if (start / "best.keras").is_file():
-        source = keras.saving.load_model(start / "best.keras", compile=False)
-        for what, names in zip(
-            ("loaded", "not loaded, begins anew", "not used of it"),
-            warm_start(network, source),
-            strict=True,
-        ):
-            i3d = [name for name in names if name.startswith("backbone/")]
-            shown = [f"I3D ({len(i3d)} layers)"] * bool(i3d) + [n for n in names if n not in i3d]
-            print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
-    elif backbone_of(network) is None:
-        raise ValueError(
-            f"{params.network} with embedder {params.embedder} has no published weights; give "
-            f"--weights none or a run (weights/<run>), not {params.start}."
-        )
-    else:
+    if Path(params.start, "best.keras").is_file():
+        _start_from_run(network, Path(params.start))
+    elif backbone_of(network):
         name = load_pretrained(backbone_of(network), params.start, params.stream)
         print(f"I3D begins with {name}, every tensor as published")
+    else:
+        name, notes = load_published(network, params.start)
+        print(f"{network.name} begins with {name}: {'; '.join(notes)}")
 
 
 def make_network(params, num_outputs):

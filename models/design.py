@@ -16,6 +16,8 @@ class Design:
         encoder: a key of `models.vivit.ENCODERS`.
         size: a key of `models.vivit.SIZES`.
         patch_size: height and width of a patch or tubelet, in pixels.
+        attention: a key of `models.timesformer.SCHEMES`.
+        positions: a key of `models.timesformer.POSITIONS`.
     """
 
     dropout: float = 0.5
@@ -25,6 +27,8 @@ class Design:
     encoder: str = "joint"
     size: str = "small"
     patch_size: int = 16
+    attention: str = "divided"
+    positions: str = "space_time"
 
 
 def choose(table, kind, name):

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from models.attention import WindowAttention
+
 
 def _size(shape):
     if None in shape:
@@ -30,6 +32,14 @@ def _count_attention(layer):
     return projections + 2 * queries * keys * width
 
 
+def _count_windows(layer):
+    """Count attention within windows: three projections, the scores and sums, one or two more."""
+    tokens = layer.plan.windows * (layer.plan.tokens + layer.joined)
+    dim = layer.output.shape[-1]
+    scores = 2 * tokens * (layer.plan.tokens + layer.joined)
+    return tokens * dim * dim * (4 if layer.joined else 5) + scores * dim
+
+
 def _count_each(layer):
     """Count what a TimeDistributed layer runs once a segment."""
     return layer.input.shape[1] * _count(layer.layer)
@@ -48,6 +58,7 @@ _COUNTS = {
     layers.Dense: _count_kernel,
     layers.LSTM: _count_lstm,
     layers.MultiHeadAttention: _count_attention,
+    WindowAttention: _count_windows,
 }
 
 

@@ -1,4 +1,4 @@
-"""Layers that Keras lacks; all others are its own."""
+"""Layers that Keras lacks, or has too slow; all others are its own."""
 
 import keras
 from keras import layers, ops
@@ -16,6 +16,26 @@ class TimeDistributed(layers.TimeDistributed):
         folded = ops.reshape(inputs, (-1, *inputs.shape[2:]))
         outputs = self.layer(folded, training=training)
         return ops.reshape(outputs, (-1, inputs.shape[1], *outputs.shape[1:]))
+
+
+@keras.saving.register_keras_serializable("video")
+class PatchProjection(layers.Conv3D):
+    """`keras.layers.Conv3D` with strides of the kernel's size, as one matrix product.
+
+    Same constructor, weights and outputs. TensorFlow's convolution takes a hundred times longer
+    for the gradient of such a kernel on a CPU.
+    """
+
+    def call(self, inputs):
+        depth, height, width = self.kernel_size
+        time, rows, columns = (
+            n // m for n, m in zip(inputs.shape[1:4], self.kernel_size, strict=True)
+        )
+        x = ops.reshape(inputs, (-1, depth, rows, height, columns, width * inputs.shape[-1]))
+        x = ops.transpose(x, (0, 2, 4, 1, 3, 5))
+        kernel = ops.reshape(self.kernel, (-1, self.filters))
+        x = ops.reshape(x, (-1, time, rows, columns, kernel.shape[0]))
+        return ops.matmul(x, kernel) + self.bias
 
 
 @keras.saving.register_keras_serializable("video")

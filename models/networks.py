@@ -1,5 +1,8 @@
 """Networks, a row each: clips (batch, segments, frames, height, width, channels) to logits."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 from keras import layers
 
@@ -7,17 +10,35 @@ from models.design import Design, choose
 from models.heads import build_head
 from models.i3d import CHANNELS, ENDPOINTS, STAGES, build_i3d, stage_of
 from models.layers import TimeDistributed
+from models.timesformer import build_timesformer
 from models.vivit import build_vivit
 
-# Network: the head on I3D's features; None for ViViT, which takes clips (or I3D's maps).
-NETWORKS = {
-    "i3d": "average",
-    "i3d_lstm": "lstm",
-    "i3d_transformer": "transformer",
-    "i3d_vivit": "vivit",
-    "vivit": None,
-}
+
+class Network(NamedTuple):
+    """A network.
+
+    Attributes:
+        build_head: function (input_shape, num_outputs, design) -> the model "head".
+        endpoint: of the I3D that comes first, or "" where the head takes clips.
+    """
+
+    build_head: Callable
+    endpoint: str = ""
+
+
+def _on_i3d(head):
+    return Network(lambda shape, *rest: build_head(head, *shape, *rest), "Features")
+
+
 _LAST_MAP = STAGES[-1][0]
+NETWORKS = {
+    "i3d": _on_i3d("average"),
+    "i3d_lstm": _on_i3d("lstm"),
+    "i3d_transformer": _on_i3d("transformer"),
+    "i3d_vivit": _on_i3d("vivit"),
+    "vivit": Network(build_vivit),
+    "timesformer": Network(build_timesformer),
+}
 
 
 def check_network(name, finetune="none"):
@@ -51,18 +72,16 @@ def build(name, num_outputs, segments, frames, frame_size=224, stream="rgb", des
         ValueError: unknown network, stream or choice of the design, or a clip that is too short
             or too small.
     """
-    head = choose(NETWORKS, "network", name)
+    row = choose(NETWORKS, "network", name)
     choose(CHANNELS, "stream", stream)
+    endpoint = row.endpoint or (_LAST_MAP if name == "vivit" and design.embedder == "i3d" else "")
     clips = keras.Input((segments, frames, frame_size, frame_size, CHANNELS[stream]), name="clips")
     features = clips
-    if head or design.embedder == "i3d":
-        backbone = build_i3d(stream, frames, frame_size, "Features" if head else _LAST_MAP)
+    if endpoint:
+        backbone = build_i3d(stream, frames, frame_size, endpoint)
         features = TimeDistributed(backbone, name="backbone")(clips)
-    if head:
-        model = build_head(head, segments, features.shape[-1], num_outputs, design)
-    else:
-        model = build_vivit(features.shape[1:], num_outputs, design)
-    return keras.Model(clips, model(features), name=name)
+    head = row.build_head(features.shape[1:], num_outputs, design)
+    return keras.Model(clips, head(features), name=name)
 
 
 def backbone_of(network):
@@ -106,17 +125,30 @@ def split(network, finetune):
     if finetune == "all" or backbone_of(network) is None:
         return None, network
     check_network(network.name, finetune)
-    backbone, head = network.get_layer("backbone"), network.get_layer("head")
     if finetune == "none":
-        return keras.Model(network.input, backbone.output, name="frozen"), head
+        features = network.get_layer("backbone").output
+        return keras.Model(network.input, features, name="frozen"), network.get_layer("head")
     start = ENDPOINTS.index(finetune)
     if start == 0:
         return None, network
-    previous = ENDPOINTS[start - 1]
-    i3d = backbone.layer
-    cut = i3d.get_layer(f"{previous}.relu" if previous.startswith("Conv") else previous).output
-    frozen = TimeDistributed(keras.Model(i3d.input, cut))(network.input)
-    features = keras.Input(frozen.shape[1:], name="features")
+    return cut_after(network, ENDPOINTS[start - 1])
+
+
+def cut_after(network, endpoint):
+    """Cut a network with an I3D after one of the I3D's stages.
+
+    Args:
+        network: from `build`.
+        endpoint: name of a stage.
+
+    Returns:
+        (first, rest): models that share the network's layers, from clips to the stage's maps
+        (batch, segments, time, height, width, channels), and from those to logits.
+    """
+    i3d, head = backbone_of(network), network.get_layer("head")
+    cut = i3d.get_layer(f"{endpoint}.relu" if endpoint.startswith("Conv") else endpoint).output
+    maps = TimeDistributed(keras.Model(i3d.input, cut))(network.input)
+    features = keras.Input(maps.shape[1:], name="features")
     rest = TimeDistributed(keras.Model(cut, i3d.output), name="trained_backbone")
     trained = keras.Model(features, head(rest(features)), name=network.name)
-    return keras.Model(network.input, frozen, name="frozen"), trained
+    return keras.Model(network.input, maps, name="frozen"), trained

@@ -21,20 +21,35 @@ def normalize(x, name):
     return layers.LayerNormalization(epsilon=1e-6, name=name)(x)
 
 
-def _add_branch(x, branch, drop, name):
-    """Add a residual branch, which a training step leaves out for whole examples by chance."""
+def add_branch(x, branch, drop, name):
+    """Add a residual branch, which a training step leaves out for whole examples by chance.
+
+    Args:
+        x, branch: (batch, tokens, dim).
+        drop: the chance.
+        name: prefix of the layers' names.
+    """
     if drop:
         branch = layers.Dropout(drop, noise_shape=(None, 1, 1), name=f"{name}_depth")(branch)
     return layers.Add(name=f"{name}_added")([x, branch])
 
 
-def _feed_forward(x, width, dropout, drop, name):
+def feed_forward(x, width, dropout, drop, name):
+    """Add a pre-norm GELU MLP's output to (batch, tokens, dim).
+
+    Args:
+        x: (batch, tokens, dim).
+        width: of the hidden layer.
+        dropout: rate after both layers.
+        drop: stochastic depth, as in `add_branch`.
+        name: prefix of the layers' names.
+    """
     y = normalize(x, f"{name}_norm")
     y = layers.Dense(width, activation="gelu", name=f"{name}_1")(y)
     y = layers.Dropout(dropout, name=f"{name}_dropout_1")(y)
     y = layers.Dense(x.shape[-1], name=f"{name}_2")(y)
     y = layers.Dropout(dropout, name=f"{name}_dropout_2")(y)
-    return _add_branch(x, y, drop, name)
+    return add_branch(x, y, drop, name)
 
 
 def _attend(queries, memory, heads, mask, name):
@@ -69,8 +84,8 @@ def encode(x, depth, heads, width, rates=(0.0, 0.0), mask=None, name="encoder"):
         drop, part = last * block / max(depth - 1, 1), f"{name}_{block + 1}"
         y = normalize(x, f"{part}_attention_norm")
         y = _attend(y, y, heads, mask, f"{part}_attention")
-        x = _add_branch(x, y, drop, f"{part}_attention")
-        x = _feed_forward(x, width, dropout, drop, f"{part}_mlp")
+        x = add_branch(x, y, drop, f"{part}_attention")
+        x = feed_forward(x, width, dropout, drop, f"{part}_mlp")
     return normalize(x, f"{name}_norm")
 
 
@@ -92,7 +107,7 @@ def decode(queries, memory, heads, width, dropout=0.0, mask=None, name="decoder"
     y = normalize(x, f"{name}_attention_norm")
     y = _attend(y, memory, heads, mask, f"{name}_attention")
     x = layers.Add(name=f"{name}_attention_added")([x, y])
-    return normalize(_feed_forward(x, width, dropout, 0.0, f"{name}_mlp"), f"{name}_norm")
+    return normalize(feed_forward(x, width, dropout, 0.0, f"{name}_mlp"), f"{name}_norm")
 
 
 def _pool_class(x, mask, encoder, name):

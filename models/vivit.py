@@ -13,7 +13,7 @@ from keras import layers, ops
 
 from models.design import Design, choose
 from models.heads import end_head
-from models.layers import TimeDistributed
+from models.layers import PatchProjection, TimeDistributed
 from models.transformer import encode, summarize
 
 
@@ -86,7 +86,21 @@ def _flatten(frames, size, patch):
     return layers.Dense(size.dim, name="projection")(x)
 
 
-def _cut(frames, size, patch, depth):
+def cut_patches(frames, size, patch, depth):
+    """Cut frames into patches or tubelets and project each to a token.
+
+    Args:
+        frames: (batch, frames, height, width, channels).
+        size: a `Size`.
+        patch: height and width of a piece, in pixels.
+        depth: frames of a piece.
+
+    Returns:
+        (batch, time, rows, columns, size.dim).
+
+    Raises:
+        ValueError: frames that do not cut into whole pieces.
+    """
     if any(side % patch for side in frames.shape[2:4]) or frames.shape[1] % depth:
         raise ValueError(
             f"{frames.shape[1]} frames of {frames.shape[2]} x {frames.shape[3]} pixels do not cut "
@@ -94,7 +108,7 @@ def _cut(frames, size, patch, depth):
         )
     window = (depth, patch, patch)
     initial = CentralFrame() if depth > 1 else "glorot_uniform"
-    return layers.Conv3D(
+    return PatchProjection(
         size.dim, window, strides=window, kernel_initializer=initial, name="projection"
     )(frames)
 
@@ -109,8 +123,8 @@ def _i3d(features, size, patch):
 # Each from frames (batch, frames, height, width, channels) to tokens (batch, time, [places,] dim).
 EMBEDDERS = {
     "flatten": _flatten,
-    "patches": partial(_cut, depth=1),
-    "tubelet": partial(_cut, depth=2),
+    "patches": partial(cut_patches, depth=1),
+    "tubelet": partial(cut_patches, depth=2),
     "i3d": _i3d,
 }
 

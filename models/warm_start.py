@@ -2,6 +2,8 @@
 
 import keras
 
+from models.timesformer import RESIZERS
+
 
 def _list_weights(model, prefix=""):
     """Yield (layer's name, position among its weights, variable) of a model's inner layers."""
@@ -14,12 +16,17 @@ def _list_weights(model, prefix=""):
                 yield f"{prefix}{layer.name}", position, variable
 
 
-def _check_positions(name, here, there):
-    if name.endswith("positions") and here != there:
+def _fit_positions(name, here, there):
+    """Return position embeddings `there` interpolated to the shape of `here`, or None."""
+    resize = RESIZERS.get(name.rsplit("/")[-1])
+    if resize and here.shape[2] == there.shape[2]:
+        return resize(keras.ops.convert_to_numpy(there[0]), here.shape[1])[None]
+    if not resize and name.endswith("positions"):
         raise ValueError(
-            f"The saved network knows {there[1]} places in its {name}, this one has {here[1]}: "
-            "give it as many segments and frames, cut the same way."
+            f"The saved network knows {there.shape[1]} places in its {name}, this one has "
+            f"{here.shape[1]}: give it as many segments and frames, cut the same way."
         )
+    return None
 
 
 def warm_start(network, source):
@@ -30,24 +37,27 @@ def warm_start(network, source):
         source: a trained one; its classes, head or network may be others.
 
     Returns:
-        (loaded, fresh, left): names of layers that were loaded whole, that keep their initial
-        weights (with the shapes, where they differ), and that only the source has.
+        (loaded, fresh, left): names of layers that were loaded whole (with the numbers, where
+        positions were interpolated), that keep their initial weights (with the shapes, where
+        they differ), and that only the source has.
 
     Raises:
-        ValueError: position embeddings for another number of segments or tokens, a backbone
-            that is not loaded whole, or nothing in common.
+        ValueError: position embeddings for another number of segments or tokens that cannot be
+            interpolated, a backbone that is not loaded whole, or nothing in common.
     """
     saved = {(name, position): v for name, position, v in _list_weights(source)}
-    matched, fresh = [], {}
+    matched, fresh, fitted = [], {}, {}
     for name, position, variable in _list_weights(network):
         there = saved.get((name, position))
         if there is None:
             fresh.setdefault(name, "")
-        elif there.shape != variable.shape:
-            _check_positions(name, variable.shape, there.shape)
-            fresh.setdefault(name, f" {tuple(variable.shape)}, not {tuple(there.shape)}")
-        else:
+        elif there.shape == variable.shape:
             matched.append((name, variable, there))
+        elif (positions := _fit_positions(name, variable, there)) is not None:
+            matched.append((name, variable, positions))
+            fitted[name] = f" ({there.shape[1]} interpolated to {variable.shape[1]})"
+        else:
+            fresh.setdefault(name, f" {tuple(variable.shape)}, not {tuple(there.shape)}")
     loaded = {name: None for name, _, _ in matched if name not in fresh}
     missing = [name for name in fresh if name.startswith("backbone/")]
     if missing or not loaded:
@@ -57,4 +67,5 @@ def warm_start(network, source):
         if name in loaded:
             variable.assign(there)
     left = {name: None for name, _ in saved if name not in loaded and name not in fresh}
-    return list(loaded), [f"{name}{note}" for name, note in fresh.items()], list(left)
+    loaded = [name + fitted.get(name, "") for name in loaded]
+    return loaded, [name + note for name, note in fresh.items()], list(left)

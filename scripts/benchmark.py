@@ -21,10 +21,12 @@ import numpy as np
 import tyro
 from keras import ops
 
+from models.design import Design
 from models.flops import count_flops
 from models.heads import HEADS, build_head
 from models.i3d import build_i3d
 from models.networks import build, split
+from models.timesformer import SCHEMES
 from utils.clips import Clip, ClipFormat, list_views, read_clip
 from utils.commands import run_command
 from utils.features import ClipSource
@@ -65,25 +67,34 @@ def measure_matmul(dtype, repeats, size=3072):
     return 2 * size**3 / median_seconds(lambda: product.predict_on_batch(values), repeats)
 
 
-def measure_network(precision, frames, repeats):
-    """Yield rows of I3D's forward pass and training step on one clip of `frames` x 224 x 224."""
-    keras.config.set_dtype_policy(precision)
-    peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
-    yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
-    model = build_i3d(frames=frames, endpoint="Logits", num_classes=400)
+def _measure_steps(name, model, repeats, peak):
+    """Yield rows of a network's forward pass and training step on one clip."""
     loss = TASKS["single"].make_loss()
     compile_classifier(model, make_optimizer(Optimization(), 1), loss, [])
     clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
     target = keras.utils.to_categorical([0], 400)
     # A training step does about three times the work of a forward pass.
-    for name, work, call in (
+    for step, work, call in (
         ("forward", 1, lambda: model.predict_on_batch(clip)),
         ("training step", 3, lambda: model.train_on_batch(clip, target)),
     ):
         seconds = median_seconds(call, repeats)
-        yield f"{precision} I3D {frames} frames {name}", 1 / seconds, "clips/s"
+        yield f"{name} {step}", seconds, "s a clip"
         share = 100 * work * count_flops(model) / seconds / peak
-        yield f"{precision} I3D {frames} frames {name}", share, "% of the matrix product"
+        yield f"{name} {step}", share, "% of the matrix product"
+
+
+def measure_networks(parts, precision, frames, repeats):
+    """Yield rows of I3D on `frames` x 224 x 224 and of TimeSformer-B's schemes on 8 x 224 x 224."""
+    keras.config.set_dtype_policy(precision)
+    peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
+    yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
+    if "network" in parts:
+        model = build_i3d(frames=frames, endpoint="Logits", num_classes=400)
+        yield from _measure_steps(f"{precision} I3D {frames} frames", model, repeats, peak)
+    for scheme in SCHEMES if "schemes" in parts else ():
+        model = build("timesformer", 400, 1, 8, design=Design(size="base", attention=scheme))
+        yield from _measure_steps(f"{precision} TimeSformer-B {scheme}", model, repeats, peak)
     keras.config.set_dtype_policy("float32")
 
 
@@ -171,8 +182,9 @@ def measure_memory(folder):
 
 
 def benchmark(
-    parts: tuple[Literal["network", "heads", "reading", "pipeline", "memory"], ...] = (
+    parts: tuple[Literal["network", "schemes", "heads", "reading", "pipeline", "memory"], ...] = (
         "network",
+        "schemes",
         "heads",
         "reading",
         "pipeline",
@@ -189,7 +201,7 @@ def benchmark(
 
     Args:
         parts: of the benchmark.
-        precisions: for network.
+        precisions: for network and schemes.
         frames: of I3D's clip, for network.
         clips: of a run, for pipeline.
         repeats: of everything; the medians count.
@@ -206,20 +218,17 @@ def benchmark(
         if not found and {"reading", "pipeline"} & set(parts):
             found = [render_video(folder / f"{w}x{h}.mp4", w, h) for w, h in SIZES]
         measures = {
-            "network": lambda: (
-                row
-                for precision in precisions
-                for row in measure_network(precision, frames, repeats)
-            ),
             "heads": lambda: measure_heads(folder, repeats),
             "reading": lambda: measure_reading(found, repeats),
             "pipeline": lambda: measure_pipeline(found, clips, repeats),
             "memory": lambda: measure_memory(folder),
         }
-        for part in parts:
-            for name, value, unit in measures[part]():
-                rows.append({"name": name, "value": value, "unit": unit})
-                print(f"{name:<58} {value:10.3f} {unit}", flush=True)
+        chosen = [measures[part]() for part in parts if part in measures]
+        if {"network", "schemes"} & set(parts):
+            chosen = [measure_networks(parts, p, frames, repeats) for p in precisions] + chosen
+        for name, value, unit in itertools.chain(*chosen):
+            rows.append({"name": name, "value": value, "unit": unit})
+            print(f"{name:<58} {value:10.3f} {unit}", flush=True)
     if output:
         write_atomically(output, json.dumps(rows, indent=1) + "\n")
 

@@ -17,6 +17,7 @@ PARAMETERS = {
     "i3d_transformer": 15_222_229,
     "i3d_vivit": 13_680_021,
     "vivit": 5_119_237,
+    "timesformer": 539_525,
 }
 HEAD_PARAMETERS = {
     "average": 5_125,

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from models.design import Design
 from models.heads import build_head
 from models.networks import build
+from models.timesformer import resize_space, resize_time
 from models.warm_start import warm_start
 
 pytestmark = pytest.mark.models
@@ -32,6 +34,25 @@ def test_backbone_for_another_head():
     assert left == ["head/lstm_1", "head/lstm_2"]
     backbones = (network.get_layer("backbone").layer for network in (source, target))
     assert equal(*backbones, "Mixed_5c.Branch_1.Conv3d_0b_3x3.conv_3d")
+
+
+def test_timesformer_for_other_frames_frame_size_and_patch():
+    source = build("timesformer", 5, 1, 4, 32, design=Design(patch_size=8))
+    target = build("timesformer", 5, 1, 6, 96, design=Design(patch_size=16))
+    loaded, fresh, left = warm_start(target, source)
+    assert fresh == ["head/projection (1, 16, 16, 3, 128), not (1, 8, 8, 3, 128)"] and not left
+    assert "head/space_positions (17 interpolated to 37)" in loaded
+    assert "head/time_positions (4 interpolated to 6)" in loaded
+    for name, resize, count in (
+        ("space_positions", resize_space, 37),
+        ("time_positions", resize_time, 6),
+    ):
+        there, here = (
+            np.asarray(network.get_layer("head").get_layer(name).tokens)[0]
+            for network in (source, target)
+        )
+        np.testing.assert_allclose(here, resize(there, count), atol=1e-6)
+    assert equal(source.get_layer("head"), target.get_layer("head"), "block_2_time")
 
 
 @pytest.mark.parametrize(

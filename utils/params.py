@@ -10,6 +10,7 @@ import tyro
 
 from utils.checks import check_params
 from utils.clips import ClipFormat
+from utils.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,14 @@ class Params:
 
     # --- Network ---
     network: str = "i3d_lstm"
-    """I3D and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or vivit."""
+    """I3D and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or vivit,
+    timesformer."""
     activation: Literal["softmax", "sigmoid"] = "softmax"
     """One label a video; or several (run;jump in a .csv), or two classes with one output."""
     weights: str = "auto"
-    """kinetics, imagenet_kinetics, none (from scratch), a file of published weights, or a run
-    (weights/<run>) to start from. auto: kinetics for an I3D, else none."""
+    """kinetics, imagenet_kinetics (timesformer: kinetics, kinetics600, ssv2, imagenet), none (from
+    scratch), a file of published weights, or a run (weights/<run>) to start from. auto: kinetics
+    for an I3D, else none."""
     finetune: str = "auto"
     """What of I3D is trained: none, all, or from an endpoint on, such as Mixed_5b. auto: none, but
     all when from scratch."""
@@ -88,10 +91,14 @@ class Params:
     """vivit: flatten (a token a frame), patches, tubelet (of two frames) or i3d."""
     encoder: str = "joint"
     """vivit: joint over all tokens, or factorised into space, then time."""
+    attention: str = "divided"
+    """timesformer: space, joint, divided, local_global or axial."""
+    positions: str = "space_time"
+    """timesformer: position embeddings, none, space or space_time."""
     size: str = "small"
-    """vivit: small, or base (ViT-B)."""
+    """vivit, timesformer: small, or base (ViT-B)."""
     patch_size: int = 16
-    """vivit: pixels of a patch's or tubelet's side."""
+    """vivit, timesformer: pixels of a patch's or tubelet's side."""
 
     # --- Training ---
     batch_size: int = 8
@@ -147,7 +154,8 @@ class Params:
     @property
     def has_i3d(self):
         """Whether the network holds an I3D."""
-        return self.network != "vivit" or self.embedder == "i3d"
+        on_clips = self.network in ("vivit", "timesformer")
+        return not on_clips or (self.network == "vivit" and self.embedder == "i3d")
 
     @property
     def start(self):
@@ -190,51 +198,6 @@ class Params:
 def pick_fields(params, kind):
     """Make a dataclass of settings from the parameters that have its fields' names."""
     return kind(**{field.name: getattr(params, field.name) for field in dataclasses.fields(kind)})
-
-
-_ADAMW = {
-    "optimizer": "adamw",
-    "schedule": "cosine",
-    "learning_rates": (1e-3, 1e-3, 1e-3),
-    "warmup_epochs": 5,
-    "weight_decay": 0.05,
-    "clip_norm": 1.0,
-}
-_VIVIT_B = _ADAMW | {
-    "network": "vivit",
-    "embedder": "tubelet",
-    "size": "base",
-    "num_segments": 1,
-    "frames_per_segment": 32,
-    "sampling": "uniform",
-    "epochs": 30,
-    "learning_rates": (1e-4, 1e-4, 1e-4),
-}
-# Named sets of changes: python training.py --preset NAME.
-PRESETS = {
-    "default": {},
-    "paper": {"num_segments": 1, "frames_per_segment": 64, "network": "i3d"},
-    "finetune": {"finetune": "Mixed_5b", "feature_views": 2},
-    "scratch": {
-        "weights": "none",
-        "frame_size": 112,
-        "short_side": 128,
-        "learning_rates": (1e-1, 1e-2, 1e-3),
-    },
-    "vivit": {
-        "network": "vivit",
-        "num_segments": 1,
-        "frames_per_segment": 16,
-        "sampling": "uniform",
-        "frame_size": 32,
-        "short_side": 36,
-        "mixup": 0.2,
-        "epochs": 200,
-        **_ADAMW,
-    },
-    "vivit_b16x2": _VIVIT_B,
-    "vivit_b16x2_factorised": _VIVIT_B | {"encoder": "factorised"},
-}
 
 
 def parse_params(arguments=None):

@@ -1,0 +1,203 @@
+"""Self-attention within windows of a grid of tokens, at bounded memory.
+
+Softmax is exact but taken in chunks, whose scores are computed again in the backward pass, as in
+Dao et al., FlashAttention, NeurIPS 2022.
+"""
+
+import math
+
+import keras
+from keras import layers, ops
+
+from models.windows import Window, merge, partition, plan_partition
+
+SCORES = 2**22  # attention scores that are held at a time on a CPU: 16 MB
+_GPU_FACTOR = 32  # a GPU has the memory, and wants fewer and larger products
+
+
+def _scores(queries, keys):
+    return ops.softmax(ops.matmul(queries, ops.swapaxes(keys, -1, -2)), axis=-1)
+
+
+@ops.custom_gradient
+def _attend_in_chunks(queries, keys, values):
+    """Attend chunk by chunk; nothing but the arguments is kept for the backward pass.
+
+    Args:
+        queries: (chunks, blocks, matrices, queries, depth), scaled.
+        keys, values: (chunks, matrices, keys, depth).
+
+    Returns:
+        As the queries.
+    """
+
+    def run(chunk):
+        queries, keys, values = chunk
+        return ops.map(lambda block: ops.matmul(_scores(block, keys), values), queries)
+
+    def backward(*arguments, upstream=None):
+        if upstream is None:
+            (upstream,) = arguments
+
+        def run_back(chunk):
+            queries, keys, values, upstream = chunk
+
+            def run_block(block):
+                queries, upstream = block
+                scores = _scores(queries, keys)
+                of_values = ops.matmul(ops.swapaxes(scores, -1, -2), upstream)
+                change = ops.matmul(upstream, ops.swapaxes(values, -1, -2))
+                change = scores * (change - ops.sum(scores * change, axis=-1, keepdims=True))
+                of_keys = ops.matmul(ops.swapaxes(change, -1, -2), queries)
+                return ops.matmul(change, keys), of_keys, of_values
+
+            of_queries, of_keys, of_values = ops.map(run_block, (queries, upstream))
+            return of_queries, ops.sum(of_keys, axis=0), ops.sum(of_values, axis=0)
+
+        return ops.map(run_back, (queries, keys, values, upstream))
+
+    return ops.map(run, (queries, keys, values)), backward
+
+
+def plan_chunks(matrices, tokens, limit):
+    """Choose how attention is cut so that few scores are held at a time.
+
+    Args:
+        matrices: score matrices of one example: windows x heads.
+        tokens: the side of each.
+        limit: scores that are held together; a single matrix may have four times as many.
+
+    Returns:
+        (matrices a chunk, blocks that the queries of a matrix are cut into).
+    """
+    fitting = min(max(limit // tokens**2, 1), matrices)
+    together = next(m for m in range(fitting, 0, -1) if matrices % m == 0)
+    return together, -(-(tokens**2) // (4 * limit)) if together == 1 else 1
+
+
+def _fuse(queries, keys, values):
+    """Return the backend's fused attention of (batch, tokens, heads, depth), or None."""
+    try:
+        return ops.dot_product_attention(queries, keys, values, flash_attention=True)
+    except (ImportError, NotImplementedError, RuntimeError, ValueError):
+        return None
+
+
+def attend(queries, keys, values, matrices):
+    """Return softmax(queries keys^T / sqrt(depth)) values without holding all the scores.
+
+    Args:
+        queries, keys, values: (examples x windows, tokens, heads, depth).
+        matrices: windows x heads.
+
+    Returns:
+        (examples x windows, tokens, heads, depth).
+    """
+    tokens, heads, depth = queries.shape[1:]
+    fused = _fuse(queries, keys, values)
+    if fused is not None:
+        return fused
+    queries = queries * depth**-0.5
+    queries, keys, values = (ops.swapaxes(x, 1, 2) for x in (queries, keys, values))
+    on_cpu = str(keras.distribution.list_devices()[0]).startswith("cpu")
+    limit = SCORES * (1 if on_cpu else _GPU_FACTOR)
+    if matrices * tokens**2 * 8 <= limit:
+        return ops.swapaxes(ops.matmul(_scores(queries, keys), values), 1, 2)
+    together, blocks = plan_chunks(matrices, tokens, limit)
+    length = -(-tokens // blocks)
+    queries = ops.reshape(queries, (-1, together, tokens, depth))
+    queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * length - tokens), (0, 0)))
+    queries = ops.reshape(queries, (-1, together, blocks, length, depth))
+    keys, values = (ops.reshape(x, (-1, together, tokens, depth)) for x in (keys, values))
+    x = _attend_in_chunks(ops.swapaxes(queries, 1, 2), keys, values)
+    x = ops.reshape(ops.swapaxes(x, 1, 2), (-1, together, blocks * length, depth))[:, :, :tokens]
+    return ops.swapaxes(ops.reshape(x, (-1, heads, tokens, depth)), 1, 2)
+
+
+@keras.saving.register_keras_serializable("video")
+class WindowAttention(layers.Layer):
+    """Multi-head self-attention within the windows of a grid.
+
+    Maps (batch, class tokens + grid tokens, dim) to the same shape. Class tokens that take part
+    get a copy in each window, or, where there are several, in as many windows each; the copies'
+    outputs are averaged. Class tokens that take no part get zeros, and the other tokens pass
+    another projection, which begins at zero (the paper's authors' code).
+
+    Args:
+        grid: tokens along (time, height, width).
+        window: a `Window`, or its rules.
+        heads: attention heads; they share dim.
+        class_tokens: how many tokens stand before the grid's.
+        joined: whether those take part.
+    """
+
+    def __init__(self, grid, window, heads, class_tokens=1, joined=True, **kwargs):
+        super().__init__(**kwargs)
+        self.grid, self.window = tuple(grid), Window(*window)
+        self.heads, self.class_tokens, self.joined = heads, class_tokens, joined
+        self.plan = plan_partition(self.grid, self.window)
+
+    def build(self, input_shape):
+        dim = input_shape[-1]
+        if dim % self.heads:
+            raise ValueError(f"{dim} channels do not divide by {self.heads} attention heads.")
+        if input_shape[1] != self.class_tokens + math.prod(self.grid):
+            raise ValueError(
+                f"{input_shape[1]} tokens are not {self.class_tokens} and a grid of {self.grid}."
+            )
+        self.qkv = layers.Dense(3 * dim, name="qkv", dtype=self.dtype_policy)
+        self.projection = layers.Dense(dim, name="projection", dtype=self.dtype_policy)
+        parts = [self.qkv, self.projection]
+        if not self.joined:
+            self.entry = layers.Dense(
+                dim, kernel_initializer="zeros", name="entry", dtype=self.dtype_policy
+            )
+            parts.append(self.entry)
+        for part in parts:
+            part.build((None, None, dim))
+
+    def _project(self, x):
+        """Return queries, keys and values (batch x windows, tokens, heads, depth) of windows."""
+        dim = x.shape[-1]
+        x = self.qkv(ops.reshape(x, (-1, x.shape[2], dim)))
+        x = ops.reshape(x, (-1, x.shape[1], 3, self.heads, dim // self.heads))
+        return x[:, :, 0], x[:, :, 1], x[:, :, 2]
+
+    def _gather(self, inputs):
+        x = partition(inputs[:, self.class_tokens :], self.plan)
+        if not self.joined:
+            return x
+        copies = ops.repeat(
+            inputs[:, : self.class_tokens], self.plan.windows // self.class_tokens, axis=1
+        )
+        return ops.concatenate([copies[:, :, None], x], axis=2)
+
+    def call(self, inputs):
+        x = self._gather(inputs)
+        dim = x.shape[-1]
+        x = attend(*self._project(x), self.plan.windows * self.heads)
+        x = self.projection(ops.reshape(x, (-1, x.shape[1], dim)))
+        x = ops.reshape(x, (-1, self.plan.windows, x.shape[1], dim))
+        if not self.joined:
+            x = merge(self.entry(x), self.plan)
+            return ops.pad(x, ((0, 0), (self.class_tokens, 0), (0, 0)))
+        classes = ops.reshape(
+            x[:, :, 0], (-1, self.class_tokens, x.shape[1] // self.class_tokens, dim)
+        )
+        return ops.concatenate([ops.mean(classes, axis=2), merge(x[:, :, 1:], self.plan)], axis=1)
+
+    def attention_scores(self, inputs):
+        """Return the scores (batch, windows, heads, queries, keys) that `call` weighs with."""
+        queries, keys, _ = self._project(self._gather(inputs))
+        queries, keys = ops.swapaxes(queries, 1, 2), ops.swapaxes(keys, 1, 2)
+        scores = _scores(queries * queries.shape[-1] ** -0.5, keys)
+        return ops.reshape(scores, (-1, self.plan.windows, *scores.shape[1:]))
+
+    def get_config(self):
+        return super().get_config() | {
+            "grid": self.grid,
+            "window": self.window,
+            "heads": self.heads,
+            "class_tokens": self.class_tokens,
+            "joined": self.joined,
+        }

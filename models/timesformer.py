@@ -1,0 +1,158 @@
+"""TimeSformer: a Transformer over the patches of a video's frames, with five attention schemes.
+
+Bertasius et al., Is Space-Time Attention All You Need for Video Understanding?, ICML 2021. Where
+the paper is silent (the class token of local-global and axial attention) all schemes follow the
+authors' divided attention: the last window of a block has the class token, those before do not.
+"""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from models.attention import WindowAttention
+from models.design import Design, choose
+from models.heads import end_head
+from models.layers import LearnedTokens
+from models.transformer import add_branch, feed_forward, normalize
+from models.vivit import SIZES, cut_patches
+from models.windows import Window
+
+
+class Scheme(NamedTuple):
+    """An attention scheme.
+
+    Attributes:
+        windows: {name: `Window`} of a block, in order.
+        frame_classes: whether each frame has a class token of its own, averaged at the end, as
+            when no window joins frames; else the video has one.
+    """
+
+    windows: dict[str, Window]
+    frame_classes: bool = False
+
+
+SCHEMES = {
+    "space": Scheme({"space": Window("each", "all", "all")}, frame_classes=True),
+    "joint": Scheme({"space_time": Window("all", "all", "all")}),
+    "divided": Scheme(
+        {"time": Window("all", "each", "each"), "space": Window("each", "all", "all")}
+    ),
+    "local_global": Scheme(
+        {"local": Window("all", "half", "half"), "global": Window("second", "second", "second")}
+    ),
+    "axial": Scheme(
+        {
+            "time": Window("all", "each", "each"),
+            "width": Window("each", "each", "all"),
+            "height": Window("each", "all", "each"),
+        }
+    ),
+}
+
+
+def _no_positions(classes, patches):
+    return classes, patches
+
+
+def _space_positions(classes, patches):
+    """Add a place's embedding to the patches (batch, time, places, dim), and one to the classes."""
+    places, dim = patches.shape[2:]
+    positions = LearnedTokens(1 + places, dim, name="space_positions")(patches)
+    return classes + positions[:, :1], patches + positions[:, None, 1:]
+
+
+def _space_time_positions(classes, patches):
+    classes, patches = _space_positions(classes, patches)
+    times = LearnedTokens(patches.shape[1], patches.shape[-1], name="time_positions")(patches)
+    return classes, patches + times[:, :, None]
+
+
+POSITIONS = {
+    "none": _no_positions,
+    "space": _space_positions,
+    "space_time": _space_time_positions,
+}
+# Which of (class tokens, patches) are averaged at the end.
+_POOLED = {"class": 0, "fused": 1}
+
+
+def resize_time(positions, frames):
+    """Interpolate position embeddings (times, dim) linearly to (frames, dim)."""
+    old, new = ((np.arange(n) + 0.5) / n for n in (len(positions), frames))
+    return np.stack([np.interp(new, old, column) for column in np.asarray(positions).T], axis=1)
+
+
+def resize_space(positions, count):
+    """Interpolate position embeddings of a class token and a square grid of patches, bicubically.
+
+    Args:
+        positions: array (1 + patches, dim).
+        count: rows wanted, 1 + patches of a square grid.
+
+    Returns:
+        Array (count, dim).
+
+    Raises:
+        ValueError: one of the grids is not square.
+    """
+    positions = np.asarray(positions)
+    sides = [math.isqrt(n - 1) for n in (len(positions), count)]
+    if any(side**2 != n - 1 for side, n in zip(sides, (len(positions), count), strict=True)):
+        raise ValueError(f"{len(positions)} or {count} positions are no square grid and a class.")
+    grid = positions[1:].reshape(1, sides[0], sides[0], -1)
+    resized = ops.image.resize(grid, (sides[1], sides[1]), interpolation="bicubic")
+    resized = np.asarray(ops.convert_to_numpy(resized)).reshape(count - 1, -1)
+    return np.concatenate([positions[:1], resized])
+
+
+# Layer with position embeddings: how they are fitted to another number of frames or patches.
+RESIZERS = {"space_positions": resize_space, "time_positions": resize_time}
+
+
+def build_timesformer(input_shape, num_outputs, design=Design()):
+    """Build TimeSformer.
+
+    Args:
+        input_shape: (segments, frames, height, width, channels) of the clips; the segments'
+            frames are one sequence.
+        num_outputs: number of logits.
+        design: a `Design`.
+
+    Returns:
+        A `keras.Model` "head" from clips to float32 logits (batch, num_outputs).
+
+    Raises:
+        ValueError: unknown attention, positions, size or pooling; frames that do not cut into
+            whole patches; or too few frames or patches for a window.
+    """
+    scheme = choose(SCHEMES, "attention", design.attention)
+    add_positions = choose(POSITIONS, "positions", design.positions)
+    size = choose(SIZES, "size", design.size)
+    pooled = choose(_POOLED, "pooling", design.pooling)
+    inputs = keras.Input(input_shape, name="clips")
+    frames = layers.Reshape((-1, *input_shape[2:]), name="frames")(inputs)
+    patches = cut_patches(frames, size, design.patch_size, 1)
+    grid, dim = patches.shape[1:4], size.dim
+    class_tokens = grid[0] if scheme.frame_classes else 1
+    patches = layers.Reshape((grid[0], -1, dim), name="patches")(patches)
+    classes = LearnedTokens(1, dim, name="class_token")(patches)
+    classes, patches = add_positions(classes, patches)
+    classes = ops.repeat(classes, class_tokens, axis=1)
+    x = layers.Reshape((math.prod(grid), dim), name="tokens")(patches)
+    x = layers.Concatenate(axis=1, name="sequence")([classes, x])
+    last = [*scheme.windows][-1]
+    for block in range(size.depth):
+        drop = design.stochastic_depth * block / max(size.depth - 1, 1)
+        for name, window in scheme.windows.items():
+            part = f"block_{block + 1}_{name}"
+            attention = WindowAttention(
+                grid, window, size.heads, class_tokens, name == last, name=part
+            )
+            x = add_branch(x, attention(normalize(x, f"{part}_norm")), drop, part)
+        x = feed_forward(x, size.width, size.dropout, drop, f"block_{block + 1}_mlp")
+    x = normalize(x, "norm")
+    parts = x[:, :class_tokens], x[:, class_tokens:]
+    return end_head(inputs, ops.mean(parts[pooled], axis=1), num_outputs, design.dropout)

@@ -1,0 +1,80 @@
+"""Named sets of changes to the parameters: python training.py --preset NAME."""
+
+_ADAMW = {
+    "optimizer": "adamw",
+    "schedule": "cosine",
+    "learning_rates": (1e-3, 1e-3, 1e-3),
+    "warmup_epochs": 5,
+    "weight_decay": 0.05,
+    "clip_norm": 1.0,
+}
+_VIVIT_B = _ADAMW | {
+    "network": "vivit",
+    "embedder": "tubelet",
+    "size": "base",
+    "num_segments": 1,
+    "frames_per_segment": 32,
+    "sampling": "uniform",
+    "epochs": 30,
+    "learning_rates": (1e-4, 1e-4, 1e-4),
+}
+# The authors' recipe; their 8 frames lie 32 apart in videos of 30 frames a second and 10 seconds.
+_TIMESFORMER = {
+    "network": "timesformer",
+    "size": "base",
+    "weights": "kinetics",
+    "num_segments": 1,
+    "frames_per_segment": 8,
+    "sampling": "uniform",
+    "short_side": 224,
+    "flip": True,
+    "color": 0.0,
+    "dropout": 0.0,
+    "learning_rates": (5e-3, 5e-4, 5e-5),
+    "rate_epochs": (11, 14),
+    "epochs": 15,
+    "weight_decay": 1e-4,
+    "eval_crops": 3,
+}
+PRESETS = {
+    "default": {},
+    "paper": {"num_segments": 1, "frames_per_segment": 64, "network": "i3d"},
+    "finetune": {"finetune": "Mixed_5b", "feature_views": 2},
+    "scratch": {
+        "weights": "none",
+        "frame_size": 112,
+        "short_side": 128,
+        "learning_rates": (1e-1, 1e-2, 1e-3),
+    },
+    "vivit": {
+        "network": "vivit",
+        "num_segments": 1,
+        "frames_per_segment": 16,
+        "sampling": "uniform",
+        "frame_size": 32,
+        "short_side": 36,
+        "mixup": 0.2,
+        "epochs": 200,
+        **_ADAMW,
+    },
+    "timesformer": {
+        "network": "timesformer",
+        "num_segments": 1,
+        "frames_per_segment": 8,
+        "sampling": "uniform",
+        "frame_size": 64,
+        "short_side": 72,
+        "color": 0.0,
+        "dropout": 0.0,
+        "batch_size": 16,
+        "epochs": 15,
+        **_ADAMW,
+        "warmup_epochs": 2,
+    },
+    "timesformer_base": _TIMESFORMER,
+    "timesformer_hr": _TIMESFORMER
+    | {"frames_per_segment": 16, "frame_size": 448, "short_side": 448},
+    "timesformer_l": _TIMESFORMER | {"frames_per_segment": 96},
+    "vivit_b16x2": _VIVIT_B,
+    "vivit_b16x2_factorised": _VIVIT_B | {"encoder": "factorised"},
+}
