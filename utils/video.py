@@ -102,6 +102,52 @@ def probe(path):
     return VideoInfo(len(seconds), fps, width, height, digest, times, note)
 
 
+def skim(path, places=16, side=160):
+    """Read a file's header and a few pairs of neighbouring frames; `probe` decodes everything.
+
+    Places far apart are sought; near ones are decoded up to: a short clip often has one keyframe.
+
+    Args:
+        path: a video.
+        places: how many, spread evenly over the video.
+        side: pixels of the longer side of the frames returned, at most.
+
+    Returns:
+        (VideoInfo of the header, unproven; FourCC; uint8 RGB (places, 2, height, width, 3)).
+
+    Raises:
+        VideoError: as `probe`.
+    """
+    capture = _open(path)
+    try:
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        count = count if count > 0 else probe(path).num_frames
+        starts = np.unique(((np.arange(places) + 0.5) * max(count - 1, 1) / places).astype(int))
+        frames, position = {}, 0
+        for index in np.unique([starts, starts + 1]).tolist():
+            if index - position > 48 and capture.set(cv2.CAP_PROP_POS_FRAMES, index):
+                position = index
+            while position < index and capture.grab():
+                position += 1
+            decoded, frame = capture.read()
+            if not decoded:
+                break
+            position += 1
+            height, width = frame.shape[:2]
+            size = [max(1, round(n * min(1, side / max(height, width)))) for n in (width, height)]
+            frames[index] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[..., ::-1]
+        if not frames:
+            raise VideoError(f"{path}: no frame can be decoded.")
+        codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1")
+        fps, _ = _frame_rate((), capture.get(cv2.CAP_PROP_FPS))
+    finally:
+        capture.release()
+    lost = index not in frames and index < count
+    note = f"the header says {count} frames, but frame {index} cannot be decoded" if lost else ""
+    pairs = [(frames[i], frames.get(i + 1, frames[i])) for i in starts.tolist() if i in frames]
+    return VideoInfo(count, fps, width, height, "", None, note), codec.strip("\0 "), np.array(pairs)
+
+
 def timeline(info, fps):
     """Resample a video in time, as FFmpeg's `fps` filter does (round to the nearest slot).
 

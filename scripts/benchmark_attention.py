@@ -1,0 +1,172 @@
+"""Time and peak memory of TimeSformer's schemes against frames: --help shows the choices.
+
+Each measurement is a process of its own: python -m scripts.benchmark_attention. ViT-B/16 on one
+random clip of 224 x 224 pixels, 400 classes.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+import tyro
+
+from models import attention
+from models.design import Design
+from models.networks import build
+from models.timesformer import SCHEMES
+from utils.commands import run_command
+from utils.files import write_atomically
+from utils.fitting import compile_classifier
+from utils.optimization import Optimization, make_optimizer
+from utils.tasks import TASKS
+
+# A scheme's name in Hugging Face's transformers, with PyTorch the peer.
+_PEERS = {"space": "space_only", "joint": "joint_space_time", "divided": "divided_space_time"}
+_PEER = """
+import json, resource, statistics, sys, time
+import torch
+from transformers import TimesformerConfig, TimesformerForVideoClassification
+scheme, frames, step, precision, repeats = json.loads(sys.argv[1])
+config = TimesformerConfig(attention_type=scheme, num_frames=frames, num_labels=400)
+dtype = torch.bfloat16 if precision == "mixed_bfloat16" else torch.float32
+model = TimesformerForVideoClassification(config).to(dtype).eval()
+clip, target = torch.randn(1, frames, 3, 224, 224, dtype=dtype), torch.tensor([0])
+optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
+def forward():
+    with torch.inference_mode():
+        model(clip)
+def train():
+    optimizer.zero_grad()
+    model(clip, labels=target).loss.backward()
+    optimizer.step()
+call, seconds = {"forward": forward, "train": train}[step], []
+for _ in range(repeats + 1):
+    begin = time.perf_counter()
+    call()
+    seconds.append(time.perf_counter() - begin)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps({"seconds": statistics.median(seconds[1:]), "gib": peak}))
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    attention: tuple[Literal[tuple(SCHEMES)], ...] = tuple(SCHEMES)
+    """Attention schemes."""
+    frames: tuple[int, ...] = (8, 16, 32, 64, 96)
+    """Frames of the clip."""
+    steps: tuple[Literal["forward", "train"], ...] = ("forward", "train")
+    """The forward pass, and a step of SGD."""
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """Number format."""
+    repeats: int = 1
+    """Calls after a first one; the median counts."""
+    limit: float = 1800
+    """Seconds that a measurement may take."""
+    memory: float = 0
+    """GiB of main memory that a measurement may take; 0: all there is."""
+    whole: bool = False
+    """Hold all attention scores of a layer at once, to see what that costs."""
+    peer: str = ""
+    """Python with torch and transformers, to measure their forms of the schemes beside ours."""
+    output: Path | None = None
+    """A JSON file for the rows."""
+
+
+def _peak_gib():
+    """Return the peak memory of the accelerator where JAX has one, else of this process."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        stats = jax.local_devices()[0].memory_stats()
+        if stats:
+            return stats["peak_bytes_in_use"] / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def measure(options):
+    """Measure the first scheme, number of frames and step of `Options`; return seconds and GiB."""
+    if options.memory:
+        limit = int(options.memory * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    if options.whole:
+        attention.SCORES = 2**60
+    keras.config.set_dtype_policy(options.precision)
+    scheme, frames = options.attention[0], options.frames[0]
+    model = build("timesformer", 400, 1, frames, design=Design(size="base", attention=scheme))
+    loss = TASKS["single"].make_loss()
+    compile_classifier(model, make_optimizer(Optimization(), 1), loss, [])
+    clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
+    target = keras.utils.to_categorical([0], 400)
+    call = {
+        "forward": lambda: model.predict_on_batch(clip),
+        "train": lambda: model.train_on_batch(clip, target),
+    }[options.steps[0]]
+    seconds = []
+    for _ in range(options.repeats + 1):
+        begin = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begin)
+    return {"seconds": statistics.median(seconds[1:]), "gib": _peak_gib()}
+
+
+def _run(command, limit):
+    """Run a measuring process; return what it printed, or what became of it."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return {"failure": f"over {limit:.0f} s"}
+    if not done.returncode:
+        return json.loads(done.stdout.splitlines()[-1])
+    said = (done.stderr or "killed").strip()
+    if any(sign in said for sign in ("bad_alloc", "RESOURCE_EXHAUSTED", "OOM", "MemoryError")):
+        return {"failure": "out of memory"}
+    return {"failure": f"exit {done.returncode}: {said.splitlines()[-1][:200]}"}
+
+
+def _commands(options):
+    """Yield (who, scheme, frames, step, command of the measuring process)."""
+    for scheme in options.attention:
+        for frames in options.frames:
+            for step in options.steps:
+                one = replace(options, attention=(scheme,), frames=(frames,), steps=(step,))
+                values = json.dumps(asdict(replace(one, output=None)))
+                own = [sys.executable, "-m", "scripts.benchmark_attention", "--child", values]
+                yield "ours", scheme, frames, step, own
+                if options.peer and scheme in _PEERS:
+                    values = (_PEERS[scheme], frames, step, options.precision, options.repeats)
+                    other = [options.peer, "-c", _PEER, json.dumps(values)]
+                    yield "transformers", scheme, frames, step, other
+
+
+def benchmark_attention(options):
+    """Measure every choice in a process of its own; print and return the rows."""
+    if options.repeats < 1 or min(options.frames) < 1:
+        raise ValueError("repeats and frames must be at least 1.")
+    rows = []
+    for who, scheme, frames, step, command in _commands(options):
+        row = {"who": who, "attention": scheme, "frames": frames, "step": step}
+        row |= _run(command, options.limit)
+        rows.append(row)
+        result = row.get("failure") or f"{row['seconds']:8.2f} s {row['gib']:7.2f} GiB"
+        print(f"{who:<12} {scheme:<12} {frames:>3} frames {step:<8} {result}", flush=True)
+        if options.output:
+            write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        print(json.dumps(measure(Options(**json.loads(sys.argv[-1])))))
+    else:
+        run_command(lambda: benchmark_attention(tyro.cli(Options, description=__doc__)))
