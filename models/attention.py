@@ -76,33 +76,34 @@ def plan_chunks(matrices, tokens, limit):
 
 
 def _fuse(queries, keys, values):
-    """Return the backend's fused attention of (batch, tokens, heads, depth), or None."""
+    """Return the backend's fused attention of (batch, heads, tokens, depth), or None."""
+    arguments = (ops.swapaxes(x, 1, 2) for x in (queries, keys, values))
     try:
-        return ops.dot_product_attention(queries, keys, values, flash_attention=True)
+        fused = ops.dot_product_attention(*arguments, flash_attention=True)
     except (ImportError, NotImplementedError, RuntimeError, ValueError):
         return None
+    return ops.swapaxes(fused, 1, 2)
 
 
-def attend(queries, keys, values, matrices):
+def attend(queries, keys, values, windows):
     """Return softmax(queries keys^T / sqrt(depth)) values without holding all the scores.
 
     Args:
-        queries, keys, values: (examples x windows, tokens, heads, depth).
-        matrices: windows x heads.
+        queries, keys, values: (examples x windows, heads, tokens, depth).
+        windows: of an example.
 
     Returns:
-        (examples x windows, tokens, heads, depth).
+        (examples x windows, heads, tokens, depth).
     """
-    tokens, heads, depth = queries.shape[1:]
     fused = _fuse(queries, keys, values)
     if fused is not None:
         return fused
-    queries = queries * depth**-0.5
-    queries, keys, values = (ops.swapaxes(x, 1, 2) for x in (queries, keys, values))
+    heads, tokens, depth = queries.shape[1:]
+    queries, matrices = queries * depth**-0.5, windows * heads
     on_cpu = str(keras.distribution.list_devices()[0]).startswith("cpu")
     limit = SCORES * (1 if on_cpu else _GPU_FACTOR)
     if matrices * tokens**2 * 8 <= limit:
-        return ops.swapaxes(ops.matmul(_scores(queries, keys), values), 1, 2)
+        return ops.matmul(_scores(queries, keys), values)
     together, blocks = plan_chunks(matrices, tokens, limit)
     length = -(-tokens // blocks)
     queries = ops.reshape(queries, (-1, together, tokens, depth))
@@ -111,7 +112,7 @@ def attend(queries, keys, values, matrices):
     keys, values = (ops.reshape(x, (-1, together, tokens, depth)) for x in (keys, values))
     x = _attend_in_chunks(ops.swapaxes(queries, 1, 2), keys, values)
     x = ops.reshape(ops.swapaxes(x, 1, 2), (-1, together, blocks * length, depth))[:, :, :tokens]
-    return ops.swapaxes(ops.reshape(x, (-1, heads, tokens, depth)), 1, 2)
+    return ops.reshape(x, (-1, heads, tokens, depth))
 
 
 @keras.saving.register_keras_serializable("video")
@@ -157,11 +158,11 @@ class WindowAttention(layers.Layer):
             part.build((None, None, dim))
 
     def _project(self, x):
-        """Return queries, keys and values (batch x windows, tokens, heads, depth) of windows."""
-        dim = x.shape[-1]
-        x = self.qkv(ops.reshape(x, (-1, x.shape[2], dim)))
-        x = ops.reshape(x, (-1, x.shape[1], 3, self.heads, dim // self.heads))
-        return x[:, :, 0], x[:, :, 1], x[:, :, 2]
+        """Return queries, keys and values (batch x windows, heads, tokens, depth) of windows."""
+        tokens, dim = x.shape[2:]
+        x = ops.reshape(self.qkv(x), (-1, tokens, 3, self.heads, dim // self.heads))
+        x = ops.transpose(x, (2, 0, 3, 1, 4))
+        return x[0], x[1], x[2]
 
     def _gather(self, inputs):
         x = partition(inputs[:, self.class_tokens :], self.plan)
@@ -174,22 +175,19 @@ class WindowAttention(layers.Layer):
 
     def call(self, inputs):
         x = self._gather(inputs)
-        dim = x.shape[-1]
-        x = attend(*self._project(x), self.plan.windows * self.heads)
-        x = self.projection(ops.reshape(x, (-1, x.shape[1], dim)))
-        x = ops.reshape(x, (-1, self.plan.windows, x.shape[1], dim))
+        _, windows, count, dim = x.shape
+        x = ops.swapaxes(attend(*self._project(x), windows), 1, 2)
+        x = self.projection(ops.reshape(x, (-1, windows, count, dim)))
         if not self.joined:
             x = merge(self.entry(x), self.plan)
             return ops.pad(x, ((0, 0), (self.class_tokens, 0), (0, 0)))
-        classes = ops.reshape(
-            x[:, :, 0], (-1, self.class_tokens, x.shape[1] // self.class_tokens, dim)
-        )
+        copies = windows // self.class_tokens
+        classes = ops.reshape(x[:, :, 0], (-1, self.class_tokens, copies, dim))
         return ops.concatenate([ops.mean(classes, axis=2), merge(x[:, :, 1:], self.plan)], axis=1)
 
     def attention_scores(self, inputs):
         """Return the scores (batch, windows, heads, queries, keys) that `call` weighs with."""
         queries, keys, _ = self._project(self._gather(inputs))
-        queries, keys = ops.swapaxes(queries, 1, 2), ops.swapaxes(keys, 1, 2)
         scores = _scores(queries * queries.shape[-1] ** -0.5, keys)
         return ops.reshape(scores, (-1, self.plan.windows, *scores.shape[1:]))
 

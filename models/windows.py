@@ -67,7 +67,7 @@ def plan_partition(grid, window):
         axes = [axis for axis, rule in zip(Window._fields, window, strict=True) if rule != "each"]
         raise ValueError(
             f"Attention over {' and '.join(axes)} needs several tokens there, but the grid is "
-            f"{grid[0]} frames of {grid[1]} x {grid[2]} patches; give more frames, a larger "
+            f"{grid[0]} x {grid[1]} x {grid[2]} (frames x patches); give more frames, a larger "
             "frame_size or a smaller patch_size."
         )
     kept = [(n, shares) for n, shares in zip(pieces, inside, strict=True) if n > 1]

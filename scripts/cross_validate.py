@@ -7,20 +7,15 @@ epoch counts. Flags that are not listed here go to training.py; choose them on o
 
 import json
 import re
-import shlex
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tyro
 
-from utils.commands import run_command
+from utils.commands import run_command, run_script, train_run
 from utils.datasets import list_examples, save_examples
 from utils.files import write_atomically
-
-ROOT = Path(__file__).parent.parent
 
 
 def block_of(path, size):
@@ -42,21 +37,13 @@ def write_fold(examples, block, size, path):
     save_examples([replace(e, split=s) for e, s in zip(examples, splits, strict=True)], path)
 
 
-def _run(script, *arguments):
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
-        raise ValueError(f"This failed; its message is above: {shlex.join(command)}")
-
-
 def score_fold(table, run, seed, flags):
     """Train on a fold and return the report of its test block; done runs are kept."""
     folder = Path("weights", run)
     report = folder / "evaluation/test/report.json"
     if not report.is_file():
-        resume = ["--resume"] if (folder / "params.json").is_file() else []
-        data = ["--data-path", table, "--val-fraction", 0, "--run", run, "--seed", seed]
-        _run("training.py", *flags, *data, *resume)
-        _run("evaluate.py", folder, "--split", "test")
+        train_run(run, *flags, "--data-path", table, "--val-fraction", 0, "--seed", seed)
+        run_script("evaluate.py", folder, "--split", "test")
     return json.loads(report.read_text())
 
 

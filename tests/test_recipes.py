@@ -1,4 +1,4 @@
-"""Everything a classifier is asked for, through the commands, on the smallest ViViT."""
+"""Everything a classifier is asked for, through the commands, on tiny Transformers."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ from conftest import moving_square, write_dataset
 
 import evaluate
 import training
+from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
 from utils.params import parse_params
 from utils.video import write_video
@@ -22,6 +23,7 @@ TINY = (
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     write_dataset(tmp_path / "videos")
+    monkeypatch.setitem(SIZES, "small", Size(32, 2, 2, 2, 32, 32, 128, 0.1))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,7 +42,7 @@ EVERYTHING = (
     "--optimizer adamw --schedule cosine --warmup-epochs 1 --weight-decay 0.05 --ema 0.9 "
     "--clip-norm 1 --accumulate 2 --stochastic-depth 0.5 --mixup 0.4 --cutmix 1 "
     "--rand-operations 2 --label-smoothing 0.1 --focal 2 --pooling fused --balance sampling "
-    "--epochs 2"
+    "--epochs 2 --network timesformer --attention divided --patch-size 8"
 ).split()
 
 
@@ -146,6 +148,18 @@ def test_impossible_runs_stop_before_any_video_is_decoded(folder, monkeypatch):
         (["--size", "huge"], "Unknown size 'huge'; known: small, base"),
         (["--pooling", "max"], "Unknown pooling 'max'; known: class, fused"),
         (["--embedder", "patches", "--patch-size", "12"], "do not cut into pieces of 1 x 12 x 12"),
+        (["--network", "timesformer", "--attention", "time"], "Unknown attention 'time'; known: s"),
+        (["--network", "timesformer", "--positions", "time"], "Unknown positions 'time'; known: n"),
+        (["--network", "timesformer", "--patch-size", "5"], "16 x 16 pixels do not cut into pie"),
+        (
+            ["--network", "timesformer", "--patch-size", "8", "--frames-per-segment", "1"],
+            "Attention over time needs several tokens there, but the grid is 1 x 2 x 2",
+        ),
+        (["--network", "timesformer", "--attention", "axial"], "the grid is 8 x 1 x 1"),
+        (
+            ["--network", "timesformer", "--patch-size", "8", "--weights", "weights/gone"],
+            "Unknown weights 'weights/gone'; known: kinetics, kinetics600",
+        ),
         (["--optimizer", "adam"], "Unknown optimizer 'adam'; known: sgd, adamw"),
         (["--schedule", "linear"], "Unknown schedule 'linear'; known: phases, cosine"),
         (["--weights", "kinetics"], "has no published weights; give --weights none or a run"),

@@ -1,17 +1,25 @@
-"""The sample as its user meets it: a folder of videos, always the same, never half there."""
+"""The samples as their user meets them: folders of videos, always the same, never half there."""
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from utils.sample import ACTIONS, SIZES, STAND, render_clip, render_sample
+from utils.clips import ClipFormat, list_views, read_clip
+from utils.datasets import assign_splits, list_examples
+from utils.figures import ACTIONS, SIZES, STAND, render_clip
+from utils.sample import BACKWARDS, SAMPLES, SMALL, render_sample, render_twins
+from utils.video import probe
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +131,61 @@ def test_foreign_folder_is_refused_untouched(tmp_path, name):
 def test_unknown_action_names_the_known_ones():
     with pytest.raises(ValueError, match=r"'dance'.*jumping_jacks, lower_arms"):
         render_clip("dance", actor=1, clip=1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("action", "shape", "fps", "mean"),
+    [("lower_arms", (41, 320, 240), 25, 140.123), ("squats", (78, 320, 240), 30, 141.167)],
+)
+def test_sample_is_the_one_whose_results_are_known(sample, action, shape, fps, mean):
+    frames, rate = render_clip(action, actor=8, clip=2, seed=0)
+    assert (frames.shape[:3], rate) == (shape, fps)
+    assert frames.mean() == pytest.approx(mean, abs=0.01)
+    assert json.loads((sample / "sample.json").read_text()) == {
+        "made_by": "utils/sample.py",
+        "actions": sorted(ACTIONS),
+        "actors": 1,
+        "clips_per_actor": 1,
+        "seed": 0,
+    }
+    assert SAMPLES["sample"].labels == {action: action for action in ACTIONS}
+
+
+@pytest.fixture
+def twins(tmp_path_factory, monkeypatch):
+    """A folder to work in where the label sets of the twins have six actors."""
+    folder = tmp_path_factory.getbasetemp() / "twins"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    for name in ("sample_appearance", "sample_order"):
+        few = partial(render_twins, actors=6)
+        monkeypatch.setitem(SAMPLES, name, SAMPLES[name]._replace(render=few))
+
+
+def test_two_label_sets_share_their_files_and_splits(twins):
+    appearance, order = (list_examples(f"sample_{name}") for name in ("appearance", "order"))
+    assert [e.path for e in appearance] == [e.path for e in order]
+    pairs = Counter((a.label, b.label) for a, b in zip(appearance, order, strict=True))
+    assert pairs == dict.fromkeys(itertools.product(("arms", "legs"), ("up", "down")), 6)
+    for examples in (appearance, order):
+        split = assign_splits(examples, 0.2)
+        actors = [{e.group for e in split if e.split == name} for name in ("train", "val")]
+        assert actors[1] and not actors[0] & actors[1]
+        held = Counter(e.label for e in split if e.split == "val")
+        assert len(set(held.values())) == 1 and len(held) == 2
+
+
+@pytest.mark.parametrize("action", BACKWARDS)
+def test_only_the_order_of_the_frames_tells_twins_apart(twins, action):
+    names = action, BACKWARDS[action]
+    labels = {Path(e.path).parent.name: e.label for e in list_examples("sample_order")}
+    assert [labels[name] for name in names] == ["up", "down"]
+    paths = [f"data/sample_twins/{name}/{name}_g02_c01.avi" for name in names]
+    (played, fps), (backwards, _) = (_read(path) for path in paths)
+    assert played.shape == (*SMALL, 3) and fps == pytest.approx(25)
+    np.testing.assert_array_equal(played, backwards[::-1])
+    assert np.ptp(played.astype(int), axis=0).max() > 100
+    for frames in (8, 24):
+        form = ClipFormat(1, frames, "uniform", short_side=72, frame_size=64)
+        clips = [read_clip(list_views(path, probe(path))[0], form)[0] for path in paths]
+        np.testing.assert_array_equal(clips[0], clips[1][::-1])

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import sys
+from dataclasses import replace
 
 import pytest
 from conftest import TINY, run, write_dataset
 
+from scripts import benchmark_attention as attention
 from scripts.cross_validate import Options, block_of
 
 
@@ -55,3 +58,29 @@ def test_benchmark_reads_videos(tmp_path):
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["unit"] for row in rows] == ["frames/s", "s a clip"] * 3
     assert all(row["value"] > 0 for row in rows) and "1920x1080" in rows[-1]["name"]
+
+
+def test_attention_is_measured_and_running_out_is_said(tmp_path, monkeypatch, capsys):
+    options = attention.Options(("axial",), (2,), ("forward",), size="small")
+    row = attention.measure(options)
+    assert row["seconds"] > 0 and row["gib"] > 0.1
+    endings = iter(
+        (
+            "print('a note'); print('{\"seconds\": 1.5, \"gib\": 2.0}')",
+            "raise MemoryError",
+            "import time; time.sleep(60)",
+            "import sys; sys.exit('no such thing')",
+        )
+    )
+    monkeypatch.setattr(
+        attention,
+        "_commands",
+        lambda _: [
+            ("ours", "axial", 2, "forward", [sys.executable, "-c", code]) for code in endings
+        ],
+    )
+    rows = attention.benchmark_attention(replace(options, limit=3, output=tmp_path / "rows.json"))
+    assert rows[0]["gib"] == 2 and "1.50 s    2.00 GiB" in capsys.readouterr().out
+    failures = [row["failure"] for row in rows[1:]]
+    assert failures == ["out of memory", "over 3 s", "exit 1: no such thing"]
+    assert json.loads((tmp_path / "rows.json").read_text()) == rows

@@ -72,6 +72,20 @@ def random_clip(path, info, segments, generator, augmentation):
     return Clip(path, info, place, draw_transform(generator, **vars(augmentation)))
 
 
+def choose_frames(clip, form):
+    """Return the resampled video, as the file's frame indices, and which of those are read.
+
+    Args:
+        clip, form: a `Clip` and a `ClipFormat`.
+
+    Returns:
+        (indices of the file's frames, places in that array: segments x frames in a row).
+    """
+    frames = timeline(clip.info, form.fps)
+    places = SAMPLINGS[form.sampling](len(frames), form.segments, form.frames, clip.place)
+    return frames, places.ravel()
+
+
 def read_clip(clip, form):
     """Read a clip.
 
@@ -86,8 +100,7 @@ def read_clip(clip, form):
         VideoError: the file cannot be decoded; it is named.
         ValueError: random operations on optical flow.
     """
-    frames = timeline(clip.info, form.fps)
-    chosen = SAMPLINGS[form.sampling](len(frames), form.segments, form.frames, clip.place).ravel()
+    frames, chosen = choose_frames(clip, form)
     size = (form.short_side, form.frame_size, clip.transform.crop)
     if form.stream == "flow":
         following = np.minimum(chosen + 1, len(frames) - 1)

@@ -1,7 +1,12 @@
-"""How the commands end: what a user can mend is one sentence, anything else a traceback."""
+"""How commands run and end: what a user can mend is one sentence, anything else a traceback."""
 
 import os
+import shlex
+import subprocess
 import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
 
 
 def run_command(command):
@@ -17,3 +22,24 @@ def run_command(command):
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
         sys.exit("Stopped; --resume goes on from the last finished epoch.")
+
+
+def run_script(script, *arguments):
+    """Run an entry point of the project in a process of its own; only its errors are shown.
+
+    Args:
+        script: its path from the project's root.
+        arguments: what follows it on the command line.
+
+    Raises:
+        ValueError: it failed; the command is named.
+    """
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise ValueError(f"This failed; its message is above: {shlex.join(command)}")
+
+
+def train_run(run, *flags):
+    """Train weights/<run>, or go on with it where it was begun; see `run_script`."""
+    resume = ["--resume"] if Path("weights", run, "params.json").is_file() else []
+    run_script("training.py", *flags, "--run", run, *resume)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from utils.sample import render_sample
+from utils.sample import SAMPLES
 
 SPLITS = ("train", "val", "test")
 # UCF101's recording groups, then clips that were cut from one video.
@@ -106,16 +106,16 @@ def list_ucf101(path, root=""):
     ]
 
 
-def list_sample(_path, root=""):
-    """List the built-in sample, rendering it on first use. `root` is not used."""
-    folder = Path("data/sample")
-    render_sample(folder)
-    return list_folders(folder, root)
+def list_sample(path, root=""):
+    """List a built-in sample, a key of `SAMPLES`, rendered on first use. `root` is not used."""
+    folder, render, labels = SAMPLES[str(path)]
+    render(Path("data", folder))
+    return [replace(e, label=labels[e.label]) for e in list_folders(Path("data", folder))]
 
 
 # Dataset: (whether a data path is one, its list).
 DATASETS = {
-    "sample": (lambda path: str(path) == "sample", list_sample),
+    "sample": (lambda path: str(path) in SAMPLES, list_sample),
     "csv": (lambda path: path.suffix.lower() == ".csv" and path.is_file(), list_csv),
     "ucf101": (lambda path: re.match(r"trainlist.*\.txt$", path.name), list_ucf101),
     "folders": (Path.is_dir, list_folders),
@@ -139,7 +139,7 @@ def list_examples(data_path, root="", group_pattern=""):
     """List the videos of a dataset.
 
     Args:
-        data_path: "sample", a folder, a `.csv` or a UCF101 `trainlistNN.txt`.
+        data_path: a key of `SAMPLES`, a folder, a `.csv` or a UCF101 `trainlistNN.txt`.
         root: where the paths in a list begin; "" for beside it.
         group_pattern: regular expression on the file name; "" for `GROUP_PATTERNS`.
 
@@ -154,7 +154,7 @@ def list_examples(data_path, root="", group_pattern=""):
     if listed is None:
         raise ValueError(
             f"data_path {data_path}: not there. Give a folder of class folders (class/video.avi), "
-            "a .csv (path,label[,split]), a UCF101 trainlistNN.txt, or sample."
+            f"a .csv (path,label[,split]), a UCF101 trainlistNN.txt, or {', '.join(SAMPLES)}."
         )
     try:
         re.compile(group_pattern)

@@ -19,7 +19,8 @@ class Params:
 
     # --- Data ---
     data_path: str = "sample"
-    """Folder of class folders (maybe under train/ val/ test/), a .csv, a UCF101 list, or sample."""
+    """Folder of class folders (maybe under train/ val/ test/), a .csv, a UCF101 list, or sample,
+    sample_order, sample_appearance."""
     class_names: tuple[str, ...] = ()
     """The classes, in the order of the outputs; empty: those of the data, sorted."""
     video_root: str = ""

@@ -1,215 +1,54 @@
-"""A video dataset that renders itself: jointed figures whose actions differ in motion only.
+"""The built-in samples: figures that act, as folders of real videos that are rendered on first use.
 
-Every actor has a body, clothes and a room, and does every action in them, so that only the order
-of the poses tells actions apart. For trying and testing the project, not for measuring it.
+`sample` has six actions. `sample_appearance` and `sample_order` are two label sets of one folder of
+small, short videos, in which every performance is there twice, as played and backwards. What moves
+shows in any frame; whether it goes up or down only in their order: who does not see the order says
+the same of both twins, and is right about exactly one. The TimeSformer paper compares Kinetics and
+Something-Something like this. For trying and testing the project, not for measuring it.
 """
 
 import itertools
 import json
 import shutil
-from colorsys import hsv_to_rgb
+from collections.abc import Callable
 from typing import NamedTuple
 
-import cv2
-import numpy as np
-
+from utils.figures import ACTIONS, render_clip
 from utils.video import write_video
 
-
-class Pose(NamedTuple):
-    """Limbs (forwards, outwards) in degrees from hanging, the trunk's lean, metres in the air."""
-
-    lean: float = 2
-    upper_arm: tuple[float, float] = (-4, 12)
-    forearm: tuple[float, float] = (14, 6)
-    thigh: tuple[float, float] = (4, 5)
-    shin: tuple[float, float] = (-4, 4)
-    lift: float = 0
+BACKWARDS = {"raise_arms": "lower_arms", "stand_up": "sit_down"}
+SMALL = (24, 72, 72)  # (frames, height, width)
 
 
-STAND = Pose()
-ARMS_OUT = Pose(upper_arm=(0, 82), forearm=(0, 92))
-ARMS_UP = Pose(lean=-2, upper_arm=(0, 158), forearm=(0, 172))
-HOP = ARMS_OUT._replace(thigh=(8, 14), shin=(-14, 13), lift=0.16)
-STAR = ARMS_UP._replace(thigh=(4, 25), shin=(-4, 23))
-CROUCH = Pose(38, upper_arm=(62, 12), forearm=(84, 4), thigh=(88, 16), shin=(-32, 6))
-SIT = Pose(8, upper_arm=(40, 16), forearm=(66, 2), thigh=(132, 12), shin=(34, 6))
-
-ACTIONS = {  # a path of poses, and how often a second it goes to and fro; None: once in a clip
-    "jumping_jacks": ((STAND, HOP, STAR), (0.9, 1.3)),
-    "lower_arms": ((ARMS_UP, ARMS_OUT, STAND), None),
-    "raise_arms": ((STAND, ARMS_OUT, ARMS_UP), None),
-    "sit_down": ((STAND, CROUCH, SIT), None),
-    "squats": ((STAND, CROUCH), (0.75, 1.05)),
-    "stand_up": ((SIT, CROUCH, STAND), None),
-}
-SIZES = ((320, 240), (340, 256), (240, 320))  # (width, height) in pixels
-COLOURS = {  # the least and the greatest (hue, saturation, value)
-    "skin": ((0.055, 0.4, 0.38), (0.075, 0.52, 0.98)),
-    "hair": ((0.0, 0.2, 0.08), (0.1, 0.6, 0.35)),
-    "shirt": ((0.14, 0.45, 0.55), (1.0, 0.75, 0.9)),
-    "trousers": ((0.0, 0.25, 0.25), (1.0, 0.55, 0.5)),
-    "shoes": ((0.0, 0.0, 0.15), (1.0, 0.5, 0.9)),
-    "wall": ((0.0, 0.04, 0.6), (1.0, 0.2, 0.88)),
-    "floor": ((0.0, 0.1, 0.4), (1.0, 0.3, 0.65)),
-}
-BONES = (0.5, 0.25, 0.18, 0.29, 0.32, 0.095, 0.43, 0.42, 0.17)  # metres, as `_place_joints` takes
-
-# A part is the hull of balls (joint, radius in metres), as near as its last joint and a bit more.
-PAIRED_PARTS = (
-    ("shoes", 0.05, (("ankle", 0.055), ("toe", 0.045))),
-    ("trousers", 0, (("knee", 0.068), ("ankle", 0.05))),
-    ("trousers", 0, (("hip", 0.095), ("knee", 0.07))),
-    ("skin", 0.32, (("elbow", 0.046), ("hand", 0.042))),
-    ("shirt", 0.34, (("shoulder", 0.072), ("elbow", 0.056))),
-    ("hair", 0.26, (("eye", 0.01),)),
-)
-SHOULDERS = (("left shoulder", 0.075), ("right shoulder", 0.075))
-HIPS = (("left hip", 0.095), ("right hip", 0.095))
-PARTS = (
-    ("shirt", 0.2, SHOULDERS + HIPS),
-    ("skin", 0.24, (("head", 0.05), ("neck", 0.05))),
-    ("hair", 0.26, (("crown", 0.118),)),
-    ("skin", 0.26, (("head", 0.11),)),
-    *(
-        (colour, bit, tuple((f"{side} {joint}", radius) for joint, radius in balls))
-        for colour, bit, balls in PAIRED_PARTS
-        for side in ("left", "right")
-    ),
-)
-# Pixels and radii that a part grows by, radii that it moves by, brightness: outline, shade, light.
-LAYERS = ((0.9, 0, 0, 0.55), (0, 0, 0, 0.88), (0, -0.4, -0.24, 1))
-CIRCLE = np.exp(2j * np.pi * np.arange(16) / 16).view(float).reshape(-1, 2)
-SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
+def _write_folder(folder, actions, parameters, clips):
+    """Write clips, unless the folder holds just these actions and parameters."""
+    recipe = {"made_by": "utils/sample.py", "actions": sorted(actions), **parameters}
+    text, record = json.dumps(recipe, indent=1), folder / "sample.json"
+    found = record.read_text() if record.is_file() else ""
+    if found == text:
+        return
+    if folder.exists() and any(folder.iterdir()) and recipe["made_by"] not in found:
+        raise ValueError(f"{folder} holds other files; name a new folder, or an empty one.")
+    scratch = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    new = scratch / "new"
+    for action, actor, clip, frames, fps in clips:
+        path = new / action / f"{action}_g{actor:02}_c{clip:02}.avi"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, frames, fps)
+    (new / "README.txt").write_text(
+        f"Videos rendered for trying and testing this project, with {parameters}.\n"
+        "Other parameters replace the whole folder: keep nothing of yours in it.\n"
+    )
+    (new / record.name).write_text(text)
+    if folder.exists():
+        folder.rename(scratch / "old")
+    new.rename(folder)
+    shutil.rmtree(scratch)
 
 
-def _dress(rng):
-    """Someone's looks: the lengths of the bones, a factor on all radii, and RGB colours."""
-    stature, girth = rng.uniform((0.88, 0.8), (1.05, 1.2))
-    bones = np.array(BONES) * stature * rng.uniform(0.92, 1.08, len(BONES))
-    colours = {key: 255 * np.array(hsv_to_rgb(*rng.uniform(*hsv))) for key, hsv in COLOURS.items()}
-    return bones, girth, colours
-
-
-def _perform(action, times, rng):
-    """Angles (2 sides, frames, 10) at `times` in seconds: the columns of `Pose`, swaying a bit."""
-    poses, pace = ACTIONS[action]
-    if pace:
-        turns = rng.uniform(*pace) * times + rng.uniform()
-        progress = 0.5 - 0.5 * np.cos(2 * np.pi * turns)
-    else:
-        wait, rest = rng.uniform(0.04, 0.14, 2)
-        gone = np.clip((times / times[-1] - wait) / (1 - wait - rest), 0, 1)
-        progress = (gone * gone * (3 - 2 * gone)) ** rng.uniform(0.8, 1.25)
-    poses = np.array([np.hstack(pose) for pose in poses])
-    # The polynomial through the poses: a parabola for three, which is how a hop flies.
-    path = np.polyfit(np.linspace(0, 1, len(poses)), poses, len(poses) - 1)
-    waves = np.sin(2 * np.pi * (0.4 * times[:, None] + rng.uniform(size=(2, 1, 9))))
-    sway = rng.normal(0, 2.5, (2, 1, 9)) * (1 + waves)
-    return np.vander(progress, len(poses)) @ path + np.pad(sway, ((0, 0), (0, 0), (0, 1)))
-
-
-def _place_joints(angles, bones):
-    """Joints (frames, 3) in metres: x to one's left, y up from the floor, z ahead of the ankles."""
-    trunk, neck, shoulder, upper_arm, forearm, hip, thigh, shin, foot = bones
-    aside = np.array([1, -1])[:, None, None] * [1, 0, 0]  # (sides, 1, 3)
-    sines, cosines = np.sin(np.radians(angles))[..., None], np.cos(np.radians(angles))[..., None]
-
-    def aim(column):
-        ahead = sines[:, :, column] * [0, 0, 1] - cosines[:, :, column] * [0, 1, 0]
-        return cosines[:, :, column + 1] * ahead + sines[:, :, column + 1] * aside
-
-    spine = trunk * (cosines[:, :, 0] * [0, 1, 0] + sines[:, :, 0] * [0, 0, 1]).mean(0)
-    head = 1.3 * spine + neck * np.array([0, 0.4, 0.02])
-    pairs = {"shoulder": 0.95 * spine + shoulder * aside, "hip": hip * aside}
-    pairs["elbow"] = pairs["shoulder"] + upper_arm * aim(1)
-    pairs["hand"] = pairs["elbow"] + forearm * aim(3)
-    pairs["knee"] = pairs["hip"] + thigh * aim(5)
-    pairs["ankle"] = pairs["knee"] + shin * aim(7)
-    pairs["toe"] = pairs["ankle"] + foot * (0.3 * aside + [0, 0, 0.95])
-    pairs["eye"] = head + [0, 0.01, 0.102] + 0.042 * aside
-    joints = {"neck": spine, "head": head, "crown": head + [0, 0.024, -0.028]}
-    for joint, (left, right) in pairs.items():
-        joints |= {f"left {joint}": left, f"right {joint}": right}
-    shift = -pairs["ankle"].mean(0)
-    shift[:, 1] = angles[0, :, 9] + np.maximum(0.055 - pairs["ankle"][..., 1].min(0), 0.1)
-    return {joint: position + shift for joint, position in joints.items()}
-
-
-def _project(points, yaw, rise, scale, feet):
-    """Pixels (..., 2) and nearness (...) of points (..., 3) in metres; the camera is 5 m away."""
-    x, y, z = np.moveaxis(points, -1, 0)
-    x, z = np.cos(yaw) * x + np.sin(yaw) * z, np.cos(yaw) * z - np.sin(yaw) * x
-    y, z = np.cos(rise) * y - np.sin(rise) * z, np.cos(rise) * z + np.sin(rise) * y
-    return feet + scale * np.stack([x, -y], -1) * 5 / (5 - z)[..., None], z
-
-
-def _paint_room(colours, width, height, edge, rng):
-    """A blurred wall with pictures, uint8 (height, width, 3), and a floor from row `edge` down."""
-    room = np.tile(colours["wall"], (height, width, 1))
-    for _ in range(rng.integers(2, 6)):
-        top, left = (rng.uniform(0, 0.8, 2) * (edge, width)).astype(int)
-        rows, columns = (rng.uniform(0.1, 0.4, 2) * width).astype(int)
-        room[top : top + rows, left : left + columns] = colours["wall"] * rng.uniform(0.75, 1.1, 3)
-    room[edge:] = colours["floor"]
-    room *= np.linspace(1.1, 0.85, height)[:, None, None]
-    room += cv2.resize(rng.normal(0, 7, (7, 9)), (width, height))[..., None]
-    return np.clip(cv2.GaussianBlur(room, (0, 0), 1.5), 0, 255).astype(np.uint8)
-
-
-def _draw_figure(frames, seen, colours, scale):
-    """Draw all parts on `frames`, in place, far ones first; `seen` is what `_project` returned."""
-    margin, grown, moved = np.array(LAYERS).T[:3, :, None, None]
-    outlines, nearness = [], []  # by part (frames, layers, points, 2) and (frames,)
-    for _, bit, balls in PARTS:
-        centres = np.stack([seen[joint][0] for joint, _ in balls])[:, :, None, None]
-        radii = scale * np.array([radius for _, radius in balls])[:, None, None, None, None]
-        rims = centres + moved * radii + (radii * (1 + grown) + margin) * CIRCLE
-        outlines.append(np.int32(np.concatenate(rims, axis=2) * 2**SHIFT))
-        nearness.append(seen[balls[-1][0]][1] + bit)
-    order = np.argsort(nearness, axis=0, kind="stable")
-    paints = [[list(light * colours[colour]) for *_, light in LAYERS] for colour, *_ in PARTS]
-    for t, frame in enumerate(frames):
-        for part in order[:, t]:
-            for outline, paint in zip(outlines[part][t], paints[part], strict=True):
-                cv2.fillConvexPoly(frame, cv2.convexHull(outline), paint, cv2.LINE_AA, SHIFT)
-
-
-def render_clip(action, actor, clip, seed):
-    """Render one clip; the same arguments give the same frames.
-
-    Args:
-        action: a key of `ACTIONS`; a ValueError names them.
-        actor, clip, seed: numbers, not negative. The actor and the seed decide who is seen, and
-            where; all of them decide the view, the speed, the length and the size.
-
-    Returns:
-        uint8 (frames, height, width, 3), RGB, and frames per second.
-    """
-    if action not in ACTIONS:
-        raise ValueError(f"Unknown action {action!r}; known: {', '.join(sorted(ACTIONS))}.")
-    rng = np.random.default_rng([seed, sorted(ACTIONS).index(action), actor, clip])
-    width, height = SIZES[rng.integers(len(SIZES))]
-    fps = float(rng.choice((25, 30)))
-    times = np.arange(round(rng.uniform(1.6, 3) * fps)) / fps
-    waves = rng.uniform(0.1, 0.35, 2) * times[:, None] + rng.uniform(size=2)
-    drift = 3 * np.sin(2 * np.pi * waves)
-    looks = np.random.default_rng([seed, actor])
-    bones, girth, colours = _dress(looks)
-    scale = looks.uniform(0.85, 1) * min(0.36 * height, 0.48 * width)
-    feet = np.array([looks.uniform(0.42, 0.58) * width, 0.91 * height])
-    room = _paint_room(colours, width + 8, height + 8, int(feet[1] - 0.3 * scale), looks)
-    middle = (width + 7) / 2, (height + 7) / 2
-    frames = np.stack([cv2.getRectSubPix(room, (width, height), middle - move) for move in drift])
-    view = (*np.radians(rng.uniform((-40, 3), (40, 14))), scale, feet + drift)
-    joints = _place_joints(_perform(action, times, rng), bones)
-    below = (joints["left hip"] + joints["right hip"]) / 2 * [1, 0, 1]
-    rims = np.stack(_project(below + np.insert(0.36 * CIRCLE, 1, 0, axis=1)[:, None], *view)[0], 1)
-    for frame, shadow in zip(frames, np.int32(rims * 2**SHIFT), strict=True):
-        cv2.fillConvexPoly(frame, shadow, 0.68 * colours["floor"], cv2.LINE_AA, SHIFT)
-    seen = {joint: _project(position, *view) for joint, position in joints.items()}
-    _draw_figure(frames, seen, colours, girth * scale)
-    return frames, fps
+def _count(actions, actors, clips_per_actor):
+    return itertools.product(sorted(actions), range(1, actors + 1), range(1, clips_per_actor + 1))
 
 
 def render_sample(folder, actors=8, clips_per_actor=2, seed=0):
@@ -223,27 +62,49 @@ def render_sample(folder, actors=8, clips_per_actor=2, seed=0):
         actors, clips_per_actor, seed: see `render_clip`.
     """
     parameters = {"actors": actors, "clips_per_actor": clips_per_actor, "seed": seed}
-    recipe = {"made_by": "utils/sample.py", "actions": sorted(ACTIONS), **parameters}
-    text, record = json.dumps(recipe, indent=1), folder / "sample.json"
-    found = record.read_text() if record.is_file() else ""
-    if found == text:
-        return
-    if folder.exists() and any(folder.iterdir()) and recipe["made_by"] not in found:
-        raise ValueError(f"{folder} holds other files; name a new folder, or an empty one.")
-    scratch = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)
-    new = scratch / "new"
-    numbers = itertools.product(range(1, actors + 1), range(1, clips_per_actor + 1))
-    for action, (actor, clip) in itertools.product(sorted(ACTIONS), numbers):
-        path = new / action / f"{action}_g{actor:02}_c{clip:02}.avi"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, *render_clip(action, actor, clip, seed))
-    (new / "README.txt").write_text(
-        f"Videos rendered for trying and testing this project, with {parameters}.\n"
-        "Other parameters replace the whole folder: keep nothing of yours in it.\n"
-    )
-    (new / record.name).write_text(text)
-    if folder.exists():
-        folder.rename(scratch / "old")
-    new.rename(folder)
-    shutil.rmtree(scratch)
+    numbers = _count(ACTIONS, actors, clips_per_actor)
+    clips = ((*number, *render_clip(*number, seed)) for number in numbers)
+    _write_folder(folder, ACTIONS, parameters, clips)
+
+
+def render_twins(folder, actors=120, clips_per_actor=1, seed=0):
+    """Write small clips of the actions in `BACKWARDS`, each as played and backwards.
+
+    All have 24 frames: 8 or 24 spread evenly are the same in both twins.
+
+    Args:
+        folder, actors, clips_per_actor, seed: as in `render_sample`.
+    """
+
+    def play():
+        for action, actor, clip in _count(BACKWARDS, actors, clips_per_actor):
+            frames, fps = render_clip(action, actor, clip, seed, SMALL)
+            yield action, actor, clip, frames, fps
+            yield BACKWARDS[action], actor, clip, frames[::-1], fps
+
+    parameters = {"actors": actors, "clips_per_actor": clips_per_actor, "seed": seed}
+    parameters["shape"] = SMALL
+    _write_folder(folder, [*BACKWARDS, *BACKWARDS.values()], parameters, play())
+
+
+class Sample(NamedTuple):
+    """A folder in data/, what renders it, and the class of each action."""
+
+    folder: str
+    render: Callable
+    labels: dict[str, str]
+
+
+SAMPLES = {
+    "sample": Sample("sample", render_sample, {action: action for action in ACTIONS}),
+    "sample_appearance": Sample(
+        "sample_twins",
+        render_twins,
+        {"lower_arms": "arms", "raise_arms": "arms", "sit_down": "legs", "stand_up": "legs"},
+    ),
+    "sample_order": Sample(
+        "sample_twins",
+        render_twins,
+        {"lower_arms": "down", "raise_arms": "up", "sit_down": "down", "stand_up": "up"},
+    ),
+}

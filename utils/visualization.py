@@ -117,3 +117,32 @@ def plot_roc(targets, probabilities, classes, path, named=10):
     axis.legend(title=title, loc="center left", bbox_to_anchor=(1.02, 0.5))
     axis.grid(alpha=0.3)
     _save(figure, path)
+
+
+def plot_comparison(cells, vary, path):
+    """Draw the scores of each value and dataset as bars, seeds as dots, chance as a line.
+
+    Args:
+        cells: {value: {data: {"score": its name, "seeds": scores, "mean", "chance"}}}.
+        vary: what the values are of.
+        path: of the PNG.
+    """
+    names = list(next(iter(cells.values())))
+    width = 0.8 / len(names)
+    size = (max(5, 1.2 * len(cells) * len(names)), 4)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    for column, name in enumerate(names):
+        places = np.arange(len(cells)) + (column - (len(names) - 1) / 2) * width
+        found = [row[name] for row in cells.values()]
+        bars = axis.bar(places, [cell["mean"] for cell in found], 0.9 * width, label=name)
+        for place, cell, bar in zip(places, found, bars, strict=True):
+            axis.plot([place] * len(cell["seeds"]), cell["seeds"], "k.", markersize=5)
+            left, right = bar.get_x(), bar.get_x() + bar.get_width()
+            chance = axis.hlines(cell["chance"], left, right, "k", "--")
+    chance.set_label("chance")
+    axis.set_xticks(range(len(cells)), list(cells))
+    axis.set(xlabel=vary, ylabel=found[0]["score"].replace("_", " "), ylim=(0, 1.02))
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
+    _save(figure, path)

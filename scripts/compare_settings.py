@@ -1,0 +1,202 @@
+"""Train the same data and seeds once per value of a parameter: python -m scripts.compare_settings.
+
+--name schemes --vary attention --values joint divided --data sample_order --preset timesformer
+
+Nothing is chosen on the validation videos that are scored: the last epoch's score counts, not the
+best one's. All is checked before the first training begins. Killed, the same command goes on where
+it was; finished runs are kept. Flags that are not listed here go to training.py.
+"""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from models.design import Design
+from models.networks import build
+from utils.commands import run_command, train_run
+from utils.datasets import assign_splits, list_classes, list_examples, select_split
+from utils.files import write_atomically
+from utils.fitting import choose_devices, load_state
+from utils.params import Params, parse_params, pick_fields
+from utils.runs import RUNS, load_data, open_run
+from utils.tasks import TASKS, choose_task
+from utils.visualization import plot_comparison
+
+_OWN = ("data_path", "seed", "run", "resume")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is compared, on which data, and how often."""
+
+    name: str
+    """Prefix of the runs, and of the results weights/<name>.json and .png."""
+    vary: str
+    """A parameter of utils/params.py."""
+    values: tuple[str, ...]
+    """Its values; true and false for a switch; several numbers in quotes: "1e-2 1e-3 1e-4"."""
+    data: tuple[str, ...] = ("sample",)
+    """One or more datasets, each what --data-path of training.py takes."""
+    seeds: int = 1
+    """How many, from 0."""
+
+    def __post_init__(self):
+        known = [field.name for field in dataclasses.fields(Params) if field.name not in _OWN]
+        if self.vary not in known:
+            raise ValueError(f"Unknown parameter {self.vary!r} to vary; known: {', '.join(known)}.")
+        if len(self.values) < 2 or not self.data or self.seeds < 1:
+            raise ValueError(
+                f"values {self.values}, data {self.data}, {self.seeds} seeds: a comparison needs "
+                "two or more values, some data, and at least one seed."
+            )
+
+
+def _flags_of(name, value):
+    flag = name.replace("_", "-")
+    switches = {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}
+    return switches.get(value.lower(), [f"--{flag}", *value.split()])
+
+
+def plan_runs(options, flags):
+    """Return {(value, data, seed): (`Params`, flags of training.py)}.
+
+    Raises:
+        ValueError: impossible parameters, flags that the comparison gives itself, or two runs of
+            one name.
+        SystemExit: an unknown flag.
+    """
+    own = {f"--{name.replace('_', '-')}" for name in (*_OWN, options.vary, f"no_{options.vary}")}
+    if own := own & {flag.split("=")[0].replace("_", "-") for flag in flags}:
+        raise ValueError(f"The comparison gives {', '.join(sorted(own))} itself; leave it out.")
+    runs = {}
+    for value, data in product(options.values, options.data):
+        every = [*flags, *_flags_of(options.vary, value), "--data-path", data]
+        params = parse_params(every)
+        for seed in range(options.seeds):
+            run = f"{options.name}_{Path(data).stem}_{value}_seed{seed}"
+            planned = replace(params, seed=seed, run=re.sub(r"[^\w.-]+", "-", run))
+            if planned.run in {other.run for other, _ in runs.values()}:
+                raise ValueError(f"Two runs would be called {planned.run}; leave one out.")
+            runs[value, data, seed] = planned, [*every, "--seed", str(seed)]
+    return runs
+
+
+def inspect_run(params):
+    """Build a run's network, and return its number of parameters and the score of its task.
+
+    Raises:
+        ValueError: unknown data or network, or no validation videos.
+    """
+    examples = list_examples(params.data_path, params.video_root, params.group_pattern)
+    classes = list_classes(examples, params.class_names)
+    task = TASKS[choose_task(params.activation, examples, classes)]
+    select_split(assign_splits(examples, params.val_fraction, params.test_fraction), "val")
+    shape = (params.num_segments, params.frames_per_segment, params.frame_size, params.stream)
+    outputs = task.outputs(len(classes))
+    network = build(params.network, outputs, *shape, pick_fields(params, Design))
+    return network.count_params(), task.monitor
+
+
+def finish_run(params, flags):
+    """Train a run, go on with it, or keep it.
+
+    Returns:
+        Its history, and the share of the most frequent label among its validation videos.
+
+    Raises:
+        ValueError: it was begun with other parameters, or the training failed.
+    """
+    folder = RUNS / params.run
+    if (folder / "params.json").is_file():
+        open_run(replace(params, resume=True))  # refuses other parameters
+    if (load_state(folder) or {"epoch": 0})["epoch"] < params.epochs:
+        train_run(params.run, *flags)
+    labels = Counter(example.label for example in select_split(load_data(folder)[0], "val"))
+    share = labels.most_common(1)[0][1] / labels.total()
+    return load_state(folder)["history"][: params.epochs], share
+
+
+def score_seeds(runs, score):
+    """Finish the runs of one value on one dataset.
+
+    Args:
+        runs: list of (`Params`, flags of training.py), one a seed.
+        score: the column of the history that counts.
+
+    Returns:
+        {"score", "seeds": scores, "mean", "spread": standard deviation or None, "chance": share of
+        the most frequent label, "seconds_per_epoch"}.
+    """
+    scores, chances, seconds = [], [], []
+    for params, flags in runs:
+        history, share = finish_run(params, flags)
+        scores.append(history[-1][score])
+        chances.append(share)
+        seconds.append(np.median([row["seconds"] for row in history]))
+        print(f"{params.run}: {score} {scores[-1]:.3f}", flush=True)
+    return {
+        "score": score,
+        "seeds": scores,
+        "mean": float(np.mean(scores)),
+        "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+        "chance": float(np.mean(chances)),
+        "seconds_per_epoch": round(float(np.mean(seconds)), 3),
+    }
+
+
+def format_table(vary, cells):
+    """Return a Markdown table: a row a value, a column a dataset.
+
+    Args:
+        vary: the parameter.
+        cells: {value: {data: {"mean", "spread", "parameters", "seconds_per_epoch"}}}.
+    """
+    data = list(next(iter(cells.values())))
+    lines = [[vary, *data, "parameters", "s an epoch"], ["---"] * (len(data) + 3)]
+    for value, row in cells.items():
+        found = [row[name] for name in data]
+        scores = [
+            f"{cell['mean']:.3f}" + ("" if cell["spread"] is None else f" ± {cell['spread']:.3f}")
+            for cell in found
+        ]
+        seconds = np.mean([cell["seconds_per_epoch"] for cell in found])
+        lines.append([value, *scores, f"{found[0]['parameters']:,}", f"{seconds:.1f}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def compare_settings(options, flags):
+    """Train once per value, dataset and seed; print, draw and save the scores.
+
+    Args:
+        options: `Options`.
+        flags: list of strings, for training.py.
+
+    Raises:
+        ValueError: as `plan_runs`, `inspect_run` and `finish_run`.
+    """
+    choose_devices(0)  # the trainings need the GPUs, this process none
+    runs = plan_runs(options, flags)
+    pairs = list(product(options.values, options.data))
+    kinds = {pair: inspect_run(runs[*pair, 0][0]) for pair in pairs}
+    cells = {value: {} for value in options.values}
+    for value, data in pairs:
+        parameters, score = kinds[value, data]
+        seeds = [runs[value, data, seed] for seed in range(options.seeds)]
+        cells[value][data] = score_seeds(seeds, score) | {"parameters": parameters}
+    result = {"vary": options.vary, "flags": flags, "values": cells}
+    write_atomically(RUNS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
+    plot_comparison(cells, options.vary, RUNS / f"{options.name}.png")
+    print(f"\n{format_table(options.vary, cells)}")
+
+
+if __name__ == "__main__":
+    run_command(
+        lambda: compare_settings(*tyro.cli(Options, description=__doc__, return_unknown_args=True))
+    )
