@@ -42,7 +42,7 @@ EVERYTHING = (
     "--optimizer adamw --schedule cosine --warmup-epochs 1 --weight-decay 0.05 --ema 0.9 "
     "--clip-norm 1 --accumulate 2 --stochastic-depth 0.5 --mixup 0.4 --cutmix 1 "
     "--rand-operations 2 --label-smoothing 0.1 --focal 2 --pooling fused --balance sampling "
-    "--epochs 2 --network timesformer --attention divided --patch-size 8"
+    "--epochs 2"
 ).split()
 
 

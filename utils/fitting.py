@@ -53,6 +53,8 @@ def compile_classifier(model, optimizer, loss, metrics):
     model.compile(
         optimizer, loss, weighted_metrics=metrics, jit_compile=False if on_cpu else "auto"
     )
+    # Variables that appear in the first step would have TensorFlow trace it twice.
+    model.optimizer.build(model.trainable_variables)
 
 
 def _has_gpu():
@@ -91,7 +93,6 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self.state["weights"]:
-            self.model.optimizer.build(self.model.trainable_variables)
             self.model.load_weights(self.folder / self.state["weights"])
 
     def on_epoch_begin(self, epoch, logs=None):
