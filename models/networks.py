@@ -147,6 +147,8 @@ def cut_after(network, endpoint):
     """
     i3d, head = backbone_of(network), network.get_layer("head")
     cut = i3d.get_layer(f"{endpoint}.relu" if endpoint.startswith("Conv") else endpoint).output
+    if cut is i3d.output:
+        return keras.Model(network.input, network.get_layer("backbone").output), head
     maps = TimeDistributed(keras.Model(i3d.input, cut))(network.input)
     features = keras.Input(maps.shape[1:], name="features")
     rest = TimeDistributed(keras.Model(cut, i3d.output), name="trained_backbone")

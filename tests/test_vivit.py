@@ -7,6 +7,7 @@ import pytest
 from models.design import Design
 from models.flops import count_flops, list_parts
 from models.i3d import build_i3d
+from models.layers import PatchProjection
 from models.networks import build
 from models.vivit import EMBEDDERS, ENCODERS, SIZES, CentralFrame, build_vivit
 
@@ -127,3 +128,12 @@ def test_saved_network_gives_the_same_outputs(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
     clip = draw(1, 1, 4, 32, 32, 3)
     np.testing.assert_allclose(loaded(clip), model(clip), atol=1e-6)
+
+
+def test_patch_projection_is_the_convolution():
+    clip, window = draw(2, 4, 16, 24, 3), (2, 8, 8)
+    layers = [kind(5, window, window) for kind in (keras.layers.Conv3D, PatchProjection)]
+    outputs = [np.asarray(layer(clip)) for layer in layers]
+    layers[1].set_weights([layers[0].get_weights()[0], draw(5)])
+    np.testing.assert_allclose(layers[1](clip), outputs[0] + draw(5), atol=1e-5)
+    assert outputs[1].shape == (2, 2, 2, 3, 5)

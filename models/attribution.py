@@ -1,0 +1,207 @@
+"""What a decision rests on: attention rolled out to the tokens, and Grad-CAM of an I3D.
+
+Abnar and Zuidema, Quantifying Attention Flow in Transformers, ACL 2020; Selvaraju et al.,
+Grad-CAM, ICCV 2017. Gradients are taken by the caller, Keras has none.
+"""
+
+import math
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from models.attention import WindowAttention
+from models.i3d import STAGES
+from models.windows import Partition, Window, merge, partition, plan_partition
+
+
+class Step(NamedTuple):
+    """An attention layer on one input.
+
+    Attributes:
+        plan: a `Partition` of the grid of tokens.
+        class_tokens: how many stand before the grid's.
+        joined: whether those take part; then one begins each window.
+        scores: (batch, windows, queries, keys), the mean over the heads.
+    """
+
+    plan: Partition
+    class_tokens: int
+    joined: bool
+    scores: object
+
+    @property
+    def copies(self):
+        """How many windows a class token stands in."""
+        return self.plan.windows // max(self.class_tokens, 1)
+
+
+def _read_windows(layer, grid, inputs):
+    scores = ops.mean(layer.attention_scores(inputs), axis=2)
+    return Step(layer.plan, layer.class_tokens, layer.joined, scores)
+
+
+def _read_all(layer, grid, inputs):
+    plan = plan_partition(grid, Window("all", "all", "all"))
+    class_tokens = inputs.shape[1] - plan.tokens
+    _, scores = layer(inputs, inputs, return_attention_scores=True)
+    return Step(plan, class_tokens, class_tokens > 0, ops.mean(scores, axis=1)[:, None])
+
+
+_READERS = {WindowAttention: _read_windows, layers.MultiHeadAttention: _read_all}
+
+
+class Tap(NamedTuple):
+    """A Transformer's attention layers, laid open.
+
+    Attributes:
+        model: from the head's input to every attention layer's input, (batch, tokens, dim) each.
+        layers: the attention layers, in order.
+        grid: tokens along (time, height, width).
+    """
+
+    model: keras.Model
+    layers: list
+    grid: tuple[int, int, int]
+
+    def read(self, index, inputs):
+        """Return the `Step` of a layer, from the index and the input of it."""
+        layer = self.layers[index]
+        return _READERS[type(layer)](layer, self.grid, inputs)
+
+
+def has_grid(head):
+    """Return whether a head attends over all tokens of a grid: TimeSformer, or a joint ViViT."""
+    return any(layer.name == "sequence" for layer in head.layers)
+
+
+def tap_attention(head):
+    """Return the `Tap` of a head for which `has_grid`."""
+    names = [layer.name for layer in head.layers]
+    shape = head.get_layer("patches" if "patches" in names else "tokens").input.shape[1:-1]
+    found = [layer for layer in head.layers if type(layer) in _READERS]
+    inputs = [keras.tree.flatten(layer.input)[0] for layer in found]
+    return Tap(keras.Model(head.input, inputs), found, (*shape, 1)[:3])
+
+
+def pass_back(relevance, step):
+    """Multiply a row of relevances (batch, tokens) with a layer's attention, token by token.
+
+    A class token's row is the mean of its copies' rows; one that takes no part keeps its relevance.
+    """
+    classes, grid = relevance[:, : step.class_tokens], relevance[:, step.class_tokens :]
+    rows = partition(grid[..., None], step.plan)[..., 0]
+    if step.joined:
+        copies = ops.repeat(classes / step.copies, step.copies, axis=1)
+        rows = ops.concatenate([copies[..., None], rows], axis=2)
+    columns = ops.einsum("bwq,bwqk->bwk", rows, step.scores)
+    if step.joined:
+        copies = ops.reshape(columns[:, :, 0], (-1, step.class_tokens, step.copies))
+        classes, columns = ops.sum(copies, axis=2), columns[:, :, 1:]
+    return ops.concatenate([classes, merge(columns[..., None], step.plan)[..., 0]], axis=1)
+
+
+def roll_out(relevance, tap, inputs):
+    """Follow a decision back through all attention to the tokens that went in.
+
+    A row vector goes back through the layers, one layer's scores being held at a time; no matrix
+    of all tokens by all is formed but where a window holds them all. Each window of a block is a
+    layer of its own, and counts half as attention, half as the residual connection around it,
+    whatever their sizes: MLPs, values and projections are left out, also an entry projection that
+    is still zero, and so is the class that is asked for.
+
+    Args:
+        relevance: (batch, tokens) of the last tokens, such as from `list_pooled`.
+        tap: a `Tap`.
+        inputs: of its layers.
+
+    Returns:
+        (batch, tokens), class tokens first, of the same sum.
+    """
+    for index in reversed(range(len(tap.layers))):
+        attended = pass_back(relevance, tap.read(index, inputs[index]))
+        relevance = (relevance + attended) / 2
+    return relevance
+
+
+def list_pooled(tokens, class_tokens, pooling):
+    """Return the share (1, tokens) that each last token has in what is classified.
+
+    Args:
+        tokens: how many, class tokens first.
+        class_tokens: how many of them; with none, the mean of all tokens is classified.
+        pooling: of the `Design`.
+    """
+    chosen = np.arange(tokens) < class_tokens
+    if pooling == "fused" or not class_tokens:
+        chosen = ~chosen
+    return (chosen / chosen.sum()).astype("float32")[None]
+
+
+def normalize_grid(relevance, grid):
+    """Leave class tokens out of (batch, tokens) and scale the rest to a sum of one.
+
+    Returns:
+        (batch, time, height, width).
+    """
+    x = ops.cast(relevance, "float32")[:, -math.prod(grid) :]
+    return ops.reshape(x / ops.sum(x, axis=1, keepdims=True), (-1, *grid))
+
+
+def map_attention(step, grid):
+    """Return a layer's attention as a map, 1 being attention to all keys alike.
+
+    Where class tokens take part it is what they pay to the places of their windows; else what
+    each place receives from its window, on average.
+
+    Args:
+        step: a `Step`.
+        grid: tokens along (time, height, width).
+
+    Returns:
+        (batch, time, height, width).
+    """
+    seen = step.scores[:, :, 0, 1:] if step.joined else ops.mean(step.scores, axis=2)
+    seen = ops.cast(step.scores.shape[-1] * seen[..., None], "float32")
+    return ops.reshape(merge(seen, step.plan), (-1, *grid))
+
+
+def weigh_channels(maps, gradients):
+    """Return Grad-CAM: channels weighed by their mean gradient, summed, what is positive.
+
+    Args:
+        maps: (batch, segments, time, height, width, channels).
+        gradients: of an output with respect to the maps.
+
+    Returns:
+        (batch, segments, time, height, width).
+    """
+    maps, gradients = ops.cast(maps, "float32"), ops.cast(gradients, "float32")
+    weights = ops.mean(gradients, axis=(2, 3, 4), keepdims=True)
+    return ops.relu(ops.sum(weights * maps, axis=-1))
+
+
+def find_centres(length, endpoint, axis):
+    """Return where the places of I3D's maps are centred in its input, padding considered.
+
+    Args:
+        length: of the clip along the axis, in frames or pixels.
+        endpoint: name of a stage.
+        axis: 0 for time, 1 for height, 2 for width.
+
+    Returns:
+        Float array of the centres' indices.
+    """
+    centres = np.arange(length, dtype=float)
+    for name, kind, arguments in STAGES:
+        if kind != "mixed":  # whose kernels are centred
+            size, stride = (n if isinstance(n, int) else n[axis] for n in arguments[-2:])
+            count = -(-len(centres) // stride)
+            left = max((count - 1) * stride + size - len(centres), 0) // 2
+            places = stride * np.arange(count) - left + (size - 1) / 2
+            gap = centres[-1] - centres[-2] if len(centres) > 1 else 1
+            centres = centres[0] + gap * places
+        if name == endpoint:
+            break
+    return centres

@@ -1,0 +1,213 @@
+"""Ways to explain a network's decision by maps over space and time, a row each.
+
+Integrated gradients: Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017;
+attention rollout and Grad-CAM as in `models.attribution`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.attribution import (
+    find_centres,
+    has_grid,
+    list_pooled,
+    map_attention,
+    normalize_grid,
+    roll_out,
+    tap_attention,
+    weigh_channels,
+)
+from models.i3d import STAGES
+from models.networks import backbone_of, cut_after
+
+LAST = STAGES[-1][0]
+_NUMBERS = 2**21  # of the clips that a gradient is taken of at a time
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be explained.
+
+    Attributes:
+        network: of the run.
+        clip: (1, segments, frames, height, width, channels).
+        column: of the logits, the class's, or the only one.
+        sign: -1 where the class is the one that the only output speaks against, else 1.
+        differentiate: function (model, inputs, score) -> gradient of score(model(inputs)) with
+            respect to the inputs.
+        activation: of the logits, "softmax" or "sigmoid".
+        pooling, patch_size: of the `Design`.
+        endpoint: of I3D, for Grad-CAM.
+        steps: of integrated gradients.
+    """
+
+    network: keras.Model
+    clip: np.ndarray
+    column: int
+    sign: int
+    differentiate: Callable
+    activation: str = "softmax"
+    pooling: str = "class"
+    patch_size: int = 16
+    endpoint: str = LAST
+    steps: int = 16
+
+    def logit(self, logits):
+        """Return the class's logit, summed over the clips of (batch, outputs)."""
+        return self.sign * ops.sum(logits[:, self.column])
+
+    def log_odds(self, logits):
+        """Return the logarithm of the class's odds, by the activation, summed as in `logit`."""
+        if self.activation == "sigmoid":
+            return self.logit(logits)
+        others = [i for i in range(logits.shape[1]) if i != self.column]
+        rest = ops.take(logits, others, axis=1) if others else ops.zeros_like(logits)
+        return self.logit(logits) - ops.sum(ops.logsumexp(rest, axis=1))
+
+
+class Maps(NamedTuple):
+    """Relevance (segments, time, rows, columns), and where the places of a segment's axes lie."""
+
+    values: np.ndarray
+    centres: list
+
+
+def _divide(length, count):
+    """Return the centres of `count` equal parts."""
+    return (np.arange(count) + 0.5) * length / count - 0.5
+
+
+def integrate(question):
+    """Integrate gradients on the way from a grey clip to this one.
+
+    Returns:
+        Float array like the clip without batch and channels, (segments, frames, height, width);
+        its sum is the class's log-odds, less those of the grey clip, up to the size of the steps.
+    """
+    clip, steps = question.clip, question.steps
+    shares = ((np.arange(steps) + 0.5) / steps).reshape(-1, 1, 1, 1, 1, 1)
+    total, together = 0, max(_NUMBERS // clip.size, 1)
+    for start in range(0, steps, together):
+        parts = (clip * shares[start : start + together]).astype(np.float32)
+        gradients = question.differentiate(question.network, parts, question.log_odds)
+        total += np.asarray(gradients).sum(0)
+    return (clip[0] * total / steps).sum(-1)
+
+
+def _integrate(question):
+    """Sum integrated gradients within each patch and frame; what speaks for the class."""
+    values = integrate(question)
+    segments, frames, side = values.shape[:3]
+    patch = math.gcd(side, question.patch_size)
+    parts = (segments, frames, side // patch, patch, side // patch, patch)
+    centres = [np.arange(frames), *[_divide(side, side // patch)] * 2]
+    return Maps(np.maximum(values.reshape(parts).sum((3, 5)), 0), centres)
+
+
+def _read_attention(question):
+    """Return the head's `Tap`, its layers' inputs, and the centres of its tokens."""
+    network, clip = question.network, question.clip
+    tap, (segments, *lengths) = tap_attention(network.get_layer("head")), clip.shape[1:5]
+    if backbone_of(network) is None:
+        lengths[0] *= segments
+        centres = [_divide(*axis) for axis in zip(lengths, tap.grid, strict=True)]
+    else:
+        clip = network.get_layer("backbone")(clip, training=False)
+        centres = [find_centres(length, LAST, axis) for axis, length in enumerate(lengths)]
+    return tap, tap.model(clip, training=False), centres
+
+
+def _roll_out(question):
+    """Roll attention out from what is classified to the tokens."""
+    tap, inputs, centres = _read_attention(question)
+    tokens = inputs[0].shape[1]
+    pooled = list_pooled(tokens, tokens - math.prod(tap.grid), question.pooling)
+    values = normalize_grid(roll_out(ops.convert_to_tensor(pooled), tap, inputs), tap.grid)
+    return Maps(np.asarray(values).reshape(-1, *map(len, centres)), centres)
+
+
+def map_windows(question, block=0):
+    """Return the raw attention of each window of a block.
+
+    Args:
+        question: a `Question` whose network attends over a grid of tokens.
+        block: counted from 1; 0: the last.
+
+    Returns:
+        ({name: Maps}, number of the block); as in `models.attribution.map_attention`.
+
+    Raises:
+        ValueError: there is no such block.
+    """
+    tap, inputs, centres = _read_attention(question)
+    blocks = {}
+    for index, layer in enumerate(tap.layers):
+        _, number, window = layer.name.split("_", 2)
+        blocks.setdefault(int(number), {})[window.replace("_", " ")] = index
+    number = block or max(blocks)
+    if number not in blocks:
+        raise ValueError(f"block is {block}; the network has 1 to {max(blocks)}, 0 is the last.")
+    maps = {
+        name: np.asarray(map_attention(tap.read(index, inputs[index]), tap.grid))
+        for name, index in blocks[number].items()
+    }
+    return {n: Maps(m.reshape(-1, *map(len, centres)), centres) for n, m in maps.items()}, number
+
+
+def _grad_cam(question):
+    """Weigh the channels of I3D's maps by the gradient of the class's logit."""
+    names = [name for name, _, _ in STAGES]
+    if question.endpoint not in names:
+        raise ValueError(f"Unknown endpoint {question.endpoint!r}; known: {', '.join(names)}.")
+    first, rest = cut_after(question.network, question.endpoint)
+    maps = first(question.clip, training=False)
+    gradients = question.differentiate(rest, maps, question.logit)
+    lengths = question.clip.shape[2:5]
+    centres = [find_centres(n, question.endpoint, axis) for axis, n in enumerate(lengths)]
+    return Maps(np.asarray(weigh_channels(maps, gradients))[0], centres)
+
+
+class Method(NamedTuple):
+    """A way to explain.
+
+    Attributes:
+        explain: function `Question` -> `Maps`.
+        fits: function network -> whether it can be explained so.
+        networks: which those are, in words.
+    """
+
+    explain: Callable
+    fits: Callable
+    networks: str
+
+
+# The first that fits is the default.
+METHODS = {
+    "grad_cam": Method(_grad_cam, lambda n: backbone_of(n) is not None, "networks with an I3D"),
+    # Through the strided convolution that I3D begins with it would take minutes.
+    "integrated_gradients": Method(
+        _integrate, lambda n: backbone_of(n) is None, "networks without an I3D"
+    ),
+    "rollout": Method(
+        _roll_out, lambda n: has_grid(n.get_layer("head")), "timesformer, vivit with encoder joint"
+    ),
+}
+
+
+def choose_method(name, network):
+    """Return the name of a method that fits a network, the first such where none is given.
+
+    Raises:
+        ValueError: unknown, or one that does not fit.
+    """
+    fitting = [key for key, method in METHODS.items() if method.fits(network)]
+    if name and name not in fitting:
+        listed = "; ".join(f"{key}: {method.networks}" for key, method in METHODS.items())
+        raise ValueError(f"Method {name!r} cannot explain this {network.name}. Known are {listed}.")
+    return name or fitting[0]

@@ -1,0 +1,289 @@
+"""Explanations: rollout against whole matrices, Grad-CAM by hand, maps on what matters."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from models import vivit
+from models.attribution import (
+    find_centres,
+    list_pooled,
+    map_attention,
+    normalize_grid,
+    roll_out,
+    tap_attention,
+)
+from models.design import Design
+from models.explanations import METHODS, Question, choose_method, integrate
+from models.i3d import STAGES
+from models.networks import backbone_of, build, cut_after
+from models.timesformer import SCHEMES, build_timesformer
+from models.vivit import Size, build_vivit
+from models.windows import partition
+from utils.gradients import differentiate
+from utils.overlays import resize_maps
+
+COLOURS = {1: (0.7, 0, -0.7), 2: (-0.7, 0, 0.7)}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(vivit.SIZES, "tiny", Size(32, 2, 1, 4, 64, 32, 0, 0.0))
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def randomize(model):
+    """Random weights everywhere: a fresh network would ignore all windows but the last."""
+    generator = np.random.default_rng(1)
+    model.set_weights([generator.normal(0, 0.3, w.shape) for w in model.get_weights()])
+    return model
+
+
+def assemble(tap, layer, inputs):
+    """Return the (tokens, tokens) matrix of a layer of windows, entry by entry."""
+    scores = np.asarray(layer.attention_scores(inputs))[0].mean(1)
+    classes, size = layer.class_tokens, inputs.shape[1]
+    places = np.arange(classes, size, dtype="float32")[None, :, None]
+    members = np.asarray(partition(places, layer.plan))[0, :, :, 0].astype(int)
+    matrix, copies = np.zeros((size, size)), len(members) // classes
+    if not layer.joined:
+        matrix[:classes, :classes] = np.eye(classes)
+    for window, tokens in enumerate(members):
+        own = [window // copies, *tokens] if layer.joined else tokens
+        for row, query in enumerate(own):
+            share = 1 / copies if query < classes else 1
+            matrix[query, own] += share * scores[window, row]
+    return matrix
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("pooling", ["class", "fused"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_rollout_is_the_product_of_whole_matrices(scheme, pooling):
+    design = Design(size="tiny", patch_size=2, attention=scheme, pooling=pooling)
+    head = randomize(build_timesformer((1, 4, 8, 8, 3), 5, design))
+    tap = tap_attention(head)
+    inputs = tap.model(draw(1, 1, 4, 8, 8, 3), training=False)
+    assert tap.grid == (4, 4, 4) and len(inputs) == 2 * len(SCHEMES[scheme].windows)
+    tokens = inputs[0].shape[1]
+    relevance = list_pooled(tokens, tokens - 64, pooling)
+    expected = relevance[0]
+    for layer, x in reversed(list(zip(tap.layers, inputs, strict=True))):
+        matrix = assemble(tap, layer, x)
+        np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
+        expected = (expected + expected @ matrix) / 2
+    found = np.asarray(roll_out(keras.ops.convert_to_tensor(relevance), tap, inputs))[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.ptp(expected[-64:]) > 1e-3
+    maps = np.asarray(normalize_grid(found[None], tap.grid))
+    assert maps.shape == (1, 4, 4, 4) and maps.sum() == pytest.approx(1, abs=1e-5)
+    for index, layer in enumerate(tap.layers):
+        step = tap.read(index, inputs[index])
+        seen = np.asarray(map_attention(step, tap.grid))
+        own = np.asarray(step.scores)[..., 0, 0].mean() if layer.joined else 0
+        keys = step.scores.shape[-1]
+        assert seen.mean() == pytest.approx(keys * (1 - own) / layer.plan.tokens, rel=1e-4)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("pooling", ["class", "fused"])
+@pytest.mark.parametrize("embedder, grid", [("flatten", (8, 1, 1)), ("tubelet", (4, 4, 4))])
+def test_rollout_of_vivit(embedder, grid, pooling):
+    design = Design(size="tiny", patch_size=4, embedder=embedder, pooling=pooling)
+    head = randomize(build_vivit((2, 4, 16, 16, 3), 5, design))
+    tap = tap_attention(head)
+    assert tap.grid == grid
+    inputs = tap.model(draw(1, 2, 4, 16, 16, 3), training=False)
+    tokens = inputs[0].shape[1]
+    classes = tokens - int(np.prod(grid))
+    assert classes == (pooling == "class")
+    relevance = list_pooled(tokens, classes, pooling)
+    expected = relevance
+    for layer, x in reversed(list(zip(tap.layers, inputs, strict=True))):
+        _, scores = layer(x, x, return_attention_scores=True)
+        expected = (expected + expected @ np.asarray(scores)[0].mean(0)) / 2
+    found = roll_out(keras.ops.convert_to_tensor(relevance), tap, inputs)
+    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-6)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("length, axis", [(64, 0), (33, 0), (224, 1), (115, 2)])
+def test_centres_of_i3ds_maps(length, axis):
+    """A ramp stays a ramp of the centres under averages, but for the edges."""
+    ramp = np.arange(length, dtype="float32")[None, :, None]
+    for name, kind, arguments in STAGES:
+        if kind != "mixed":
+            size, stride = (n if isinstance(n, int) else n[axis] for n in arguments[-2:])
+            ramp = np.asarray(keras.ops.average_pool(ramp, size, stride, "same"))
+        centres = find_centres(length, name, axis)
+        assert len(centres) == ramp.shape[1]
+        if name in ("Conv3d_1a_7x7", "Mixed_4f"):
+            np.testing.assert_allclose(centres[2:-2], ramp[0, 2:-2, 0], atol=1e-4)
+    assert find_centres(64, "Mixed_5c", 0).tolist() == [5, 13, 21, 29, 37, 45, 53, 61]
+
+
+def test_grad_cam_by_hand():
+    """The average head, normalised features: the gradient of a pooled map is the feature's."""
+    keras.utils.set_random_seed(0)
+    network, clip = build("i3d", 3, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
+    question = Question(network, clip, 2, -1, differentiate)
+    cam = METHODS["grad_cam"].explain(question)
+    assert cam.values.shape == (2, 1, 4, 4)
+    maps = np.asarray(cut_after(network, "Mixed_5c")[0](clip))[0].astype(float)
+    features = maps.mean((1, 2, 3))
+    weights = network.get_layer("head").get_layer("logits").get_weights()[0][:, 2]
+    weights = -weights  # of the class that the output speaks against
+    spread = np.sqrt(features.var(1, keepdims=True) + 1e-3)
+    z = (features - features.mean(1, keepdims=True)) / spread
+    gradient = (weights - weights.mean() - z * (weights * z).mean(1, keepdims=True)) / spread / 2
+    expected = np.maximum(np.einsum("sthwc,sc->sthw", maps, gradient / 16), 0)
+    np.testing.assert_allclose(cam.values, expected, atol=1e-5 * expected.max())
+    assert (expected > 0).any()
+    finer = METHODS["grad_cam"].explain(replace(question, endpoint="Mixed_4f"))
+    assert finer.values.shape == (2, 2, 7, 7)
+    with pytest.raises(ValueError, match="Unknown endpoint 'Mixed_9z'; known: Conv3d_1a_7x7"):
+        METHODS["grad_cam"].explain(replace(question, endpoint="Mixed_9z"))
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_integrated_gradients_add_up(activation):
+    design = Design(size="tiny", patch_size=4)
+    network = randomize(build("timesformer", 3, 1, 4, 16, design=design))
+    clip = draw(1, 1, 4, 16, 16, 3)
+    question = Question(network, clip, 1, 1, differentiate, activation, patch_size=4, steps=100)
+    logits = network.predict(np.concatenate([clip, 0 * clip]), verbose=0)
+    others = np.log(np.exp(logits[:, [0, 2]]).sum(1)) if activation == "softmax" else 0
+    odds = logits[:, 1] - others
+    assert integrate(question).sum() == pytest.approx(odds[0] - odds[1], rel=0.02)
+    assert abs(odds[0] - odds[1]) > 0.03
+    maps = METHODS["integrated_gradients"].explain(question)
+    assert maps.values.shape == (1, 4, 4, 4) and maps.values.min() == 0
+    assert maps.centres[1].tolist() == [1.5, 5.5, 9.5, 13.5]
+
+
+def draw_squares(count, frames, size, side, seed):
+    """Noisy clips of a square that moves somewhere: none, red or blue, which is the label.
+
+    Without a class for no square one colour would be what is said unless there is the other, and
+    nothing would speak for it.
+
+    Returns:
+        (clips (count, 1, frames, size, size, 3) in [-1, 1], one-hot labels, where it is (count,
+        frames, size, size)).
+    """
+    generator = np.random.default_rng(seed)
+    clips = generator.uniform(-0.2, 0.2, (count, 1, frames, size, size, 3)).astype("float32")
+    labels, places = generator.integers(0, 3, count), np.zeros((count, frames, size, size), bool)
+    for clip, label, place in zip(clips, labels, places, strict=True):
+        if not label:
+            continue
+        starts, ends = generator.uniform(0, size - side, (2, 2))
+        for frame in range(frames):
+            top, left = np.round(starts + (ends - starts) * frame / (frames - 1)).astype(int)
+            clip[0, frame, top : top + side, left : left + side] += COLOURS[label]
+            place[frame, top : top + side, left : left + side] = True
+    return clips, np.eye(3, dtype="float32")[labels], places
+
+
+def measure(network, method, clips, targets, places, grid):
+    """Return each clip's share of the relevance in patches that the square touches."""
+    count, frames, size = places.shape[:3]
+    patch = size // grid
+    touched = places.reshape(count, frames, grid, patch, grid, patch).any((3, 5))
+    shares = []
+    for clip, target, patches in zip(clips, targets, touched, strict=True):
+        if target[0]:
+            continue
+        question = Question(
+            network, clip[None], int(target.argmax()), 1, differentiate, patch_size=patch
+        )
+        maps = METHODS[method].explain(question).values[0]
+        shares.append(maps[patches].sum() / maps.sum())
+    return np.array(shares), touched[targets[:, 0] == 0].mean()
+
+
+def teach(scheme, size=48):
+    """Train a tiny TimeSformer to tell red squares, blue ones and none."""
+    keras.utils.set_random_seed(0)
+    design = Design(0.0, size="tiny", patch_size=8, attention=scheme)
+    network = build("timesformer", 3, 1, 4, size, design=design)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    network.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"], jit_compile=False)
+    clips, targets, _ = draw_squares(512, 4, size, 8, 0)
+    network.fit(clips, targets, batch_size=16, epochs=2, verbose=0)
+    return network
+
+
+def test_maps_are_on_the_square():
+    """The place is random and tells nothing; the network has to find the square."""
+    network = teach("divided")
+    clips, targets, places = draw_squares(12, 4, 48, 8, 1)
+    assert (np.asarray(network(clips)).argmax(1) == targets.argmax(1)).all()
+    shares, uniform = measure(network, "integrated_gradients", clips, targets, places, 6)
+    assert uniform < 0.1
+    assert shares.mean() > 0.5 and shares.min() > 3 * uniform
+    rolled, _ = measure(network, "rollout", clips, targets, places, 6)
+    assert uniform < rolled.mean() < shares.mean()  # rollout asks for no class, and sees less
+
+
+def build_seer():
+    """Return an I3D that by its weights says "red" or "blue" where it sees such a place.
+
+    Of every stage the first two channels pass on, unmixed, what the first convolution's centre
+    sees of red and of blue above the noise; all others are zero.
+    """
+    network = build("i3d", 3, 1, 8, 224, design=Design(0.0))
+    for layer in backbone_of(network).layers:
+        weights = [np.zeros_like(w) for w in layer.get_weights()]
+        if layer.name == "Conv3d_1a_7x7.conv_3d":
+            weights[0][3, 3, 3, 0, 0] = weights[0][3, 3, 3, 2, 1] = 1
+        elif layer.name.endswith("conv_3d") and "Branch_" not in layer.name:
+            weights[0][tuple(n // 2 for n in weights[0].shape[:3])][[0, 1], [0, 1]] = 1
+        elif layer.name.endswith("Branch_0.Conv3d_0a_1x1.conv_3d"):
+            weights[0][0, 0, 0, [0, 1], [0, 1]] = 1
+        elif layer.name.endswith("batch_norm"):
+            weights[-1][:] = 1
+            weights[0][:] = -0.3 if layer.name.startswith("Conv3d_1a") else 0
+        layer.set_weights(weights)
+    logits = network.get_layer("head").get_layer("logits")
+    kernel, bias = (np.zeros_like(w) for w in logits.get_weights())
+    kernel[0, 1] = kernel[1, 2] = 1
+    logits.set_weights([kernel, bias])
+    return network
+
+
+def test_grad_cam_is_on_the_square():
+    """The last map is centred on it to half a cell of 32 pixels, most of a finer one is on it."""
+    network, shares, misses = build_seer(), [], []
+    clips, targets, places = draw_squares(4, 8, 224, 56, 2)
+    rows = np.arange(224)
+    for clip, target, place in zip(clips, targets, places, strict=True):
+        if target[0]:
+            continue
+        question = Question(network, clip[None], int(target.argmax()), 1, differentiate)
+        coarse = resize_maps(*METHODS["grad_cam"].explain(question), 8, 224)
+        misses += [
+            rows @ (coarse.sum(axes) / coarse.sum() - place.sum(axes) / place.sum())
+            for axes in ((0, 1), (0, 2))
+        ]
+        finer = METHODS["grad_cam"].explain(replace(question, endpoint="Mixed_3c"))
+        large = resize_maps(*finer, 8, 224)
+        shares.append(large[place].sum() / large.sum())
+    assert places.mean() < 0.07 and len(shares) > 1 and min(shares) > 0.5
+    assert np.abs(misses).max() < 16
+
+
+def test_every_method_is_tested():
+    assert set(METHODS) == {"grad_cam", "integrated_gradients", "rollout"}
+    network = build("vivit", 2, 1, 8, 112, design=Design(embedder="i3d"))
+    assert choose_method("", network) == "grad_cam"
+    with pytest.raises(ValueError, match="integrated_gradients: networks without an I3D"):
+        choose_method("integrated_gradients", network)
+    question = Question(network, draw(1, 1, 8, 112, 112, 3), 0, 1, differentiate)
+    for name in ("grad_cam", "rollout"):
+        assert METHODS[name].explain(question).values.shape == (1, 1, 4, 4)

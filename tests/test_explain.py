@@ -1,0 +1,174 @@
+"""Explanations as a command: files, pictures, and bad input; maps where they belong."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import run, write_dataset
+
+from models.design import Design
+from models.networks import build
+from scripts.explain import explain
+from utils.datasets import assign_splits, list_examples
+from utils.overlays import blend, resize_maps, weigh_frames
+from utils.params import Params, save_params
+from utils.runs import save_data
+from utils.video import write_video
+
+SMALL = Params(num_segments=1, frames_per_segment=4, frame_size=32, short_side=36, patch_size=8)
+I3D = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112)
+VIDEO = Path("videos/left/left_01.avi")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with six videos, and a function that makes the run weights/<name> there."""
+    monkeypatch.chdir(tmp_path)
+    write_dataset(Path("videos"), videos=3)
+    examples = assign_splits(list_examples("videos"), 0.3)
+
+    def make(name, params, outputs=2, design=Design()):
+        Path("weights", name).mkdir(parents=True)
+        form = params.clip_format
+        shape = (outputs, form.segments, form.frames, form.frame_size, form.stream)
+        keras.utils.set_random_seed(0)
+        network = build(params.network, *shape, design)
+        network.save(Path("weights", name, "best.keras"))
+        save_params(params, Path("weights", name, "params.json"))
+        save_data(Path("weights", name), examples, ["left", "right"], [])
+        return Path("weights", name)
+
+    return make
+
+
+def look(path, least=0.02):
+    """Return a picture's (height, width) after seeing that there is something in it."""
+    picture = plt.imread(path)
+    assert picture[..., :3].std() > least
+    return picture.shape[:2]
+
+
+def read_overlay(path):
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return np.array(frames)
+
+
+def test_command_with_a_timesformer(folder, capsys):
+    params = replace(SMALL, network="timesformer", sampling="uniform", eval_crops=3)
+    design = Design(attention="divided", patch_size=8)
+    run_folder = folder("t", params, design=design)
+    explain(VIDEO, run=run_folder, class_name="right")
+    out = run_folder / "explanations/left_01"
+    names = "attention.png contact_sheet.png maps.npz overlay.mp4 temporal_weights.csv "
+    names += "temporal_weights.png"
+    assert sorted(path.name for path in out.iterdir()) == names.split()
+    printed = capsys.readouterr().out
+    assert "Explained: right" in printed and "in the middle one of 3 views" in printed
+    saved = np.load(out / "maps.npz")
+    assert saved["maps"].shape == (1, 4, 4, 4) == saved["attention_time"].shape
+    assert saved["attention_space"].shape == (1, 4, 4, 4)
+    assert saved["attention_time"].mean() == pytest.approx(1, abs=1e-5)
+    assert saved["probabilities"].sum() == pytest.approx(1, abs=1e-5)
+    with open(out / "temporal_weights.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert (
+        [row["frame"] for row in rows]
+        == ["3", "9", "15", "21"]
+        == saved["frames"].astype(str).tolist()
+    )
+    assert [row["seconds"] for row in rows] == ["0.120", "0.360", "0.600", "0.840"]
+    assert sum(float(row["weight"]) for row in rows) == pytest.approx(1, abs=1e-4)
+    overlay = read_overlay(out / "overlay.mp4")
+    assert overlay.shape == (4, 256 + 36, 512, 3)
+    assert overlay[0, 36:, :256].std() > 20
+    left, right = overlay[:, 40:, :256].astype(float), overlay[:, 40:, 256:].astype(float)
+    assert np.abs(left - right).mean() > 2
+    height, width = look(out / "contact_sheet.png")
+    assert width > 1.5 * height
+    assert look(out / "attention.png")[0] > height
+    look(out / "temporal_weights.png")
+
+    explain(VIDEO, run=run_folder, method="rollout", block=1, output="elsewhere")
+    rolled = np.load("elsewhere/maps.npz")
+    assert rolled["maps"].sum() == pytest.approx(1, abs=1e-5)
+    assert "Explained: " in capsys.readouterr().out
+    with pytest.raises(ValueError, match="block is 3; the network has 1 to 2"):
+        explain(VIDEO, run=run_folder, block=3)
+    with pytest.raises(ValueError, match="'grad_cam' cannot explain this timesformer"):
+        explain(VIDEO, run=run_folder, method="grad_cam")
+    with pytest.raises(ValueError, match="Unknown class 'up'; the run knows left, right"):
+        explain(VIDEO, run=run_folder, class_name="up")
+
+
+def test_command_with_an_i3d(folder, capsys):
+    """The sigmoid of one output speaks against the first class."""
+    params = replace(I3D, network="i3d_lstm", activation="sigmoid")
+    run_folder = folder("i", params, 1)
+    explain(VIDEO, run=run_folder, class_name="left")
+    printed = capsys.readouterr().out
+    assert "Explained: left 0." in printed and "by grad_cam" in printed
+    out = run_folder / "explanations/left_01"
+    assert np.load(out / "maps.npz")["maps"].shape == (2, 1, 4, 4)
+    assert not (out / "attention.png").exists()
+    assert read_overlay(out / "overlay.mp4").shape == (16, 3 * 112 + 36, 672, 3)
+    look(out / "contact_sheet.png")
+    Path("text.avi").write_text("no video")
+    for arguments, message in (
+        ((Path("gone.avi"), run_folder), "gone.avi: no such file"),
+        ((Path("text.avi"), run_folder), "text.avi: not a video"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            explain(arguments[0], run=arguments[1])
+    done = run(["scripts/explain.py", VIDEO, "--run", "weights/none"], Path.cwd())
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
+    with pytest.raises(ValueError, match="'rollout' cannot explain this i3d_lstm"):
+        explain(VIDEO, run=run_folder, method="rollout")
+    (run_folder / "best.keras").unlink()
+    with pytest.raises(ValueError, match=r"weights/i has no best\.keras yet"):
+        explain(VIDEO, run=run_folder)
+
+
+@pytest.mark.parametrize(
+    "network, design, method",
+    [
+        ("vivit", Design(), "rollout"),
+        ("vivit", Design(embedder="tubelet", encoder="factorised", patch_size=8), ""),
+    ],
+)
+def test_command_with_vivit(folder, network, design, method):
+    run_folder = folder("v", replace(SMALL, network=network), design=design)
+    explain(VIDEO, run=run_folder, method=method)
+    out = run_folder / "explanations/left_01"
+    assert (out / "attention.png").exists() == bool(method)
+    look(out / "contact_sheet.png")
+    if method:
+        write_video("one.avi", np.zeros((1, 40, 50, 3), np.uint8), 25)
+        explain(Path("one.avi"), run=run_folder, method=method, output="one")
+        assert len(read_overlay("one/overlay.mp4")) == 4
+    else:
+        with pytest.raises(ValueError, match="'rollout' cannot explain this vivit"):
+            explain(VIDEO, run=run_folder, method="rollout")
+
+
+def test_resized_maps_lie_where_they_belong():
+    maps = np.zeros((2, 2, 2, 2))
+    maps[1, 0, 0, 1] = 1
+    centres = [np.array([1, 3]), np.array([2, 6]), np.array([2, 6])]
+    large = resize_maps(maps, centres, 10, 8)
+    assert large.shape == (10, 8, 8)
+    assert np.unravel_index(large.argmax(), large.shape)[1:] == (0, 6)
+    assert large[6, 2, 6] == 1 and large[7, 2, 6] == 0.5 and large[7, 4, 4] == 0.125
+    assert not large[:5].any() and not large[8:].any()
+    weights = weigh_frames(maps, centres, 10)
+    np.testing.assert_allclose(weights, [0, 0, 0, 0, 0, 0.4, 0.4, 0.2, 0, 0])
+    frames = np.full((1, 2, 2, 3), 100, np.uint8)
+    assert (blend(frames, np.zeros((1, 2, 2))) == 100).all()
+    assert (blend(frames, np.ones((1, 2, 2)))[0, 0, 0] != 100).any()

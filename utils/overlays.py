@@ -1,0 +1,182 @@
+"""Maps laid over the frames that they explain: pictures, a video, and numbers a frame."""
+
+import csv
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from utils.files import atomic_path
+from utils.video import write_video
+
+SHOWN = 8  # frames of a sheet, at most
+SIDE = 256  # pixels of a frame in the video, at least
+_COLOURS = "turbo"
+
+
+def _interpolate(centres, length):
+    """Return the matrix (length, centres) that interpolates values at the centres linearly."""
+    places = np.arange(length)
+    return np.stack([np.interp(places, centres, row) for row in np.eye(len(centres))], axis=1)
+
+
+def resize_maps(maps, centres, frames, frame_size):
+    """Interpolate coarse maps to the frames and pixels of a clip; edges are continued.
+
+    Args:
+        maps: (segments, time, rows, columns).
+        centres: where the places lie, in frames of a segment, and pixels: an array an axis.
+        frames: of all segments.
+        frame_size: pixels of a frame's side.
+
+    Returns:
+        (frames, frame_size, frame_size).
+    """
+    lengths = (frames // len(maps), frame_size, frame_size)
+    for axis, (places, length) in enumerate(zip(centres, lengths, strict=True), 1):
+        maps = np.moveaxis(np.tensordot(_interpolate(places, length), maps, (1, axis)), 0, axis)
+    return maps.reshape(-1, frame_size, frame_size)
+
+
+def weigh_frames(maps, centres, frames):
+    """Return each frame's share of the maps, (frames,) with a sum of one (zero if nothing is).
+
+    Args:
+        maps, centres, frames: as in `resize_maps`.
+    """
+    matrix = _interpolate(centres[0], frames // len(maps))
+    weights = (np.asarray(maps).sum((2, 3)) @ matrix.T).ravel()
+    return weights / (weights.sum() or 1)
+
+
+def _limits(maps):
+    """Return the values that are drawn as no heat and as the most; few places have more."""
+    return maps.min(), np.quantile(maps, 0.998)
+
+
+def _scale(maps):
+    low, high = _limits(maps)
+    return np.clip((maps - low) / (high - low or 1), 0, 1)
+
+
+def blend(frames, heat):
+    """Lay heat over frames, the more of its colour the more heat.
+
+    Args:
+        frames: uint8 (..., height, width, 3).
+        heat: (..., height, width), from 0 to 1.
+
+    Returns:
+        uint8 array like the frames.
+    """
+    colours = 255 * matplotlib.colormaps[_COLOURS](heat)[..., :3]
+    share = 0.7 * heat[..., None]
+    grey = frames.mean(-1, keepdims=True)
+    return np.round((1 - share) * (0.5 * frames + 0.5 * grey) + share * colours).astype(np.uint8)
+
+
+def plot_sheet(path, frames, rows, labels, title):
+    """Draw frames over rows of maps laid over them, each row with its own scale.
+
+    Args:
+        path: of the PNG.
+        frames: uint8 (frames, height, width, 3).
+        rows: {name: maps (frames, height, width)}; 1 is the mean of a whole row in its scale.
+        labels: a line over each frame.
+        title: over all.
+    """
+    chosen = np.unique(np.linspace(0, len(frames) - 1, SHOWN).round().astype(int))
+    count = len(chosen)
+    size = (max(1.5 * count + 1.2, 0.085 * len(title)), 1.6 * (1 + len(rows)) + 0.8)
+    figure, axes = plt.subplots(
+        1 + len(rows), count, figsize=size, layout="constrained", squeeze=False
+    )
+    figure.suptitle(title)
+    for axis, index in zip(axes[0], chosen, strict=True):
+        axis.imshow(frames[index])
+        axis.set_title(labels[index], fontsize=9)
+    axes[0, 0].set_ylabel("frame")
+    for line, (name, maps) in zip(axes[1:], rows.items(), strict=True):
+        heat = _scale(maps)
+        for axis, index in zip(line, chosen, strict=True):
+            axis.imshow(blend(frames[index], heat[index]))
+        line[0].set_ylabel(name)
+        mean = maps.mean() or 1
+        low, high = _limits(maps / mean)
+        scale = plt.cm.ScalarMappable(plt.Normalize(low, high), _COLOURS)
+        figure.colorbar(scale, ax=list(line), label="times the mean", pad=0.01)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def plot_weights(path, seconds, weights, title):
+    """Draw each frame's share over time, segments apart, and the share that all would have alike.
+
+    Args:
+        path: of the PNG.
+        seconds, weights: (segments, frames).
+        title: over all.
+    """
+    figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
+    for times, shares in zip(seconds, weights, strict=True):
+        axis.plot(times, shares, marker=".", color="tab:blue")
+    axis.axhline(1 / weights.size, color="grey", linestyle=":", label="all frames alike")
+    axis.set(xlabel="seconds", ylabel="share of the relevance", title=title)
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    axis.legend()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def save_weights(path, segments, indices, seconds, weights):
+    """Write a row a frame: its segment, the file's frame, when it is shown, its share.
+
+    Args:
+        path: of the CSV.
+        segments, indices, seconds, weights: a number a frame each.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["segment", "frame", "seconds", "weight"])
+        for segment, index, second, weight in zip(segments, indices, seconds, weights, strict=True):
+            writer.writerow([segment, index, f"{second:.3f}", f"{weight:.6f}"])
+
+
+def _write_line(text, width, height=36):
+    """Return white text on black, uint8 (height, width, 3)."""
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
+    figure.text(0.5, 0.5, text, color="white", fontsize=8, ha="center", va="center")
+    figure.canvas.draw()
+    image = np.asarray(figure.canvas.buffer_rgba())[:height, :width, :3].copy()
+    plt.close(figure)
+    return image
+
+
+def save_overlay(path, frames, maps, labels, fps):
+    """Write a video of the frames with the maps laid over them, beside the frames alone.
+
+    Args:
+        path: an .mp4 or .avi.
+        frames: uint8 (frames, height, width, 3).
+        maps: (frames, height, width).
+        labels: a line over each frame.
+        fps: frames per second.
+    """
+    factor = -(-SIDE // frames.shape[1])
+    pairs = np.concatenate([frames, blend(frames, _scale(maps))], axis=2)
+
+    def draw():
+        for pair, label in zip(pairs, labels, strict=True):
+            large = pair.repeat(factor, axis=0).repeat(factor, axis=1)
+            large = large[: len(large) // 2 * 2]  # codecs want even sides
+            yield np.concatenate([_write_line(label, large.shape[1]), large])
+
+    with atomic_path(path) as temporary:
+        write_video(temporary, draw(), fps)
