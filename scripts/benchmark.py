@@ -28,7 +28,7 @@ from models.i3d import build_i3d
 from models.networks import build, split
 from models.timesformer import SCHEMES
 from utils.clips import Clip, ClipFormat, list_views, read_clip
-from utils.commands import run_command
+from utils.commands import ROOT, run_command
 from utils.features import ClipSource
 from utils.files import write_atomically
 from utils.fitting import compile_classifier
@@ -37,7 +37,6 @@ from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS
 from utils.video import probe, write_video
 
-ROOT = Path(__file__).parent.parent
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 FORM = ClipFormat(segments=4, frames=16)
 CLIP_FRAMES = FORM.segments * FORM.frames
