@@ -76,15 +76,8 @@ def load_start(network, params):
 
 def make_network(params, num_outputs):
     """Build the network, load what it starts from, and choose what is trained."""
-    network = build(
-        params.network,
-        num_outputs,
-        params.num_segments,
-        params.frames_per_segment,
-        params.frame_size,
-        params.stream,
-        pick_fields(params, Design),
-    )
+    design = pick_fields(params, Design)
+    network = build(params.network, num_outputs, *params.clip_shape, design)
     scratch = params.start == "none"
     if not scratch:
         load_start(network, params)

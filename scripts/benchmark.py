@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -35,26 +34,12 @@ from utils.fitting import compile_classifier
 from utils.optimization import Optimization, make_optimizer
 from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS
+from utils.timing import measure_seconds, median_seconds, prepare_steps
 from utils.video import probe, write_video
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 FORM = ClipFormat(segments=4, frames=16)
 CLIP_FRAMES = FORM.segments * FORM.frames
-
-
-def _seconds(function):
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin
-
-
-def median_seconds(function, repeats, limit=60.0):
-    """Return the median time of a call after a first one, of fewer repeats past `limit` seconds."""
-    function()
-    seconds = []
-    while len(seconds) < repeats and sum(seconds) < limit:
-        seconds.append(_seconds(function))
-    return statistics.median(seconds)
 
 
 def measure_matmul(dtype, repeats, size=3072):
@@ -68,16 +53,10 @@ def measure_matmul(dtype, repeats, size=3072):
 
 def _measure_steps(name, model, repeats, peak):
     """Yield rows of a network's forward pass and training step on one clip."""
-    loss = TASKS["single"].make_loss()
-    compile_classifier(model, make_optimizer(Optimization(), 1), loss, [])
-    clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
-    target = keras.utils.to_categorical([0], 400)
+    calls = prepare_steps(model)
     # A training step does about three times the work of a forward pass.
-    for step, work, call in (
-        ("forward", 1, lambda: model.predict_on_batch(clip)),
-        ("training step", 3, lambda: model.train_on_batch(clip, target)),
-    ):
-        seconds = median_seconds(call, repeats)
+    for step, call, work in (("forward", "forward", 1), ("training step", "train", 3)):
+        seconds = median_seconds(calls[call], repeats)
         yield f"{name} {step}", seconds, "s a clip"
         share = 100 * work * count_flops(model) / seconds / peak
         yield f"{name} {step}", share, "% of the matrix product"
@@ -151,10 +130,12 @@ def measure_pipeline(videos, clips, repeats):
         views = [Clip(path, info, place) for place in np.linspace(0.3, 0.7, clips).tolist()]
         alone, whole = [], []
         for _ in range(repeats):
-            alone.append(_seconds(lambda: frozen.predict(memory, verbose=0)))
+            alone.append(measure_seconds(lambda: frozen.predict(memory, verbose=0)))
             with tempfile.TemporaryDirectory() as cache:
                 source = ClipSource(FORM, frozen, cache, workers=2)
-                whole.append(_seconds(lambda source=source, views=views: source.prepare(views)))
+                whole.append(
+                    measure_seconds(lambda source=source, views=views: source.prepare(views))
+                )
         name = f"frozen I3D over {info.width}x{info.height} files"
         yield name, clips / statistics.median(whole), "clips/s"
         shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]

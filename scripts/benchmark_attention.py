@@ -9,13 +9,11 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import keras
-import numpy as np
 import tyro
 
 from models import attention
@@ -24,9 +22,7 @@ from models.networks import build
 from models.timesformer import SCHEMES
 from utils.commands import run_command
 from utils.files import write_atomically
-from utils.fitting import compile_classifier
-from utils.optimization import Optimization, make_optimizer
-from utils.tasks import TASKS
+from utils.timing import measure_seconds, prepare_steps
 
 # A scheme's name in Hugging Face's transformers, with PyTorch the peer.
 _PEERS = {"space": "space_only", "joint": "joint_space_time", "divided": "divided_space_time"}
@@ -96,12 +92,6 @@ def _peak_gib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def _seconds(call):
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
 def measure(options):
     """Measure the first scheme, number of frames and step of `Options`; return seconds and GiB."""
     if options.memory:
@@ -112,17 +102,10 @@ def measure(options):
     keras.config.set_dtype_policy(options.precision)
     scheme, frames = options.attention[0], options.frames[0]
     model = build("timesformer", 400, 1, frames, design=Design(size=options.size, attention=scheme))
-    loss = TASKS["single"].make_loss()
-    compile_classifier(model, make_optimizer(Optimization(), 1), loss, [])
-    clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
-    target = keras.utils.to_categorical([0], 400)
-    call = {
-        "forward": lambda: model.predict_on_batch(clip),
-        "train": lambda: model.train_on_batch(clip, target),
-    }[options.steps[0]]
-    seconds = [_seconds(call)]
+    call = prepare_steps(model)[options.steps[0]]
+    seconds = [measure_seconds(call)]
     if seconds[0] < 60:
-        seconds = [_seconds(call) for _ in range(options.repeats)]
+        seconds = [measure_seconds(call) for _ in range(options.repeats)]
     return {"seconds": statistics.median(seconds), "gib": _peak_gib()}
 
 

@@ -98,9 +98,8 @@ def inspect_run(params):
     classes = list_classes(examples, params.class_names)
     task = TASKS[choose_task(params.activation, examples, classes)]
     select_split(assign_splits(examples, params.val_fraction, params.test_fraction), "val")
-    shape = (params.num_segments, params.frames_per_segment, params.frame_size, params.stream)
     outputs = task.outputs(len(classes))
-    network = build(params.network, outputs, *shape, pick_fields(params, Design))
+    network = build(params.network, outputs, *params.clip_shape, pick_fields(params, Design))
     return network.count_params(), task.monitor
 
 

@@ -34,8 +34,9 @@ def summarize_network(options, params):
     Returns:
         A list of (name, parameters, floating-point operations of one video).
     """
-    shape = (params.num_segments, params.frames_per_segment, params.frame_size, params.stream)
-    network = build(params.network, options.outputs, *shape, pick_fields(params, Design))
+    network = build(
+        params.network, options.outputs, *params.clip_shape, pick_fields(params, Design)
+    )
     parts = list_parts(network, options.depth)
     parts.append(("all", *(sum(column) for column in list(zip(*parts, strict=True))[1:])))
     width = max(len(name) for name, _, _ in parts)

@@ -231,8 +231,8 @@ def test_another_design_is_named_with_the_flag_that_fits(tmp_path, choices, mess
 
 def test_a_size_that_no_flag_gives(tmp_path, monkeypatch):
     model = network(size="small")
-    monkeypatch.delitem(SIZES, "tiny")
     save_file(draw_vit(), tmp_path / "model.safetensors")
+    monkeypatch.delitem(SIZES, "tiny")
     with pytest.raises(WeightsError, match=r"of 64 channels, 3 blocks, an MLP of 128.*no flag"):
         load_published(model, str(tmp_path))
 

@@ -183,6 +183,11 @@ class Params:
         return self.trained_part if self.caches_features else "all"
 
     @property
+    def clip_shape(self):
+        """(segments, frames, frame size, stream): what `models.networks.build` asks of a clip."""
+        return self.num_segments, self.frames_per_segment, self.frame_size, self.stream
+
+    @property
     def clip_format(self):
         """The `ClipFormat` of the run."""
         return ClipFormat(

@@ -1,0 +1,40 @@
+"""How long calls take, and the two calls of a network that are timed."""
+
+import statistics
+import time
+
+import keras
+import numpy as np
+
+from utils.fitting import compile_classifier
+from utils.optimization import Optimization, make_optimizer
+from utils.tasks import TASKS
+
+
+def measure_seconds(call):
+    """Return how long a call takes."""
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def median_seconds(call, repeats, limit=60.0):
+    """Return the median time of a call after a first one, of fewer repeats past `limit` seconds."""
+    call()
+    seconds = []
+    while len(seconds) < repeats and sum(seconds) < limit:
+        seconds.append(measure_seconds(call))
+    return statistics.median(seconds)
+
+
+def prepare_steps(model):
+    """Compile a classifier; return {"forward" and "train": the call, on one random clip}."""
+    compile_classifier(
+        model, make_optimizer(Optimization(), 1), TASKS["single"].make_loss(), metrics=[]
+    )
+    clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
+    target = keras.utils.to_categorical([0], model.output_shape[-1])
+    return {
+        "forward": lambda: model.predict_on_batch(clip),
+        "train": lambda: model.train_on_batch(clip, target),
+    }
