@@ -6,10 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import keras
-import numpy as np
-import tyro
-
 from models.networks import split as split_network
 from utils.commands import run_command
 from utils.datasets import list_examples, select_split
@@ -21,6 +17,10 @@ from utils.params import load_params
 from utils.runs import best_network, load_data
 from utils.tasks import choose_task, encode_targets, load_thresholds
 from utils.visualization import plot_classes, plot_confusion, plot_roc
+
+import keras
+import numpy as np
+import tyro
 
 
 def choose_examples(examples, split, data_path):

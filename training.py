@@ -3,9 +3,6 @@
 import json
 from pathlib import Path
 
-import keras
-import numpy as np
-
 from models.design import Design
 from models.flops import count_flops
 from models.networks import backbone_of, build, check_network, freeze, split
@@ -27,6 +24,9 @@ from utils.runs import load_data, open_run, save_data
 from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS, choose_task, choose_thresholds, encode_targets
 from utils.visualization import plot_history
+
+import keras
+import numpy as np
 
 
 def list_data(params):

@@ -7,13 +7,13 @@ Grad-CAM, ICCV 2017. Gradients are taken by the caller, Keras has none.
 import math
 from typing import NamedTuple
 
-import keras
-import numpy as np
-from keras import layers, ops
-
 from models.attention import WindowAttention
 from models.i3d import STAGES
 from models.windows import Partition, Window, merge, partition, plan_partition
+
+import keras
+import numpy as np
+from keras import layers, ops
 
 
 class Step(NamedTuple):

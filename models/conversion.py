@@ -8,11 +8,11 @@ earlier ones add passes zeros, and the embeddings of time are zero.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from models.attention import WindowAttention
 from models.checkpoints import WeightsError
 from models.timesformer import RESIZERS
+
+import numpy as np
 
 # Layer here: there.
 _LAYERS = {

@@ -9,10 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import keras
-import numpy as np
-from keras import ops
-
 from models.attribution import (
     find_centres,
     has_grid,
@@ -25,6 +21,10 @@ from models.attribution import (
 )
 from models.i3d import STAGES
 from models.networks import backbone_of, cut_after
+
+import keras
+import numpy as np
+from keras import ops
 
 LAST = STAGES[-1][0]
 _NUMBERS = 2**21  # of the clips that a gradient is taken of at a time

@@ -1,10 +1,10 @@
 """How large a network is and how much arithmetic it does, counted from its layers."""
 
+from models.attention import WindowAttention
+
 import keras
 import numpy as np
 from keras import layers
-
-from models.attention import WindowAttention
 
 
 def _size(shape):

@@ -6,12 +6,12 @@ False for padded segments, and a `Design`; it returns the embedding (batch, unit
 
 from functools import partial
 
-import keras
-from keras import layers, ops
-
 from models.design import Design, choose
 from models.layers import LearnedTokens
 from models.transformer import add_positions, decode, encode, summarize
+
+import keras
+from keras import layers, ops
 
 
 def _average(features, mask, design):

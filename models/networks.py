@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import keras
-from keras import layers
-
 from models.design import Design, choose
 from models.heads import build_head
 from models.i3d import CHANNELS, ENDPOINTS, STAGES, build_i3d, stage_of
 from models.layers import TimeDistributed
 from models.timesformer import build_timesformer
 from models.vivit import build_vivit
+
+import keras
+from keras import layers
 
 
 class Network(NamedTuple):

@@ -11,11 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import google_crc32c
-import numpy as np
-
 from models.checkpoints import WeightsError, read_tensors
 from models.download import download, reachable
+
+import google_crc32c
+import numpy as np
 
 REPOSITORY = (
     "https://github.com/google-deepmind/kinetics-i3d/raw/"

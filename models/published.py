@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import HTTPError, XetDownloadError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-
 from models.checkpoints import WeightsError
 from models.conversion import recognize_tensors, set_tensors
 from models.download import TIMEOUT, reachable
 from models.traits import check_traits, describe_tensors
+
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import HTTPError, XetDownloadError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 
 FILE = "model.safetensors"
 # Flag: the values of it that suit a checkpoint, the usual one first.

@@ -8,10 +8,6 @@ authors' divided attention: the last window of a block has the class token, thos
 import math
 from typing import NamedTuple
 
-import keras
-import numpy as np
-from keras import layers, ops
-
 from models.attention import WindowAttention
 from models.design import Design, choose
 from models.heads import end_head
@@ -19,6 +15,10 @@ from models.layers import LearnedTokens
 from models.transformer import add_branch, feed_forward, normalize
 from models.vivit import SIZES, cut_patches
 from models.windows import Window
+
+import keras
+import numpy as np
+from keras import layers, ops
 
 
 class Scheme(NamedTuple):

@@ -4,10 +4,10 @@ Vaswani et al., Attention Is All You Need, NeurIPS 2017; pre-norm and GELU as in
 al., An Image Is Worth 16x16 Words, ICLR 2021.
 """
 
-from keras import layers, ops
-
 from models.design import choose
 from models.layers import LearnedTokens
+
+from keras import layers, ops
 
 
 def add_positions(tokens, name, stddev=0.02):

@@ -8,13 +8,13 @@ joint space-time attention (model 1), factorised encoder (model 2), central-fram
 from functools import partial
 from typing import NamedTuple
 
-import keras
-from keras import layers, ops
-
 from models.design import Design, choose
 from models.heads import end_head
 from models.layers import PatchProjection, TimeDistributed
 from models.transformer import encode, summarize
+
+import keras
+from keras import layers, ops
 
 
 class Size(NamedTuple):

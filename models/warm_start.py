@@ -1,8 +1,8 @@
 """Start a network from another one: whatever has the same name and shape is taken over."""
 
-import keras
-
 from models.timesformer import RESIZERS
+
+import keras
 
 
 def _list_weights(model, prefix=""):

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import fill, shorten
 
-import tyro
-
 from utils.advice import advise
 from utils.analysis import find_differences, score_shortcuts, summarize, summarize_clips
 from utils.commands import run_command
@@ -31,6 +29,8 @@ from utils.leaks import (
 from utils.params import Params
 from utils.report import make_report
 from utils.skimming import skim_examples
+
+import tyro
 
 COLUMNS = "num_frames fps seconds width height codec size brightness motion".split()
 

@@ -15,11 +15,6 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-import keras
-import numpy as np
-import tyro
-from keras import ops
-
 from models.design import Design
 from models.flops import count_flops
 from models.heads import HEADS, build_head
@@ -36,6 +31,11 @@ from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS
 from utils.timing import measure_seconds, median_seconds, prepare_steps
 from utils.video import probe, write_video
+
+import keras
+import numpy as np
+import tyro
+from keras import ops
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 FORM = ClipFormat(segments=4, frames=16)

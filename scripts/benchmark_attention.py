@@ -13,9 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import keras
-import tyro
-
 from models import attention
 from models.design import Design
 from models.networks import build
@@ -23,6 +20,9 @@ from models.timesformer import SCHEMES
 from utils.commands import run_command
 from utils.files import write_atomically
 from utils.timing import measure_seconds, prepare_steps
+
+import keras
+import tyro
 
 # A scheme's name in Hugging Face's transformers, with PyTorch the peer.
 _PEERS = {"space": "space_only", "joint": "joint_space_time", "divided": "divided_space_time"}

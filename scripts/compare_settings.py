@@ -15,9 +15,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-import tyro
-
 from models.design import Design
 from models.networks import build
 from utils.commands import run_command, train_run
@@ -28,6 +25,9 @@ from utils.params import Params, parse_params, pick_fields
 from utils.runs import RUNS, load_data, open_run
 from utils.tasks import TASKS, choose_task
 from utils.visualization import plot_comparison
+
+import numpy as np
+import tyro
 
 _OWN = ("data_path", "seed", "run", "resume")
 

@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import tyro
-
 from utils.commands import run_command, run_script, train_run
 from utils.datasets import list_examples, save_examples
 from utils.files import write_atomically
+
+import numpy as np
+import tyro
 
 
 def block_of(path, size):

@@ -4,10 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-import keras
-import numpy as np
-import tyro
-
 from models.explanations import LAST, METHODS, Question, choose_method, map_windows
 from utils.clips import choose_frames, list_views, read_clip
 from utils.commands import run_command
@@ -26,6 +22,10 @@ from utils.params import load_params
 from utils.runs import best_network, load_data
 from utils.tasks import choose_task, to_probabilities
 from utils.video import probe
+
+import keras
+import numpy as np
+import tyro
 
 
 def load_views(video, params):

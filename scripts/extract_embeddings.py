@@ -8,10 +8,6 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import keras
-import numpy as np
-import tyro
-
 from models.heads import embedding_model
 from models.networks import split as split_network
 from utils.clips import list_views
@@ -25,6 +21,10 @@ from utils.params import load_params
 from utils.runs import best_network, load_data
 from utils.sequence import Sequence
 from utils.video import probe
+
+import keras
+import numpy as np
+import tyro
 
 
 def choose_examples(run, split, data_path, group_pattern):

@@ -5,13 +5,13 @@ Takes the flags of training.py (--network, --preset, --frame-size, ...), before 
 
 from dataclasses import dataclass
 
-import tyro
-
 from models.design import Design
 from models.flops import list_parts
 from models.networks import build
 from utils.commands import run_command
 from utils.params import parse_params, pick_fields
+
+import tyro
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import models  # noqa: F401  before TensorFlow
+from utils.video import write_video
+
 import numpy as np
 import pytest
-
-from utils.video import write_video
 
 ROOT = Path(__file__).parent.parent
 # The smallest network and clips that I3D takes; three epochs.

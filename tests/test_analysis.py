@@ -7,10 +7,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import pytest
-from conftest import moving_square, run
-
 from scripts.analyze_dataset import Options, analyze_dataset
 from utils.advice import ADVICE, LEVELS, advise
 from utils.commands import run_command
@@ -20,6 +16,10 @@ from utils.duplicates import find_copies, find_pairs, join
 from utils.leaks import PATTERNS, count_leaks, draw_clean_split, relate, suggest_pattern
 from utils.skimming import look_at, skim_examples
 from utils.video import skim, write_video
+
+import numpy as np
+import pytest
+from conftest import moving_square, run
 
 FIGHTS = Path(__file__).parents[2] / "shared/videos/fights"
 SCRIPT = "scripts/analyze_dataset.py"

@@ -2,10 +2,6 @@
 
 from dataclasses import replace
 
-import keras
-import numpy as np
-import pytest
-
 from models import vivit
 from models.attribution import (
     find_centres,
@@ -24,6 +20,10 @@ from models.vivit import Size, build_vivit
 from models.windows import partition
 from utils.gradients import differentiate
 from utils.overlays import resize_maps
+
+import keras
+import numpy as np
+import pytest
 
 COLOURS = {1: (0.7, 0, -0.7), 2: (-0.7, 0, 0.7)}
 

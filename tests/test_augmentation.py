@@ -1,9 +1,5 @@
 """Transforms of clips and mixtures of batches: the same in every frame, and as published."""
 
-import numpy as np
-import pytest
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-
 from utils.augmentation import (
     CENTRE,
     OPERATIONS,
@@ -16,6 +12,10 @@ from utils.augmentation import (
 from utils.clips import ClipFormat, clip_key, list_views, random_clip
 from utils.mixing import mix
 from utils.video import VideoInfo
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 INFO = VideoInfo(20, 25.0, 160, 128, "d1")
 PLAIN = (0.20014055364870986, 0.33748780617513274)

@@ -4,12 +4,12 @@ import json
 import runpy
 import sys
 
-import pytest
-from conftest import write_dataset
-
 from scripts import compare_settings as script
 from scripts.compare_settings import Options, compare_settings
 from utils.params import load_params, parse_params, save_params
+
+import pytest
+from conftest import write_dataset
 
 # The cheapest training there is.
 TINY = (

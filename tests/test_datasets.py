@@ -1,8 +1,5 @@
 """Folders, lists and splits, good and bad."""
 
-import pytest
-from conftest import write_dataset
-
 from utils.datasets import (
     DATASETS,
     Example,
@@ -15,6 +12,9 @@ from utils.datasets import (
     save_examples,
 )
 from utils.inspection import inspect_videos
+
+import pytest
+from conftest import write_dataset
 
 TESTED = {"sample", "csv", "ucf101", "folders"}  # sample: test_sample.py
 

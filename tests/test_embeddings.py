@@ -3,12 +3,6 @@
 import csv
 from dataclasses import replace
 
-import keras
-import matplotlib.pyplot as plt
-import numpy as np
-import pytest
-from conftest import run, write_dataset
-
 from models.networks import build
 from scripts.extract_embeddings import extract_embeddings
 from utils.clips import list_views, read_clip
@@ -17,6 +11,12 @@ from utils.embeddings import nearest, plot_map, project
 from utils.params import Params, save_params
 from utils.runs import save_data
 from utils.video import probe
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import run, write_dataset
 
 PARAMS = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112, batch_size=4)
 

@@ -4,13 +4,6 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import keras
-import matplotlib.pyplot as plt
-import numpy as np
-import pytest
-from conftest import run, write_dataset
-
 from models.design import Design
 from models.networks import build
 from scripts.explain import explain
@@ -19,6 +12,13 @@ from utils.overlays import blend, resize_maps, weigh_frames
 from utils.params import Params, save_params
 from utils.runs import save_data
 from utils.video import write_video
+
+import cv2
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from conftest import run, write_dataset
 
 SMALL = Params(num_segments=1, frames_per_segment=4, frame_size=32, short_side=36, patch_size=8)
 I3D = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112)

@@ -3,12 +3,12 @@
 import zlib
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 from models.flops import count_flops
 from models.i3d import build_i3d
 from models.pretrained import published_tensors, set_tensors
+
+import numpy as np
+import pytest
 
 pytestmark = pytest.mark.models
 REFERENCE = np.load(Path(__file__).with_name("i3d_reference.npz"))

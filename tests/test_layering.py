@@ -1,6 +1,9 @@
 """The walls of the house (see the README's tree), read from the syntax trees."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +14,12 @@ FILES = [
     *(p for d in ("models", "utils", "scripts") for p in (ROOT / d).glob("*.py")),
 ]
 ENTRY_POINTS = ("training", "evaluate", "scripts")
+FIRST = "__init__.py"  # of models: it sets what TensorFlow reads when it is imported
+TURNED = "TF_ENABLE_ONEDNN_OPTS"
 STANDARD = {"collections", "dataclasses", "functools", "math", "typing"}
 MODELS_MAY = {"keras", "numpy", "models"} | STANDARD
 # Those read files and the network.
-FILES_TOO = {"checkpoints.py", "download.py", "pretrained.py", "published.py"}
+FILES_TOO = {FIRST, "checkpoints.py", "download.py", "pretrained.py", "published.py"}
 
 
 def imports(path):
@@ -40,6 +45,19 @@ def test_walls(path):
         assert "models" not in imported
     if path.name not in ("video.py", "figures.py"):
         assert "cv2" not in imported
+
+
+@pytest.mark.parametrize(
+    ("entry", "wish", "found"),
+    [("training", {}, "True"), ("evaluate", {}, "True"), ("models", {TURNED: "0"}, "False")],
+)
+def test_one_dnn_is_on_unless_the_user_says_no(entry, wish, found):
+    """Whether TensorFlow has oneDNN's kernels on, as its own tests ask it."""
+    ask = f"import {entry}; from tensorflow.python.util import _pywrap_util_port as port"
+    environment = {k: v for k, v in os.environ.items() if k != TURNED} | wish
+    command = [sys.executable, "-c", f"{ask}; print(port.IsMklEnabled())"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert said.stdout.strip() == found, said.stderr
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,13 +1,13 @@
 """Networks and heads: shapes, exact sizes, freezing, and equal outputs however they are cut."""
 
-import keras
-import numpy as np
-import pytest
-
 from models.design import Design
 from models.heads import HEADS, build_head, embedding_model
 from models.layers import TimeDistributed
 from models.networks import NETWORKS, backbone_of, build, freeze, split
+
+import keras
+import numpy as np
+import pytest
 
 pytestmark = pytest.mark.models
 # With 5 classes. I3D has 12,294,544; the LSTMs 3,147,776 + 787,456.

@@ -1,10 +1,10 @@
 """Optimizers and learning rates: every row, and rates worked out by hand."""
 
+from utils.optimization import OPTIMIZERS, SCHEDULES, Optimization, make_optimizer
+
 import keras
 import numpy as np
 import pytest
-
-from utils.optimization import OPTIMIZERS, SCHEDULES, Optimization, make_optimizer
 
 
 def rates(settings, steps, count):

@@ -1,8 +1,8 @@
 """Parameters: flags, presets, and contradictions caught before anything runs."""
 
-import pytest
-
 from utils.params import PRESETS, Params, load_params, parse_params, save_params
+
+import pytest
 
 
 def test_flags_and_presets():

@@ -8,16 +8,16 @@ import threading
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-import pytest
-
 from models import download as download_module
 from models import pretrained
 from models.checkpoints import WeightsError, read_tensors
 from models.download import download
 from models.i3d import build_i3d
 from utils.video import probe, read_rgb, timeline
+
+import cv2
+import numpy as np
+import pytest
 
 SHARED = Path(__file__).parents[2] / "shared"
 REAL = Path(pretrained.__file__).parents[1] / "weights/pretrained/rgb_scratch.npz"

@@ -4,11 +4,6 @@ import math
 from functools import cache
 from pathlib import Path
 
-import keras
-import numpy as np
-import pytest
-from safetensors.numpy import load_file, save_file
-
 from models import published
 from models.checkpoints import WeightsError
 from models.conversion import _list_sources, fold_normalization, recognize_tensors, set_tensors
@@ -17,6 +12,11 @@ from models.networks import build
 from models.published import PUBLISHED, choose_checkpoint, fetch, load_published
 from models.timesformer import SCHEMES, resize_space, resize_time
 from models.vivit import SIZES, Size
+
+import keras
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.models
 REFERENCE = Path(__file__).parents[2] / "shared/reference"

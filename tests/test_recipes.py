@@ -3,16 +3,16 @@
 import csv
 import json
 
-import numpy as np
-import pytest
-from conftest import moving_square, write_dataset
-
 import evaluate
 import training
 from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
 from utils.params import parse_params
 from utils.video import write_video
+
+import numpy as np
+import pytest
+from conftest import moving_square, write_dataset
 
 TINY = (
     "--network vivit --num-segments 1 --frames-per-segment 8 --sampling uniform --frame-size 16 "

@@ -11,15 +11,15 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-import cv2
-import numpy as np
-import pytest
-
 from utils.clips import ClipFormat, list_views, read_clip
 from utils.datasets import assign_splits, list_examples
 from utils.figures import ACTIONS, SIZES, STAND, render_clip
 from utils.sample import BACKWARDS, SAMPLES, SMALL, render_sample, render_twins
 from utils.video import probe
+
+import cv2
+import numpy as np
+import pytest
 
 
 @pytest.fixture(scope="module")

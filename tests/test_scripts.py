@@ -5,11 +5,11 @@ import json
 import sys
 from dataclasses import replace
 
-import pytest
-from conftest import TINY, run, write_dataset
-
 from scripts import benchmark_attention as attention
 from scripts.cross_validate import Options, block_of
+
+import pytest
+from conftest import TINY, run, write_dataset
 
 
 def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):

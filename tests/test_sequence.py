@@ -1,9 +1,9 @@
 """Batches: whatever the workers do, an epoch is decided by (seed, epoch, index)."""
 
+from utils.sequence import Sequence, TrainingOrder, draw_order, example_weights
+
 import numpy as np
 import pytest
-
-from utils.sequence import Sequence, TrainingOrder, draw_order, example_weights
 
 TARGETS = np.eye(3)[[0] * 10 + [1] * 4 + [2] * 3]
 

@@ -6,11 +6,6 @@ from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 
-import keras
-import numpy as np
-import pytest
-from conftest import write_dataset
-
 from evaluate import evaluate
 from utils.datasets import Example, list_examples, save_examples
 from utils.metrics import (
@@ -32,6 +27,11 @@ from utils.tasks import (
     to_probabilities,
 )
 from utils.visualization import plot_history, plot_roc
+
+import keras
+import numpy as np
+import pytest
+from conftest import write_dataset
 
 ONE = [Example("1.avi", "no"), Example("2.avi", "yes"), Example("3.avi", "no")]
 SEVERAL = [Example("1.avi", "run"), Example("2.avi", "jump; run"), Example("3.avi", "sit")]

@@ -7,15 +7,15 @@ import subprocess
 import sys
 import time
 
-import keras
-import numpy as np
-import pytest
-from conftest import ROOT, TINY, run, write_dataset
-
 import evaluate
 import training
 from utils.fitting import choose_devices
 from utils.params import parse_params
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, run, write_dataset
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """The Transformer blocks against plain NumPy, and the I3D-Transformer's tokens stage by stage."""
 
-import keras
-import numpy as np
-import pytest
-
 from models.design import Design
 from models.heads import build_head, embedding_model
 from models.transformer import decode, encode
+
+import keras
+import numpy as np
+import pytest
 
 pytestmark = pytest.mark.models
 

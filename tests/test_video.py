@@ -2,13 +2,13 @@
 
 import struct
 
+from utils.sampling import SAMPLINGS, sample_segments, sample_uniform
+from utils.video import VideoError, VideoInfo, probe, read_flow, read_rgb, timeline, write_video
+
 import cv2
 import numpy as np
 import pytest
 from conftest import moving_square
-
-from utils.sampling import SAMPLINGS, sample_segments, sample_uniform
-from utils.video import VideoError, VideoInfo, probe, read_flow, read_rgb, timeline, write_video
 
 
 def write(path, frames=20, fps=25, **kwargs):

@@ -1,15 +1,15 @@
 """ViViT: published sizes, tokens of every embedder, and encoders that see what they should."""
 
-import keras
-import numpy as np
-import pytest
-
 from models.design import Design
 from models.flops import count_flops, list_parts
 from models.i3d import build_i3d
 from models.layers import PatchProjection
 from models.networks import build
 from models.vivit import EMBEDDERS, ENCODERS, SIZES, CentralFrame, build_vivit
+
+import keras
+import numpy as np
+import pytest
 
 pytestmark = pytest.mark.models
 # Encoder: published parameters and billions of multiply-adds of ViViT-B/16x2 on 32 frames.

@@ -1,13 +1,13 @@
 """Starting one network from another: what is taken over, and what is refused."""
 
-import numpy as np
-import pytest
-
 from models.design import Design
 from models.heads import build_head
 from models.networks import build
 from models.timesformer import resize_space, resize_time
 from models.warm_start import warm_start
+
+import numpy as np
+import pytest
 
 pytestmark = pytest.mark.models
 

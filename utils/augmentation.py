@@ -8,9 +8,9 @@ flickers.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from utils.video import FLOW_LIMIT, warp
+
+import numpy as np
 
 
 @dataclass(frozen=True)

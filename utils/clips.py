@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
 from utils.sampling import SAMPLINGS
 from utils.video import read_flow, read_rgb, timeline
+
+import numpy as np
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from io import BytesIO
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import numpy as np
-
 from utils.analysis import FORMATS, PROPERTIES, measure, members
 from utils.datasets import SPLITS
+
+import matplotlib.pyplot as plt
+import numpy as np
 
 _SHOWN = 40  # classes in one picture
 _COLORS = {"train": "#3b6ea5", "val": "#e0a030", "test": "#5a9a5a", "": "#3b6ea5"}

@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from utils.sample import SAMPLES
+
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
-
-from utils.sample import SAMPLES
 
 SPLITS = ("train", "val", "test")
 # UCF101's recording groups, then clips that were cut from one video.

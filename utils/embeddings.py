@@ -3,12 +3,12 @@
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.files import atomic_path
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-
-from utils.files import atomic_path
 
 _MARKERS = {"": "o", "train": "o", "val": "^", "test": "s"}
 

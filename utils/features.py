@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-import keras
-import numpy as np
-
 from utils.clips import clip_key, list_views, read_clip
 from utils.files import atomic_path
 from utils.sequence import Sequence
 from utils.tasks import to_probabilities
+
+import keras
+import numpy as np
 
 
 def fingerprint(model):

@@ -7,9 +7,9 @@ import json
 import time
 from pathlib import Path
 
-import keras
-
 from utils.files import atomic_path, write_atomically
+
+import keras
 
 
 def choose_devices(gpus=-1):

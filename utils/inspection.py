@@ -5,10 +5,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tqdm import tqdm
-
 from utils.files import write_atomically
 from utils.video import VideoError, VideoInfo, probe
+
+from tqdm import tqdm
 
 
 def _load(path):

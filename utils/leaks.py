@@ -9,10 +9,10 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from utils.datasets import assign_splits, group_of
 from utils.duplicates import Pair, find_copies, find_pairs, join
+
+import numpy as np
 
 KINDS = ("exact duplicate", "near-duplicate", "same scene")
 # Ways in which file names often say what belongs together: (what is equal, pattern).

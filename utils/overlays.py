@@ -5,11 +5,11 @@ import csv
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-import numpy as np
-
 from utils.files import atomic_path
 from utils.video import write_video
+
+import matplotlib.pyplot as plt
+import numpy as np
 
 SHOWN = 8  # frames of a sheet, at most
 SIDE = 256  # pixels of a frame in the video, at least

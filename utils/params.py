@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
 from utils.checks import check_params
 from utils.clips import ClipFormat
 from utils.presets import PRESETS
+
+import tyro
 
 
 @dataclass(frozen=True)

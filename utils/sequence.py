@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from utils.mixing import mix
+
 import keras
 import numpy as np
-
-from utils.mixing import mix
 
 _MIXING = 1  # ends the seed of a batch's mixing; 0 would be as if it were not there
 

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.image
-import numpy as np
-from tqdm import tqdm
-
 from utils.datasets import Example
 from utils.duplicates import LUMA, sign
 from utils.video import VideoError, skim
+
+import matplotlib.image
+import numpy as np
+from tqdm import tqdm
 
 
 @dataclass(frozen=True)

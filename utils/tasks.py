@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from utils.datasets import list_classes
+
 import keras
 import numpy as np
-
-from utils.datasets import list_classes
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 import statistics
 import time
 
-import keras
-import numpy as np
-
 from utils.fitting import compile_classifier
 from utils.optimization import Optimization, make_optimizer
 from utils.tasks import TASKS
+
+import keras
+import numpy as np
 
 
 def measure_seconds(call):

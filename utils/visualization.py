@@ -3,11 +3,11 @@
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.files import atomic_path
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import auc, roc_curve
-
-from utils.files import atomic_path
 
 
 def _save(figure, path):
