@@ -6,13 +6,14 @@ Dao et al., FlashAttention, NeurIPS 2022.
 
 import math
 
+from models.windows import Window, merge, partition, plan_partition
+
 import keras
 from keras import layers, ops
 
-from models.windows import Window, merge, partition, plan_partition
-
-SCORES = 2**22  # attention scores that are held at a time on a CPU: 16 MB
-_GPU_FACTOR = 32  # a GPU has the memory, and wants fewer and larger products
+SCORES = 2**24  # attention scores of one window and head that are held at a time: 64 MB
+# Scores of several that are held together: what a CPU's caches hold; a GPU wants large products.
+TOGETHER = {"cpu": 2**17, "gpu": 2**27}
 
 
 def _scores(queries, keys):
@@ -59,20 +60,21 @@ def _attend_in_chunks(queries, keys, values):
     return ops.map(run, (queries, keys, values)), backward
 
 
-def plan_chunks(matrices, tokens, limit):
+def plan_chunks(matrices, tokens, limit, largest):
     """Choose how attention is cut so that few scores are held at a time.
 
     Args:
         matrices: score matrices of one example: windows x heads.
         tokens: the side of each.
-        limit: scores that are held together; a single matrix may have four times as many.
+        limit: scores of several matrices that are held together.
+        largest: scores of a single matrix that are.
 
     Returns:
         (matrices a chunk, blocks that the queries of a matrix are cut into).
     """
     fitting = min(max(limit // tokens**2, 1), matrices)
     together = next(m for m in range(fitting, 0, -1) if matrices % m == 0)
-    return together, -(-(tokens**2) // (4 * limit)) if together == 1 else 1
+    return together, -(-(tokens**2) // max(limit, largest)) if together == 1 else 1
 
 
 def _fuse(queries, keys, values):
@@ -100,11 +102,11 @@ def attend(queries, keys, values, windows):
         return fused
     heads, tokens, depth = queries.shape[1:]
     queries, matrices = queries * depth**-0.5, windows * heads
-    on_cpu = str(keras.distribution.list_devices()[0]).startswith("cpu")
-    limit = SCORES * (1 if on_cpu else _GPU_FACTOR)
-    if matrices * tokens**2 * 8 <= limit:
+    if matrices * tokens**2 * 32 <= SCORES:
         return ops.matmul(_scores(queries, keys), values)
-    together, blocks = plan_chunks(matrices, tokens, limit)
+    on_cpu = str(keras.distribution.list_devices()[0]).startswith("cpu")
+    limit = TOGETHER["cpu" if on_cpu else "gpu"]
+    together, blocks = plan_chunks(matrices, tokens, limit, SCORES)
     length = -(-tokens // blocks)
     queries = ops.reshape(queries, (-1, together, tokens, depth))
     queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * length - tokens), (0, 0)))
@@ -177,10 +179,12 @@ class WindowAttention(layers.Layer):
         x = self._gather(inputs)
         _, windows, count, dim = x.shape
         x = ops.swapaxes(attend(*self._project(x), windows), 1, 2)
-        x = self.projection(ops.reshape(x, (-1, windows, count, dim)))
-        if not self.joined:
-            x = merge(self.entry(x), self.plan)
-            return ops.pad(x, ((0, 0), (self.class_tokens, 0), (0, 0)))
+        x = ops.reshape(x, (-1, windows, count, dim))
+        if not self.joined:  # two projections in a row are one
+            bias = ops.matmul(self.projection.bias, self.entry.kernel) + self.entry.bias
+            x = ops.matmul(x, ops.matmul(self.projection.kernel, self.entry.kernel)) + bias
+            return ops.pad(merge(x, self.plan), ((0, 0), (self.class_tokens, 0), (0, 0)))
+        x = self.projection(x)
         copies = windows // self.class_tokens
         classes = ops.reshape(x[:, :, 0], (-1, self.class_tokens, copies, dim))
         return ops.concatenate([ops.mean(classes, axis=2), merge(x[:, :, 1:], self.plan)], axis=1)

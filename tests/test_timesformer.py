@@ -2,10 +2,6 @@
 
 import itertools
 
-import keras
-import numpy as np
-import pytest
-
 from models import attention, timesformer, vivit
 from models.attention import WindowAttention
 from models.design import Design
@@ -14,6 +10,10 @@ from models.networks import build
 from models.timesformer import POSITIONS, RESIZERS, SCHEMES, build_timesformer
 from models.vivit import Size
 from models.windows import RULES, Window, merge, partition, plan_partition
+
+import keras
+import numpy as np
+import pytest
 
 # Scheme: parameters with 400 classes; millions in the paper's table 1 (SSv2's 174 classes).
 PARAMETERS = {
@@ -208,7 +208,8 @@ def test_networks_against_numpy(scheme):
 
 
 def _trained(scheme, limit, monkeypatch):
-    monkeypatch.setattr(attention, "SCORES", limit)
+    monkeypatch.setattr(attention, "SCORES", 4 * limit)
+    monkeypatch.setattr(attention, "TOGETHER", {"cpu": limit, "gpu": limit})
     monkeypatch.setitem(vivit.SIZES, "tiny", TINY._replace(depth=1))
     model = build_tiny(attention=scheme)
     model.compile("sgd", "mse")
@@ -236,7 +237,7 @@ def test_chunks_change_nothing(scheme, limit, monkeypatch):
     ],
 )
 def test_plan_of_chunks(matrices, tokens, limit, planned):
-    assert attention.plan_chunks(matrices, tokens, limit) == planned
+    assert attention.plan_chunks(matrices, tokens, limit, 4 * limit) == planned
 
 
 @pytest.mark.models
