@@ -9,10 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def run_command(command):
+def run_command(command, resuming="--resume goes on from the last finished epoch"):
     """Call `command`; print a ValueError or OSError as one message and exit with status 1.
 
-    DEBUG=1 in the environment shows the traceback too.
+    When it is stopped, `resuming` says how to go on. DEBUG=1 in the environment shows the
+    traceback too.
     """
     try:
         command()
@@ -21,7 +22,7 @@ def run_command(command):
             raise
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
-        sys.exit("Stopped; --resume goes on from the last finished epoch.")
+        sys.exit(f"Stopped; {resuming}.")
 
 
 def run_script(script, *arguments):

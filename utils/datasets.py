@@ -10,7 +10,6 @@ from pathlib import Path
 from utils.sample import SAMPLES
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 SPLITS = ("train", "val", "test")
 # UCF101's recording groups, then clips that were cut from one video.
@@ -209,6 +208,8 @@ def _hold_out(examples, fraction, seed):
             f"All {len(examples)} videos are in one group ({groups[0]!r}), or one a class: nothing "
             "can be held out. Give --group-pattern, more videos, or --val-fraction 0."
         )
+    from sklearn.model_selection import StratifiedGroupKFold  # slow, and no worker process needs it
+
     with warnings.catch_warnings():  # a class smaller than the number of folds is no matter
         warnings.simplefilter("ignore", UserWarning)
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
