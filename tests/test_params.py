@@ -38,6 +38,7 @@ def test_round_trip(tmp_path):
         ({"network": "vivit", "weights": "weights/x", "finetune": "none"}, "is trained whole"),
         ({"cutmix": 1.0}, "features are cached"),
         ({"rand_operations": 2, "stream": "flow"}, "flow has none"),
+        ({"rand_operations": 2, "stream": "both"}, "flow has none"),
         ({"schedule": "cosine", "warmup_epochs": 20}, "warmup_epochs is 20 of 20 epochs"),
         ({"ema": 1.0}, "from 0 to below 1"),
         ({"frame_size": 300}, "raise short_side or lower frame_size"),

@@ -3,7 +3,7 @@
 import struct
 
 from utils.sampling import SAMPLINGS, sample_segments, sample_uniform
-from utils.video import VideoError, VideoInfo, probe, read_flow, read_rgb, timeline, write_video
+from utils.video import VideoError, VideoInfo, probe, read_rgb, timeline, write_video
 
 import cv2
 import numpy as np
@@ -130,19 +130,6 @@ def test_timeline_is_ffmpegs():
     assert timeline(info(6, 30.0), 25).tolist() == [0, 1, 2, 4, 5]
     assert timeline(info(3, 12.5), 25).tolist() == [0, 0, 1, 1, 2, 2]
     assert timeline(info(7, 30.0), 0).tolist() == list(range(7))
-
-
-def test_flow_follows_the_motion(tmp_path):
-    texture = cv2.GaussianBlur(
-        np.random.default_rng(0).integers(0, 255, (128, 200, 3)).astype(np.uint8), (9, 9), 3
-    )
-    path = tmp_path / "pan.avi"
-    write_video(path, [texture[:, 60 - 3 * i : 188 - 3 * i] for i in range(3)], 25)
-    flow = read_flow(path, np.array([[0, 1], [1, 2], [2, 2]]), 128, 112)
-    assert flow.shape == (3, 112, 112, 2)
-    assert np.median(flow[:2, ..., 0]) == pytest.approx(3, abs=0.5)
-    assert abs(np.median(flow[:2, ..., 1])) < 0.3
-    assert not flow[2].any()
 
 
 def test_segments():

@@ -8,7 +8,8 @@ flickers.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from utils.video import FLOW_LIMIT, warp
+from utils.flow import FLOW_LIMIT
+from utils.video import warp
 
 import numpy as np
 
@@ -178,7 +179,7 @@ def apply_flow(clip, transform):
     if transform.operations:
         raise ValueError(
             f"Optical flow cannot go through {transform.operations[0][0]}: the random operations "
-            "are for RGB clips. Give 0 operations with the flow stream."
+            "are for RGB clips. Give 0 operations with the streams flow and both."
         )
     if transform.flip:
         clip = clip[..., ::-1, :] * np.array([-1, 1], np.float32)  # leftwards becomes rightwards

@@ -77,7 +77,7 @@ def check_params(params):
             "cutmix cuts pixels, but the backbone's features are cached: give feature_views 0, "
             "or mixup."
         )
-    if params.rand_operations and params.stream == "flow":
+    if params.rand_operations and params.stream != "rgb":
         raise ValueError("rand_operations change colours; flow has none: give 0.")
     if params.schedule == "cosine" and params.warmup_epochs >= params.epochs:
         raise ValueError(

@@ -5,8 +5,9 @@ import json
 from dataclasses import asdict, dataclass
 
 from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
+from utils.flow import flow_kind, read_flow
 from utils.sampling import SAMPLINGS
-from utils.video import read_flow, read_rgb, timeline
+from utils.video import read_rgb, timeline
 
 import numpy as np
 
@@ -20,7 +21,9 @@ class ClipFormat:
         sampling: a key of `SAMPLINGS`.
         fps: frames per second after resampling; 0 keeps the file's own frames.
         short_side, frame_size: pixels before and after cropping.
-        stream: "rgb" or "flow".
+        stream: a key of `STREAMS`.
+        flow: a key of `utils.flow.FLOWS`.
+        flow_path: folder of stored flow; what is not there, or all for "", is computed.
     """
 
     segments: int
@@ -30,6 +33,13 @@ class ClipFormat:
     short_side: int = 256
     frame_size: int = 224
     stream: str = "rgb"
+    flow: str = "tvl1"
+    flow_path: str = ""
+
+    @property
+    def flow_kind(self):
+        """All that decides the flow's values: what `utils.flow.check_store` compares."""
+        return flow_kind(self.flow, self.fps, self.short_side)
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,22 @@ def choose_frames(clip, form):
     return frames, places.ravel()
 
 
+def _read_rgb(clip, form):
+    frames, chosen = choose_frames(clip, form)
+    size = (form.short_side, form.frame_size, clip.transform.crop)
+    return apply_rgb(read_rgb(clip.path, frames[chosen], *size), clip.transform)
+
+
+def _read_flow(clip, form):
+    _, chosen = choose_frames(clip, form)
+    flow = read_flow(clip, chosen, form.flow_kind, form.flow_path, form.frame_size)
+    return apply_flow(flow, clip.transform)
+
+
+# Stream: what is read; several are joined along the channels.
+STREAMS = {"rgb": (_read_rgb,), "flow": (_read_flow,), "both": (_read_rgb, _read_flow)}
+
+
 def read_clip(clip, form):
     """Read a clip.
 
@@ -94,20 +120,16 @@ def read_clip(clip, form):
         form: a `ClipFormat`.
 
     Returns:
-        float32 (segments, frames, frame_size, frame_size, channels) in [-1, 1].
+        float32 (segments, frames, frame_size, frame_size, channels) in [-1, 1]; channels are red,
+        green and blue, or flow's x and y, or all five. Flow leads from a frame to the next one of
+        the resampled video, and RGB of both streams has the same crop and flip.
 
     Raises:
         VideoError: the file cannot be decoded; it is named.
-        ValueError: random operations on optical flow.
+        ValueError: random operations on optical flow, or stored flow that is no good.
     """
-    frames, chosen = choose_frames(clip, form)
-    size = (form.short_side, form.frame_size, clip.transform.crop)
-    if form.stream == "flow":
-        following = np.minimum(chosen + 1, len(frames) - 1)
-        pairs = np.stack([frames[chosen], frames[following]], axis=1)
-        array = apply_flow(read_flow(clip.path, pairs, *size), clip.transform)
-    else:
-        array = apply_rgb(read_rgb(clip.path, frames[chosen], *size), clip.transform)
+    arrays = [read(clip, form) for read in STREAMS[form.stream]]
+    array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
     return array.reshape(form.segments, form.frames, *array.shape[1:])
 
 
@@ -119,5 +141,9 @@ def clip_key(clip, form, network):
         network: a string that stands for the weights and the precision.
     """
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
-    parts = [clip.info.digest, clip.place, transform, asdict(form), network]
+    values = asdict(form)
+    del values["flow"], values["flow_path"]  # wherever it lies, it is the same flow
+    if form.stream != "rgb":
+        values["flow"] = form.flow_kind
+    parts = [clip.info.digest, clip.place, transform, values, network]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

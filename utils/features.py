@@ -5,6 +5,7 @@ from pathlib import Path
 
 from utils.clips import clip_key, list_views, read_clip
 from utils.files import atomic_path
+from utils.flow import check_store
 from utils.sequence import Sequence
 from utils.tasks import to_probabilities
 
@@ -36,9 +37,14 @@ class ClipSource:
         folder: where features are kept.
         workers: threads that read videos while the model runs.
         replicas: devices that the model runs on.
+
+    Raises:
+        ValueError: the format's folder of flow is none, or of another kind.
     """
 
     def __init__(self, form, frozen=None, folder="weights/cache", workers=2, replicas=1):
+        if form.stream != "rgb" and form.flow_path:
+            check_store(form.flow_path, form.flow_kind)
         self.form, self.frozen, self.folder = form, frozen, Path(folder) / "features"
         self.workers, self.replicas = workers, replicas
         self.network = "" if frozen is None else fingerprint(frozen)

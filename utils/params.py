@@ -8,6 +8,7 @@ from typing import Literal
 
 from utils.checks import check_params
 from utils.clips import ClipFormat
+from utils.flow import default_store, flow_kind
 from utils.presets import PRESETS
 
 import tyro
@@ -37,8 +38,13 @@ class Params:
     """Where probed videos and the features of the frozen backbone are kept."""
 
     # --- Clips ---
-    stream: Literal["rgb", "flow"] = "rgb"
-    """RGB frames, or TV-L1 optical flow (slow: about 0.4 s a frame)."""
+    stream: Literal["rgb", "flow", "both"] = "rgb"
+    """RGB frames, optical flow between them, or both joined to five channels."""
+    flow: Literal["tvl1", "dis", "farneback"] = "tvl1"
+    """How flow is computed: tvl1, what I3D was trained on, is slow; see scripts.extract_flow."""
+    flow_path: str = ""
+    """Folder of flow that scripts.extract_flow stored; empty: its default one, where it is there.
+    Flow that is not stored is computed anew each time."""
     num_segments: int = 4
     """Segments per video: the steps of the LSTM."""
     frames_per_segment: int = 8
@@ -190,6 +196,7 @@ class Params:
     @property
     def clip_format(self):
         """The `ClipFormat` of the run."""
+        store = default_store(self.cache_path, flow_kind(self.flow, self.fps, self.short_side))
         return ClipFormat(
             self.num_segments,
             self.frames_per_segment,
@@ -198,6 +205,8 @@ class Params:
             self.short_side,
             self.frame_size,
             self.stream,
+            self.flow,
+            self.flow_path or (str(store) if Path(store, "flow.json").is_file() else ""),
         )
 
 

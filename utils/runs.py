@@ -12,7 +12,7 @@ from utils.params import load_params, save_params
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
-_FREE = ("epochs", "workers", "resume", "run", "cache_path", "eval_clips", "eval_crops")
+_FREE = "epochs workers resume run cache_path flow_path eval_clips eval_crops".split()
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
 
 

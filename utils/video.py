@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 
 _CODECS = {".avi": "MJPG", ".mp4": "mp4v"}
-FLOW_LIMIT = 20.0  # pixels
 
 
 class VideoError(ValueError):
@@ -166,8 +165,20 @@ def timeline(info, fps):
     return np.maximum(np.searchsorted(times, slots - 1e-4) - 1, 0)
 
 
-def _resized_frames(path, indices, short_side):
-    """Yield the wanted frames (sorted, distinct indices) as BGR, short side resized."""
+def resized_frames(path, indices, short_side):
+    """Yield chosen frames of a video, resized bilinearly; one at a time is in memory.
+
+    Args:
+        path: the file.
+        indices: of the file's frames, sorted and distinct.
+        short_side: pixels of the shorter side.
+
+    Returns:
+        A generator of uint8 (height, width, 3), BGR.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; the file is named.
+    """
     capture = _open(path)
     position = 0
     try:
@@ -186,7 +197,14 @@ def _resized_frames(path, indices, short_side):
         capture.release()
 
 
-def _crop(frame, size, crop):
+def crop_frame(frame, size, crop):
+    """Cut a square out of an array (height, width, channels).
+
+    Args:
+        frame: the array.
+        size: pixels of the square's side.
+        crop: its position, from top left (0, 0) to bottom right (1, 1).
+    """
     top = round((frame.shape[0] - size) * crop[0])
     left = round((frame.shape[1] - size) * crop[1])
     return frame[top : top + size, left : left + size]
@@ -210,40 +228,9 @@ def read_rgb(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     """
     wanted, places = np.unique(frames, return_inverse=True)
     clip = np.empty((len(wanted), frame_size, frame_size, 3), np.uint8)
-    for slot, frame in enumerate(_resized_frames(path, wanted, short_side)):
-        clip[slot] = _crop(frame, frame_size, crop)[..., ::-1]
+    for slot, frame in enumerate(resized_frames(path, wanted, short_side)):
+        clip[slot] = crop_frame(frame, frame_size, crop)[..., ::-1]
     return clip if np.array_equal(wanted, frames) else clip[places]
-
-
-def read_flow(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
-    """Compute TV-L1 optical flow between chosen pairs of frames.
-
-    Zach, Pock and Bischof, DAGM 2007, in OpenCV's implementation, on grey frames whose short
-    side was resized; as for kinetics-i3d. About 0.4 s a pair on one core.
-
-    Args:
-        path: the file.
-        frames: (pairs, 2) array of the file's frame indices.
-        short_side, frame_size, crop: as in `read_rgb`.
-
-    Returns:
-        float32 (pairs, frame_size, frame_size, 2), (x, y) displacement in pixels, cut at +-20.
-
-    Raises:
-        VideoError: a frame that cannot be decoded; the file is named.
-    """
-    wanted, places = np.unique(frames, return_inverse=True)
-    grey = [
-        cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-        for frame in _resized_frames(path, wanted, short_side)
-    ]
-    method = cv2.optflow.createOptFlow_DualTVL1()
-    pairs, repeats = np.unique(places.reshape(-1, 2), axis=0, return_inverse=True)
-    clip = np.zeros((len(pairs), frame_size, frame_size, 2), np.float32)
-    for slot, (first, second) in enumerate(pairs):
-        if first != second:
-            clip[slot] = _crop(method.calc(grey[first], grey[second], None), frame_size, crop)
-    return np.clip(clip, -FLOW_LIMIT, FLOW_LIMIT)[repeats.ravel()]
 
 
 def warp(clip, linear, shift=(0.0, 0.0)):

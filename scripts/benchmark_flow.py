@@ -1,0 +1,151 @@
+"""How good and how quick the methods of optical flow are: python -m scripts.benchmark_flow.
+
+A rendered texture is moved by a known motion; the error is the mean distance between the flow
+found and the true one (the end-point error), away from the borders. Medians of one run.
+"""
+
+import itertools
+import json
+import statistics
+from pathlib import Path
+from typing import Literal
+
+from utils.commands import run_command
+from utils.files import write_atomically
+from utils.flow import FLOW_LIMIT, FLOWS, limit_threads, make_method, to_levels, to_pixels
+from utils.timing import median_seconds
+from utils.video import probe, read_rgb, warp
+
+import numpy as np
+import tyro
+
+
+def _turn(degrees):
+    angle = np.deg2rad(degrees)
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+
+# Motion: (matrix that moves a pixel's (x, y) from the centre, translation in pixels).
+MOTIONS = {
+    "2 px": (np.eye(2), (1.6, -1.2)),
+    "10 px": (np.eye(2), (8.3, -5.6)),
+    "rotation 3 deg": (_turn(3), (0.0, 0.0)),
+    "zoom 1.05": (1.05 * np.eye(2), (0.0, 0.0)),
+}
+
+
+def render_texture(height, width, seed=0):
+    """Return a uint8 grey picture (height, width) with detail of all sizes from 2 pixels on."""
+    generator = np.random.default_rng(seed)
+    noise = generator.integers(0, 256, (5, height, width, 3), np.uint8)
+    scales = 2.0 ** np.arange(1, 6)
+    layers = [warp(n, np.eye(2) / scale)[..., 0] for n, scale in zip(noise, scales, strict=True)]
+    picture = np.tensordot(scales, np.array(layers, float) - 128, 1) / scales.sum()
+    return np.clip(np.round(picture * 60 / picture.std() + 128), 0, 255).astype(np.uint8)
+
+
+def move(picture, linear, shift):
+    """Move a grey picture and return where each of its pixels went.
+
+    Args:
+        picture: uint8 (height, width).
+        linear, shift: as in `MOTIONS`.
+
+    Returns:
+        (uint8 picture after the motion, float (height, width, 2): the true flow in pixels).
+    """
+    height, width = picture.shape
+    back = np.linalg.inv(linear)
+    source = -(back @ shift) / (width, height)
+    moved = warp(np.stack([picture] * 3, axis=-1), back, source)[..., 0]
+    x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
+    places = np.stack([x, y], axis=-1)
+    return moved, places @ linear.T + shift - places
+
+
+def measure_motions(method, size, repeats, margin=24):
+    """Yield (name, value, unit): seconds a pair, and the error for each motion, in 8 bits too.
+
+    Args:
+        method: a key of `FLOWS`.
+        size: (height, width) of the rendered pictures.
+        repeats: of the timing.
+        margin: pixels at the borders that do not count.
+    """
+    picture, inner = render_texture(*size), (slice(margin, -margin),) * 2
+    estimate, seconds = make_method(method), []
+    for name, motion in MOTIONS.items():
+        moved, truth = move(picture, *motion)
+        seconds.append(median_seconds(lambda moved=moved: estimate(picture, moved), repeats))
+        flow = estimate(picture, moved)
+        for kind, found in ((name, flow), (f"{name}, 8 bits", to_pixels(to_levels(flow)))):
+            error = np.linalg.norm(found - truth, axis=-1)[inner].mean()
+            yield f"{method} {kind}", error, "px error"
+    yield f"{method} a pair of {size[1]}x{size[0]}", statistics.median(seconds), "s"
+
+
+def measure_rounding(method, videos, pairs=8):
+    """Yield (name, value, unit): what 8 bits lose of the flow amid videos, 256 pixels high.
+
+    Args:
+        method: a key of `FLOWS`.
+        videos: paths.
+        pairs: of neighbouring frames in the middle of each.
+    """
+    estimate, losses, flows = make_method(method), [], []
+    for path in videos:
+        count = probe(path).num_frames
+        first = max(0, (count - pairs) // 2)
+        frames = np.arange(first, min(first + pairs + 1, count))
+        grey = np.ascontiguousarray(read_rgb(path, frames, 256, 256)[..., 1])
+        for pair in itertools.pairwise(grey):
+            flow = estimate(*pair)
+            flows.append(np.abs(flow))
+            losses.append(
+                np.abs(to_pixels(to_levels(flow)) - np.clip(flow, -FLOW_LIMIT, FLOW_LIMIT))
+            )
+    losses, flows = np.array(losses), np.array(flows)
+    name = f"{method} on {len(losses)} pairs of {len(videos)} videos,"
+    yield f"{name} mean size", flows.mean(), "px"
+    yield f"{name} mean loss by rounding", losses.mean(), "px"
+    yield f"{name} largest loss by rounding", losses.max(), "px"
+    yield f"{name} cut at {FLOW_LIMIT:g} px", 100 * (flows > FLOW_LIMIT).mean(), "%"
+
+
+def benchmark_flow(
+    methods: tuple[Literal["tvl1", "dis", "farneback"], ...] = tuple(FLOWS),
+    size: tuple[int, int] = (256, 340),
+    repeats: int = 3,
+    videos: tuple[Path, ...] = (),
+    output: Path | None = None,
+):
+    """Measure methods with one thread, and print a row for each number.
+
+    Args:
+        methods: of optical flow.
+        size: height and width of the rendered pictures.
+        repeats: of each motion's timing; medians count.
+        videos: to measure on what 8 bits lose.
+        output: a JSON file for the rows.
+
+    Raises:
+        ValueError: pictures under 64 pixels, or no repeats.
+    """
+    if min(size) < 64 or repeats < 1:
+        raise ValueError(f"size is {size}, repeats {repeats}; give at least 64 pixels, 1 repeat.")
+    limit_threads(1)
+    rows = []
+    for method in methods:
+        measured = itertools.chain(
+            measure_motions(method, size, repeats),
+            measure_rounding(method, videos) if videos else (),
+        )
+        for name, value, unit in measured:
+            rows.append({"name": name, "value": float(value), "unit": unit})
+            print(f"{name:<62} {value:9.4f} {unit}", flush=True)
+    if output:
+        write_atomically(output, json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(benchmark_flow, description=__doc__))

@@ -1,0 +1,164 @@
+"""Compute the optical flow of a dataset once, for training: python -m scripts.extract_flow DATA.
+
+Stopped or killed at any moment, the same command goes on with the videos that are not yet there.
+"""
+
+import csv
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from utils.commands import run_command
+from utils.datasets import list_examples
+from utils.files import atomic_path
+from utils.flow import default_store, flow_kind, is_stored, limit_threads, open_store, store_flow
+from utils.inspection import inspect_videos
+from utils.params import Params
+from utils.video import VideoError, timeline
+
+import tyro
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which flow, of what, and where it is stored."""
+
+    data_path: tyro.conf.Positional[str]
+    """What training.py's --data-path takes."""
+    method: Literal["tvl1", "dis", "farneback"] = Params.flow
+    """tvl1 is what I3D was trained on; dis is far quicker."""
+    output: str = ""
+    """Folder of what is written; empty: <cache_path>/flow/<method>_<short_side>_<fps>, where
+    training finds it by itself."""
+    fps: float = Params.fps
+    """Frames per second after resampling, as in training; 0: the file's own frames."""
+    short_side: int = Params.short_side
+    """Pixels of the frames' shorter side, as in training."""
+    workers: int = 0
+    """Processes; 0: one for each core."""
+    video_root: str = Params.video_root
+    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    cache_path: str = Params.cache_path
+    """Where probed videos are remembered, and flow is stored."""
+
+    def __post_init__(self):
+        for name, low in (("fps", 0), ("short_side", 1), ("workers", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+
+
+def _start_worker():
+    """Keep to one core, and end when the parent ends or Ctrl-C is pressed."""
+    limit_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def clear_leftovers(folder, age=3600):
+    """Delete what killed extractions left unfinished: not written to for `age` seconds."""
+    for part in Path(folder).glob(".part-*"):
+        with suppress(FileNotFoundError):  # it was finished just now
+            touched = max(path.stat().st_mtime for path in (part, *part.iterdir()))
+            if time.time() - touched > age:
+                shutil.rmtree(part)
+
+
+def extract_videos(videos, folder, kind, workers):
+    """Store the flow of videos, several at once, the longest first.
+
+    Args:
+        videos: list of (path, VideoInfo).
+        folder: an open store.
+        kind: of `utils.flow.flow_kind`.
+        workers: processes.
+
+    Returns:
+        [(path, reason)] of the videos that could not be done.
+
+    Raises:
+        ValueError: a process was killed.
+    """
+    lengths = {path: len(timeline(info, kind["fps"])) for path, info in videos}
+    failures = []
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawn, _start_worker)
+    bar = tqdm(total=sum(lengths.values()), desc="Computing flow", unit="frame", smoothing=0)
+    try:
+        tasks = {
+            pool.submit(store_flow, folder, path, info, kind): path
+            for path, info in sorted(videos, key=lambda video: -lengths[video[0]])
+        }
+        for task in as_completed(tasks):
+            path = tasks[task]
+            try:
+                task.result()
+            except VideoError as error:
+                failures.append((path, str(error).removeprefix(f"{path}: ")))
+            bar.update(lengths[path])
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "A process was killed, perhaps for want of memory; the same command goes on, with "
+            "fewer --workers."
+        ) from error
+    finally:
+        bar.close()
+        pool.shutdown(cancel_futures=True)
+    return failures
+
+
+def extract_flow(options):
+    """Store the flow of a dataset's videos; list what failed on screen and in failures.csv.
+
+    Args:
+        options: `Options`.
+
+    Raises:
+        ValueError: no such data, a folder of another kind of flow, or videos that failed.
+    """
+    kind = flow_kind(options.method, options.fps, options.short_side)
+    examples = list_examples(options.data_path, options.video_root)
+    folder = Path(options.output or default_store(options.cache_path, kind))
+    open_store(folder, kind)
+    clear_leftovers(folder)
+    workers = options.workers or os.cpu_count() or 1
+    paths = list(dict.fromkeys(example.path for example in examples))
+    infos, problems = inspect_videos(paths, options.cache_path, workers)
+    failures = [
+        (path, reason.removeprefix(f"{path}: ")) for path, reason in problems if path not in infos
+    ]
+    videos = {info.digest: (path, info) for path, info in infos.items()}
+    missing = [video for video in videos.values() if not is_stored(folder, video[1], kind)]
+    print(f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True)
+    if missing:
+        failures += extract_videos(missing, folder, kind, workers)
+    with (
+        atomic_path(folder / "failures.csv") as temporary,
+        open(temporary, "w", newline="") as file,
+    ):
+        csv.writer(file).writerows([("path", "reason"), *failures])
+    size = sum(path.stat().st_size for path in folder.glob("*.h5")) / 2**20
+    print(f"{folder} holds {len(list(folder.glob('*.h5')))} videos' flow, {size:.1f} MiB")
+    for path, reason in failures:
+        print(f"  failed: {path}: {reason}")
+    if failures:
+        raise ValueError(
+            f"{len(failures)} of {len(paths)} videos failed; see {folder}/failures.csv."
+        )
+
+
+if __name__ == "__main__":
+    run_command(
+        lambda: extract_flow(tyro.cli(Options, description=__doc__)),
+        "the same command goes on with the videos that are not yet there",
+    )

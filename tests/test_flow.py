@@ -1,0 +1,242 @@
+"""Optical flow: known motions, 8 bits, and extraction as a user runs it, killed and resumed."""
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+from scripts.benchmark_flow import MOTIONS, move, render_texture
+from scripts.extract_flow import Options, clear_leftovers, extract_flow
+from utils.augmentation import Transform
+from utils.clips import Clip, ClipFormat, clip_key, list_views, read_clip
+from utils.features import ClipSource
+from utils.flow import (
+    FLOWS,
+    check_store,
+    flow_kind,
+    make_method,
+    open_store,
+    read_flow,
+    store_flow,
+    to_levels,
+    to_pixels,
+)
+from utils.params import Params
+from utils.video import probe, write_video
+
+import numpy as np
+import pytest
+from conftest import ROOT, moving_square, run, write_dataset
+
+FORM = ClipFormat(2, 4, short_side=64, frame_size=48, stream="flow", flow="dis")
+SCRIPT = ["scripts/extract_flow.py", "videos", "--short-side", 64]
+
+
+@pytest.fixture
+def video(tmp_path):
+    """A square of 30 pixels that moves 4 pixels a frame to the right; 12 frames."""
+    write_video(tmp_path / "square.avi", moving_square(12), 25)
+    return str(tmp_path / "square.avi"), probe(tmp_path / "square.avi")
+
+
+def store(folder, video, form):
+    open_store(folder, form.flow_kind)
+    store_flow(folder, *video, form.flow_kind)
+    return replace(form, flow_path=str(folder))
+
+
+def clips_of(video, segments=2):
+    """The centre view, and one cropped off the centre, mirrored, begun at other places."""
+    places = tuple(np.linspace(0.1, 0.9, segments))
+    return list_views(*video)[0], Clip(*video, places, Transform((0.2, 0.7), flip=True))
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+@pytest.mark.parametrize("method", FLOWS)
+def test_known_motions_are_found(method, motion):
+    picture = render_texture(96, 112)
+    moved, truth = move(picture, *MOTIONS[motion])
+    flow = make_method(method)(picture, moved)
+    error = np.linalg.norm(flow - truth, axis=-1)[24:-24, 24:-24].mean()
+    assert error < 0.3
+    if motion == "10 px":
+        np.testing.assert_allclose(np.median(flow, (0, 1)), [8.3, -5.6], atol=0.1)
+
+
+def test_eight_bits_keep_nothing_and_lose_little():
+    flow = np.random.default_rng(0).uniform(-25, 25, (50, 40, 2)).astype("float32")
+    kept = to_pixels(to_levels(flow))
+    assert np.abs(kept - np.clip(flow, -20, 20)).max() <= 20 / 254 + 1e-6
+    assert to_levels(flow).dtype == np.uint8 and np.abs(kept).max() == 20
+    assert not to_pixels(to_levels(np.zeros(3))).any()
+    assert np.array_equal(to_pixels(to_levels(-flow)), -kept)
+
+
+@pytest.mark.parametrize("method", FLOWS)
+def test_flow_follows_the_motion(tmp_path, method):
+    texture = np.stack([render_texture(64, 110)] * 3, axis=-1)
+    path = tmp_path / "pan.avi"
+    write_video(path, [texture[:, 30 - 3 * i : 94 - 3 * i] for i in range(4)], 25)
+    clip = list_views(str(path), probe(path))[0]
+    flow = read_flow(clip, np.array([1, 0, 3, 1]), flow_kind(method, 25, 64), frame_size=48)
+    assert flow.shape == (4, 48, 48, 2) and flow.dtype == np.float32
+    assert np.median(flow[:2], (0, 1, 2)) == pytest.approx((3, 0), abs=0.3)
+    assert np.array_equal(flow[0], flow[3]) and not np.array_equal(flow[0], flow[1])
+    assert not flow[2].any()  # the last frame has no next one
+
+
+@pytest.mark.parametrize("sampling", ["segments", "uniform"])
+@pytest.mark.parametrize("fps", [25.0, 0.0, 40.0])
+def test_stored_is_computed(tmp_path, video, fps, sampling):
+    form = replace(FORM, fps=fps, sampling=sampling)
+    stored = store(tmp_path / "flow", video, form)
+    for stream in ("flow", "both"):
+        for clip in clips_of(video):
+            computed = read_clip(clip, replace(form, stream=stream))
+            assert np.array_equal(read_clip(clip, replace(stored, stream=stream)), computed)
+    assert computed.shape == (2, 4, 48, 48, 5)
+    assert np.abs(computed[..., 3:]).max() > 0.05
+
+
+def test_both_streams_show_the_same_place(video):
+    for clip in clips_of(video):
+        both, rgb, flow = (
+            read_clip(clip, replace(FORM, stream=s)) for s in ("both", "rgb", "flow")
+        )
+        assert np.array_equal(both, np.concatenate([rgb, flow], axis=-1))
+        square = both[..., :3].min(-1) > 0.3
+        assert 0.02 < square.mean() < 0.3
+        speed = np.abs(both[..., 3])
+        assert speed[square].mean() > 4 * speed[~square].mean()
+    coloured = Clip(*video, 0.5, Transform(brightness=0.1, contrast=0.9))
+    plain = Clip(*video, 0.5)
+    first, second = (read_clip(c, replace(FORM, stream="both")) for c in (coloured, plain))
+    assert np.array_equal(first[..., 3:], second[..., 3:]) and (first != second).any()
+    turned = Clip(*video, 0.5, Transform(operations=(("rotate", 0.3),)))
+    with pytest.raises(ValueError, match="flow cannot go through rotate"):
+        read_clip(turned, replace(FORM, stream="both"))
+
+
+def test_mirrored_flow_runs_the_other_way(tmp_path, video):
+    form = store(tmp_path / "flow", video, FORM)
+    there, back = (read_clip(Clip(*video, 0.5, Transform(flip=f)), form) for f in (False, True))
+    assert np.array_equal(back[..., 0], -there[..., ::-1, 0])
+    assert np.array_equal(back[..., 1], there[..., ::-1, 1])
+
+
+def test_one_frame_has_no_flow(tmp_path):
+    path = tmp_path / "still.avi"
+    write_video(path, moving_square(1), 25)
+    video = str(path), probe(path)
+    form = store(tmp_path / "flow", video, FORM)
+    assert not read_clip(list_views(*video)[0], form).any()
+
+
+def test_features_are_named_by_the_flow_not_by_its_folder(video):
+    clip = list_views(*video)[0]
+
+    def key(**changes):
+        return clip_key(clip, replace(FORM, **changes), "net")
+
+    assert key() == key(flow_path="elsewhere") != key(flow="tvl1")
+    assert key(stream="both") != key()
+    assert key(stream="rgb") == key(stream="rgb", flow="tvl1", flow_path="elsewhere")
+
+
+def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
+    form = store(tmp_path / "flow", video, FORM)
+    clip, other = list_views(*video)[0], replace(form, flow="tvl1")
+    for refused in (lambda: ClipSource(other), lambda: read_clip(clip, other)):
+        with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
+            refused()
+    with pytest.raises(ValueError, match=r"side 64; asked for is fps 12\.5, short_side 128"):
+        check_store(tmp_path / "flow", flow_kind("dis", 12.5, 128))
+    with pytest.raises(ValueError, match=r"flow\.json is missing"):
+        ClipSource(replace(form, flow_path=str(tmp_path)))
+    ClipSource(replace(other, stream="rgb"))  # which does not ask
+    file = tmp_path / "flow" / f"{video[1].digest}.h5"
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    for bad in (whole[:middle], whole[:middle] + bytes(200) + whole[middle + 200 :]):
+        file.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"\.h5 is damaged"):
+            read_clip(Clip(*video, 0.5), replace(form, segments=1, frames=12))
+
+
+def test_parameters_find_the_default_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = Params(stream="flow", flow="dis")
+    assert params.clip_format.flow_path == ""
+    open_store("weights/cache/flow/dis_256_25", params.clip_format.flow_kind)
+    assert params.clip_format.flow_path == "weights/cache/flow/dis_256_25"
+    assert replace(params, flow_path="mine").clip_format.flow_path == "mine"
+
+
+def test_leftovers_of_killed_extractions_go(tmp_path):
+    (tmp_path / ".part-x").mkdir()
+    (tmp_path / ".part-x/a.h5").write_bytes(b"1")
+    clear_leftovers(tmp_path)
+    assert (tmp_path / ".part-x/a.h5").exists()  # may be another's, at work
+    clear_leftovers(tmp_path, age=-1)
+    assert not (tmp_path / ".part-x").exists()
+
+
+def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):
+    write_dataset(tmp_path / "videos", videos=2, frames=8)
+    broken = tmp_path / "videos/left/broken.avi"
+    broken.write_bytes(b"no video")
+    script = [*SCRIPT, "--method", "dis", "--workers", 2]
+    done = run(script, tmp_path)
+    assert done.returncode == 1 and "1 of 5 videos failed" in done.stderr
+    assert "broken.avi: not a video" in done.stdout
+    folder = tmp_path / "weights/cache/flow/dis_64_25"
+    with open(folder / "failures.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row == {
+        "path": "videos/left/broken.avi",
+        "reason": "not a video that OpenCV can open.",
+    }
+    assert len(list(folder.glob("*.h5"))) == 4
+    assert json.loads((folder / "flow.json").read_text()) == FORM.flow_kind
+    video = str(tmp_path / "videos/right/right_01.avi")
+    clip = list_views(video, probe(video))[0]
+    stored = read_clip(clip, replace(FORM, flow_path=str(folder)))
+    assert np.array_equal(stored, read_clip(clip, FORM)) and stored.any()
+
+    broken.unlink()
+    done = run(script, tmp_path)
+    assert done.returncode == 0 and "4 of 4 videos are there already" in done.stdout
+    assert (folder / "failures.csv").read_text().splitlines() == ["path,reason"]
+    other = Options(str(tmp_path / "videos"), "farneback", str(folder), short_side=64)
+    with pytest.raises(ValueError, match="holds flow of method dis; asked for is method farneback"):
+        extract_flow(other)
+
+
+def test_killed_extraction_goes_on(tmp_path):
+    write_dataset(tmp_path / "videos", videos=2, frames=10)
+    folder = tmp_path / "flow"
+    script = [*SCRIPT, "--output", folder, "--workers", 1]
+    command = [sys.executable, ROOT / script[0], *map(str, script[1:])]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
+    )
+    while not list(folder.glob("*.h5")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate(timeout=20)  # waits for the workers: they hold its output open
+    first = {path: path.stat().st_mtime_ns for path in folder.glob("*.h5")}
+    assert 1 <= len(first) < 4
+    done = run([*script, "--workers", 2], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(first)} of 4 videos are there already" in done.stdout
+    assert "Computing flow: 100%" in done.stderr
+    assert len(list(folder.glob("*.h5"))) == 4
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in first.items())
+    for path in (tmp_path / "videos").rglob("*.avi"):
+        clip = list_views(str(path), probe(path))[0]
+        form = replace(FORM, flow="tvl1", segments=1, frames=2)
+        stored = read_clip(clip, replace(form, flow_path=str(folder)))
+        assert np.array_equal(stored, read_clip(clip, form))
