@@ -113,7 +113,7 @@ def measure_rounding(method, videos, pairs=8):
 
 
 def benchmark_flow(
-    methods: tuple[Literal["tvl1", "dis", "farneback"], ...] = tuple(FLOWS),
+    methods: tuple[Literal[tuple(FLOWS)], ...] = tuple(FLOWS),
     size: tuple[int, int] = (256, 340),
     repeats: int = 3,
     videos: tuple[Path, ...] = (),

@@ -20,7 +20,15 @@ from typing import Literal
 from utils.commands import run_command
 from utils.datasets import list_examples
 from utils.files import atomic_path
-from utils.flow import default_store, flow_kind, is_stored, limit_threads, open_store, store_flow
+from utils.flow import (
+    FLOWS,
+    default_store,
+    flow_kind,
+    is_stored,
+    limit_threads,
+    open_store,
+    store_flow,
+)
 from utils.inspection import inspect_videos
 from utils.params import Params
 from utils.video import VideoError, timeline
@@ -35,7 +43,7 @@ class Options:
 
     data_path: tyro.conf.Positional[str]
     """What training.py's --data-path takes."""
-    method: Literal["tvl1", "dis", "farneback"] = Params.flow
+    method: Literal[tuple(FLOWS)] = Params.flow
     """tvl1 is what I3D was trained on; dis is far quicker."""
     output: str = ""
     """Folder of what is written; empty: <cache_path>/flow/<method>_<short_side>_<fps>, where

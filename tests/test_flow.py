@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
-from scripts.benchmark_flow import MOTIONS, move, render_texture
+from scripts.benchmark_flow import MOTIONS, benchmark_flow, move, render_texture
 from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from utils.augmentation import Transform
 from utils.clips import Clip, ClipFormat, clip_key, list_views, read_clip
@@ -15,6 +16,7 @@ from utils.features import ClipSource
 from utils.flow import (
     FLOWS,
     check_store,
+    compute_flow,
     flow_kind,
     make_method,
     open_store,
@@ -24,7 +26,7 @@ from utils.flow import (
     to_pixels,
 )
 from utils.params import Params
-from utils.video import probe, write_video
+from utils.video import VideoError, probe, write_video
 
 import numpy as np
 import pytest
@@ -65,7 +67,23 @@ def test_known_motions_are_found(method, motion):
         np.testing.assert_allclose(np.median(flow, (0, 1)), [8.3, -5.6], atol=0.1)
 
 
-def test_eight_bits_keep_nothing_and_lose_little():
+def test_benchmark_measures_methods(tmp_path, video):
+    output = tmp_path / "rows.json"
+    benchmark_flow(("dis",), (64, 80), 1, (Path(video[0]),), output)
+    rows = {row["name"]: row["value"] for row in json.loads(output.read_text())}
+    assert rows["dis a pair of 80x64"] > 0
+    assert 0 < rows["dis 10 px"] < rows["dis 10 px, 8 bits"] < 0.3
+    assert rows["dis on 8 pairs of 1 videos, largest loss by rounding"] <= 20 / 254 + 1e-6
+
+
+def test_a_picture_that_changes_its_size_is_named(video, monkeypatch):
+    frames = (np.zeros((64, 64 + 8 * (index // 6), 3), np.uint8) for index in range(12))
+    monkeypatch.setattr("utils.flow.resized_frames", lambda *_: frames)
+    with pytest.raises(VideoError, match=r"square\.avi: the size .* at frame 6"):
+        list(compute_flow(*video, flow_kind("dis", 25, 64)))
+
+
+def test_eight_bits_lose_little():
     flow = np.random.default_rng(0).uniform(-25, 25, (50, 40, 2)).astype("float32")
     kept = to_pixels(to_levels(flow))
     assert np.abs(kept - np.clip(flow, -20, 20)).max() <= 20 / 254 + 1e-6

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from utils.files import atomic_path, write_atomically
-from utils.video import crop_frame, resized_frames, timeline
+from utils.video import VideoError, crop_frame, resized_frames, timeline
 
 import cv2
 import h5py
@@ -134,7 +134,7 @@ def compute_flow(path, info, kind, places=None):
         A generator of uint8 (height, width, 2), as `to_levels` gives.
 
     Raises:
-        VideoError: a frame that cannot be decoded; the file is named.
+        VideoError: a frame that cannot be decoded or has another size; the file is named.
     """
     frames = timeline(info, kind["fps"])
     pairs = np.column_stack([frames, np.append(frames[1:], frames[-1])])
@@ -147,6 +147,8 @@ def compute_flow(path, info, kind, places=None):
             if index not in grey:  # the next one wanted, for neither column ever falls
                 grey = {known: frame for known, frame in grey.items() if known >= first}
                 grey[index] = cv2.cvtColor(next(shown), cv2.COLOR_BGR2GRAY)
+        if grey[first].shape != grey[second].shape:
+            raise VideoError(f"{path}: the size of the picture changes at frame {second}.")
         if first == second:
             yield np.full((*grey[first].shape, 2), 128, np.uint8)
         else:
@@ -240,7 +242,7 @@ def _read_stored(path, places, kind):
             _check_kind(path, json.loads(file.attrs["kind"]), kind)
             for place in places:
                 yield file["flow"][place]
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, IndexError) as error:
         raise ValueError(
             f"{path} is damaged ({error}); delete it and run scripts.extract_flow again."
         ) from error

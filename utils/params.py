@@ -8,7 +8,7 @@ from typing import Literal
 
 from utils.checks import check_params
 from utils.clips import ClipFormat
-from utils.flow import default_store, flow_kind
+from utils.flow import FLOWS, default_store, flow_kind
 from utils.presets import PRESETS
 
 import tyro
@@ -40,8 +40,8 @@ class Params:
     # --- Clips ---
     stream: Literal["rgb", "flow", "both"] = "rgb"
     """RGB frames, optical flow between them, or both joined to five channels."""
-    flow: Literal["tvl1", "dis", "farneback"] = "tvl1"
-    """How flow is computed: tvl1, what I3D was trained on, is slow; see scripts.extract_flow."""
+    flow: Literal[tuple(FLOWS)] = "tvl1"
+    """How flow is computed: tvl1 (what I3D was trained on, slow), dis or farneback."""
     flow_path: str = ""
     """Folder of flow that scripts.extract_flow stored; empty: its default one, where it is there.
     Flow that is not stored is computed anew each time."""
