@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.design import Design
 from models.flops import count_flops
-from models.networks import backbone_of, build, check_network, freeze, split
+from models.networks import backbones_of, build, check_network, freeze, split, streams_of
 from models.pretrained import load_pretrained
 from models.published import load_published
 from models.warm_start import warm_start
@@ -53,34 +53,35 @@ def inspect_data(params, folder, listed, classes):
     return examples, infos
 
 
-def _start_from_run(network, start):
+def _start_from_run(network, start, stream):
     source = keras.saving.load_model(start / "best.keras", compile=False)
+    one_of_two = stream if len(streams_of(network)) > len(streams_of(source)) else ""
     kinds = ("loaded", "not loaded, begins anew", "not used of it")
-    for what, names in zip(kinds, warm_start(network, source), strict=True):
+    for what, names in zip(kinds, warm_start(network, source, one_of_two), strict=True):
         i3d = [name for name in names if name.startswith("backbone/")]
         shown = [f"I3D ({len(i3d)} layers)"] * bool(i3d) + [n for n in names if n not in i3d]
         print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
 
 
 def load_start(network, params):
-    """Load published weights, or those of a run, into a new network and say what was loaded."""
-    if Path(params.start, "best.keras").is_file():
-        _start_from_run(network, Path(params.start))
-    elif backbone_of(network):
-        name = load_pretrained(backbone_of(network), params.start, params.stream)
-        print(f"I3D begins with {name}, every tensor as published")
-    else:
-        name, notes = load_published(network, params.start)
-        print(f"{network.name} begins with {name}: {'; '.join(notes)}")
+    """Load published weights, or those of runs, into a new network and say what was loaded."""
+    for stream, start in params.starts.items():
+        if Path(start, "best.keras").is_file():
+            _start_from_run(network, Path(start), stream)
+        elif start != "none" and backbones_of(network):
+            name = load_pretrained(backbones_of(network)[stream], start, stream)
+            print(f"I3D ({stream}) begins with {name}, every tensor as published")
+        elif start != "none":
+            name, notes = load_published(network, start)
+            print(f"{network.name} begins with {name}: {'; '.join(notes)}")
 
 
 def make_network(params, num_outputs):
     """Build the network, load what it starts from, and choose what is trained."""
     design = pick_fields(params, Design)
     network = build(params.network, num_outputs, *params.clip_shape, design)
-    scratch = params.start == "none"
-    if not scratch:
-        load_start(network, params)
+    load_start(network, params)
+    scratch = "none" in params.starts.values()
     freeze(network, params.trained_part, params.train_batchnorm or scratch)
     trained = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
     work = f"{count_flops(network) / 2e9:.3g} billion multiply-adds a video"

@@ -18,6 +18,7 @@ class Design:
         patch_size: height and width of a patch or tubelet, in pixels.
         attention: a key of `models.timesformer.SCHEMES`.
         positions: a key of `models.timesformer.POSITIONS`.
+        fusion: of two streams, a key of `models.networks.FUSIONS`.
     """
 
     dropout: float = 0.5
@@ -29,6 +30,7 @@ class Design:
     patch_size: int = 16
     attention: str = "divided"
     positions: str = "space_time"
+    fusion: str = "logits"
 
 
 def choose(table, kind, name):

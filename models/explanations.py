@@ -20,7 +20,7 @@ from models.attribution import (
     weigh_channels,
 )
 from models.i3d import STAGES
-from models.networks import backbone_of, cut_after
+from models.networks import backbones_of, cut_after
 
 import keras
 import numpy as np
@@ -114,7 +114,7 @@ def _read_attention(question):
     """Return the head's `Tap`, its layers' inputs, and the centres of its tokens."""
     network, clip = question.network, question.clip
     tap, (segments, *lengths) = tap_attention(network.get_layer("head")), clip.shape[1:5]
-    if backbone_of(network) is None:
+    if not backbones_of(network):
         lengths[0] *= segments
         centres = [_divide(*axis) for axis in zip(lengths, tap.grid, strict=True)]
     else:
@@ -189,10 +189,10 @@ class Method(NamedTuple):
 
 # The first that fits is the default.
 METHODS = {
-    "grad_cam": Method(_grad_cam, lambda n: backbone_of(n) is not None, "networks with an I3D"),
+    "grad_cam": Method(_grad_cam, lambda n: bool(backbones_of(n)), "networks with an I3D"),
     # Through the strided convolution that I3D begins with it would take minutes.
     "integrated_gradients": Method(
-        _integrate, lambda n: backbone_of(n) is None, "networks without an I3D"
+        _integrate, lambda n: not backbones_of(n), "networks without an I3D"
     ),
     "rollout": Method(
         _roll_out, lambda n: has_grid(n.get_layer("head")), "timesformer, vivit with encoder joint"

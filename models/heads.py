@@ -7,7 +7,7 @@ False for padded segments, and a `Design`; it returns the embedding (batch, unit
 from functools import partial
 
 from models.design import Design, choose
-from models.layers import LearnedTokens
+from models.layers import LearnedTokens, join_channels, side_by_side
 from models.transformer import add_positions, decode, encode, summarize
 
 import keras
@@ -102,5 +102,12 @@ def build_head(name, segments, dim, num_outputs, design=Design()):
 
 
 def embedding_model(head):
-    """Return the model from a head's input to its embedding, (batch, units) before the logits."""
-    return keras.Model(head.input, head.get_layer("dropout").input, name="embedding")
+    """Return the model from a head's input to its embedding, (batch, units) before the logits.
+
+    Of a head for each of two streams, the embeddings are joined.
+    """
+    inner = [layer for layer in head.layers if isinstance(layer, keras.Model)]
+    if not inner:
+        return keras.Model(head.input, head.get_layer("dropout").input, name="embedding")
+    parts = {part.name: embedding_model(part) for part in inner}
+    return side_by_side(parts, join_channels, "embedding")

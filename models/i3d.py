@@ -6,6 +6,7 @@ its published tensor with "/" written as ".", so that weights are matched by nam
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 CHANNELS = {"rgb": 3, "flow": 2}
@@ -30,6 +31,7 @@ STAGES = [
     ("Mixed_5b", "mixed", (256, 160, 320, 32, 128, 128)),
     ("Mixed_5c", "mixed", (384, 192, 384, 48, 128, 128)),
 ]
+_KERAS_NAMES = {"w": "kernel", "b": "bias"}  # a published tensor's last name: in Keras
 TOP = ("AvgPool3d", "Features", "Logits", "Predictions")
 ENDPOINTS = tuple(name for name, _, _ in STAGES) + TOP
 
@@ -125,3 +127,30 @@ def stage_of(layer_name):
     """Return the position in `ENDPOINTS` of the stage that a layer belongs to, the top's last."""
     name = layer_name.split(".")[0]
     return ENDPOINTS.index(name) if name in ENDPOINTS else len(STAGES)
+
+
+def set_tensors(backbone, tensors):
+    """Assign published tensors to an I3D from `build_i3d`; the top's are left out without a top."""
+    units = {layer.name.replace(".", "/"): layer for layer in backbone.layers}
+    for tensor, array in tensors.items():
+        unit, last = tensor.rsplit("/", 1)
+        if unit in units:
+            variable = getattr(units[unit], _KERAS_NAMES.get(last, last))
+            variable.assign(array.reshape(variable.shape))
+
+
+def inflate(tensors, channels=2):
+    """Make I3D weights for flow of RGB's: the first kernel's mean over its input channels.
+
+    Cross-modality pre-training of Wang et al., Temporal Segment Networks, ECCV 2016, section 3.2.
+
+    Args:
+        tensors: published ones of an RGB checkpoint.
+        channels: of the clips.
+
+    Returns:
+        The tensors, the first kernel's (7, 7, 7, channels, 64).
+    """
+    kernel = f"{STAGES[0][0]}/conv_3d/w"
+    mean = tensors[kernel].mean(axis=3, keepdims=True)
+    return tensors | {kernel: np.repeat(mean, channels, axis=3)}

@@ -1,4 +1,6 @@
-"""Layers that Keras lacks, or has too slow; all others are its own."""
+"""Layers that Keras lacks, or has too slow, and models side by side; all others are its own."""
+
+from itertools import accumulate
 
 import keras
 from keras import layers, ops
@@ -73,3 +75,27 @@ class LearnedTokens(layers.Layer):
             "dim": self.dim,
             "stddev": self.stddev,
         }
+
+
+def side_by_side(models, join, name):
+    """Return one model that gives each of several its own channels, and joins their outputs.
+
+    Args:
+        models: {name: model}; a single one is returned itself.
+        join: function of the list of outputs.
+        name: of the result.
+    """
+    if len(models) == 1:
+        return next(iter(models.values()))
+    counts = [model.input_shape[-1] for model in models.values()]
+    inputs = keras.Input((*next(iter(models.values())).input_shape[1:-1], sum(counts)))
+    outputs = []
+    for (stream, model), count, end in zip(models.items(), counts, accumulate(counts), strict=True):
+        named = keras.Model(model.input, model.output, name=stream)
+        outputs.append(named(inputs[..., end - count : end]))
+    return keras.Model(inputs, join(outputs), name=name)
+
+
+def join_channels(outputs):
+    """Concatenate tensors along their last axis."""
+    return ops.concatenate(outputs, axis=-1)

@@ -6,12 +6,15 @@ from typing import NamedTuple
 from models.design import Design, choose
 from models.heads import build_head
 from models.i3d import CHANNELS, ENDPOINTS, STAGES, build_i3d, stage_of
-from models.layers import TimeDistributed
+from models.layers import TimeDistributed, join_channels, side_by_side
 from models.timesformer import build_timesformer
 from models.vivit import build_vivit
 
 import keras
-from keras import layers
+from keras import layers, ops
+
+# A clip's streams share its channels in this order.
+STREAMS = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 
 
 class Network(NamedTuple):
@@ -41,6 +44,24 @@ NETWORKS = {
 }
 
 
+def _add_logits(build_one, shape, channels):
+    """Build a head for each stream and add their logits (Carreira and Zisserman, section 2.4)."""
+    total = sum(channels.values())
+    heads = {
+        stream: build_one((*shape[:-1], shape[-1] * count // total))
+        for stream, count in channels.items()
+    }
+    return side_by_side(heads, lambda logits: ops.add(*logits), "head")
+
+
+# How two streams become one decision: function (function of a shape that builds a head, shape of
+# what all streams give, {stream: its share of the channels}) -> the model "head".
+FUSIONS = {
+    "logits": _add_logits,
+    "features": lambda build_one, shape, channels: build_one(shape),
+}
+
+
 def check_network(name, finetune="none"):
     """Raise a ValueError unless `name` is a network and `finetune` a part of its backbone."""
     choose(NETWORKS, "network", name)
@@ -60,34 +81,50 @@ def build(name, num_outputs, segments, frames, frame_size=224, stream="rgb", des
         segments: segments per video.
         frames: frames per segment, for I3D from 8 up.
         frame_size: height and width in pixels, for I3D from 112 up.
-        stream: "rgb" or "flow".
+        stream: a key of `STREAMS`; the channels of both are red, green, blue, x, y.
         design: a `Design`.
 
     Returns:
         A `keras.Model` from (batch, segments, frames, frame_size, frame_size, channels) to
         logits (batch, num_outputs). Its layers are "head" and, where there is an I3D, before it
-        "backbone", a `TimeDistributed` around it.
+        "backbone", a `TimeDistributed` around it; with both streams around two, whose features
+        are joined.
 
     Raises:
         ValueError: unknown network, stream or choice of the design, or a clip that is too short
             or too small.
     """
     row = choose(NETWORKS, "network", name)
-    choose(CHANNELS, "stream", stream)
+    channels = {each: CHANNELS[each] for each in choose(STREAMS, "stream", stream)}
+    fuse = choose(FUSIONS, "fusion", design.fusion)
     endpoint = row.endpoint or (_LAST_MAP if name == "vivit" and design.embedder == "i3d" else "")
-    clips = keras.Input((segments, frames, frame_size, frame_size, CHANNELS[stream]), name="clips")
+    shape = (segments, frames, frame_size, frame_size, sum(channels.values()))
+    clips = keras.Input(shape, name="clips")
     features = clips
     if endpoint:
-        backbone = build_i3d(stream, frames, frame_size, endpoint)
+        i3ds = {each: build_i3d(each, frames, frame_size, endpoint) for each in channels}
+        backbone = side_by_side(i3ds, join_channels, "two_streams")
         features = TimeDistributed(backbone, name="backbone")(clips)
-    head = row.build_head(features.shape[1:], num_outputs, design)
+        channels = dict.fromkeys(channels, 1)  # as many features each
+    head = fuse(
+        lambda part: row.build_head(part, num_outputs, design), features.shape[1:], channels
+    )
     return keras.Model(clips, head(features), name=name)
 
 
-def backbone_of(network):
-    """Return the I3D inside a network from `build`, or None where there is none."""
-    names = [layer.name for layer in network.layers]
-    return network.get_layer("backbone").layer if "backbone" in names else None
+def streams_of(network):
+    """Return the streams that a network from `build` takes."""
+    count = network.input_shape[-1]
+    return next(s for s in STREAMS.values() if sum(CHANNELS[each] for each in s) == count)
+
+
+def backbones_of(network):
+    """Return {stream: I3D} inside a network from `build`, empty where there is none."""
+    streams = streams_of(network)
+    if "backbone" not in [layer.name for layer in network.layers]:
+        return {}
+    backbone = network.get_layer("backbone").layer
+    return {s: backbone.get_layer(s) if len(streams) > 1 else backbone for s in streams}
 
 
 def freeze(network, finetune, train_batchnorm=False):
@@ -104,8 +141,7 @@ def freeze(network, finetune, train_batchnorm=False):
     check_network(network.name, finetune)
     start = {"none": len(ENDPOINTS), "all": 0}.get(finetune)
     start = ENDPOINTS.index(finetune) if start is None else start
-    backbone = backbone_of(network)
-    for layer in backbone.layers if backbone else ():
+    for layer in (layer for i3d in backbones_of(network).values() for layer in i3d.layers):
         is_batchnorm = isinstance(layer, layers.BatchNormalization)
         layer.trainable = stage_of(layer.name) >= start and (train_batchnorm or not is_batchnorm)
 
@@ -122,7 +158,7 @@ def split(network, finetune):
         features (batch, segments, ...), `trained` maps those to logits. `frozen` is None, and
         `trained` the whole network, when the first stage is trained too.
     """
-    if finetune == "all" or backbone_of(network) is None:
+    if finetune == "all" or not backbones_of(network):
         return None, network
     check_network(network.name, finetune)
     if finetune == "none":
@@ -145,12 +181,16 @@ def cut_after(network, endpoint):
         (first, rest): models that share the network's layers, from clips to the stage's maps
         (batch, segments, time, height, width, channels), and from those to logits.
     """
-    i3d, head = backbone_of(network), network.get_layer("head")
-    cut = i3d.get_layer(f"{endpoint}.relu" if endpoint.startswith("Conv") else endpoint).output
-    if cut is i3d.output:
+    i3ds, head = backbones_of(network), network.get_layer("head")
+    unit = f"{endpoint}.relu" if endpoint.startswith("Conv") else endpoint
+    cuts = {stream: i3d.get_layer(unit).output for stream, i3d in i3ds.items()}
+    if all(cut is i3ds[stream].output for stream, cut in cuts.items()):
         return keras.Model(network.input, network.get_layer("backbone").output), head
-    maps = TimeDistributed(keras.Model(i3d.input, cut))(network.input)
+    first = {stream: keras.Model(i3ds[stream].input, cut) for stream, cut in cuts.items()}
+    rest = {stream: keras.Model(cut, i3ds[stream].output) for stream, cut in cuts.items()}
+    maps = TimeDistributed(side_by_side(first, join_channels, "first"))(network.input)
     features = keras.Input(maps.shape[1:], name="features")
-    rest = TimeDistributed(keras.Model(cut, i3d.output), name="trained_backbone")
+    rest = side_by_side(rest, join_channels, "rest")
+    rest = TimeDistributed(rest, name="trained_backbone")
     trained = keras.Model(features, head(rest(features)), name=network.name)
     return keras.Model(network.input, maps, name="frozen"), trained

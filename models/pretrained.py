@@ -13,6 +13,7 @@ from pathlib import Path
 
 from models.checkpoints import WeightsError, read_tensors
 from models.download import download, reachable
+from models.i3d import inflate, set_tensors
 
 import google_crc32c
 import numpy as np
@@ -67,7 +68,8 @@ PRETRAINED = {
     },
 }
 
-_KERAS_NAMES = {"w": "kernel", "b": "bias"}  # a tensor's last name there: in Keras
+INFLATED = "inflated"  # flow's weights made of this checkpoint of RGB's
+_INFLATED_FROM = "rgb_scratch"
 
 
 class TensorError(WeightsError):
@@ -195,16 +197,6 @@ def fetch(name, folder="weights/pretrained"):
     return tensors
 
 
-def set_tensors(backbone, tensors):
-    """Assign published tensors to an I3D from `build_i3d`; the top's are left out without a top."""
-    layers = {layer.name.replace(".", "/"): layer for layer in backbone.layers}
-    for tensor, array in tensors.items():
-        unit, last = tensor.rsplit("/", 1)
-        if unit in layers:
-            variable = getattr(layers[unit], _KERAS_NAMES.get(last, last))
-            variable.assign(array.reshape(variable.shape))
-
-
 def _match(path, names):
     """Verify a local file against each published checkpoint of a stream; return the one it is."""
     tensors = read_tensors(path)
@@ -227,6 +219,8 @@ def _hint(name, others, folder):
         f"into {Path(folder, name)}/, or name a local copy: --weights <file>.",
         "To train from scratch: --weights none.",
     ]
+    if PRETRAINED[name]["stream"] == "flow":
+        lines.append(f"To begin with RGB's weights, inflated: --weights {INFLATED}.")
     for other in others:
         try:
             fetch(other, folder)
@@ -242,17 +236,21 @@ def load_pretrained(backbone, weights, stream, folder="weights/pretrained"):
 
     Args:
         backbone: from `build_i3d`.
-        weights: "kinetics", "imagenet_kinetics", or the path of a local file (`read_tensors`).
+        weights: "kinetics", "imagenet_kinetics", "inflated" (flow only), or the path of a local
+            file (`read_tensors`).
         stream: "rgb" or "flow".
         folder: the download cache.
 
     Returns:
-        The key of `PRETRAINED` that was loaded.
+        What was loaded: a key of `PRETRAINED`, or of what it was inflated.
 
     Raises:
         WeightsError: unknown weights; not to be had; or a tensor that is not the published one.
     """
     rows = {row["weights"]: key for key, row in PRETRAINED.items() if row["stream"] == stream}
+    if weights == INFLATED and stream == "flow":
+        set_tensors(backbone, inflate(fetch(_INFLATED_FROM, folder)))
+        return f"{_INFLATED_FROM} inflated to flow"
     if weights in rows:
         name = rows[weights]
         try:
@@ -268,7 +266,8 @@ def load_pretrained(backbone, weights, stream, folder="weights/pretrained"):
         name, tensors = _match(weights, rows.values())
     else:
         raise WeightsError(
-            f"Unknown weights {weights!r}; known: {', '.join(rows)}, none, or a local file."
+            f"Unknown weights {weights!r} for {stream}; known: {', '.join(rows)}, "
+            f"{f'{INFLATED}, ' if stream == 'flow' else ''}none, or a local file."
         )
     set_tensors(backbone, tensors)
     return name

@@ -17,7 +17,12 @@ def _name_streams(channels):
 
 
 def describe_network(network):
-    """Return {flag: value} of a TimeSformer from `models.networks.build`."""
+    """Return {flag: value} of a TimeSformer from `models.networks.build`.
+
+    Of one that takes two streams only that is told: nothing published does.
+    """
+    if not _name_streams(network.input_shape[-1]):
+        return {"stream": "both"}
     head = network.get_layer("head")
     names, windows = {layer.name for layer in head.layers}, list_windows(head)
     _, patch, _, channels, dim = head.get_layer("projection").kernel.shape

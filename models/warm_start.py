@@ -29,12 +29,21 @@ def _fit_positions(name, here, there):
     return None
 
 
-def warm_start(network, source):
+def _keep_stream(weights, stream):
+    """Yield what belongs to a stream of two, under the name it has in a network of that alone."""
+    for name, position, variable in weights:
+        parts = name.split("/")
+        if parts[1:2] == [stream]:
+            yield "/".join([parts[0], *parts[2:]]), position, variable
+
+
+def warm_start(network, source, stream=""):
     """Copy a network's weights into another: the backbone, and what fits of the head.
 
     Args:
         network: from `models.networks.build`, to be filled.
         source: a trained one; its classes, head or network may be others.
+        stream: where the network takes two, the one that a source of one fills.
 
     Returns:
         (loaded, fresh, left): names of layers that were loaded whole (with the numbers, where
@@ -47,7 +56,8 @@ def warm_start(network, source):
     """
     saved = {(name, position): v for name, position, v in _list_weights(source)}
     matched, fresh, fitted = [], {}, {}
-    for name, position, variable in _list_weights(network):
+    here = _list_weights(network)
+    for name, position, variable in _keep_stream(here, stream) if stream else here:
         there = saved.get((name, position))
         if there is None:
             fresh.setdefault(name, "")

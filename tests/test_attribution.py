@@ -14,7 +14,7 @@ from models.attribution import (
 from models.design import Design
 from models.explanations import METHODS, Question, choose_method, integrate
 from models.i3d import STAGES
-from models.networks import backbone_of, build, cut_after
+from models.networks import backbones_of, build, cut_after
 from models.timesformer import SCHEMES, build_timesformer
 from models.vivit import Size, build_vivit
 from models.windows import partition
@@ -238,7 +238,7 @@ def build_seer():
     sees of red and of blue above the noise; all others are zero.
     """
     network = build("i3d", 3, 1, 8, 224, design=Design(0.0))
-    for layer in backbone_of(network).layers:
+    for layer in backbones_of(network)["rgb"].layers:
         weights = [np.zeros_like(w) for w in layer.get_weights()]
         if layer.name == "Conv3d_1a_7x7.conv_3d":
             weights[0][3, 3, 3, 0, 0] = weights[0][3, 3, 3, 2, 1] = 1

@@ -3,15 +3,18 @@
 import zlib
 from pathlib import Path
 
+from models import pretrained
+from models.checkpoints import WeightsError
 from models.flops import count_flops
-from models.i3d import build_i3d
-from models.pretrained import published_tensors, set_tensors
+from models.i3d import build_i3d, set_tensors
+from models.pretrained import load_pretrained, masked_crc32c, published_tensors
 
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.models
 REFERENCE = np.load(Path(__file__).with_name("i3d_reference.npz"))
+PREFIXES = {"rgb": "RGB", "flow": "Flow"}
 
 
 def rebuild_weight(name, shape):
@@ -21,16 +24,24 @@ def rebuild_weight(name, shape):
     return 1 + 0.5 * np.abs(z) if name.endswith("moving_variance") else 0.1 * z
 
 
-@pytest.mark.parametrize("frames", [16, 64])
-@pytest.mark.parametrize(("stream", "channels"), [("rgb", 3), ("flow", 2)])
-def test_outputs_are_the_reference(stream, channels, frames):
-    prefix = {"rgb": "RGB", "flow": "Flow"}[stream]
-    tensors = {
+def rebuild_tensors(stream):
+    """Return the tensors of a checkpoint as the reference was computed with."""
+    prefix = PREFIXES[stream]
+    return {
         name: rebuild_weight(f"{prefix}/inception_i3d/{name}", shape)
         for name, (shape, _) in published_tensors(f"{stream}_scratch").items()
     }
+
+
+def draw_clip(frames, channels):
     generator = np.random.default_rng(49403 + frames + channels)
-    clip = generator.uniform(-1, 1, (1, frames, 224, 224, channels)).astype("float32")
+    return generator.uniform(-1, 1, (1, frames, 224, 224, channels)).astype("float32")
+
+
+@pytest.mark.parametrize("frames", [16, 64])
+@pytest.mark.parametrize(("stream", "channels"), [("rgb", 3), ("flow", 2)])
+def test_outputs_are_the_reference(stream, channels, frames):
+    prefix, tensors, clip = PREFIXES[stream], rebuild_tensors(stream), draw_clip(frames, channels)
     ends = ["AvgPool3d", "Logits"] if frames == 16 else ["Logits"]
     for endpoint in ends:
         model = build_i3d(stream, frames, endpoint=endpoint)
@@ -40,6 +51,33 @@ def test_outputs_are_the_reference(stream, channels, frames):
             f"{prefix}_{frames}_{'logits' if endpoint == 'Logits' else 'features'}"
         ]
         np.testing.assert_allclose(model.predict_on_batch(clip), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("where", ["model.ckpt", "model.ckpt.index", ""])
+def test_a_flow_checkpoint_of_the_official_format(tmp_path, monkeypatch, where):
+    """No flow checkpoint can be had everywhere: one with other numbers goes the whole way."""
+    tf = pytest.importorskip("tensorflow")
+    tensors = rebuild_tensors("flow")
+    table = {name: (a.shape, masked_crc32c(a)) for name, a in tensors.items()}
+    monkeypatch.setattr(pretrained, "published_tensors", lambda name: table)
+    names = [f"Flow/inception_i3d/{name}" for name in tensors]
+    prefix = str(tmp_path / "model.ckpt")
+    blank = [""] * len(names)
+    tf.raw_ops.SaveV2(
+        prefix=prefix, tensor_names=names, shape_and_slices=blank, tensors=[*tensors.values()]
+    )
+    model = build_i3d("flow", 16, endpoint="Logits")
+    assert load_pretrained(model, str(tmp_path / where), "flow") == "flow_scratch"
+    model.compile(jit_compile=False)
+    logits = model.predict_on_batch(draw_clip(16, 2))
+    np.testing.assert_allclose(logits, REFERENCE["Flow_16_logits"], atol=1e-4)
+
+    tensors[next(iter(tensors))][...] += 1e-3
+    tf.raw_ops.SaveV2(
+        prefix=prefix, tensor_names=names, shape_and_slices=blank, tensors=[*tensors.values()]
+    )
+    with pytest.raises(WeightsError, match="differs from the published one"):
+        load_pretrained(model, str(tmp_path / where), "flow")
 
 
 def test_parameters_are_the_published_ones():

@@ -16,7 +16,7 @@ FILES = [
 ENTRY_POINTS = ("training", "evaluate", "scripts")
 FIRST = "__init__.py"  # of models: it sets what TensorFlow reads when it is imported
 TURNED = "TF_ENABLE_ONEDNN_OPTS"
-STANDARD = {"collections", "dataclasses", "functools", "math", "typing"}
+STANDARD = {"collections", "dataclasses", "functools", "itertools", "math", "typing"}
 MODELS_MAY = {"keras", "numpy", "models"} | STANDARD
 # Those read files and the network.
 FILES_TOO = {FIRST, "checkpoints.py", "download.py", "pretrained.py", "published.py"}

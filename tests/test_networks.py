@@ -3,7 +3,7 @@
 from models.design import Design
 from models.heads import HEADS, build_head, embedding_model
 from models.layers import TimeDistributed
-from models.networks import NETWORKS, backbone_of, build, freeze, split
+from models.networks import NETWORKS, backbones_of, build, freeze, split
 
 import keras
 import numpy as np
@@ -106,7 +106,7 @@ def test_split_changes_nothing(finetune):
 def test_without_i3d_everything_is_trained():
     network = build("vivit", 5, 1, 8, 32)
     freeze(network, "all")
-    assert backbone_of(network) is None
+    assert backbones_of(network) == {}
     assert split(network, "all") == (None, network)
     assert len(network.trainable_variables) == len(network.weights)
 

@@ -167,7 +167,7 @@ def test_local_file_is_recognised(tmp_path, tiny):
     assert pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "rgb") == "rgb_scratch"
     with pytest.raises(WeightsError, match="none of the published checkpoints flow_scratch"):
         pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "flow")
-    with pytest.raises(WeightsError, match="Unknown weights 'imagenet'; known: kinetics"):
+    with pytest.raises(WeightsError, match="Unknown weights 'imagenet' for rgb; known: kinetics"):
         pretrained.load_pretrained(model, "imagenet", "rgb")
 
 

@@ -65,9 +65,15 @@ def check_params(params):
             f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} leave "
             "nothing to train on; their sum must be below 1."
         )
-    if params.start == "none" and params.finetune not in ("auto", "all"):
+    if params.stream != "both" and params.flow_weights != "auto":
         raise ValueError(
-            f"weights is none and finetune {params.finetune}: frozen layers would stay random. "
+            f"flow_weights is {params.flow_weights}, but stream is {params.stream}; it is for "
+            "stream both, else give weights."
+        )
+    if "none" in params.starts.values() and params.finetune not in ("auto", "all"):
+        name = "weights" if params.start == "none" else "flow_weights"
+        raise ValueError(
+            f"{name} is none and finetune {params.finetune}: frozen layers would stay random. "
             "Give finetune all (or auto), or pretrained weights."
         )
     if not params.has_i3d and params.finetune not in ("auto", "all"):

@@ -80,9 +80,13 @@ class Params:
     activation: Literal["softmax", "sigmoid"] = "softmax"
     """One label a video; or several (run;jump in a .csv), or two classes with one output."""
     weights: str = "auto"
-    """kinetics, imagenet_kinetics (timesformer: kinetics, kinetics600, ssv2, imagenet), none (from
-    scratch), a file of published weights, or a run (weights/<run>) to start from. auto: kinetics
-    for an I3D, else none."""
+    """kinetics, imagenet_kinetics (timesformer: kinetics, kinetics600, ssv2, imagenet), inflated
+    (flow from RGB's weights), none (from scratch), a file of published weights, or a run
+    (weights/<run>) to start from. auto: kinetics for an I3D, else none."""
+    flow_weights: str = "auto"
+    """stream both: what flow's I3D starts from; auto: as weights; inflated: from RGB's weights."""
+    fusion: str = "logits"
+    """stream both: logits, those of a head for each are added; or features, joined for one head."""
     finetune: str = "auto"
     """What of I3D is trained: none, all, or from an endpoint on, such as Mixed_5b. auto: none, but
     all when from scratch."""
@@ -172,11 +176,19 @@ class Params:
         return "kinetics" if self.has_i3d else "none"
 
     @property
+    def starts(self):
+        """{stream: what it starts from}."""
+        if self.stream != "both":
+            return {self.stream: self.start}
+        flow = self.start if self.flow_weights == "auto" else self.flow_weights
+        return {"rgb": self.start, "flow": flow}
+
+    @property
     def trained_part(self):
         """`finetune`, with auto decided."""
         if self.finetune != "auto":
             return self.finetune
-        return "none" if self.has_i3d and self.start != "none" else "all"
+        return "none" if self.has_i3d and "none" not in self.starts.values() else "all"
 
     @property
     def caches_features(self):
