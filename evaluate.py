@@ -1,4 +1,7 @@
-"""Score a run's best checkpoint: python evaluate.py weights/<run> [--split test] [flags]."""
+"""Score a run's best checkpoint: python evaluate.py weights/<run> [--split test] [flags].
+
+Two runs fused: python evaluate.py weights/<run> weights/<other> --fuse.
+"""
 
 import csv
 import json
@@ -11,11 +14,19 @@ from utils.commands import run_command
 from utils.datasets import list_examples, select_split
 from utils.features import ClipSource, predict_videos
 from utils.files import atomic_path, write_atomically
+from utils.fusion import choose_weight
+from utils.fusion import fuse as fuse_logits
 from utils.inspection import inspect_videos
-from utils.metrics import decide_classes, format_report, score_classes, spread_outputs
+from utils.metrics import (
+    decide_classes,
+    format_report,
+    format_summary,
+    score_classes,
+    spread_outputs,
+)
 from utils.params import load_params
 from utils.runs import best_network, load_data
-from utils.tasks import choose_task, encode_targets, load_thresholds
+from utils.tasks import choose_task, choose_thresholds, encode_targets, load_thresholds
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras
@@ -66,53 +77,124 @@ def save_evaluation(folder, report, examples, targets, probabilities):
     return names
 
 
+def read_infos(examples, params):
+    """Return the examples that decode and their (path, VideoInfo); print why others do not."""
+    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
+    for _, problem in problems:
+        print(f"  problem: {problem}")
+    examples = [example for example in examples if example.path in infos]
+    if not examples:
+        raise ValueError("No readable video is left to score; see the problems above.")
+    return examples, [(example.path, infos[example.path]) for example in examples]
+
+
+def predict_run(run, params, task, videos):
+    """Return the probabilities (videos, outputs) of a run's best checkpoint."""
+    network = keras.saving.load_model(best_network(run), compile=False)
+    keras.config.set_dtype_policy(params.precision)
+    frozen, model = split_network(network, params.cut)
+    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
+    views = (params.eval_clips, params.eval_crops)
+    return predict_videos(model, source, videos, views, params.batch_size, task)
+
+
+def check_fusible(runs):
+    """Raise a ValueError unless two runs {folder: `Params`} were trained for and on the same."""
+    kinds = []
+    for run, params in runs.items():
+        own, classes = load_data(run)
+        videos = sorted((e.path, e.label, e.split) for e in own)
+        kinds.append({"videos or splits": videos, "classes": classes, "tasks": params.activation})
+    for what, first in kinds[0].items():
+        if first != kinds[1][what]:
+            raise ValueError(
+                f"{' and '.join(map(str, runs))} have other {what}; train both on the same data "
+                "with the same seed, or one is scored on what the other was trained on."
+            )
+
+
+def predict_fused(runs, task, examples, videos):
+    """Fuse two runs, by a weight chosen on their validation videos.
+
+    Args:
+        runs: {folder: `Params`}.
+        task: a key of `TASKS`.
+        examples: the runs' own, and their classes.
+        videos: (path, VideoInfo) of those to score.
+
+    Returns:
+        (fused probabilities, each run's own, thresholds, weight of the second).
+    """
+    own, classes = examples
+    params = next(iter(runs.values()))
+    chosen, known = read_infos(select_split(own, "val"), params)
+    targets = encode_targets(task, chosen, classes)
+    both = [predict_run(run, each, task, known + videos) for run, each in runs.items()]
+    seen = [probabilities[: len(known)] for probabilities in both]
+    alone = [probabilities[len(known) :] for probabilities in both]
+    weight = choose_weight(task, targets, *seen)
+    thresholds = choose_thresholds(task, targets, fuse_logits(task, *seen, weight))
+    return fuse_logits(task, *alone, weight), alone, thresholds, weight
+
+
 def evaluate(
-    run: tyro.conf.Positional[Path],
+    runs: tyro.conf.Positional[tuple[Path, ...]],
     /,
     split: str = "",
     data_path: str = "",
     eval_clips: int = 0,
     eval_crops: Literal[0, 1, 3] = 0,
     workers: int = 0,
+    fuse: bool = False,
 ):
-    """Score a run's best checkpoint; its folder is all that is needed.
+    """Score a run's best checkpoint, or two runs fused; their folders are all that is needed.
 
     Args:
-        run: the run's folder, weights/<run>.
+        runs: the run's folder, weights/<run>; or two to fuse.
         split: train, val or test; empty: test, or val where there is no test split.
         data_path: other data with the same classes; empty: the run's own lists.
         eval_clips: views in time that are averaged; 0: as the run's parameters say.
         eval_crops: views in space, 1 or 3; 0: as the run's parameters say.
         workers: threads that read videos; 0: as the run's parameters say.
+        fuse: add the logits of two runs, by a weight chosen on their validation videos.
     """
-    own, classes = load_data(run)
-    examples, split = choose_examples(own, split, data_path)
-    best = best_network(run)
-    params = load_params(run / "params.json")
+    if len(runs) != 1 + fuse:
+        raise ValueError("Give one run, or two and --fuse: python evaluate.py RUN RUN --fuse.")
+    run = runs[0]
     given = {"eval_clips": eval_clips, "eval_crops": eval_crops, "workers": workers}
-    params = replace(params, **{name: value for name, value in given.items() if value})
+    given = {name: value for name, value in given.items() if value}
+    own, classes = load_data(run)
+    all_params = {}
+    for folder in runs:
+        load_data(folder), best_network(folder)  # refuse what is no run before any work
+        all_params[folder] = replace(load_params(folder / "params.json"), **given)
+    if fuse:
+        check_fusible(all_params)
+    params = all_params[run]
+    examples, split = choose_examples(own, split, data_path)
     task = choose_task(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", task, classes)
-    targets = encode_targets(task, examples, classes)  # refuses labels that the run cannot score
-    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
-    for _, problem in problems:
-        print(f"  problem: {problem}")
-    targets = targets[[example.path in infos for example in examples]]
-    examples = [example for example in examples if example.path in infos]
-    if not examples:
-        raise ValueError("No readable video is left to score; see the problems above.")
-
-    network = keras.saving.load_model(best, compile=False)
-    keras.config.set_dtype_policy(params.precision)
-    frozen, model = split_network(network, params.cut)
-    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
-    videos = [(example.path, infos[example.path]) for example in examples]
-    views = (params.eval_clips, params.eval_crops)
-    probabilities = predict_videos(model, source, videos, views, params.batch_size, task)
-    report = score_classes(task, targets, probabilities, classes, thresholds)
+    encode_targets(task, examples, classes)  # refuses labels that the run cannot score
+    examples, videos = read_infos(examples, params)
+    targets = encode_targets(task, examples, classes)
     folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
+    if fuse:
+        folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
+        probabilities, alone, thresholds, weight = predict_fused(
+            all_params, task, (own, classes), videos
+        )
+        fusion = {"weights": {str(run): round(1 - weight, 2), str(runs[1]): weight}}
+        for name, row in zip(runs, alone, strict=True):
+            score = format_summary(score_classes(task, targets, row, classes))
+            print(f"{name} alone, weight {fusion['weights'][str(name)]:.2f}: {score}")
+        if split == "val":
+            print("The weights were chosen on these very videos; score a test split too.")
+    else:
+        probabilities, fusion = predict_run(run, params, task, videos), {}
+    report = score_classes(task, targets, probabilities, classes, thresholds) | fusion
     names = save_evaluation(folder, report, examples, targets, probabilities)
-    print(f"{split}, {views[0]} x {views[1]} views a video:\n{format_report(report)}")
+    views = f"{params.eval_clips} x {params.eval_crops} views a video"
+    print(f"{split}, {views}:\n{format_report(report)}")
     print(f"Written to {folder}: {', '.join(names)}")
     return report
 

@@ -101,6 +101,13 @@ def score_classes(task, targets, probabilities, classes, thresholds=()):
     }
 
 
+def format_summary(report):
+    """Return the numbers of a report of `score_classes` that are over all classes, as a line."""
+    summary = SUMMARIES[report["task"]] | {"macro F1": "macro_f1", "mAP": "mean_average_precision"}
+    scores = "  ".join(f"{words} {report[key]:.3f}" for words, key in summary.items())
+    return f"{scores}  on {report['videos']} videos"
+
+
 def format_report(report):
     """Return a report of `score_classes` as a table for the screen."""
     width = max(len("class"), *(len(name) for name in report["per_class"]))
@@ -109,7 +116,4 @@ def format_report(report):
         cells = zip((9, 6, 5, 5, 7), (row[column] for column in _COLUMNS), strict=True)
         numbers = (f"{'-' if x is None else f'{x:.3f}':>{size}}" for size, x in cells)
         lines.append(f"{name:<{width}}  {'  '.join(numbers)}  {row['videos']:6d}")
-    summary = SUMMARIES[report["task"]] | {"macro F1": "macro_f1", "mAP": "mean_average_precision"}
-    scores = "  ".join(f"{words} {report[key]:.3f}" for words, key in summary.items())
-    lines.append(f"{scores}  on {report['videos']} videos")
-    return "\n".join(lines)
+    return "\n".join([*lines, format_summary(report)])
