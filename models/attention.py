@@ -11,13 +11,29 @@ from models.windows import Window, merge, partition, plan_partition
 import keras
 from keras import layers, ops
 
-SCORES = 2**24  # attention scores of one window and head that are held at a time: 64 MB
+SCORES = 2**22  # attention scores of one window and head that are held at a time: 16 MB
 # Scores of several that are held together: what a CPU's caches hold; a GPU wants large products.
-TOGETHER = {"cpu": 2**17, "gpu": 2**27}
+TOGETHER = {"cpu": 2**17, "gpu": 2**25}
 
 
 def _scores(queries, keys):
     return ops.softmax(ops.matmul(queries, ops.swapaxes(keys, -1, -2)), axis=-1)
+
+
+def _map_in_turn(function, elements, like):
+    """Do what `ops.map` does, a step at a time; `like` are tensors of the results' shapes.
+
+    TensorFlow runs ten steps of `ops.map` at once, and a hundred of one inside another: all their
+    scores would be held together.
+    """
+
+    def step(_, index):  # Keras' scan takes several tensors only if it knows their length
+        element = keras.tree.map_structure(lambda x: ops.take(x, index, axis=0), elements)
+        result = function(element)
+        return result, result
+
+    zeros = keras.tree.map_structure(ops.zeros_like, like)
+    return ops.scan(step, zeros, ops.arange(ops.shape(keras.tree.flatten(elements)[0])[0]))[1]
 
 
 @ops.custom_gradient
@@ -34,7 +50,9 @@ def _attend_in_chunks(queries, keys, values):
 
     def run(chunk):
         queries, keys, values = chunk
-        return ops.map(lambda block: ops.matmul(_scores(block, keys), values), queries)
+        return _map_in_turn(
+            lambda block: ops.matmul(_scores(block, keys), values), queries, queries[0]
+        )
 
     def backward(*arguments, upstream=None):
         if upstream is None:
@@ -52,12 +70,16 @@ def _attend_in_chunks(queries, keys, values):
                 of_keys = ops.matmul(ops.swapaxes(change, -1, -2), queries)
                 return ops.matmul(change, keys), of_keys, of_values
 
-            of_queries, of_keys, of_values = ops.map(run_block, (queries, upstream))
+            of_queries, of_keys, of_values = _map_in_turn(
+                run_block, (queries, upstream), (queries[0], keys, values)
+            )
             return of_queries, ops.sum(of_keys, axis=0), ops.sum(of_values, axis=0)
 
-        return ops.map(run_back, (queries, keys, values, upstream))
+        arguments = (queries, keys, values)
+        like = keras.tree.map_structure(lambda x: x[0], arguments)
+        return _map_in_turn(run_back, (*arguments, upstream), like)
 
-    return ops.map(run, (queries, keys, values)), backward
+    return _map_in_turn(run, (queries, keys, values), queries[0]), backward
 
 
 def plan_chunks(matrices, tokens, limit, largest):
@@ -102,7 +124,7 @@ def attend(queries, keys, values, windows):
         return fused
     heads, tokens, depth = queries.shape[1:]
     queries, matrices = queries * depth**-0.5, windows * heads
-    if matrices * tokens**2 * 32 <= SCORES:
+    if matrices * tokens**2 * 8 <= SCORES:
         return ops.matmul(_scores(queries, keys), values)
     on_cpu = str(keras.distribution.list_devices()[0]).startswith("cpu")
     limit = TOGETHER["cpu" if on_cpu else "gpu"]
