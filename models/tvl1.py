@@ -68,9 +68,9 @@ def _resize(images, size, step=None):
 
 def _extend(images, count):
     """Repeat the edges of (..., height, width) `count` times."""
-    for axis in (-2, -1):
-        side = images.shape[axis]
-        images = ops.take(images, np.clip(np.arange(-count, side + count), 0, side - 1), axis=axis)
+    widths = ((0, 0),) * (len(images.shape) - 2) + ((1, 1),) * 2
+    for _ in range(count):
+        images = ops.pad(images, widths, mode="symmetric")
     return images
 
 
@@ -97,14 +97,19 @@ def _sort(tensors):
 
 
 def _median(images):
-    """Return the median of 5x5 pixels about each of (..., height, width)."""
+    """Return the median of the 5x5 pixels about each of (..., height, width)."""
     height, width = images.shape[-2:]
     extended = _extend(images, 2)
     column = _sort([extended[..., y : y + height, :] for y in range(5)])
-    columns = [[rank[..., x : x + width] for rank in column] for x in range(5)]
-    while len(columns) > 1:
-        columns = [_merge(*columns[:2]), *columns[2:]]
-    return columns[0][12]
+    columns = column
+    for reach in (1, 2):  # the sorted pixels of two columns, then of four
+        columns = _merge([x[..., :-reach] for x in columns], [x[..., reach:] for x in columns])
+    median = columns[12][..., :width]
+    for rank, pixel in enumerate(column):  # of the fifth: so many of it are among the lower half
+        median = ops.minimum(
+            median, ops.maximum(columns[11 - rank][..., :width], pixel[..., 4:])
+        )
+    return median
 
 
 def _gradient(images):
