@@ -150,19 +150,19 @@ def _warp(images, flow):
 
 
 def _step(flow, dual_x, dual_y, moving, linear, params):
-    """One step of the primal and dual variables."""
+    """Take a step of the flow and its duals (times theta), for the pairs that `moving` marks 1."""
     slope, offset, bound = linear
     height, width = flow.shape[-2:]
-    excess = ops.clip(offset + ops.sum(slope * flow, axis=0), -bound, bound)
-    divergence = dual_x - ops.pad(dual_x[..., :-1], ((0, 0),) * 3 + ((1, 0),))
-    divergence += dual_y - ops.pad(dual_y[..., :-1, :], ((0, 0),) * 2 + ((1, 0), (0, 0)))
-    change = moving * (params.theta * divergence - slope * excess)
+    excess = ops.minimum(ops.maximum(offset + ops.sum(slope * flow, axis=0), -bound), bound)
+    # The last column of dual_x and the last row of dual_y stay zero: what rolls in is outside.
+    divergence = dual_x - ops.roll(dual_x, 1, axis=-1) + dual_y - ops.roll(dual_y, 1, axis=-2)
+    change = moving * (divergence - slope * excess)
     flow = flow + change
-    x = ops.pad(flow[..., 1:] - flow[..., :-1], ((0, 0),) * 3 + ((0, 1),))
-    y = ops.pad(flow[..., 1:, :] - flow[..., :-1, :], ((0, 0),) * 2 + ((0, 1), (0, 0)))
-    rate = moving * (params.tau / params.theta)
-    norm = 1 + rate * ops.sqrt(x * x + y * y)
-    error = ops.sum(change * change, axis=(0, 2, 3), keepdims=True)[0]
+    error = ops.sum(change * change, axis=(0, 2, 3))[:, None, None]
+    x = ops.pad(ops.diff(flow, axis=-1), ((0, 0),) * 3 + ((0, 1),))
+    y = ops.pad(ops.diff(flow, axis=-2), ((0, 0),) * 2 + ((0, 1), (0, 0)))
+    rate = params.tau * moving
+    norm = 1 + rate / params.theta * ops.sqrt(x * x + y * y)
     moving = ops.cast(error > params.epsilon**2 * height * width, "float32")
     return flow, (dual_x + rate * x) / norm, (dual_y + rate * y) / norm, moving
 
