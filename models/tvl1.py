@@ -106,9 +106,7 @@ def _median(images):
         columns = _merge([x[..., :-reach] for x in columns], [x[..., reach:] for x in columns])
     median = columns[12][..., :width]
     for rank, pixel in enumerate(column):  # of the fifth: so many of it are among the lower half
-        median = ops.minimum(
-            median, ops.maximum(columns[11 - rank][..., :width], pixel[..., 4:])
-        )
+        median = ops.minimum(median, ops.maximum(columns[11 - rank][..., :width], pixel[..., 4:]))
     return median
 
 
@@ -131,22 +129,23 @@ def _warp(images, flow):
     """Return images (batch, height, width, channels) at each pixel moved by flow; zero outside."""
     _, height, width, channels = images.shape
     images = ops.pad(images, ((0, 0), (BORDER, BORDER), (BORDER, BORDER), (0, 0)))
+    stride = width + 2 * BORDER - 3  # four taps side by side, so that one place finds them all
+    taps = ops.concatenate([images[:, :, i : i + stride] for i in range(4)], axis=-1)
     index, weights = 0, []
-    stride = width + 2 * BORDER
     for axis, side, step in ((0, width, 1), (1, height, stride)):
         grid = np.arange(side, dtype="float32")
         places = flow[axis] + (grid if axis == 0 else grid[:, None])
         places = ops.clip(places, 1 - BORDER, side + 1)
         whole = ops.floor(places)
-        weights.append([w[..., None] for w in _weigh(places - whole)])
+        weights.append(_weigh(places - whole))
         index += (ops.cast(whole, "int32") + BORDER - 1) * step
-    area = stride * (height + 2 * BORDER)
-    index += ops.arange(ops.shape(images)[0], dtype="int32")[:, None, None] * area
-    images = ops.reshape(images, (-1, channels))
-    return sum(
-        y * sum(x * ops.take(images, index + (j * stride + i), axis=0) for i, x in enumerate(weights[0]))
-        for j, y in enumerate(weights[1])
-    )
+    index += ops.arange(ops.shape(taps)[0])[:, None, None] * (taps.shape[1] * stride)
+    taps = ops.reshape(taps, (-1, 4 * channels))
+    across, down = weights
+    rows = [ops.take(taps, index + line * stride, axis=0) for line in range(4)]
+    rows = sum(y[..., None] * row for y, row in zip(down, rows, strict=True))
+    rows = ops.reshape(rows, (-1, height, width, 4, channels))
+    return ops.sum(rows * ops.stack(across, axis=-1)[..., None], axis=3)
 
 
 def _step(flow, dual_x, dual_y, moving, linear, params):
