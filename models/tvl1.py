@@ -51,19 +51,25 @@ def plan_scales(height, width, params):
     return sizes
 
 
-def _interpolation(source, target, scale):
-    """Return the (target, source) matrix that resizes bilinearly; scale: source a target pixel."""
-    places = np.clip((np.arange(target) + 0.5) * scale - 0.5, 0, source - 1)
-    return np.maximum(1 - np.abs(places[:, None] - np.arange(source)), 0).astype("float32")
-
-
 def _resize(images, size, step=None):
-    """Resize (..., height, width); step: the ratio of sides, where rounding may have changed it."""
-    rows, columns = (
-        _interpolation(source, target, 1 / step if step else source / target)
-        for source, target in zip(images.shape[-2:], size, strict=True)
-    )
-    return ops.matmul(ops.matmul(rows, images), columns.T)
+    """Resize (..., height, width) bilinearly.
+
+    By gathering: GPUs may round what matrix products take to 10 bits.
+
+    Args:
+        images: any tensor with (height, width) last.
+        size: the new (height, width).
+        step: the ratio of sides, where rounding to whole pixels has changed it.
+    """
+    for axis, target in zip((-2, -1), size, strict=True):
+        source = images.shape[axis]
+        places = (np.arange(target) + 0.5) * (1 / step if step else source / target) - 0.5
+        places = np.clip(places, 0, source - 1)
+        low = places.astype(int)
+        share = (places - low).astype("float32").reshape((-1, 1)[:-axis])
+        near, far = (ops.take(images, x, axis) for x in (low, np.minimum(low + 1, source - 1)))
+        images = near + share * (far - near)
+    return images
 
 
 def _extend(images, count):
@@ -210,12 +216,12 @@ class Flow(layers.Layer):
     does not depend on the others of its batch.
 
     Args:
-        params: a `TVL1`, or a dict of its fields.
+        params: a dict of fields of `TVL1` that differ from its defaults.
     """
 
-    def __init__(self, params=None, **kwargs):
-        super().__init__(**kwargs)
-        self.params = params if isinstance(params, TVL1) else TVL1(**params or {})
+    def __init__(self, params=None, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
+        self.params = TVL1(**params or {})
 
     def build(self, input_shape):
         if input_shape[0][1:] != input_shape[1][1:] or input_shape[0][3:] != (1,):
@@ -257,4 +263,5 @@ def build_tvl1(height, width, params=None):
         ValueError: a side of less than 16 pixels.
     """
     pair = [keras.Input((height, width, 1), name=name) for name in ("first", "second")]
-    return keras.Model(pair, Flow(params, name="flow", dtype="float32")(pair), name="tvl1")
+    flow = Flow(asdict(params or TVL1()), name="flow")(pair)
+    return keras.Model(pair, flow, name="tvl1")

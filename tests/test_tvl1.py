@@ -115,5 +115,5 @@ def test_bad_shapes(shapes):
 
 
 def test_parameters_are_saved():
-    layer = Flow(TVL1(warps=2, scales=1))
-    assert Flow.from_config(layer.get_config()).params == layer.params
+    layer = Flow({"warps": 2, "scales": 1})
+    assert Flow.from_config(layer.get_config()).params == TVL1(warps=2, scales=1)
