@@ -10,7 +10,7 @@ from models.pretrained import load_pretrained
 from models.published import load_published
 from models.warm_start import warm_start
 from utils.augmentation import Augmentation
-from utils.clips import list_views, random_clip, read_clip
+from utils.clips import check_flow, list_views, random_clip, read_clip
 from utils.commands import run_command
 from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
 from utils.features import ClipSource, predict_videos
@@ -143,6 +143,7 @@ def score_validation(folder, task, targets, probabilities, classes):
 def train(params):
     """Train from parameters; return (run folder, validation report or None)."""
     check_network(params.network, params.trained_part)
+    check_flow(params.clip_format)
     optimization = pick_fields(params, Optimization)
     keras.utils.set_random_seed(params.seed)
     keras.config.set_dtype_policy(params.precision)

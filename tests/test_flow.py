@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import training
 from scripts.benchmark_flow import MOTIONS, benchmark_flow, move, render_texture
 from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from utils.augmentation import Transform
@@ -25,7 +26,7 @@ from utils.flow import (
     to_levels,
     to_pixels,
 )
-from utils.params import Params
+from utils.params import Params, parse_params
 from utils.video import VideoError, probe, write_video
 
 import numpy as np
@@ -258,3 +259,11 @@ def test_killed_extraction_goes_on(tmp_path):
         form = replace(FORM, flow="tvl1", segments=1, frames=2)
         stored = read_clip(clip, replace(form, flow_path=str(folder)))
         assert np.array_equal(stored, read_clip(clip, form))
+
+
+def test_training_refuses_a_store_before_it_begins(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    open_store("flow", flow_kind("dis"))
+    with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
+        training.train(parse_params(["--stream", "flow", "--flow-path", "flow"]))
+    assert not (tmp_path / "weights").exists()

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
-from utils.flow import flow_kind, read_flow
+from utils.flow import check_store, flow_kind, read_flow
 from utils.sampling import SAMPLINGS
 from utils.video import read_rgb, timeline
 
@@ -131,6 +131,12 @@ def read_clip(clip, form):
     arrays = [read(clip, form) for read in STREAMS[form.stream]]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
     return array.reshape(form.segments, form.frames, *array.shape[1:])
+
+
+def check_flow(form):
+    """Raise a ValueError where a `ClipFormat` takes flow from a folder that holds another kind."""
+    if form.stream != "rgb" and form.flow_path:
+        check_store(form.flow_path, form.flow_kind)
 
 
 def clip_key(clip, form, network):

@@ -3,9 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from utils.clips import clip_key, list_views, read_clip
+from utils.clips import check_flow, clip_key, list_views, read_clip
 from utils.files import atomic_path
-from utils.flow import check_store
 from utils.sequence import Sequence
 from utils.tasks import to_probabilities
 
@@ -43,8 +42,7 @@ class ClipSource:
     """
 
     def __init__(self, form, frozen=None, folder="weights/cache", workers=2, replicas=1):
-        if form.stream != "rgb" and form.flow_path:
-            check_store(form.flow_path, form.flow_kind)
+        check_flow(form)
         self.form, self.frozen, self.folder = form, frozen, Path(folder) / "features"
         self.workers, self.replicas = workers, replicas
         self.network = "" if frozen is None else fingerprint(frozen)
