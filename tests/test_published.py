@@ -24,9 +24,12 @@ DIM, DEPTH, HEADS, WIDTH, OUTPUTS, FRAMES, SIDE, PATCH = 64, 3, 4, 128, 7, 4, 4,
 RAW = (0.5, 0.5)  # the normalization of clips in [-1, 1]
 
 
+TINY = Size(DIM, DEPTH, 0, HEADS, WIDTH, 0, 0, 0.0)
+
+
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setitem(SIZES, "tiny", Size(DIM, DEPTH, 0, HEADS, WIDTH, 0, 0, 0.0))
+    monkeypatch.setitem(SIZES, "tiny", TINY)
 
 
 @cache
@@ -34,7 +37,9 @@ def network(attention="divided", positions="space_time", frame_size=32, stream="
     frames, outputs = choices.pop("frames", FRAMES), choices.pop("outputs", OUTPUTS)
     choices = {"size": "tiny", "patch_size": PATCH, "dropout": 0.0} | choices
     design = Design(attention=attention, positions=positions, **choices)
-    return build("timesformer", outputs, 1, frames, frame_size, stream, design)
+    with pytest.MonkeyPatch.context() as patch:  # whatever the test at hand made of the sizes
+        patch.setitem(SIZES, "tiny", TINY)
+        return build("timesformer", outputs, 1, frames, frame_size, stream, design)
 
 
 def fill(model, tensors, normalization=RAW):
