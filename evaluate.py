@@ -5,7 +5,7 @@ Two runs fused: python evaluate.py weights/<run> weights/<other> --fuse.
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,40 @@ from utils.visualization import plot_classes, plot_confusion, plot_roc
 import keras
 import numpy as np
 import tyro
+
+_GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path")  # instead of the runs' parameters
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which run is scored, on what, and how."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """The run's folder, weights/<run>; or two to fuse."""
+    split: str = ""
+    """train, val or test; empty: test, or val where there is no test split."""
+    data_path: str = ""
+    """Other data with the same classes; empty: the run's own lists."""
+    eval_clips: int = 0
+    """Views in time that are averaged; 0: as the run's parameters say."""
+    eval_crops: Literal[0, 1, 3] = 0
+    """Views in space, 1 or 3; 0: as the run's parameters say."""
+    workers: int = 0
+    """Threads that read videos; 0: as the run's parameters say."""
+    flow_path: str = ""
+    """Folder of scripts.extract_flow; empty: as the run's parameters say."""
+    fuse: bool = False
+    """Add the logits of two runs, by a weight chosen on their validation videos."""
+    fusion_weight: float | None = None
+    """With --fuse, the second run's weight, 0 to 1, instead of a chosen one; 0.5 is the paper's."""
+
+    def __post_init__(self):
+        if len(self.runs) != 1 + self.fuse or len(set(self.runs)) < len(self.runs):
+            raise ValueError("Give one run, or two and --fuse: python evaluate.py RUN RUN --fuse.")
+        if self.fusion_weight is not None and not (self.fuse and 0 <= self.fusion_weight <= 1):
+            raise ValueError(
+                f"fusion_weight is {self.fusion_weight}; give 0 to 1, together with --fuse."
+            )
 
 
 def choose_examples(examples, split, data_path):
@@ -113,18 +147,22 @@ def check_fusible(runs):
             )
 
 
-def predict_fused(runs, task, examples, videos):
-    """Fuse two runs, by a weight chosen on their validation videos.
+def predict_fused(runs, task, examples, videos, weight=None):
+    """Fuse two runs, by a weight given or chosen on their validation videos.
 
     Args:
         runs: {folder: `Params`}.
         task: a key of `TASKS`.
         examples: the runs' own, and their classes.
         videos: (path, VideoInfo) of those to score.
+        weight: of the second run, from 0 to 1; None to choose it, and thresholds.
 
     Returns:
         (fused probabilities, each run's own, thresholds, weight of the second).
     """
+    if weight is not None:
+        alone = [predict_run(run, each, task, videos) for run, each in runs.items()]
+        return fuse_logits(task, *alone, weight), alone, (), weight
     own, classes = examples
     params = next(iter(runs.values()))
     chosen, known = read_infos(select_split(own, "val"), params)
@@ -137,57 +175,46 @@ def predict_fused(runs, task, examples, videos):
     return fuse_logits(task, *alone, weight), alone, thresholds, weight
 
 
-def evaluate(
-    runs: tyro.conf.Positional[tuple[Path, ...]],
-    /,
-    split: str = "",
-    data_path: str = "",
-    eval_clips: int = 0,
-    eval_crops: Literal[0, 1, 3] = 0,
-    workers: int = 0,
-    fuse: bool = False,
-):
+def evaluate(options):
     """Score a run's best checkpoint, or two runs fused; their folders are all that is needed.
 
     Args:
-        runs: the run's folder, weights/<run>; or two to fuse.
-        split: train, val or test; empty: test, or val where there is no test split.
-        data_path: other data with the same classes; empty: the run's own lists.
-        eval_clips: views in time that are averaged; 0: as the run's parameters say.
-        eval_crops: views in space, 1 or 3; 0: as the run's parameters say.
-        workers: threads that read videos; 0: as the run's parameters say.
-        fuse: add the logits of two runs, by a weight chosen on their validation videos.
+        options: `Options`.
+
+    Returns:
+        The report that is written to report.json.
+
+    Raises:
+        ValueError: no run, no such split, labels that the run does not know, or nothing readable.
     """
-    if len(runs) != 1 + fuse:
-        raise ValueError("Give one run, or two and --fuse: python evaluate.py RUN RUN --fuse.")
+    runs, data_path = options.runs, options.data_path
     run = runs[0]
-    given = {"eval_clips": eval_clips, "eval_crops": eval_crops, "workers": workers}
-    given = {name: value for name, value in given.items() if value}
+    given = {name: getattr(options, name) for name in _GIVEN if getattr(options, name)}
     own, classes = load_data(run)
     all_params = {}
     for folder in runs:
         load_data(folder), best_network(folder)  # refuse what is no run before any work
         all_params[folder] = replace(load_params(folder / "params.json"), **given)
-    if fuse:
+    if options.fuse:
         check_fusible(all_params)
     params = all_params[run]
-    examples, split = choose_examples(own, split, data_path)
+    examples, split = choose_examples(own, options.split, data_path)
     task = choose_task(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", task, classes)
     encode_targets(task, examples, classes)  # refuses labels that the run cannot score
     examples, videos = read_infos(examples, params)
     targets = encode_targets(task, examples, classes)
     folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
-    if fuse:
+    if options.fuse:
         folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
         probabilities, alone, thresholds, weight = predict_fused(
-            all_params, task, (own, classes), videos
+            all_params, task, (own, classes), videos, options.fusion_weight
         )
         fusion = {"weights": {str(run): round(1 - weight, 2), str(runs[1]): weight}}
         for name, row in zip(runs, alone, strict=True):
             score = format_summary(score_classes(task, targets, row, classes))
             print(f"{name} alone, weight {fusion['weights'][str(name)]:.2f}: {score}")
-        if split == "val":
+        if split == "val" and options.fusion_weight is None:
             print("The weights were chosen on these very videos; score a test split too.")
     else:
         probabilities, fusion = predict_run(run, params, task, videos), {}
@@ -200,4 +227,4 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    run_command(lambda: tyro.cli(evaluate, description=__doc__))
+    run_command(lambda: evaluate(tyro.cli(Options, description=__doc__)))

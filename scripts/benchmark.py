@@ -201,11 +201,12 @@ def benchmark(
             "heads": lambda: measure_heads(folder, repeats),
             "reading": lambda: measure_reading(found, repeats),
             "pipeline": lambda: measure_pipeline(found, clips, repeats),
-            "memory": lambda: measure_memory(folder),
         }
         chosen = [measures[part]() for part in parts if part in measures]
         if {"network", "schemes"} & set(parts):
             chosen = [measure_networks(parts, p, frames, repeats) for p in precisions] + chosen
+        if "memory" in parts:  # first: a new process's peak begins with its parent's
+            chosen.insert(0, measure_memory(folder))
         for name, value, unit in itertools.chain(*chosen):
             rows.append({"name": name, "value": value, "unit": unit})
             print(f"{name:<58} {value:10.3f} {unit}", flush=True)

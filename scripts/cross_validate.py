@@ -47,6 +47,15 @@ def score_fold(table, run, seed, flags):
     return json.loads(report.read_text())
 
 
+def fuse_fold(first, second):
+    """Add the logits of two runs on a fold and return the report of its test block."""
+    report = Path("weights", first, f"evaluation/test-fused-{second}/report.json")
+    if not report.is_file():
+        flags = ("--fuse", "--fusion-weight", 0.5, "--split", "test")
+        run_script("evaluate.py", Path("weights", first), Path("weights", second), *flags)
+    return json.loads(report.read_text())
+
+
 @dataclass(frozen=True)
 class Options:
     """What is held out, and how often."""
@@ -63,6 +72,8 @@ class Options:
     """Only the first so many blocks; 0: all."""
     thin: str = ""
     """A class of which every second video is left out, to see what uneven classes do."""
+    fuse: tuple[str, str] | None = None
+    """Names of two cross-validations that are done: their logits are added, nothing is trained."""
 
     def __post_init__(self):
         for name, low in (("block", 1), ("seeds", 1), ("folds", 0)):
@@ -97,13 +108,17 @@ def cross_validate(options, flags):
         table = Path("weights/cache/folds", f"{options.name}_{number + 1}.csv")
         write_fold(kept, number, options.block, table)
         for seed in range(options.seeds):
-            run = f"{options.name}_fold{number + 1}_seed{seed}"
-            reports.append(score_fold(table, run, seed, flags))
+            fold = f"fold{number + 1}_seed{seed}"
+            if options.fuse:
+                reports.append(fuse_fold(*(f"{name}_{fold}" for name in options.fuse)))
+            else:
+                reports.append(score_fold(table, f"{options.name}_{fold}", seed, flags))
             scores[seed, column] = reports[-1]["accuracy"]
-            print(f"{run}: {scores[seed, column]:.3f}", flush=True)
+            print(f"{options.name}_{fold}: {scores[seed, column]:.3f}", flush=True)
     means = scores.mean(1)
     result = {
         "flags": flags,
+        "fused": options.fuse,
         "folds": scores.mean(0).tolist(),
         "seeds": means.tolist(),
         "mean": float(means.mean()),

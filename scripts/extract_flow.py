@@ -33,6 +33,7 @@ from utils.inspection import inspect_videos
 from utils.params import Params
 from utils.video import VideoError, timeline
 
+import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -54,15 +55,19 @@ class Options:
     """Pixels of the frames' shorter side, as in training."""
     workers: int = 0
     """Processes; 0: one for each core."""
+    batch: int = 0
+    """Of tvl1: pairs at once by models/tvl1.py, on the GPU where there is one; 0: OpenCV."""
     video_root: str = Params.video_root
     """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
     cache_path: str = Params.cache_path
     """Where probed videos are remembered, and flow is stored."""
 
     def __post_init__(self):
-        for name, low in (("fps", 0), ("short_side", 1), ("workers", 0)):
+        for name, low in (("fps", 0), ("short_side", 1), ("workers", 0), ("batch", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+        if self.batch and self.method != "tvl1":
+            raise ValueError(f"There is no {self.method} for whole batches; leave out --batch.")
 
 
 def _start_worker():
@@ -80,6 +85,46 @@ def clear_leftovers(folder, age=3600):
             touched = max(path.stat().st_mtime for path in (part, *part.iterdir()))
             if time.time() - touched > age:
                 shutil.rmtree(part)
+
+
+def make_estimate(batch):
+    """Return a function of pairs of frames, at most `batch`, for `utils.flow.compute_flow`."""
+    from models.tvl1 import build_tvl1  # not above: each worker would start TensorFlow
+
+    networks = {}
+
+    def estimate(*frames):
+        size = frames[0].shape[1:]
+        if size not in networks:
+            networks[size] = build_tvl1(*size)
+        missing = batch - len(frames[0])  # one shape, traced once
+        filled = [np.pad(each, ((0, missing), (0, 0), (0, 0)), "edge") for each in frames]
+        inputs = [each[..., None].astype(np.float32) for each in filled]
+        return networks[size].predict_on_batch(inputs)[: len(frames[0])]
+
+    return estimate
+
+
+def extract_batched(videos, folder, kind, batch):
+    """Store the flow of videos by TV-L1 for whole batches, one after the other.
+
+    Args:
+        videos, folder, kind: as in `extract_videos`.
+        batch: pairs at once.
+
+    Returns:
+        [(path, reason)] of the videos that could not be done.
+    """
+    failures, estimate = [], make_estimate(batch)
+    lengths = [len(timeline(info, kind["fps"])) for _, info in videos]
+    with tqdm(total=sum(lengths), desc="Computing flow", unit="frame", smoothing=0) as bar:
+        for (path, info), length in zip(videos, lengths, strict=True):
+            try:
+                store_flow(folder, path, info, kind, estimate, batch)
+            except VideoError as error:
+                failures.append((path, str(error).removeprefix(f"{path}: ")))
+            bar.update(length)
+    return failures
 
 
 def extract_videos(videos, folder, kind, workers):
@@ -148,7 +193,9 @@ def extract_flow(options):
     videos = {info.digest: (path, info) for path, info in infos.items()}
     missing = [video for video in videos.values() if not is_stored(folder, video[1], kind)]
     print(f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True)
-    if missing:
+    if missing and options.batch:
+        failures += extract_batched(missing, folder, kind, options.batch)
+    elif missing:
         failures += extract_videos(missing, folder, kind, workers)
     with (
         atomic_path(folder / "failures.csv") as temporary,

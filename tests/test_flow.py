@@ -267,3 +267,23 @@ def test_training_refuses_a_store_before_it_begins(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
         training.train(parse_params(["--stream", "flow", "--flow-path", "flow"]))
     assert not (tmp_path / "weights").exists()
+
+
+def test_whole_batches_give_the_same_flow(tmp_path):
+    texture = np.stack([render_texture(24, 60)] * 3, axis=-1)
+    write_dataset(tmp_path / "videos", videos=1, frames=1)
+    path = tmp_path / "videos/left/pan.avi"
+    write_video(path, [texture[:, 18 - 2 * i : 50 - 2 * i] for i in range(7)], 25)
+    form = replace(FORM, flow="tvl1", short_side=24, frame_size=24, segments=1, frames=7)
+    clip, clips = list_views(str(path), probe(path))[0], []
+    for batch in (0, 4):
+        folder, cache = str(tmp_path / f"flow{batch}"), str(tmp_path / "cache")
+        extract_flow(
+            Options(str(path.parents[1]), "tvl1", folder, 25, 24, 1, batch, cache_path=cache)
+        )
+        clips.append(read_clip(clip, replace(form, flow_path=folder)))
+    assert np.median(clips[0][..., 0]) * 20 == pytest.approx(2, abs=0.2)
+    assert not clips[0][:, -1].any() and not clips[1][:, -1].any()
+    assert np.abs(clips[0] - clips[1]).mean() * 20 < 0.1  # pixels; a step of 8 bits is 0.16
+    with pytest.raises(ValueError, match="no dis for whole batches; leave out --batch"):
+        Options("videos", "dis", batch=2)

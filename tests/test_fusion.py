@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import training
-from evaluate import evaluate
+from evaluate import Options, evaluate
 from utils.fusion import choose_weight, fuse
 from utils.params import parse_params
 
@@ -54,12 +54,16 @@ def test_commands(tmp_path, monkeypatch, capsys):
     for stream in ("rgb", "flow"):
         train("--stream", stream, "--run", stream)
     rgb, flow = Path("weights/rgb"), Path("weights/flow")
-    report = evaluate([rgb, flow], fuse=True)
+    report = evaluate(Options([rgb, flow], fuse=True))
     assert "weights/rgb alone, weight" in capsys.readouterr().out
     assert sum(report["weights"].values()) == pytest.approx(1)
     folder = rgb / "evaluation/test-fused-flow"
     assert json.loads((folder / "report.json").read_text()) == report
     assert (folder / "predictions.csv").is_file()
+    fixed = evaluate(Options([rgb, flow], fuse=True, fusion_weight=0.25))
+    assert fixed["weights"] == {"weights/rgb": 0.75, "weights/flow": 0.25}
+    with pytest.raises(ValueError, match="fusion_weight is 2; give 0 to 1, together with --fuse"):
+        evaluate(Options([rgb, flow], fuse=True, fusion_weight=2))
 
     warm = ("--weights", str(rgb), "--flow-weights", str(flow), "--epochs", "1")
     train("--stream", "both", "--run", "warm", "--rate-epochs", "1", "2", *warm)
@@ -68,11 +72,12 @@ def test_commands(tmp_path, monkeypatch, capsys):
     for runs, together, message in (
         ([rgb, flow], False, "one run, or two and --fuse"),
         ([rgb], True, "one run, or two and --fuse"),
+        ([rgb, rgb], True, "one run, or two and --fuse"),
         ([rgb, Path("videos")], True, "no run there"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate(runs, fuse=together)
+            evaluate(Options(runs, fuse=together))
     lines = (flow / "splits.csv").read_text()
     (flow / "splits.csv").write_text(lines.replace(",val,", ",test,", 1))
     with pytest.raises(ValueError, match="flow have other videos or splits; train both on the"):
-        evaluate([rgb, flow], fuse=True)
+        evaluate(Options([rgb, flow], fuse=True))

@@ -69,7 +69,7 @@ def test_resumed_run_is_the_unbroken_one(folder, monkeypatch):
     for name in ("loss", "val_loss", "learning_rate"):
         np.testing.assert_allclose(column(parts, name), column(whole, name), rtol=1e-4)
     assert again["top1"] == report["top1"]
-    assert evaluate.evaluate([parts], split="val")["top1"] == report["top1"]
+    assert evaluate.evaluate(evaluate.Options([parts], split="val"))["top1"] == report["top1"]
 
 
 def test_kept_weights_are_the_averaged_ones(folder):
@@ -85,7 +85,7 @@ def test_binary_with_one_output(folder):
     thresholds = json.loads((run_folder / "thresholds.json").read_text())
     assert len(thresholds) == 1 and report["thresholds"] == thresholds
     assert list(report["per_class"]) == ["right", "left"]
-    scored = evaluate.evaluate([run_folder])
+    scored = evaluate.evaluate(evaluate.Options([run_folder]))
     assert scored["accuracy"] == report["accuracy"]
     with open(run_folder / "evaluation/val/predictions.csv") as file:
         for row in csv.DictReader(file):
@@ -120,7 +120,7 @@ def test_several_labels_a_video(folder):
     assert set(report["per_class"]) == {"bright", "fast", "slow"}
     assert len(json.loads((run_folder / "thresholds.json").read_text())) == 3
     assert "val_average_precision" in (run_folder / "history.csv").read_text().splitlines()[0]
-    scored = evaluate.evaluate([run_folder], split="train")
+    scored = evaluate.evaluate(evaluate.Options([run_folder], split="train"))
     assert scored["mean_average_precision"] > 0 and "confusion" not in scored
     assert (run_folder / "evaluation/train/roc.png").stat().st_size
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -37,6 +38,15 @@ def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):
     assert held_out == {"02"}
     train = [row["path"][-8:-4] for row in rows if row["split"] == "train"]
     assert sorted(train) == ["t_00", "t_00", "t_01"]
+
+    known = report.parents[1] / "test-fused-twin_fold1_seed0/report.json"
+    known.parent.mkdir()
+    report.rename(known)
+    shutil.copytree(fold, fold.with_name("twin_fold2_seed0"))
+    fused = ["--block", 1, "--seeds", 1, "--fuse", "cv", "twin", "--name", "both"]
+    done = run([*script[:3], *fused], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "weights/both.json").read_text())["folds"] == result["folds"]
 
 
 def test_cross_validation_needs_numbers_and_blocks(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 
-from evaluate import evaluate
+from evaluate import Options, evaluate
 from utils.datasets import Example, list_examples, save_examples
 from utils.metrics import (
     DECISIONS,
@@ -297,7 +297,7 @@ def test_evaluated_run(make_run, task):
     run = make_run(task)
     if task != "single":
         (run / "thresholds.json").write_text(json.dumps([0.0] * OUTPUTS[task]))
-    report = evaluate([run])
+    report = evaluate(Options([run]))
     assert (report["task"], report["videos"]) == (task, 4)
     made = {path.name for path in (run / "evaluation/all").iterdir()}
     pictures = {"classes.png", "roc.png"} | ({"confusion.png"} if task != "multi" else set())
@@ -318,11 +318,11 @@ def test_what_a_run_cannot_score_is_said_before_a_video_is_opened(make_run, task
     monkeypatch.setattr("evaluate.inspect_videos", None)
     Path("other.csv").write_text("path,label\na.avi,left;up\nb.avi,down\n")
     with pytest.raises(ValueError, match=r"a\.avi: .*not know: down, up; known: left, right"):
-        evaluate([run], data_path="other.csv")
+        evaluate(Options([run], data_path="other.csv"))
     if task != "multi":
         with pytest.raises(ValueError, match=r"right_01\.avi has several labels, right; left"):
-            evaluate([run], data_path="several.csv")
+            evaluate(Options([run], data_path="several.csv"))
     if task != "single":
         (run / "thresholds.json").write_text("[0.5, 0.5, 0.5]")
         with pytest.raises(ValueError, match=r"thresholds\.json holds \[0\.5, 0\.5, 0\.5\]; give"):
-            evaluate([run])
+            evaluate(Options([run]))

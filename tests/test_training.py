@@ -55,11 +55,13 @@ def test_frozen_run_resumes_and_is_scored(folder):
     np.testing.assert_allclose(losses(parts), losses(whole), rtol=1e-4)
     assert [row["epoch"] for row in history(parts)] == ["1", "2", "3"]
 
-    scored = evaluate.evaluate([whole])
+    scored = evaluate.evaluate(evaluate.Options([whole]))
     assert scored["top1"] == report["top1"]
     for name in ("report.json", "predictions.csv", "confusion.png", "classes.png"):
         assert (whole / "evaluation/val" / name).stat().st_size
-    more = evaluate.evaluate([whole], data_path="videos", eval_clips=2, eval_crops=3)
+    more = evaluate.evaluate(
+        evaluate.Options([whole], data_path="videos", eval_clips=2, eval_crops=3)
+    )
     assert more["videos"] == 12
     with open(whole / "evaluation/videos-all/predictions.csv") as file:
         rows = list(csv.DictReader(file))
@@ -74,14 +76,14 @@ def test_frozen_run_resumes_and_is_scored(folder):
     with pytest.raises(ValueError, match="is there already"):
         train("--run", "parts")
     with pytest.raises(ValueError, match="No split 'test' there; known: train, val"):
-        evaluate.evaluate([whole], split="test")
+        evaluate.evaluate(evaluate.Options([whole], split="test"))
     write_dataset(folder / "others", ("left", "up"), 1)
     with pytest.raises(ValueError, match="does not know: up; known: left, right"):
-        evaluate.evaluate([whole], data_path="others")
+        evaluate.evaluate(evaluate.Options([whole], data_path="others"))
     with pytest.raises(ValueError, match="eval_clips is -1; it must be at least 1"):
-        evaluate.evaluate([whole], eval_clips=-1)
+        evaluate.evaluate(evaluate.Options([whole], eval_clips=-1))
     with pytest.raises(ValueError, match="no run there"):
-        evaluate.evaluate([folder])
+        evaluate.evaluate(evaluate.Options([folder]))
 
 
 def test_finetuning_from_an_endpoint_trains_it_alone(folder):

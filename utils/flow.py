@@ -122,13 +122,16 @@ def to_pixels(levels):
     return (levels.astype(np.float32) - 128) * np.float32(FLOW_LIMIT / _LEVELS)
 
 
-def compute_flow(path, info, kind, places=None):
+def compute_flow(path, info, kind, places=None, estimate=None, batch=1):
     """Compute the flow from frames of a resampled video to the next ones; the last one's is zero.
 
     Args:
         path, info: a video and its `VideoInfo`.
         kind: of `flow_kind`.
         places: in the resampled video, sorted and distinct; None for all.
+        estimate: function of the first and the second frames, uint8 (pairs, height, width) each,
+            that gives float32 (pairs, height, width, 2) in pixels; None: OpenCV's, one by one.
+        batch: pairs that `estimate` is given at once, at most.
 
     Returns:
         A generator of uint8 (height, width, 2), as `to_levels` gives.
@@ -139,20 +142,24 @@ def compute_flow(path, info, kind, places=None):
     frames = timeline(info, kind["fps"])
     pairs = np.column_stack([frames, np.append(frames[1:], frames[-1])])
     pairs = pairs if places is None else pairs[places]
-    wanted = np.unique(pairs)
-    shown = resized_frames(path, wanted, kind["short_side"])
+    shown = resized_frames(path, np.unique(pairs), kind["short_side"])
     method, grey = make_method(kind["method"]), {}
-    for first, second in pairs.tolist():
-        for index in (first, second):
+    estimate = estimate or (lambda *frames: list(map(method, *frames)))
+    for start in range(0, len(pairs), batch):
+        chunk = pairs[start : start + batch].tolist()
+        grey = {index: frame for index, frame in grey.items() if index >= chunk[0][0]}
+        for index in np.unique(chunk).tolist():
             if index not in grey:  # the next one wanted, for neither column ever falls
-                grey = {known: frame for known, frame in grey.items() if known >= first}
                 grey[index] = cv2.cvtColor(next(shown), cv2.COLOR_BGR2GRAY)
-        if grey[first].shape != grey[second].shape:
-            raise VideoError(f"{path}: the size of the picture changes at frame {second}.")
-        if first == second:
-            yield np.full((*grey[first].shape, 2), 128, np.uint8)
-        else:
-            yield to_levels(method(grey[first], grey[second]))
+            if grey[index].shape != grey[chunk[0][0]].shape:
+                raise VideoError(f"{path}: the size of the picture changes at frame {index}.")
+        moving = [(grey[first], grey[second]) for first, second in chunk if first != second]
+        flows = iter(estimate(*map(np.stack, zip(*moving, strict=True)))) if moving else ()
+        for first, second in chunk:
+            if first == second:
+                yield np.full((*grey[first].shape, 2), 128, np.uint8)
+            else:
+                yield to_levels(next(flows))
 
 
 def default_store(cache_path, kind):
@@ -211,13 +218,13 @@ def is_stored(folder, info, kind):
         return False
 
 
-def store_flow(folder, path, info, kind):
+def store_flow(folder, path, info, kind, estimate=None, batch=1):
     """Compute a whole video's flow and write it: one chunk a frame, so that few can be read.
 
     Args:
         folder: the store.
         path, info: a video and its `VideoInfo`.
-        kind: of `flow_kind`.
+        kind, estimate, batch: as `compute_flow` takes them.
 
     Raises:
         VideoError: a frame that cannot be decoded; nothing is written.
@@ -227,7 +234,7 @@ def store_flow(folder, path, info, kind):
         atomic_path(Path(folder, f"{info.digest}.h5")) as temporary,
         h5py.File(temporary, "w") as file,
     ):
-        for place, levels in enumerate(compute_flow(path, info, kind)):
+        for place, levels in enumerate(compute_flow(path, info, kind, None, estimate, batch)):
             if not place:
                 shape, chunks = (count, *levels.shape), (1, *levels.shape)
                 file.create_dataset("flow", shape, np.uint8, chunks=chunks, **_COMPRESSION)
