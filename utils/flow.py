@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from utils.files import atomic_path, write_atomically
+from utils.manifest import check_kind, read_kind
 from utils.video import VideoError, crop_frame, resized_frames, timeline
 
 import cv2
@@ -168,17 +169,9 @@ def default_store(cache_path, kind):
 
 
 def _check_kind(path, found, kind):
-    names = [name for name in kind if found.get(name) != kind[name]]
-    if "method" in names:
-        names.remove("parameters")  # each method has its own
-    if names:
-        has, asked = (
-            ", ".join(f"{name} {each.get(name)}" for name in names) for each in (found, kind)
-        )
-        raise ValueError(
-            f"{path} holds flow of {has}; asked for is {asked}: give another folder, or parameters "
-            "that agree."
-        )
+    if found.get("method") != kind["method"]:  # each has its own parameters
+        found, kind = ({**each, "parameters": None} for each in (found, kind))
+    check_kind(path, found, kind, "flow")
 
 
 def check_store(folder, kind):
@@ -197,7 +190,7 @@ def check_store(folder, kind):
             f"{folder} holds no optical flow (flow.json is missing); give a folder that "
             "scripts.extract_flow wrote."
         )
-    _check_kind(folder, json.loads(path.read_text()), kind)
+    _check_kind(folder, read_kind(path), kind)
 
 
 def open_store(folder, kind):

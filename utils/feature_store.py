@@ -1,0 +1,255 @@
+"""Folders of features, an array (rows, channels) a video: written with a record, or read as found.
+
+A store mirrors the data's tree: `a.npy` and its other views `a.<view>.npy` are a video's, `a.json`
+is their record, written last, and `manifest.json` says what all rows depend on.
+"""
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+from utils.files import atomic_path, write_atomically
+from utils.manifest import open_kind, read_kind
+
+import h5py
+import numpy as np
+
+CENTRE = "centre"
+# Views beside the centre; of portrait videos left and right are the top and the bottom.
+VIEWS = ("flip", "left", "right", "left_flip", "right_flip")
+MANIFEST = "manifest.json"
+_KEY = "features"  # the array's name in files that may hold several
+
+
+def open_store(folder, settings):
+    """Make a folder a store of features; one that is a store already is checked.
+
+    Args:
+        folder: the store.
+        settings: dict of everything that rows depend on.
+
+    Raises:
+        ValueError: a store with other settings; each that differs is named.
+    """
+    open_kind(Path(folder, MANIFEST), settings, "features")
+
+
+def read_manifest(folder):
+    """Return the settings of a store.
+
+    Raises:
+        ValueError: the folder is no store, or its manifest is damaged.
+    """
+    path = Path(folder, MANIFEST)
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} holds no {MANIFEST}; give a folder that scripts.extract_features wrote."
+        )
+    return read_kind(path)
+
+
+def settings_hash(settings):
+    """Return a hash of settings, whatever their order."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def name_features(paths, root):
+    """Return {path: its name in a store}: relative to a folder, without the suffix.
+
+    The suffix stays where names would be alike (a.mp4, a.avi), or be a view's (a.flip.mp4).
+
+    Args:
+        paths: all videos of the data.
+        root: the folder that the store mirrors.
+
+    Raises:
+        ValueError: a path that is not under the root.
+    """
+    names = {}
+    for path in paths:
+        try:
+            names[path] = Path(path).resolve().relative_to(Path(root).resolve())
+        except ValueError as error:
+            raise ValueError(
+                f"{path} is not in {root}, so it has no place in a tree like that one's."
+            ) from error
+    whole = {name.as_posix() for name in names.values()}
+    short = {path: name.with_suffix("").as_posix() for path, name in names.items()}
+    counts = Counter({names[path]: short[path] for path in paths}.values())
+    return {
+        path: name.as_posix()
+        if counts[short[path]] > 1 or short[path] in whole - {name.as_posix()} or _is_view(name)
+        else short[path]
+        for path, name in names.items()
+    }
+
+
+def _is_view(name):
+    return name.with_suffix("").suffix[1:] in VIEWS
+
+
+def array_path(folder, name, view=CENTRE):
+    """Return where a store keeps a view of a video."""
+    return Path(folder, f"{name}.npy" if view == CENTRE else f"{name}.{view}.npy")
+
+
+def _record_path(folder, name):
+    return Path(folder, f"{name}.json")
+
+
+def read_record(folder, name):
+    """Return the record of a video's features; {} where there is none, or none that can be read."""
+    try:
+        record = json.loads(_record_path(folder, name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def is_done(folder, name, digest, settings):
+    """Return whether a video's features are in a store, whole.
+
+    Args:
+        folder: the store.
+        name: of `name_features`.
+        digest: of the video's content.
+        settings: dict, as in `open_store`.
+    """
+    record = read_record(folder, name)
+    if (record.get("source"), record.get("settings")) != (digest, settings_hash(settings)):
+        return False
+    try:
+        arrays = [
+            np.load(array_path(folder, name, view), mmap_mode="r")  # the header; the size is right
+            for view in record["views"]
+        ]
+    except (OSError, ValueError, EOFError, KeyError):
+        return False
+    return all(list(array.shape) == record.get("shape") for array in arrays)
+
+
+def save_features(folder, name, views, record):
+    """Write the features of a video: the arrays, then the record, each atomically.
+
+    Args:
+        folder: an open store.
+        name: of `name_features`.
+        views: {view: array (rows, channels)}, of one shape; the dtype is kept.
+        record: {"source": digest of the content, "settings": of `settings_hash`, "times": centres
+            of the rows in seconds, ...}; the views and the shape are added.
+
+    Raises:
+        ValueError: views of several shapes; nothing is written.
+        OSError: the disk is full or may not be written; no record is, and no half array.
+    """
+    shapes = {view: list(array.shape) for view, array in views.items()}
+    shape = next(iter(shapes.values()))
+    if any(other != shape for other in shapes.values()):
+        raise ValueError(f"{name}: views of several shapes, {shapes}; one is expected.")
+    for view, array in views.items():
+        with atomic_path(array_path(folder, name, view)) as temporary:
+            np.save(temporary, array, allow_pickle=False)
+    record = record | {"views": list(views), "shape": shape}
+    write_atomically(_record_path(folder, name), json.dumps(record) + "\n")
+
+
+def _pick_array(path, names):
+    if _KEY in names or len(names) == 1:
+        return _KEY if _KEY in names else names[0]
+    raise ValueError(
+        f"it holds {len(names)} arrays ({', '.join(names[:5])}); expected one, or one that is "
+        f"called {_KEY}"
+    )
+
+
+def _list_datasets(file):
+    names = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else 0)
+    return [name for name in names if not name.startswith("#")]  # what MATLAB refers to
+
+
+def list_arrays(path):
+    """Return the names of the arrays in a .npz, .h5 or .hdf5 file."""
+    try:
+        if Path(path).suffix.lower() == ".npz":
+            with np.load(path) as file:
+                return list(file.files)
+        with h5py.File(path) as file:
+            return _list_datasets(file)
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: cannot be read ({error}).") from error
+
+
+def _read_npy(path, name):
+    return np.load(path, mmap_mode="r")
+
+
+def _read_npz(path, name):
+    with np.load(path) as file:
+        return file[name or _pick_array(path, file.files)]
+
+
+def _read_hdf5(path, name):
+    with h5py.File(path) as file:
+        return file[name or _pick_array(path, _list_datasets(file))][()]
+
+
+def _read_mat(path, name):
+    from scipy.io import loadmat  # slow, and rarely wanted
+
+    try:
+        arrays = {key: array for key, array in loadmat(path).items() if not key.startswith("__")}
+        array = arrays[name or _pick_array(path, list(arrays))]
+    except NotImplementedError:  # MATLAB 7.3 writes HDF5, the last axis first
+        array = np.transpose(_read_hdf5(path, name))
+    return array.T if array.ndim == 2 and array.shape[1] == 1 else array  # MATLAB has no (D,)
+
+
+# Suffix: function (path, name of the array or "") -> the array. None of them runs what it reads.
+READERS = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".mat": _read_mat,
+    ".h5": _read_hdf5,
+    ".hdf5": _read_hdf5,
+}
+_DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+
+
+def load_features(path, name=""):
+    """Read the features of a video from a file of any known layout.
+
+    Args:
+        path: a `.npy` (which is mapped into memory, not read), `.npz`, `.mat` (MATLAB's v5 to
+            v7.3), `.h5` or `.hdf5` file.
+        name: of the array in a file that holds several; "" for the only one, or "features".
+
+    Returns:
+        Array (rows, channels) of numbers, of the file's dtype; (channels,) is one row, and axes
+        of length 1 are left out of a larger one.
+
+    Raises:
+        ValueError: no such file, none of these layouts, damaged, or no such array; the file is
+            named. An array of Python objects is never loaded.
+    """
+    path = Path(path)
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise ValueError(f"{path}: not features; known files: {', '.join(READERS)}.")
+    try:
+        array = read(path, name)
+    except _DAMAGED as error:
+        raise ValueError(f"{path}: no array of numbers can be read from it ({error}).") from error
+    shape, kind = np.shape(array), getattr(array, "dtype", np.dtype(object))
+    if kind.kind not in "fiu":
+        raise ValueError(f"{path}: an array of {kind}; expected numbers, (rows, channels).")
+    if array.ndim > 2:
+        array = array.reshape(*(n for n in shape[:-1] if n != 1), shape[-1])
+    array = array[None] if array.ndim == 1 else array
+    if array.ndim != 2 or not array.size:
+        raise ValueError(f"{path}: an array of shape {shape}; expected (rows, channels).")
+    return array
