@@ -92,6 +92,26 @@ def _is_view(name):
     return name.with_suffix("").suffix[1:] in VIEWS
 
 
+def leave_records(paths):
+    """Return which of some paths are a video's own, where all are files of features.
+
+    Records and further views are left out; where any path is something else, all are returned.
+    """
+    suffixes = {Path(path).suffix.lower() for path in paths}
+    if not suffixes & set(READERS) or suffixes - {*READERS, ".json"}:
+        return list(paths)
+    whole = set(map(str, paths))
+    return [
+        path
+        for path in paths
+        if Path(path).suffix.lower() in READERS
+        and not (
+            _is_view(Path(path))
+            and str(Path(path).with_suffix("").with_suffix(Path(path).suffix)) in whole
+        )
+    ]
+
+
 def array_path(folder, name, view=CENTRE):
     """Return where a store keeps a view of a video."""
     return Path(folder, f"{name}.npy" if view == CENTRE else f"{name}.{view}.npy")
@@ -124,7 +144,7 @@ def is_done(folder, name, digest, settings):
         return False
     try:
         arrays = [
-            np.load(array_path(folder, name, view), mmap_mode="r")  # the header; the size is right
+            _read_npy(array_path(folder, name, view), "")  # fails where the file is cut short
             for view in record["views"]
         ]
     except (OSError, ValueError, EOFError, KeyError):
@@ -157,7 +177,7 @@ def save_features(folder, name, views, record):
     write_atomically(_record_path(folder, name), json.dumps(record) + "\n")
 
 
-def _pick_array(path, names):
+def _pick_array(names):
     if _KEY in names or len(names) == 1:
         return _KEY if _KEY in names else names[0]
     raise ValueError(
@@ -168,8 +188,13 @@ def _pick_array(path, names):
 
 def _list_datasets(file):
     names = []
-    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else 0)
-    return [name for name in names if not name.startswith("#")]  # what MATLAB refers to
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and not name.startswith("#"):  # which MATLAB refers to
+            names.append(name)
+
+    file.visititems(visit)
+    return names
 
 
 def list_arrays(path):
@@ -185,17 +210,17 @@ def list_arrays(path):
 
 
 def _read_npy(path, name):
-    return np.load(path, mmap_mode="r")
+    return np.lib.format.open_memmap(path, mode="r")  # which knows no pickle at all
 
 
 def _read_npz(path, name):
     with np.load(path) as file:
-        return file[name or _pick_array(path, file.files)]
+        return file[name or _pick_array(file.files)]
 
 
 def _read_hdf5(path, name):
     with h5py.File(path) as file:
-        return file[name or _pick_array(path, _list_datasets(file))][()]
+        return file[name or _pick_array(_list_datasets(file))][()]
 
 
 def _read_mat(path, name):
@@ -203,7 +228,7 @@ def _read_mat(path, name):
 
     try:
         arrays = {key: array for key, array in loadmat(path).items() if not key.startswith("__")}
-        array = arrays[name or _pick_array(path, list(arrays))]
+        array = arrays[name or _pick_array(list(arrays))]
     except NotImplementedError:  # MATLAB 7.3 writes HDF5, the last axis first
         array = np.transpose(_read_hdf5(path, name))
     return array.T if array.ndim == 2 and array.shape[1] == 1 else array  # MATLAB has no (D,)

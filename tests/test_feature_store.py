@@ -1,0 +1,223 @@
+"""Stores of features and foreign layouts: what is written is whole, what is read is numbers."""
+
+import errno
+import json
+from pathlib import Path
+
+from utils import feature_store
+from utils.feature_rows import index_features, locate_features
+from utils.feature_store import (
+    READERS,
+    is_done,
+    leave_records,
+    load_features,
+    name_features,
+    open_store,
+    read_manifest,
+    save_features,
+    settings_hash,
+)
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+SETTINGS = {"version": 1, "window": 16, "stride": 4, "views": ("centre", "flip")}
+ROWS = np.random.default_rng(0).random((5, 8)).astype("float16")
+
+
+def save(folder, name="run/a", settings=SETTINGS, **changes):
+    record = {"source": "digest", "settings": settings_hash(settings), "times": [0.5]}
+    save_features(folder, name, {"centre": ROWS, "flip": -ROWS} | changes, record)
+
+
+def test_a_video_is_done_by_content_and_settings(tmp_path):
+    open_store(tmp_path, SETTINGS)
+    assert not is_done(tmp_path, "run/a", "digest", SETTINGS)
+    save(tmp_path)
+    assert is_done(tmp_path, "run/a", "digest", dict(reversed(SETTINGS.items())))
+    assert not is_done(tmp_path, "run/a", "another", SETTINGS)
+    assert not is_done(tmp_path, "run/a", "digest", SETTINGS | {"stride": 8})
+    files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert files == ["manifest.json", "run/a.flip.npy", "run/a.json", "run/a.npy"]
+    assert json.loads((tmp_path / "run/a.json").read_text()) == {
+        "source": "digest",
+        "settings": settings_hash(SETTINGS),
+        "times": [0.5],
+        "views": ["centre", "flip"],
+        "shape": [5, 8],
+    }
+    read = load_features(tmp_path / "run/a.flip.npy")
+    assert read.dtype == np.float16
+    np.testing.assert_array_equal(read, -ROWS)
+    whole = (tmp_path / "run/a.flip.npy").read_bytes()
+    (tmp_path / "run/a.flip.npy").write_bytes(whole[:-2])
+    assert not is_done(tmp_path, "run/a", "digest", SETTINGS)
+    save(tmp_path)
+    (tmp_path / "run/a.npy").unlink()
+    assert not is_done(tmp_path, "run/a", "digest", SETTINGS)
+    save(tmp_path)
+    (tmp_path / "run/a.json").write_text("{")
+    assert not is_done(tmp_path, "run/a", "digest", SETTINGS)
+
+
+def test_other_settings_are_refused_by_name(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    open_store(tmp_path, SETTINGS)
+    open_store(tmp_path, SETTINGS)
+    assert read_manifest(tmp_path) == SETTINGS | {"views": ["centre", "flip"]}
+    other = SETTINGS | {"stride": 8, "flow": "tvl1"}
+    with pytest.raises(ValueError, match="features of stride 4, flow None; asked for is stride 8"):
+        open_store(tmp_path, other)
+    with pytest.raises(ValueError, match=r"empty holds no manifest\.json"):
+        read_manifest(tmp_path / "empty")
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"manifest\.json is damaged: it holds no JSON object"):
+        open_store(tmp_path, SETTINGS)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+    real, calls = np.save, []
+
+    def fill(path, array, **options):
+        real(path, array, **options)
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(feature_store.np, "save", fill)
+    with pytest.raises(OSError, match="No space left"):
+        save(tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.npy"]
+    assert not is_done(tmp_path, "run/a", "digest", SETTINGS)
+    with pytest.raises(ValueError, match="b: views of several shapes"):
+        save(tmp_path, "b", left=ROWS[:2])
+    assert not list(tmp_path.glob("b*"))
+
+
+def test_names_are_the_videos_and_never_the_same(tmp_path):
+    names = {
+        "train/run/b.mp4": "train/run/b",
+        "a.mp4": "a.mp4",
+        "a.avi": "a.avi",
+        "a.mp4.mkv": "a.mp4.mkv",
+        "c.flip.mp4": "c.flip.mp4",
+        "d.x.mp4": "d.x",
+        "frames": "frames",
+    }
+    paths = {str(tmp_path / path): name for path, name in names.items()}
+    assert name_features(list(paths), tmp_path) == paths
+    with pytest.raises(ValueError, match=r"elsewhere\.mp4 is not in"):
+        name_features([str(tmp_path.parent / "elsewhere.mp4")], tmp_path)
+
+
+def write_mat73(path, array):
+    """Write what MATLAB 7.3 does: HDF5 behind 512 bytes, the last axis first."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["x"] = array.T
+    with open(path, "r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, HDF5 schema 1.00 .".ljust(124) + b"\x00\x02IM")
+
+
+def write_hdf5(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+
+
+WRITERS = {
+    "a.npy": lambda path: np.save(path, ROWS),
+    "one.npz": lambda path: np.savez(path, x=ROWS),
+    "key.npz": lambda path: np.savez(path, features=ROWS, times=[1]),
+    "five.mat": lambda path: savemat(path, {"x": ROWS.astype("float32")}),
+    "seven.mat": lambda path: write_mat73(path, ROWS.astype("float32")),
+    "one.h5": lambda path: write_hdf5(path, x=ROWS),
+    "key.hdf5": lambda path: write_hdf5(path, features=ROWS, times=[1]),
+    "large.npy": lambda path: np.save(path, ROWS.reshape(1, 5, 1, 1, 8)),
+}
+
+
+def test_every_layout_is_tested():
+    assert {Path(name).suffix for name in WRITERS} == set(READERS)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_layouts_hold_rows(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    read = load_features(tmp_path / name)
+    assert read.shape == (5, 8)
+    np.testing.assert_array_equal(read, ROWS)
+
+
+def test_a_vector_is_one_row(tmp_path):
+    np.save(tmp_path / "a.npy", ROWS[0])
+    savemat(tmp_path / "a.mat", {"x": ROWS[0].astype("float32")[:, None]})
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal(load_features(path), ROWS[:1])
+
+
+class Trap:
+    """Pickled, it would make a file when it is loaded."""
+
+    def __reduce__(self):
+        return open, ("sprung", "w")
+
+
+BAD = {
+    "object.npy": (lambda p: np.save(p, np.array([Trap()]), allow_pickle=True), "Python objects"),
+    "object.npz": (lambda p: np.savez(p, np.array([Trap()])), "Object arrays cannot be loaded"),
+    "pickle.npy": (lambda p: p.write_bytes(b"\x80\x04."), "no array of numbers can be read"),
+    "empty.npy": (lambda p: p.write_bytes(b""), "no array of numbers can be read"),
+    "two.npz": (lambda p: np.savez(p, a=ROWS, b=ROWS), r"it holds 2 arrays \(a, b\); expected one"),
+    "cut.npz": (lambda p: p.write_bytes(b"PK\x03\x04"), "no array of numbers can be read"),
+    "cell.mat": (lambda p: savemat(p, {"x": {"y": 1}}), "expected numbers"),
+    "text.mat": (lambda p: p.write_bytes(b"x" * 600), "no array of numbers can be read"),
+    "text.h5": (lambda p: p.write_bytes(b"x" * 600), "no array of numbers can be read"),
+    "words.npy": (lambda p: np.save(p, np.array(["a"])), "an array of <U1; expected numbers"),
+    "maps.npy": (lambda p: np.save(p, np.zeros((2, 3, 4))), r"shape \(2, 3, 4\); expected \(rows"),
+    "none.npy": (lambda p: np.save(p, np.zeros((0, 4))), r"shape \(0, 4\); expected \(rows"),
+    "gone.npy": (lambda p: None, "No such file"),
+    "a.txt": (lambda p: None, r"not features; known files: \.npy, \.npz"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_named_and_nothing_in_them_runs(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write, message = BAD[name]
+    write(tmp_path / name)
+    with pytest.raises(ValueError, match=message) as raised:
+        load_features(tmp_path / name)
+    assert name in str(raised.value) and "allow_pickle=True" not in str(raised.value)
+    assert not Path("sprung").exists()
+
+
+def test_features_are_found_by_the_longest_name(tmp_path):
+    for name in ("run/a", "a", "b.mp4", "b"):
+        save(tmp_path, name)
+    np.savez(tmp_path / "run/a.npz", ROWS)
+    located = locate_features(["/data/run/a.avi", "x/a.avi", "b.mp4", "c.mp4"], tmp_path)
+    centres = {path: Path(views["centre"][0]) for path, views in located.items()}
+    assert centres == {
+        "/data/run/a.avi": tmp_path / "run/a.npy",
+        "x/a.avi": tmp_path / "a.npy",
+        "b.mp4": tmp_path / "b.mp4.npy",
+    }
+    assert all(list(views) == ["centre", "flip"] for views in located.values())
+    with pytest.raises(ValueError, match=r"by name the features of both x/a\.avi and y/a\.avi"):
+        locate_features(["x/a.avi", "y/a.avi"], tmp_path)
+    with pytest.raises(ValueError, match=r"no features of any of the 1 videos \(such as z\.avi\)"):
+        locate_features(["z.avi"], tmp_path)
+    with pytest.raises(ValueError, match="features nowhere: not there"):
+        index_features("nowhere")
+    write_hdf5(tmp_path / "all.h5", **{"run/v1": ROWS, "v2/features": ROWS})
+    assert list(index_features(tmp_path / "all.h5")) == ["run/v1", "v2"]
+
+
+def test_records_and_views_are_no_videos():
+    files = ["c/a.npy", "c/a.json", "c/a.flip.npy", "c/b.left.npy"]
+    assert leave_records(files) == ["c/a.npy", "c/b.left.npy"]
+    mixed = [*files, "c/a.avi"]
+    assert leave_records(mixed) == mixed

@@ -1,0 +1,239 @@
+"""Features in place of clips: which file is a video's, and the rows that a network is shown.
+
+Files are found by the video's name: FEATURES/run/a.npy or FEATURES/a.npy is DATA/run/a.mp4's; one
+.npz or HDF5 file may hold an array for each name. Or a list names the files of features themselves.
+"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features
+from utils.sampling import SAMPLINGS
+
+import numpy as np
+
+_SIDES = {CENTRE: 0.5, "left": 0.0, "right": 1.0}  # of a crop, from 0 to 1
+_HOLD_MANY = (".npz", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What reading a video's features found; it stands where a `VideoInfo` does.
+
+    Attributes:
+        views: {view: (file, name of the array in it)}.
+        shape: (rows, channels) of the centre view.
+        digest: BLAKE2b of its numbers.
+        width, height: unknown; views are named alike for either orientation.
+    """
+
+    views: dict
+    shape: tuple[int, int]
+    digest: str
+    width: int = 0
+    height: int = 0
+
+
+def _strip(name):
+    known = [suffix for suffix in READERS if name.lower().endswith(suffix)]
+    return name[: -len(known[0])] if known else name
+
+
+def own_features(paths, data_path):
+    """Return the whole path of data that are files of features themselves, "" for any other.
+
+    Args:
+        paths: of all of the data's files.
+        data_path: what lists them.
+    """
+    own = bool(paths) and all(Path(path).suffix.lower() in READERS for path in paths)
+    return str(Path(data_path).resolve()) if own else ""
+
+
+def index_features(features):
+    """List the features in a folder, or in one .npz or HDF5 file.
+
+    Args:
+        features: its path.
+
+    Returns:
+        {name: (file, name of the array in it)}; names are relative, without the file's suffix.
+        None for a list (a .csv) of videos that are files of features themselves.
+
+    Raises:
+        ValueError: nothing there, or the one file cannot be read.
+    """
+    root = Path(features)
+    if root.is_dir():
+        found = (
+            path.relative_to(root)
+            for path in sorted(root.rglob("*"), key=lambda path: (_rank(path), path))
+            if path.suffix.lower() in READERS
+        )
+        index = {}
+        for path in found:
+            if not any(part.startswith(".") for part in path.parts):  # such as what is half written
+                index.setdefault(_strip(path.as_posix()), (str(root / path), ""))
+        return index
+    if root.is_file() and root.suffix.lower() in _HOLD_MANY:
+        return {name.removesuffix("/features"): (str(root), name) for name in list_arrays(root)}
+    if root.is_file():
+        return None
+    raise ValueError(
+        f"features {features}: not there. Give a folder of {', '.join(READERS)} files named after "
+        f"the videos, or one {' or '.join(_HOLD_MANY)} file with an array for each."
+    )
+
+
+def _rank(path):
+    """Return the place of a file's layout in `READERS`: the first wins where a name has two."""
+    known = list(READERS)
+    return known.index(path.suffix.lower()) if path.suffix.lower() in known else len(known)
+
+
+def _locate(index, path):
+    """Return {view: (file, name of the array)} of a video's features, {} where there are none."""
+    path = Path(path)
+    if index is None:
+        if path.suffix.lower() not in READERS or not path.is_file():
+            return {}
+        siblings = {v: path.with_name(f"{path.stem}.{v}{path.suffix}") for v in VIEWS}
+        views = {CENTRE: path} | {v: file for v, file in siblings.items() if file.is_file()}
+        return {view: (str(file), "") for view, file in views.items()}
+    for start in range(len(path.parts)):  # the longest name first: folders tell namesakes apart
+        whole = "/".join(path.parts[start:])
+        for name in (whole, whole.removesuffix(path.suffix)):
+            if name in index:
+                views = {v: index[f"{name}.{v}"] for v in VIEWS if f"{name}.{v}" in index}
+                return {CENTRE: index[name]} | views
+    return {}
+
+
+def locate_features(paths, features):
+    """Find the features of videos.
+
+    Args:
+        paths: of the videos, which need not be there.
+        features: as in `index_features`.
+
+    Returns:
+        {path: {view: (file, name of the array in it)}} of those that have features.
+
+    Raises:
+        ValueError: as `index_features`, none of the videos has features, or two have the same.
+    """
+    index = index_features(features)
+    located = {path: views for path in paths if (views := _locate(index, path))}
+    if not located:
+        example = f"such as {paths[0]}" if paths else "none"
+        held = f"{len(index)} names, such as {next(iter(index))}" if index else "no names"
+        raise ValueError(
+            f"{features} has no features of any of the {len(paths)} videos ({example}); "
+            f"it holds those of {held}. Names must agree but for the suffix."
+        )
+    counts = Counter(views[CENTRE] for views in located.values())
+    (file, name), count = counts.most_common(1)[0]
+    if count > 1:
+        same = [path for path, views in located.items() if views[CENTRE] == (file, name)]
+        raise ValueError(
+            f"{file} {name}: by name the features of both {same[0]} and {same[1]}; keep features "
+            "in folders like those of the videos."
+        )
+    return located
+
+
+def read_info(views):
+    """Read all of a video's features once.
+
+    Args:
+        views: {view: (file, name of the array in it)}.
+
+    Returns:
+        A `FeatureInfo`.
+
+    Raises:
+        ValueError: a file that cannot be read, or numbers that are not finite; it is named.
+    """
+    for file, name in reversed(views.values()):  # the centre last
+        array = np.ascontiguousarray(load_features(file, name))
+        if not np.isfinite(array).all():
+            raise ValueError(f"{file}: not all of its numbers are finite.")
+    digest = hashlib.blake2b(array.tobytes() + str(array.dtype).encode(), digest_size=16)
+    return FeatureInfo(views, array.shape, digest.hexdigest())
+
+
+def find_length(paths, features):
+    """Return the channels of a row, of the first video whose features can be read.
+
+    Args:
+        paths: of the videos; None for all that the features name.
+        features: as in `index_features`.
+
+    Raises:
+        ValueError: as `locate_features`, or none can be read.
+    """
+    paths = list(index_features(features) or ()) if paths is None else paths
+    for views in locate_features(paths, features).values():
+        try:
+            return load_features(*views[CENTRE]).shape[1]
+        except ValueError as error:
+            last = error
+    raise ValueError(f"No features in {features} can be read: {last}")
+
+
+def check_lengths(videos, length=0):
+    """Check that all features have rows of one length.
+
+    Args:
+        videos: list of (path, `FeatureInfo`).
+        length: channels expected; 0 for those of the first.
+
+    Raises:
+        ValueError: naming a file whose rows differ.
+    """
+    for _, info in videos:
+        first = videos[0][1]
+        wanted = length or first.shape[1]
+        if info.shape[1] != wanted:
+            there = "the network takes" if length else f"those of {first.views[CENTRE][0]}"
+            raise ValueError(
+                f"{' '.join(info.views[CENTRE]).strip()}: its rows have {info.shape[1]} channels, "
+                f"{there} {wanted}; all must agree, and every array be (rows, channels)."
+            )
+
+
+def check_crops(videos):
+    """Raise a ValueError, naming it, where a video lacks the views of three crops."""
+    for path, info in videos:
+        if missing := [side for side in _SIDES if side not in info.views]:
+            raise ValueError(
+                f"{path}: no features of its view {missing[0]}, which eval_crops 3 averages; give "
+                "eval_crops 1, or extract them."
+            )
+
+
+def _choose_view(views, transform):
+    """Return the stored view nearest to a crop and a flip, the flip first."""
+    flips = [v for v in views if v.endswith("flip") == transform.flip] or list(views)
+    side = {v: _SIDES.get(v.removesuffix("flip").removesuffix("_") or CENTRE) for v in flips}
+    return min(flips, key=lambda view: abs(side[view] - transform.crop[1]))
+
+
+def read_rows(clip, segments):
+    """Read rows from equal parts of a video, of the view nearest to the clip's crop and flip.
+
+    Args:
+        clip: with `info`, a `FeatureInfo`, `place` and `transform` (`utils.clips.Clip`).
+        segments: rows; where the video has fewer, they repeat.
+
+    Returns:
+        float32 (segments, channels).
+
+    Raises:
+        ValueError: the file cannot be read; it is named.
+    """
+    array = load_features(*clip.info.views[_choose_view(clip.info.views, clip.transform)])
+    places = SAMPLINGS["segments"](len(array), segments, 1, clip.place)[:, 0]
+    return np.asarray(array[places], np.float32)
