@@ -43,7 +43,7 @@ def losses(run_folder):
 def test_frozen_run_resumes_and_is_scored(folder):
     (folder / "videos/left/broken.avi").write_bytes(b"no video")
     whole, report = train("--run", "whole", "--feature-views", 2)
-    cached = sorted((folder / "weights/cache/features").iterdir())
+    cached = sorted((folder / "weights/cache/features").rglob("*.npy"))
     assert report["videos"] == 3 and len(cached) == 9 * 2 + 3
     assert "broken.avi: not a video" in (whole / "problems.txt").read_text()
     assert [row["learning_rate"] for row in history(whole)] == ["0.01", "0.001", "0.0001"]
@@ -88,7 +88,7 @@ def test_frozen_run_resumes_and_is_scored(folder):
 
 def test_finetuning_from_an_endpoint_trains_it_alone(folder):
     run_folder, _ = train("--finetune", "Mixed_5c", "--val-fraction", 0, "--epochs", 1)
-    features = np.load(next((folder / "weights/cache/features").iterdir()))
+    features = np.load(next((folder / "weights/cache/features").rglob("*.npy")))
     assert features.shape == (2, 1, 4, 4, 832)
     assert run_folder.name == "videos_i3d_lstm"
     network = keras.saving.load_model(run_folder / "best.keras")

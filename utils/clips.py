@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
+from utils.feature_rows import FeatureInfo, read_rows
 from utils.flow import check_store, flow_kind, read_flow
 from utils.sampling import SAMPLINGS
 from utils.video import read_rgb, timeline
@@ -122,12 +123,15 @@ def read_clip(clip, form):
     Returns:
         float32 (segments, frames, frame_size, frame_size, channels) in [-1, 1]; channels are red,
         green and blue, or flow's x and y, or all five. Flow leads from a frame to the next one of
-        the resampled video, and RGB of both streams has the same crop and flip.
+        the resampled video, and RGB of both streams has the same crop and flip. Of features in
+        place of a video: float32 (segments, channels).
 
     Raises:
         VideoError: the file cannot be decoded; it is named.
         ValueError: random operations on optical flow, or stored flow that is no good.
     """
+    if isinstance(clip.info, FeatureInfo):
+        return read_rows(clip, form.segments)
     arrays = [read(clip, form) for read in STREAMS[form.stream]]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
     return array.reshape(form.segments, form.frames, *array.shape[1:])
@@ -139,6 +143,13 @@ def check_flow(form):
         check_store(form.flow_path, form.flow_kind)
 
 
+def describe_form(form):
+    """Return all of a `ClipFormat` that a clip's values depend on, ready for JSON."""
+    values = asdict(form)
+    del values["flow"], values["flow_path"]  # wherever it lies, it is the same flow
+    return values | ({"flow": form.flow_kind} if form.stream != "rgb" else {})
+
+
 def clip_key(clip, form, network):
     """Return a name for a clip's features: a hash of everything they depend on.
 
@@ -147,9 +158,5 @@ def clip_key(clip, form, network):
         network: a string that stands for the weights and the precision.
     """
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
-    values = asdict(form)
-    del values["flow"], values["flow_path"]  # wherever it lies, it is the same flow
-    if form.stream != "rgb":
-        values["flow"] = form.flow_kind
-    parts = [clip.info.digest, clip.place, transform, values, network]
+    parts = [clip.info.digest, clip.place, transform, describe_form(form), network]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

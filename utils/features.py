@@ -3,8 +3,15 @@
 import hashlib
 from pathlib import Path
 
-from utils.clips import check_flow, clip_key, list_views, read_clip
-from utils.files import atomic_path
+from utils.clips import check_flow, clip_key, describe_form, list_views, read_clip
+from utils.feature_store import (
+    CENTRE,
+    array_path,
+    is_done,
+    open_store,
+    save_features,
+    settings_hash,
+)
 from utils.sequence import Sequence
 from utils.tasks import to_probabilities
 
@@ -21,11 +28,6 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
-def _save_array(path, array):
-    with atomic_path(path) as temporary:
-        np.save(temporary, array.astype("float32"))  # NumPy cannot read bfloat16 back
-
-
 class ClipSource:
     """Where a model's inputs come from: the clips themselves, or their features.
 
@@ -33,7 +35,8 @@ class ClipSource:
         form: a `ClipFormat`.
         frozen: model from a batch of clips to their features, run once a clip; None to hand out
             the clips themselves.
-        folder: where features are kept.
+        folder: where features are kept, in a store (`utils.feature_store`) for each network and
+            format.
         workers: threads that read videos while the model runs.
         replicas: devices that the model runs on.
 
@@ -43,9 +46,13 @@ class ClipSource:
 
     def __init__(self, form, frozen=None, folder="weights/cache", workers=2, replicas=1):
         check_flow(form)
-        self.form, self.frozen, self.folder = form, frozen, Path(folder) / "features"
+        self.form, self.frozen = form, frozen
         self.workers, self.replicas = workers, replicas
-        self.network = "" if frozen is None else fingerprint(frozen)
+        if frozen is not None:
+            self.network = fingerprint(frozen)
+            self.settings = describe_form(form) | {"network": self.network}
+            self.store = Path(folder, "features", settings_hash(self.settings))
+            open_store(self.store, self.settings)
 
     def prepare(self, clips):
         """Return a function index -> input array, after computing the features not yet there.
@@ -57,19 +64,27 @@ class ClipSource:
         """
         if self.frozen is None:
             return lambda index: read_clip(clips[index], self.form)
-        paths = [self.folder / f"{clip_key(c, self.form, self.network)}.npy" for c in clips]
-        missing = {path: clip for path, clip in zip(paths, clips, strict=True) if not path.exists()}
+        names = [clip_key(clip, self.form, self.network) for clip in clips]
+        missing = {
+            name: clip
+            for name, clip in zip(names, clips, strict=True)
+            if not is_done(self.store, name, clip.info.digest, self.settings)
+        }
         if missing:
             self._extract(list(missing), list(missing.values()))
+        paths = [array_path(self.store, name) for name in names]
         return lambda index: np.load(paths[index])
 
-    def _extract(self, paths, clips):
+    def _extract(self, names, clips):
         batch = self.replicas  # one video is batch enough: its segments are folded into it
         print(f"Running the frozen part of the network over {len(clips)} clips", flush=True)
 
         def save(step, logs):
-            for path, features in zip(paths[step * batch :], logs["outputs"], strict=False):
-                _save_array(path, features)
+            at = slice(step * batch, None)
+            for name, clip, array in zip(names[at], clips[at], logs["outputs"], strict=False):
+                record = {"source": clip.info.digest, "settings": settings_hash(self.settings)}
+                array = array.astype("float32")  # NumPy cannot read bfloat16 back
+                save_features(self.store, name, {CENTRE: array}, record)
 
         sequence = Sequence(
             lambda index, epoch: read_clip(clips[index], self.form),
