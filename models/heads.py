@@ -34,7 +34,10 @@ def _transformer(features, mask, design):
     segments, dim = features.shape[1:]
     slices, heads = 16, 4
     if dim % (slices * heads):
-        raise ValueError(f"The transformer head needs dim to divide by 64, got {dim}.")
+        raise ValueError(
+            f"The transformer head (i3d_transformer) needs dim to divide by 64, got {dim}; other "
+            "heads take any."
+        )
     width = dim // slices
     mask = ops.repeat(mask, slices, axis=1)
     tokens = layers.Reshape((segments * slices, width), name="tokens")(features)

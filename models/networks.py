@@ -112,18 +112,52 @@ def build(name, num_outputs, segments, frames, frame_size=224, stream="rgb", des
     return keras.Model(clips, head(features), name=name)
 
 
+def build_on_features(name, num_outputs, segments, length, stream="rgb", design=Design()):
+    """Build a network without its I3D, from features of the segments to logits.
+
+    Args:
+        name: a key of `NETWORKS`, one with an I3D.
+        num_outputs, segments, design: as in `build`.
+        length: channels of a segment's features, whatever they were made by.
+        stream: both for features of RGB and of flow, joined in this order.
+
+    Returns:
+        A `keras.Model` from (batch, segments, length) to logits (batch, num_outputs); its only
+        layer is "head".
+
+    Raises:
+        ValueError: a network that takes clips, or features that do not suit its head.
+    """
+    row, streams = choose(NETWORKS, "network", name), choose(STREAMS, "stream", stream)
+    if not row.endpoint:
+        known = ", ".join(name for name, row in NETWORKS.items() if row.endpoint)
+        raise ValueError(f"{name} takes clips, not features; networks that take features: {known}.")
+    if length % len(streams):
+        raise ValueError(f"Features of {length} channels are not two streams'; one has half.")
+    features = keras.Input((segments, length), name="rows")
+
+    def build_one(shape):
+        return row.build_head(shape, num_outputs, design)
+
+    fuse = choose(FUSIONS, "fusion", design.fusion)
+    head = fuse(build_one, features.shape[1:], dict.fromkeys(streams, 1))
+    return keras.Model(features, head(features), name=name)
+
+
 def streams_of(network):
-    """Return the streams that a network from `build` takes."""
+    """Return the streams that a network takes."""
+    if len(network.input_shape) == 3:  # features, whose channels do not tell
+        parts = [part.name for part in network.get_layer("head").layers]
+        return STREAMS["both"] if set(STREAMS["both"]) <= set(parts) else STREAMS["rgb"]
     count = network.input_shape[-1]
     return next(s for s in STREAMS.values() if sum(CHANNELS[each] for each in s) == count)
 
 
 def backbones_of(network):
     """Return {stream: I3D} inside a network from `build`, empty where there is none."""
-    streams = streams_of(network)
     if "backbone" not in [layer.name for layer in network.layers]:
         return {}
-    backbone = network.get_layer("backbone").layer
+    streams, backbone = streams_of(network), network.get_layer("backbone").layer
     return {s: backbone.get_layer(s) if len(streams) > 1 else backbone for s in streams}
 
 
