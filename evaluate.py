@@ -12,11 +12,14 @@ from typing import Literal
 from models.networks import split as split_network
 from utils.commands import run_command
 from utils.datasets import list_examples, select_split
+from utils.feature_rows import check_crops, check_lengths, own_features
+from utils.feature_store import MANIFEST, read_manifest
 from utils.features import ClipSource, predict_videos
 from utils.files import atomic_path, write_atomically
 from utils.fusion import choose_weight
 from utils.fusion import fuse as fuse_logits
 from utils.inspection import inspect_videos
+from utils.manifest import list_differences, read_kind
 from utils.metrics import (
     decide_classes,
     format_report,
@@ -33,7 +36,8 @@ import keras
 import numpy as np
 import tyro
 
-_GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path")  # instead of the runs' parameters
+# In place of what the runs' parameters say.
+_GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path", "features")
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class Options:
     """Threads that read videos; 0: as the run's parameters say."""
     flow_path: str = ""
     """Folder of scripts.extract_flow; empty: as the run's parameters say."""
+    features: str = ""
+    """For runs on features: those of other data, moved ones, or ones made otherwise; empty: as the
+    run's parameters say."""
     fuse: bool = False
     """Add the logits of two runs, by a weight chosen on their validation videos."""
     fusion_weight: float | None = None
@@ -66,6 +73,25 @@ class Options:
             raise ValueError(
                 f"fusion_weight is {self.fusion_weight}; give 0 to 1, together with --fuse."
             )
+
+
+def load_changed(run, given):
+    """Return a run's parameters, some replaced; refuse what is no run before any work.
+
+    Args:
+        run: its folder.
+        given: {name: value} of those to replace.
+    """
+    load_data(run), best_network(run)
+    params, features = load_params(run / "params.json"), given.get("features", "")
+    if features and not params.features:
+        raise ValueError(f"{run} was trained on videos, so it takes no features, {features}.")
+    if features and Path(features, MANIFEST).is_file():
+        trained = read_kind(run / "features.json")["manifest"] or {}
+        names = list_differences(trained, read_manifest(features))
+        others = f"other {', '.join(names)}" if names else "no other settings"
+        print(f"{features}: {others} than what {run} was trained on")
+    return replace(params, **given)
 
 
 def choose_examples(examples, split, data_path):
@@ -111,20 +137,36 @@ def save_evaluation(folder, report, examples, targets, probabilities):
     return names
 
 
-def read_infos(examples, params):
-    """Return the examples that decode and their (path, VideoInfo); print why others do not."""
-    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
-    for _, problem in problems:
-        print(f"  problem: {problem}")
-    examples = [example for example in examples if example.path in infos]
+def read_infos(examples, runs):
+    """Read what the examples are made of; print why some cannot be read.
+
+    Args:
+        examples: list of `Example`.
+        runs: list of `Params`; each may have features of its own.
+
+    Returns:
+        (the examples that every run can read, for each run their (path, info)).
+    """
+    found, paths = {}, [example.path for example in examples]
+    for params in runs:
+        if params.features not in found:
+            options = (params.cache_path, params.workers, params.features)
+            found[params.features], problems = inspect_videos(paths, *options)
+            for _, problem in problems:
+                print(f"  problem: {problem}")
+    examples = [e for e in examples if all(e.path in infos for infos in found.values())]
     if not examples:
         raise ValueError("No readable video is left to score; see the problems above.")
-    return examples, [(example.path, infos[example.path]) for example in examples]
+    each = [[(e.path, found[params.features][e.path]) for e in examples] for params in runs]
+    return examples, each
 
 
 def predict_run(run, params, task, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
     network = keras.saving.load_model(best_network(run), compile=False)
+    if params.features:
+        check_lengths(videos, network.input_shape[-1])
+        check_crops(videos if params.eval_crops > 1 else [])
     keras.config.set_dtype_policy(params.precision)
     frozen, model = split_network(network, params.cut)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
@@ -154,22 +196,28 @@ def predict_fused(runs, task, examples, videos, weight=None):
         runs: {folder: `Params`}.
         task: a key of `TASKS`.
         examples: the runs' own, and their classes.
-        videos: (path, VideoInfo) of those to score.
+        videos: for each run, (path, info) of those to score.
         weight: of the second run, from 0 to 1; None to choose it, and thresholds.
 
     Returns:
         (fused probabilities, each run's own, thresholds, weight of the second).
     """
     if weight is not None:
-        alone = [predict_run(run, each, task, videos) for run, each in runs.items()]
+        alone = [
+            predict_run(run, params, task, each)
+            for (run, params), each in zip(runs.items(), videos, strict=True)
+        ]
         return fuse_logits(task, *alone, weight), alone, (), weight
     own, classes = examples
-    params = next(iter(runs.values()))
-    chosen, known = read_infos(select_split(own, "val"), params)
+    chosen, known = read_infos(select_split(own, "val"), list(runs.values()))
     targets = encode_targets(task, chosen, classes)
-    both = [predict_run(run, each, task, known + videos) for run, each in runs.items()]
-    seen = [probabilities[: len(known)] for probabilities in both]
-    alone = [probabilities[len(known) :] for probabilities in both]
+    every = [first + rest for first, rest in zip(known, videos, strict=True)]
+    both = [
+        predict_run(run, params, task, each)
+        for (run, params), each in zip(runs.items(), every, strict=True)
+    ]
+    seen = [probabilities[: len(chosen)] for probabilities in both]
+    alone = [probabilities[len(chosen) :] for probabilities in both]
     weight = choose_weight(task, targets, *seen)
     thresholds = choose_thresholds(task, targets, fuse_logits(task, *seen, weight))
     return fuse_logits(task, *alone, weight), alone, thresholds, weight
@@ -191,18 +239,17 @@ def evaluate(options):
     run = runs[0]
     given = {name: getattr(options, name) for name in _GIVEN if getattr(options, name)}
     own, classes = load_data(run)
-    all_params = {}
-    for folder in runs:
-        load_data(folder), best_network(folder)  # refuse what is no run before any work
-        all_params[folder] = replace(load_params(folder / "params.json"), **given)
+    examples, split = choose_examples(own, options.split, data_path)
+    if data_path and (features := own_features([e.path for e in examples], data_path)):
+        given = {"features": features} | given
+    all_params = {folder: load_changed(folder, given) for folder in runs}
     if options.fuse:
         check_fusible(all_params)
     params = all_params[run]
-    examples, split = choose_examples(own, options.split, data_path)
     task = choose_task(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", task, classes)
     encode_targets(task, examples, classes)  # refuses labels that the run cannot score
-    examples, videos = read_infos(examples, params)
+    examples, videos = read_infos(examples, list(all_params.values()))
     targets = encode_targets(task, examples, classes)
     folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
     if options.fuse:
@@ -217,7 +264,7 @@ def evaluate(options):
         if split == "val" and options.fusion_weight is None:
             print("The weights were chosen on these very videos; score a test split too.")
     else:
-        probabilities, fusion = predict_run(run, params, task, videos), {}
+        probabilities, fusion = predict_run(run, params, task, videos[0]), {}
     report = score_classes(task, targets, probabilities, classes, thresholds) | fusion
     names = save_evaluation(folder, report, examples, targets, probabilities)
     views = f"{params.eval_clips} x {params.eval_crops} views a video"

@@ -1,11 +1,20 @@
 """Train a video classifier, or go on with a run: python training.py [--resume] [flags]."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from models.design import Design
 from models.flops import count_flops
-from models.networks import backbones_of, build, check_network, freeze, split, streams_of
+from models.networks import (
+    backbones_of,
+    build,
+    build_on_features,
+    check_network,
+    freeze,
+    split,
+    streams_of,
+)
 from models.pretrained import load_pretrained
 from models.published import load_published
 from models.warm_start import warm_start
@@ -13,14 +22,15 @@ from utils.augmentation import Augmentation
 from utils.clips import check_flow, list_views, random_clip, read_clip
 from utils.commands import run_command
 from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
+from utils.feature_rows import find_length, own_features
 from utils.features import ClipSource, predict_videos
 from utils.files import write_atomically
 from utils.fitting import SaveRun, choose_devices, compile_classifier, load_state, make_callbacks
 from utils.inspection import inspect_videos
 from utils.metrics import format_report, score_classes
 from utils.optimization import Optimization, make_optimizer
-from utils.params import parse_params, pick_fields
-from utils.runs import load_data, open_run, save_data
+from utils.params import load_params, parse_params, pick_fields
+from utils.runs import keep_features, load_data, open_run, save_data
 from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS, choose_task, choose_thresholds, encode_targets
 from utils.visualization import plot_history
@@ -30,16 +40,26 @@ import numpy as np
 
 
 def list_data(params):
-    """Return (examples, classes), nothing decoded yet; a run that goes on keeps its own lists."""
+    """Return (parameters, examples, classes), nothing decoded yet.
+
+    A run that goes on keeps its own lists, and its features unless others are given. Data that
+    are files of features are their own.
+    """
     if params.resume and ((folder := open_run(params)) / "splits.csv").is_file():
-        return load_data(folder)
-    listed = list_examples(params.data_path, params.video_root, params.group_pattern)
-    return listed, list_classes(listed, params.class_names)
+        listed, classes = load_data(folder)
+        known = load_params(folder / "params.json").features
+    else:
+        listed = list_examples(params.data_path, params.video_root, params.group_pattern)
+        classes = list_classes(listed, params.class_names)
+        known = own_features([example.path for example in listed], params.data_path)
+    return replace(params, features=params.features or known), listed, classes
 
 
 def inspect_data(params, folder, listed, classes):
     """Decode every video once; return (readable examples with their splits, infos)."""
-    infos, problems = inspect_videos([e.path for e in listed], params.cache_path, params.workers)
+    paths = [example.path for example in listed]
+    infos, problems = inspect_videos(paths, params.cache_path, params.workers, params.features)
+    keep_features(folder, params.features, infos)
     for _, problem in problems[:20]:
         print(f"  problem: {problem}")
     examples = [example for example in listed if example.path in infos]
@@ -68,6 +88,11 @@ def load_start(network, params):
     for stream, start in params.starts.items():
         if Path(start, "best.keras").is_file():
             _start_from_run(network, Path(start), stream)
+        elif params.features:
+            raise ValueError(
+                f"weights is {start}, but on features, {params.features}, only a head is trained, "
+                "which nothing published has: give auto, or a run (weights/<run>)."
+            )
         elif start != "none" and backbones_of(network):
             name = load_pretrained(backbones_of(network)[stream], start, stream)
             print(f"I3D ({stream}) begins with {name}, every tensor as published")
@@ -76,10 +101,20 @@ def load_start(network, params):
             print(f"{network.name} begins with {name}: {'; '.join(notes)}")
 
 
-def make_network(params, num_outputs):
-    """Build the network, load what it starts from, and choose what is trained."""
-    design = pick_fields(params, Design)
-    network = build(params.network, num_outputs, *params.clip_shape, design)
+def make_network(params, num_outputs, length=0):
+    """Build the network, load what it starts from, and choose what is trained.
+
+    Args:
+        params: `Params`.
+        num_outputs: number of logits.
+        length: of the features that it is to take; 0 for clips.
+    """
+    name, design = params.network, pick_fields(params, Design)
+    if length:
+        shape = (params.num_segments, length, params.stream)
+        network = build_on_features(name, num_outputs, *shape, design)
+    else:
+        network = build(name, num_outputs, *params.clip_shape, design)
     load_start(network, params)
     scratch = "none" in params.starts.values()
     freeze(network, params.trained_part, params.train_batchnorm or scratch)
@@ -148,11 +183,12 @@ def train(params):
     keras.utils.set_random_seed(params.seed)
     keras.config.set_dtype_policy(params.precision)
     scope, replicas = choose_devices(params.gpus)
-    listed, classes = list_data(params)
+    params, listed, classes = list_data(params)
+    length = find_length([e.path for e in listed], params.features) if params.features else 0
     task = choose_task(params.activation, listed, classes)
     row = TASKS[task]
     with scope():
-        network = make_network(params, row.outputs(len(classes)))
+        network = make_network(params, row.outputs(len(classes)), length)
     folder = open_run(params)
     examples, infos = inspect_data(params, folder, listed, classes)
     if choose_task(params.activation, examples, classes) != task:
@@ -179,7 +215,7 @@ def train(params):
         initial_epoch=saver.state["epoch"],
         shuffle=False,  # the sequence shuffles; Keras would shuffle its batches unseeded
         callbacks=make_callbacks(saver),
-        verbose=2 if params.caches_features else 1,
+        verbose=2 if params.caches_features or params.features else 1,
     )
     plot_history(saver.state["history"], folder / "history.png")
     report = None

@@ -16,9 +16,10 @@ from itertools import product
 from pathlib import Path
 
 from models.design import Design
-from models.networks import build
+from models.networks import build, build_on_features
 from utils.commands import run_command, train_run
 from utils.datasets import assign_splits, list_classes, list_examples, select_split
+from utils.feature_rows import find_length, own_features
 from utils.files import write_atomically
 from utils.fitting import choose_devices, load_state
 from utils.params import Params, parse_params, pick_fields
@@ -99,7 +100,14 @@ def inspect_run(params):
     task = TASKS[choose_task(params.activation, examples, classes)]
     select_split(assign_splits(examples, params.val_fraction, params.test_fraction), "val")
     outputs = task.outputs(len(classes))
-    network = build(params.network, outputs, *params.clip_shape, pick_fields(params, Design))
+    design = pick_fields(params, Design)
+    paths = [example.path for example in examples]
+    if features := params.features or own_features(paths, params.data_path):
+        length = find_length(paths, features)
+        shape = (params.num_segments, length, params.stream)
+        network = build_on_features(params.network, outputs, *shape, design)
+    else:
+        network = build(params.network, outputs, *params.clip_shape, design)
     return network.count_params(), task.monitor
 
 

@@ -131,6 +131,11 @@ def explain(
     best, params = best_network(run), load_params(run / "params.json")
     if class_name and class_name not in classes:
         raise ValueError(f"Unknown class {class_name!r}; the run knows {', '.join(classes)}.")
+    if params.features:
+        raise ValueError(
+            f"{run} was trained on features, {params.features}: it sees no frames that could be "
+            "explained; give a run that was trained on videos."
+        )
     task = choose_task(params.activation, own, classes)
     clips, frames, indices, seconds = load_views(video, params)
     network = keras.saving.load_model(best, compile=False)

@@ -14,6 +14,7 @@ from utils.clips import list_views
 from utils.commands import run_command
 from utils.datasets import group_of, list_examples, select_split
 from utils.embeddings import nearest, plot_map, project
+from utils.feature_rows import check_lengths, locate_features, own_features, read_info
 from utils.features import ClipSource
 from utils.files import atomic_path
 from utils.inspection import inspect_videos
@@ -46,6 +47,11 @@ def load_embedder(path, params):
     if trained is not head:  # the head follows what is trained of the backbone
         embed = keras.Model(trained.input, embed(trained.layers[-2].output))
     return frozen, embed
+
+
+def read_query(path, features):
+    """Return what is known of one more video, or of its features."""
+    return read_info(locate_features([path], features)[path]) if features else probe(path)
 
 
 def embed_videos(model, source, videos, batch_size):
@@ -130,9 +136,13 @@ def extract_embeddings(
     _, classes = load_data(run)
     best = best_network(run)
     params = load_params(run / "params.json")
-    asked = [(query, probe(query))] if query else []
+    asked = [(query, read_query(query, params.features))] if query else []
     examples = choose_examples(run, split, data_path, params.group_pattern)
-    infos, problems = inspect_videos([e.path for e in examples], params.cache_path, params.workers)
+    paths = [example.path for example in examples]
+    if params.features and data_path:
+        params = replace(params, features=own_features(paths, data_path) or params.features)
+    options = (params.cache_path, params.workers, params.features)
+    infos, problems = inspect_videos(paths, *options)
     for _, problem in problems:
         print(f"  problem: {problem}")
     examples = [example for example in examples if example.path in infos]
@@ -142,6 +152,8 @@ def extract_embeddings(
     frozen, model = load_embedder(best, params)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
+    if params.features:
+        check_lengths(videos + asked, model.input_shape[-1])
     embeddings = embed_videos(model, source, videos + asked, params.batch_size)
     embeddings, queries = np.split(embeddings, [len(videos)])
     save_embeddings(Path(output or run / "embeddings"), examples, embeddings, classes, neighbours)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from models.design import Design
 from models.flops import list_parts
-from models.networks import build
+from models.networks import build, build_on_features
 from utils.commands import run_command
+from utils.feature_rows import find_length
 from utils.params import parse_params, pick_fields
 
 import tyro
@@ -34,9 +35,12 @@ def summarize_network(options, params):
     Returns:
         A list of (name, parameters, floating-point operations of one video).
     """
-    network = build(
-        params.network, options.outputs, *params.clip_shape, pick_fields(params, Design)
-    )
+    name, outputs, design = params.network, options.outputs, pick_fields(params, Design)
+    if params.features:
+        shape = (params.num_segments, find_length(None, params.features), params.stream)
+        network = build_on_features(name, outputs, *shape, design)
+    else:
+        network = build(name, outputs, *params.clip_shape, design)
     parts = list_parts(network, options.depth)
     parts.append(("all", *(sum(column) for column in list(zip(*parts, strict=True))[1:])))
     width = max(len(name) for name, _, _ in parts)

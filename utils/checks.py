@@ -39,6 +39,20 @@ _RANGES = [
 ]
 
 
+def _check_features(params):
+    """Raise a ValueError for what features in place of clips do not allow."""
+    for name, allowed, why in (
+        ("finetune", ("auto", "none"), "there is no I3D to train"),
+        ("cutmix", (0,), "they are no pictures; mixup works on them"),
+        ("rand_operations", (0,), "they are no pictures"),
+    ):
+        if getattr(params, name) not in allowed:
+            raise ValueError(
+                f"{name} is {getattr(params, name)}, but features are given, {params.features}: "
+                f"{why}. Give {name} {allowed[0]}, or no features."
+            )
+
+
 def check_params(params):
     """Check a `utils.params.Params`.
 
@@ -65,6 +79,8 @@ def check_params(params):
             f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} leave "
             "nothing to train on; their sum must be below 1."
         )
+    if params.features:
+        _check_features(params)
     if params.stream != "both" and params.flow_weights != "auto":
         raise ValueError(
             f"flow_weights is {params.flow_weights}, but stream is {params.stream}; it is for "

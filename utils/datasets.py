@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from utils.feature_store import leave_records
 from utils.sample import SAMPLES
 
 import numpy as np
@@ -160,6 +161,8 @@ def list_examples(data_path, root="", group_pattern=""):
     except re.error as error:
         raise ValueError(f"group_pattern {group_pattern!r} is no regex: {error}.") from error
     examples = listed(path, root)
+    own = set(leave_records([example.path for example in examples]))
+    examples = [example for example in examples if example.path in own]
     classes = _labels(examples)
     if len(classes) < 2:
         raise ValueError(

@@ -5,6 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from utils.feature_rows import check_lengths, locate_features, read_info
 from utils.files import write_atomically
 from utils.video import VideoError, VideoInfo, probe
 
@@ -34,18 +35,48 @@ def _duplicates(infos):
             yield path, f"{path}: the same content as {first[info.digest]}"
 
 
-def inspect_videos(paths, cache_path, workers=2):
+def _inspect_features(paths, features, workers):
+    """Read the features of videos; arguments and result as of `inspect_videos`."""
+    located = locate_features(paths, features)
+
+    def look(path):
+        try:
+            return read_info(located[path])
+        except KeyError:
+            return f"no features in {features}"
+        except ValueError as error:
+            return str(error).removeprefix(f"{path}: ")
+
+    with ThreadPoolExecutor(workers) as pool:
+        looks = tqdm(pool.map(look, paths), total=len(paths), desc="Reading features", unit="video")
+        found = dict(zip(paths, looks, strict=True))
+    problems = [(path, f"{path}: {why}") for path, why in found.items() if isinstance(why, str)]
+    infos = {path: info for path, info in found.items() if not isinstance(info, str)}
+    if missing := len(found) - len(located):
+        print(f"{missing} of {len(found)} videos have no features in {features}")
+    check_lengths(list(infos.items()))
+    return infos, problems + list(_duplicates(infos))
+
+
+def inspect_videos(paths, cache_path, workers=2, features=""):
     """Probe files, remembering the results of those that have not changed since.
 
     Args:
         paths: the files.
         cache_path: folder of the memory, `videos.json`.
         workers: threads.
+        features: as in `utils.feature_rows.index_features`: those are read, in place of the
+            videos, which need not be there; "" for the videos.
 
     Returns:
-        ({path: VideoInfo} of the readable files, [(path, problem)]): problems are unreadable
-        files, and what is odd about readable ones (they are used).
+        ({path: VideoInfo} of the readable files, or {path: FeatureInfo}; [(path, problem)]):
+        problems are unreadable files, and what is odd about readable ones (they are used).
+
+    Raises:
+        ValueError: features that do not fit together, or none at all.
     """
+    if features:
+        return _inspect_features(paths, features, workers)
     memory_path = Path(cache_path) / "videos.json"
     memory = _load(memory_path)
 

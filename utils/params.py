@@ -28,6 +28,9 @@ class Params:
     """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
     group_pattern: str = ""
     """Regex; videos with equal first groups stay in one split. Empty: ..._gNN_..., ..._clipNN."""
+    features: str = ""
+    """Train a head alone, on features in place of videos: a folder that scripts.extract_features
+    wrote, any of .npy, .npz, .mat or .h5 files named after the videos, or one .npz or .h5."""
     val_fraction: float = 0.2
     """Share of the training videos held out for validation, where no split is given; 0: none."""
     test_fraction: float = 0.0
@@ -178,6 +181,8 @@ class Params:
     @property
     def starts(self):
         """{stream: what it starts from}."""
+        if self.features:  # without an I3D there is nothing but a head to start, from a run's
+            return {} if self.weights in ("auto", "none") else {self.stream: self.weights}
         if self.stream != "both":
             return {self.stream: self.start}
         flow = self.start if self.flow_weights == "auto" else self.flow_weights
@@ -193,7 +198,7 @@ class Params:
     @property
     def caches_features(self):
         """Whether the frozen part of the backbone runs once a clip instead of every epoch."""
-        return self.trained_part != "all" and self.feature_views > 0
+        return not self.features and self.trained_part != "all" and self.feature_views > 0
 
     @property
     def cut(self):
@@ -227,6 +232,21 @@ def pick_fields(params, kind):
     return kind(**{field.name: getattr(params, field.name) for field in dataclasses.fields(kind)})
 
 
+def _find_data(params):
+    """Return the parameters, the features' whole path in them; alone, they are the data too."""
+    if not params.features:
+        return params
+    features = Path(params.features)
+    if params.data_path == Params.data_path:
+        if not features.is_dir() or not any(path.is_dir() for path in features.iterdir()):
+            raise ValueError(
+                f"features {features}: no folder of class folders (class/video.npy), so it tells "
+                "no labels; give data_path too, such as a .csv (path,label[,split])."
+            )
+        params = dataclasses.replace(params, data_path=str(features))
+    return dataclasses.replace(params, features=str(features.resolve()))
+
+
 def parse_params(arguments=None):
     """Make the `Params` from a command line.
 
@@ -234,7 +254,7 @@ def parse_params(arguments=None):
         arguments: list of strings; None for the program's own.
 
     Raises:
-        ValueError: impossible or contradictory values.
+        ValueError: impossible or contradictory values, or features without labels.
         SystemExit: an unknown flag, or --help.
     """
 
@@ -247,7 +267,7 @@ def parse_params(arguments=None):
         "Train a video classifier. The defaults are those of utils/params.py; "
         f"--preset {{{','.join(PRESETS)}}} chooses another set."
     )
-    return tyro.cli(Params, args=rest, default=default, description=description)
+    return _find_data(tyro.cli(Params, args=rest, default=default, description=description))
 
 
 def save_params(params, path):

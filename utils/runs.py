@@ -1,5 +1,6 @@
 """A run's folder: all that is needed to go on with it, score it or use it."""
 
+import hashlib
 import json
 import platform
 import re
@@ -7,12 +8,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from utils.datasets import list_csv, save_examples
+from utils.feature_store import MANIFEST, read_manifest
 from utils.files import atomic_path, write_atomically
+from utils.manifest import read_kind
 from utils.params import load_params, save_params
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
-_FREE = "epochs workers resume run cache_path flow_path eval_clips eval_crops".split()
+# Features count by content (`keep_features`).
+_FREE = "epochs workers resume run cache_path flow_path features eval_clips eval_crops".split()
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
 
 
@@ -72,6 +76,34 @@ def _environment():
         except PackageNotFoundError:
             versions[package] = None
     return versions
+
+
+def keep_features(folder, features, infos):
+    """Write which features a run is trained on; one that goes on must have the same.
+
+    Args:
+        folder: the run's.
+        features: where they are; "" for a run on videos.
+        infos: {path: `FeatureInfo`}.
+
+    Raises:
+        ValueError: the run was begun on others, or on videos.
+    """
+    path, digests = folder / "features.json", sorted(info.digest for info in infos.values())
+    digest = hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest()
+    if (folder / "splits.csv").is_file():
+        began = read_kind(path)["digest"] if path.is_file() else ""
+        if began != (digest if features else ""):
+            has, gets = f"features {began}" if began else "videos", features or "videos"
+            raise ValueError(
+                f"{folder} was begun on {has}, {gets} are not the same; resume it with those, or "
+                "leave out --resume for a new run."
+            )
+    elif features:
+        known = Path(features, MANIFEST).is_file()
+        kept = {"features": features, "digest": digest}
+        kept["manifest"] = read_manifest(features) if known else None
+        write_atomically(path, json.dumps(kept, indent=1) + "\n")
 
 
 def save_data(folder, examples, classes, problems):

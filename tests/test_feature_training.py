@@ -1,0 +1,367 @@
+"""Heads trained on folders of features, as commands are run; no video is there to be read."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import evaluate
+import training
+from models.networks import NETWORKS, build_on_features, streams_of
+from scripts.compare_settings import inspect_run
+from scripts.explain import explain
+from scripts.extract_embeddings import extract_embeddings
+from scripts.summarize_network import Options as SummaryOptions
+from scripts.summarize_network import summarize_network
+from utils.augmentation import Augmentation, Transform
+from utils.clips import Clip, ClipFormat, list_views, random_clip, read_clip
+from utils.feature_rows import find_length, read_info
+from utils.feature_store import open_store, save_features, settings_hash
+from utils.features import ClipSource, fingerprint
+from utils.inspection import inspect_videos
+from utils.params import Params, parse_params
+from utils.video import probe
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from conftest import write_dataset
+
+DIM = 64
+FLAGS = (
+    "--num-segments 3 --batch-size 4 --epochs 2 --rate-epochs 1 2 --network i3d --workers 1 "
+    "--learning-rates 1e-2 1e-3 1e-4 --dropout 0"
+).split()
+
+
+def draw_features(label, index, dim=DIM):
+    """Return (rows, channels) whose class shows in which half of the channels is larger."""
+    generator = np.random.default_rng([label, index])
+    features = generator.random((1 + index % 5, dim), np.float32)
+    features[:, label * dim // 2 : (label + 1) * dim // 2] += 1
+    return features
+
+
+def write_features(folder, videos=8, dim=DIM):
+    """Write a store, `folder/class/video.npy`, with flipped views."""
+    settings = {"version": 1, "window": 16, "route": "windows"}
+    open_store(folder, settings)
+    for label, name in enumerate(("left", "right")):
+        for index in range(videos):
+            array = draw_features(label, index, dim)
+            record = {"source": f"{label}{index}", "settings": settings_hash(settings)}
+            views = {"centre": array, "flip": np.roll(array, 1, axis=1)}
+            save_features(folder, f"{name}/{name}_{index:02d}", views, record)
+    return folder
+
+
+def write_list(path, videos=8, suffix=".mp4"):
+    """Write a CSV of videos that are nowhere."""
+    rows = [
+        f"somewhere/{name}/{name}_{index:02d}{suffix},{name},{'val' if index < 2 else 'train'}"
+        for name in ("left", "right")
+        for index in range(videos)
+    ]
+    path.write_text("\n".join(["path,label,split", *rows]) + "\n")
+    return path
+
+
+def train(*flags):
+    return training.train(parse_params([*FLAGS, *map(str, flags)]))
+
+
+def score(runs, **options):
+    return evaluate.evaluate(evaluate.Options(tuple(runs), **options))
+
+
+DATA = ("--features", "F", "--data-path", "list.csv")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder where weights/first was trained on a store with faults; its report, what it said."""
+    folder, printed = tmp_path_factory.mktemp("trained"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.chdir(folder)
+        write_list(folder / "list.csv")
+        write_features(folder / "F")
+        Path("F/left/left_07.npy").unlink()
+        np.save("F/right/right_07.npy", np.array([{}]), allow_pickle=True)
+        np.save("F/right/right_06.npy", np.full((2, DIM), np.nan))
+        _, report = train(*DATA, "--run", "first")
+    return folder, report, printed.getvalue()
+
+
+@pytest.fixture
+def folder(trained, monkeypatch):
+    """That folder, to be left as it was found; pictures are not drawn again."""
+    monkeypatch.chdir(trained[0])
+    monkeypatch.setattr("utils.visualization._save", lambda *_: None)
+    return trained[0]
+
+
+FIRST = Path("weights/first")
+
+
+def losses(run_folder):
+    with open(run_folder / "history.csv") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_run_on_a_store_is_scored(trained, folder):
+    _, report, printed = trained
+    assert "1 of 16 videos have no features in" in printed and "13 videos of 2 classes" in printed
+    problems = (FIRST / "problems.txt").read_text()
+    assert "left_07.mp4: no features in" in problems and "Python objects" in problems
+    assert "right_06.npy: not all of its numbers are finite" in problems
+    assert report["videos"] == 4 and report["top1"] == 1
+    network = keras.saving.load_model(FIRST / "best.keras", compile=False)
+    assert network.input_shape == (None, 3, DIM)
+    assert [layer.name for layer in network.layers][1:] == ["head"]
+    assert network.count_params() == 2 * DIM + 2
+    scored = score([FIRST])
+    assert scored["top1"] == report["top1"] and scored["videos"] == 4
+    assert (FIRST / "evaluation/val/predictions.csv").is_file()
+    with pytest.raises(ValueError, match="no features of its view left, which eval_crops 3"):
+        score([FIRST], eval_crops=3)
+
+
+def test_a_run_goes_on_with_the_same_features_wherever_they_are(folder):
+    train(*DATA, "--run", "parts", "--epochs", 1)
+    shutil.move("F", "moved")
+    with pytest.raises(ValueError, match=r"features .*F: not there"):
+        score([FIRST])
+    resumed = ("--features", "moved", "--data-path", "list.csv", "--run", "parts", "--resume")
+    parts, _ = train(*resumed)
+    np.testing.assert_allclose(losses(parts), losses(FIRST), rtol=1e-5)
+    shutil.copytree("moved", "F")
+    np.save("moved/left/left_05.npy", np.ones((2, DIM), np.float32))
+    with pytest.raises(ValueError, match=r"parts was begun on features .* not the same"):
+        train(*resumed)
+    shutil.rmtree("moved")
+
+
+def test_features_are_data_by_themselves(folder, capsys):
+    write_features(folder / "alone")
+    alone, report = train("--features", "alone")
+    assert alone.name == "alone_i3d" and report["videos"] == 3
+    with open(alone / "splits.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 16
+    for flags in ((), ("--resume", "--run", "alone_i3d")):
+        given = parse_params([*FLAGS, "--data-path", "alone", *flags])
+        params, listed, classes = training.list_data(given)
+        assert params.features == str(folder / "alone") and len(listed) == 16
+        assert params.data_path == "alone" and classes == ["left", "right"]
+
+    write_features(folder / "G", 3)
+    manifest = json.loads(Path("G/manifest.json").read_text())
+    Path("G/manifest.json").write_text(json.dumps(manifest | {"route": "dense"}))
+    for path in Path("G").rglob("*.npy"):
+        np.save(path, 2 - np.load(path))  # the other class
+    capsys.readouterr()
+    assert score([alone], data_path="G")["top1"] == 0
+    assert "G: other route than what" in capsys.readouterr().out
+    write_list(folder / "three.csv", 3)
+    assert score([alone], data_path="three.csv", features="G")["top1"] == 0
+
+
+def write_hdf5(folder, arrays):
+    with h5py.File(folder / "all.h5", "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return folder / "all.h5"
+
+
+def write_npz(folder, arrays):
+    np.savez(folder / "all.npz", **arrays)
+    return folder / "all.npz"
+
+
+def write_flat(folder, arrays):
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return folder
+
+
+def write_named(folder, arrays):
+    """Write a list that names the files themselves."""
+    write_flat(folder, arrays)
+    text = write_list(folder / "list.csv", suffix=".npy").read_text()
+    (folder / "list.csv").write_text(re.sub(r"somewhere/\w+/", "", text))
+    return folder / "list.csv"
+
+
+@pytest.mark.parametrize("write", [write_hdf5, write_npz, write_flat, write_named])
+def test_layouts_hold_the_same_features(tmp_path, monkeypatch, write):
+    monkeypatch.chdir(tmp_path)
+    write_features(tmp_path / "F")
+    arrays = {path.stem: np.load(path) for path in Path("F").rglob("*.npy")}
+    (tmp_path / "other").mkdir()
+    features = write(tmp_path / "other", arrays)
+    write_list(tmp_path / "list.csv")
+    named = features.suffix == ".csv"
+    flags = ("--data-path", features) if named else (*DATA[2:], "--features", features)
+    params, listed, _ = training.list_data(parse_params([*map(str, flags)]))
+    assert params.features == str(features)
+    paths = [example.path for example in listed]
+    infos, problems = inspect_videos(paths, tmp_path, 1, params.features)
+    assert len(infos) == 16 and not problems and find_length(paths, params.features) == DIM
+    for path, info in infos.items():
+        for view, clip in (("", list_views(path, info)[0]), (".flip", flipped(path, info))):
+            expected = arrays[Path(path).stem + view]
+            row = expected[len(expected) // 2]
+            np.testing.assert_array_equal(read_clip(clip, ClipFormat(1, 8))[0], row)
+
+
+def flipped(path, info):
+    return replace(list_views(path, info)[0], transform=Transform(flip=True))
+
+
+def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
+    rows = np.arange(10, dtype="float64")[:, None] * np.ones(4)
+    files = {}
+    for place, view in enumerate(("centre", "flip", "left", "right_flip")):
+        files[view] = (str(tmp_path / f"{view}.npy"), "")
+        np.save(files[view][0], rows + 100 * place)
+    info, form = read_info(files), ClipFormat(3, 8)
+
+    def read(clip, form=form):
+        array = read_clip(clip, form)
+        assert array.dtype == np.float32 and array.shape == (form.segments, 4)
+        return array[:, 0].tolist()
+
+    centre = list_views("a", info)[0]
+    assert read(centre) == [1, 5, 8]
+    assert read(centre, replace(form, segments=20)) == np.repeat(range(10), 2).tolist()
+    early, late = list_views("a", info, 2)
+    assert read(early) == [0, 4, 7] and read(late) == [2, 5, 9]
+    assert read(list_views("a", info, 1, 3)[0]) == [201, 205, 208]
+    drawn = Clip("a", info, (0.0, 0.5, 0.99), Transform(flip=True))
+    assert read(drawn) == [100, 105, 109]
+    assert read(replace(drawn, transform=Transform((0.5, 0.9), True))) == [300, 305, 309]
+    plain = read_info({"centre": files["centre"]})
+    assert read(replace(drawn, info=plain)) == [0, 5, 9]
+
+
+def test_flipped_views_are_drawn_on_request(tmp_path):
+    for view in ("a", "a.flip"):
+        np.save(tmp_path / f"{view}.npy", np.full((4, 2), len(view)))
+    info = read_info({"centre": (tmp_path / "a.npy", ""), "flip": (tmp_path / "a.flip.npy", "")})
+
+    def draw(augmentation):
+        generator = np.random.default_rng(0)
+        clips = [random_clip("a", info, 2, generator, augmentation) for _ in range(100)]
+        return [read_clip(clip, ClipFormat(2, 8))[0, 0] for clip in clips]
+
+    assert set(draw(Augmentation(flip=False))) == {1}
+    assert 30 < draw(Augmentation()).count(6) < 70
+
+
+@pytest.mark.models
+def test_every_network_on_i3d_takes_features():
+    for name, row in NETWORKS.items():
+        if not row.endpoint:
+            with pytest.raises(ValueError, match=f"{name} takes clips, not features"):
+                build_on_features(name, 5, 3, DIM)
+            continue
+        network = build_on_features(name, 5, 3, 2 * DIM)
+        assert network(np.zeros((2, 3, 2 * DIM), np.float32)).shape == (2, 5)
+        assert streams_of(network) == ("rgb",)
+    both = build_on_features("i3d", 5, 3, 2 * DIM, "both")
+    assert streams_of(both) == ("rgb", "flow") and both.count_params() == 2 * (5 * DIM + 5)
+    with pytest.raises(ValueError, match="65 channels are not two streams'"):
+        build_on_features("i3d", 5, 3, 65, "both")
+    with pytest.raises(ValueError, match=r"\(i3d_transformer\) needs dim to divide by 64, got 500"):
+        build_on_features("i3d_transformer", 5, 3, 500)
+
+
+def test_what_does_not_fit_is_said(folder):
+    write_features(folder / "odd", dim=100)
+    write_features(folder / "mixed")
+    np.save("mixed/right/right_03.npy", np.ones((DIM, 2)))
+    for flags, message in (
+        ((*DATA, "--network", "vivit"), "vivit takes clips, not features"),
+        ((*DATA, "--network", "timesformer"), "timesformer takes clips, not features"),
+        ((*DATA, "--weights", "kinetics"), "weights is kinetics, but on features"),
+        (("--features", "odd", "--network", "i3d_transformer"), "divide by 64, got 100"),
+        (("--features", "mixed"), r"right_03\.npy: its rows have 2 channels, .* 64; all must"),
+        (("--features", "F/left"), "no folder of class folders"),
+        (("--features", "list.csv", "--data-path", "list.csv"), "no features of any of the 16"),
+        (("--features", "gone", "--data-path", "list.csv"), "gone: not there"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(*flags)
+    with pytest.raises(ValueError, match=r"odd/left/left_00\.npy: its rows have 100 channels"):
+        score([FIRST], data_path="odd")
+    with pytest.raises(ValueError, match=r"was trained on features, .* sees no frames"):
+        explain(Path("a.mp4"), run=FIRST)
+    for changes, message in (
+        ({"finetune": "all"}, "finetune is all, but features are given, F: there is no I3D"),
+        ({"cutmix": 1.0}, "cutmix is 1.0, but features are given, F: they are no pictures"),
+        ({"rand_operations": 1}, "rand_operations is 1, but features are given"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Params(features="F", **changes)
+
+
+def test_other_commands_take_runs_on_features(folder, capsys):
+    extract_embeddings(FIRST, query="elsewhere/left/left_03.mp4")
+    saved = np.load(FIRST / "embeddings/embeddings.npz")
+    assert saved["embeddings"].shape == (13, DIM)
+    assert "1.000  left  " in capsys.readouterr().out
+    arrays = {p.stem: np.load(p) for p in write_features(folder / "flow", dim=96).rglob("*.npy")}
+    write_hdf5(folder, arrays)
+    train("--features", "all.h5", *DATA[2:], "--run", "second", "--epochs", 1)
+    splits = (FIRST / "splits.csv").read_text()
+    Path("weights/second/splits.csv").write_text(splits)  # without what the first could not read
+    report = score([FIRST, Path("weights/second")], fuse=True)
+    assert report["videos"] == 4 and sum(report["weights"].values()) == pytest.approx(1)
+
+    params = parse_params([*FLAGS, *DATA])
+    capsys.readouterr()
+    network = training.make_network(replace(params, weights=str(FIRST)), 2, DIM)
+    assert f"{FIRST}, loaded: head/logits" in capsys.readouterr().out
+    kernel = keras.saving.load_model(FIRST / "best.keras", compile=False).get_weights()[0]
+    np.testing.assert_array_equal(network.get_weights()[0], kernel)
+    parts = summarize_network(SummaryOptions(outputs=2), params)
+    assert parts[-1][:2] == ("all", 2 * DIM + 2)
+    assert inspect_run(params) == (2 * DIM + 2, "val_accuracy")
+
+
+def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):
+    write_dataset(tmp_path / "videos", videos=1)
+    form = ClipFormat(2, 8, short_side=32, frame_size=32)
+    videos = [(str(path), probe(path)) for path in sorted(tmp_path.rglob("*.avi"))]
+    clips = [list_views(*video)[0] for video in videos]
+    frozen = keras.Sequential(
+        [keras.Input((2, 8, 32, 32, 3)), keras.layers.Dense(2), keras.layers.Reshape((2, 8, -1))]
+    )
+    expected = np.asarray(frozen(np.stack([read_clip(clip, form) for clip in clips])))
+    read = ClipSource(form, frozen, tmp_path).prepare(clips)
+    for index in range(2):
+        np.testing.assert_allclose(read(index), expected[index], atol=1e-5)
+    (manifest,) = tmp_path.glob("features/*/manifest.json")
+    settings = json.loads(manifest.read_text())
+    assert settings["frame_size"] == 32 and settings["network"] == fingerprint(frozen)
+    arrays = sorted(manifest.parent.glob("*.npy"))
+    records = [json.loads(path.with_suffix(".json").read_text()) for path in arrays]
+    assert {record["source"] for record in records} == {info.digest for _, info in videos}
+    assert all(record["shape"] == [2, 8, 2048] for record in records)
+
+    times = [path.stat().st_mtime_ns for path in arrays]
+    arrays[0].write_bytes(arrays[0].read_bytes()[:-1])
+    again = ClipSource(form, frozen, tmp_path).prepare(clips)
+    np.testing.assert_array_equal(again(0), read(0))
+    assert arrays[0].stat().st_mtime_ns > times[0] and arrays[1].stat().st_mtime_ns == times[1]
+    ClipSource(replace(form, fps=0.0), frozen, tmp_path).prepare(clips)
+    assert len(list(tmp_path.glob("features/*/manifest.json"))) == 2
+
+
+def test_parameters_tell_features():
+    params = Params(features="F", network="i3d_lstm")
+    assert params.starts == {} and params.cut == "all" and not params.caches_features
