@@ -1,0 +1,57 @@
+"""The cleaning of glosses: the worked examples of the official script, and -T's rule."""
+
+from utils.glosses import CLEANINGS, clean_phoenix2014, clean_phoenix2014t
+
+import pytest
+
+# Of the official script of PHOENIX-2014, word by word.
+OFFICIAL = {
+    "loc-NORD cl-KOMMEN poss-MEIN qu-WAS lh-IX": "NORD KOMMEN MEIN WAS IX",
+    "NORDRAUM WESTRAUM TRAUM RAUM WELTRAUM NORDRAUM-PLUSPLUS": "NORD WEST TRAUM RAUM WELT NORD",
+    "ZEIGEN SONNE ZEIGEN": "ZEIGEN-BILDSCHIRM SONNE ZEIGEN-BILDSCHIRM",
+    "__EMOTION__ REGEN __LEFTHAND__ __PU__ NORD": "REGEN NORD",
+    "__ON__ MORGEN __OFF__": "__ON__ MORGEN __OFF__",
+    "REGEN REGEN REGEN": "REGEN REGEN REGEN",
+    "NICHT-cl-KOMMEN ANZEIGEN": "NICHT-KOMMEN ANZEIGEN-BILDSCHIRM",
+    "S0NNE HABEN2 __EPENTHESIS__ NULL": "SONNE HABEN NULL",
+    "ZEIGEN-PLUSPLUS WIE AUSSEHEN A B": "ZEIGEN WIE AUSSEHEN A B",  # in the order of the rules
+    "__EMOTION__": "",
+    "": "",
+}
+TRANSLATION = {
+    "__ON__ loc-NORD cl-KOMMEN  REGEN-PLUSPLUS __PU__": "NORD KOMMEN REGEN",
+    "NORDRAUM RAUM poss-MEIN": "NORD RAUM poss-MEIN",
+    "REGEN REGEN-PLUSPLUS WIND REGEN": "REGEN WIND REGEN",
+    "SEHEN M A SCH WETTER": "SEHEN M+A+SCH WETTER",
+    "A+B C NULL D": "A+B+C NULL D",
+    "__EMOTION__": "",
+}
+
+
+@pytest.mark.parametrize(("raw", "clean"), OFFICIAL.items())
+def test_official_cleaning(raw, clean):
+    assert clean_phoenix2014(raw.split()) == clean.split()
+
+
+@pytest.mark.parametrize(("raw", "clean"), TRANSLATION.items())
+def test_cleaning_of_phoenix2014t(raw, clean):
+    assert clean_phoenix2014t(raw.split()) == clean.split()
+    assert clean_phoenix2014t(clean.split()) == clean.split()
+
+
+@pytest.mark.parametrize(
+    ("cleaning", "hypothesis", "reference"),
+    [
+        ("none", "loc-NORD NORD", "loc-NORD NORD"),
+        ("phoenix2014", "NORD NORD", "loc-NORD NORD"),  # references are as scored
+        ("phoenix2014t", "NORD", "NORD"),
+    ],
+)
+def test_what_each_side_becomes(cleaning, hypothesis, reference):
+    row = CLEANINGS[cleaning]
+    assert row.hypothesis(("loc-NORD", "NORD")) == hypothesis.split()
+    assert row.reference(("loc-NORD", "NORD")) == reference.split()
+
+
+def test_every_cleaning_has_a_test():
+    assert set(CLEANINGS) == {"none", "phoenix2014", "phoenix2014t"}

@@ -1,0 +1,76 @@
+"""Glosses as they are scored: the official cleaning of PHOENIX-2014, the usual one of -T.
+
+PHOENIX-2014's evaluation script cleans the hypothesis word by word, so its rules about neighbouring
+words never apply; its references are clean already. For PHOENIX-2014-T both sides are cleaned.
+"""
+
+import re
+from collections.abc import Callable
+from itertools import groupby
+from typing import NamedTuple
+
+# (pattern, replacement), in this order, within one word.
+PHOENIX2014_RULES = (
+    ("loc-|cl-|qu-|poss-|lh-", ""),
+    ("S0NNE", "SONNE"),  # a zero
+    ("HABEN2", "HABEN"),
+    ("__EMOTION__|__PU__|__LEFTHAND__|^__EPENTHESIS__$", ""),
+    ("ZEIGEN$", "ZEIGEN-BILDSCHIRM"),
+    ("([A-Z][A-Z])RAUM", r"\1"),
+    ("-PLUSPLUS", ""),
+)
+PHOENIX2014T_RULES = (
+    (r"\b__[^_ ]*__\b", ""),
+    (r"\b(loc|cl)-", ""),
+    (r"-PLUSPLUS\b", ""),
+    (r"\b([A-Z]+)RAUM$", r"\1"),
+)
+_SPELLED = re.compile(r"[A-Z](\+[A-Z])*|SCH|NN")
+
+
+def _apply(rules, words):
+    for pattern, replacement in rules:
+        words = [re.sub(pattern, replacement, word) for word in words]
+    return [word for word in words if word]
+
+
+def _join_letters(glosses):
+    """Join neighbours that are spelled letters: A B C becomes A+B+C."""
+    for spelled, run in groupby(glosses, lambda gloss: bool(_SPELLED.fullmatch(gloss))):
+        words = list(run)
+        yield from ["+".join(words)] if spelled else words
+
+
+def clean_phoenix2014(words):
+    """Clean glosses by the official rules of PHOENIX-2014, each by itself.
+
+    Args:
+        words: sequence of glosses.
+
+    Returns:
+        List of glosses; those that the rules leave nothing of are gone.
+    """
+    return _apply(PHOENIX2014_RULES, words)
+
+
+def clean_phoenix2014t(words):
+    """Clean the glosses of a PHOENIX-2014-T sentence; the arguments are `clean_phoenix2014`'s.
+
+    Besides tags and marks within a word, neighbours count: spelled letters are joined with "+",
+    and a gloss that follows itself is one.
+    """
+    return [word for word, _ in groupby(_join_letters(_apply(PHOENIX2014T_RULES, words)))]
+
+
+class Cleaning(NamedTuple):
+    """What becomes of a sequence of glosses: of hypotheses and training labels, of references."""
+
+    hypothesis: Callable
+    reference: Callable
+
+
+CLEANINGS = {
+    "none": Cleaning(list, list),
+    "phoenix2014": Cleaning(clean_phoenix2014, list),
+    "phoenix2014t": Cleaning(clean_phoenix2014t, clean_phoenix2014t),
+}
