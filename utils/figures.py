@@ -1,4 +1,4 @@
-"""Jointed figures that act: clips drawn from nothing, for `utils/sample.py`.
+"""Jointed figures that act: clips drawn from nothing, for `utils/sample.py` and `utils/signer.py`.
 
 Every actor has a body, clothes and a room, and does every action in them, so that only the order
 of the poses tells actions apart.
@@ -78,8 +78,8 @@ CIRCLE = np.exp(2j * np.pi * np.arange(16) / 16).view(float).reshape(-1, 2)
 SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 
-def _dress(rng):
-    """Someone's looks: the lengths of the bones, a factor on all radii, and RGB colours."""
+def dress(rng):
+    """Draw someone's looks: lengths like `BONES`, a factor on all radii, RGB of each `COLOURS`."""
     stature, girth = rng.uniform((0.88, 0.8), (1.05, 1.2))
     bones = np.array(BONES) * stature * rng.uniform(0.92, 1.08, len(BONES))
     colours = {key: 255 * np.array(hsv_to_rgb(*rng.uniform(*hsv))) for key, hsv in COLOURS.items()}
@@ -131,15 +131,25 @@ def _place_joints(angles, bones):
     return {joint: position + shift for joint, position in joints.items()}
 
 
-def _project(points, yaw, rise, scale, feet):
-    """Pixels (..., 2) and nearness (...) of points (..., 3) in metres; the camera is 5 m away."""
+def project(points, yaw, rise, scale, feet):
+    """Show points to a camera 5 m away.
+
+    Args:
+        points: (..., 3) in metres: x to one's left, y up, z ahead.
+        yaw, rise: radians that the figure turns, that the camera looks from above.
+        scale: pixels a metre.
+        feet: (..., 2), pixel of the point 0.
+
+    Returns:
+        Pixels (..., 2) and nearness (...) in metres.
+    """
     x, y, z = np.moveaxis(points, -1, 0)
     x, z = np.cos(yaw) * x + np.sin(yaw) * z, np.cos(yaw) * z - np.sin(yaw) * x
     y, z = np.cos(rise) * y - np.sin(rise) * z, np.cos(rise) * z + np.sin(rise) * y
     return feet + scale * np.stack([x, -y], -1) * 5 / (5 - z)[..., None], z
 
 
-def _paint_room(colours, width, height, edge, rng):
+def paint_room(colours, width, height, edge, rng):
     """A blurred wall with pictures, uint8 (height, width, 3), and a floor from row `edge` down."""
     room = np.tile(colours["wall"], (height, width, 1))
     for _ in range(rng.integers(2, 6)):
@@ -152,18 +162,26 @@ def _paint_room(colours, width, height, edge, rng):
     return np.clip(cv2.GaussianBlur(room, (0, 0), 1.5), 0, 255).astype(np.uint8)
 
 
-def _draw_figure(frames, seen, colours, scale):
-    """Draw all parts on `frames`, in place, far ones first; `seen` is what `_project` returned."""
+def draw_figure(frames, seen, colours, scale, parts=PARTS):
+    """Draw all parts on frames, in place, far ones first.
+
+    Args:
+        frames: uint8 (frames, height, width, 3), RGB.
+        seen: dict of joint: what `project` returned for it.
+        colours: dict of RGB.
+        scale: pixels a metre.
+        parts: rows like `PARTS`.
+    """
     margin, grown, moved = np.array(LAYERS).T[:3, :, None, None]
     outlines, nearness = [], []  # by part (frames, layers, points, 2) and (frames,)
-    for _, bit, balls in PARTS:
+    for _, bit, balls in parts:
         centres = np.stack([seen[joint][0] for joint, _ in balls])[:, :, None, None]
         radii = scale * np.array([radius for _, radius in balls])[:, None, None, None, None]
         rims = centres + moved * radii + (radii * (1 + grown) + margin) * CIRCLE
         outlines.append(np.int32(np.concatenate(rims, axis=2) * 2**SHIFT))
         nearness.append(seen[balls[-1][0]][1] + bit)
     order = np.argsort(nearness, axis=0, kind="stable")
-    paints = [[list(light * colours[colour]) for *_, light in LAYERS] for colour, *_ in PARTS]
+    paints = [[list(light * colours[colour]) for *_, light in LAYERS] for colour, *_ in parts]
     for t, frame in enumerate(frames):
         for part in order[:, t]:
             for outline, paint in zip(outlines[part][t], paints[part], strict=True):
@@ -195,18 +213,31 @@ def render_clip(action, actor, clip, seed, shape=None):
     waves = rng.uniform(0.1, 0.35, 2) * times[:, None] + rng.uniform(size=2)
     drift = 3 * min(1, height / 240) * np.sin(2 * np.pi * waves)
     looks = np.random.default_rng([seed, actor])
-    bones, girth, colours = _dress(looks)
+    bones, girth, colours = dress(looks)
     scale = looks.uniform(0.85, 1) * min(0.36 * height, 0.48 * width)
     feet = np.array([looks.uniform(0.42, 0.58) * width, 0.91 * height])
-    room = _paint_room(colours, width + 8, height + 8, int(feet[1] - 0.3 * scale), looks)
+    room = paint_room(colours, width + 8, height + 8, int(feet[1] - 0.3 * scale), looks)
     middle = (width + 7) / 2, (height + 7) / 2
     frames = np.stack([cv2.getRectSubPix(room, (width, height), middle - move) for move in drift])
     view = (*np.radians(rng.uniform((-40, 3), (40, 14))), scale, feet + drift)
     joints = _place_joints(_perform(action, times, rng), bones)
     below = (joints["left hip"] + joints["right hip"]) / 2 * [1, 0, 1]
-    rims = np.stack(_project(below + np.insert(0.36 * CIRCLE, 1, 0, axis=1)[:, None], *view)[0], 1)
+    rims = np.stack(project(below + np.insert(0.36 * CIRCLE, 1, 0, axis=1)[:, None], *view)[0], 1)
     for frame, shadow in zip(frames, np.int32(rims * 2**SHIFT), strict=True):
         cv2.fillConvexPoly(frame, shadow, 0.68 * colours["floor"], cv2.LINE_AA, SHIFT)
-    seen = {joint: _project(position, *view) for joint, position in joints.items()}
-    _draw_figure(frames, seen, colours, girth * scale)
+    seen = {joint: project(position, *view) for joint, position in joints.items()}
+    draw_figure(frames, seen, colours, girth * scale)
     return frames, fps
+
+
+def save_frames(paths, frames):
+    """Write frames, uint8 RGB (height, width, 3), as PNG files.
+
+    Raises:
+        OSError: a file that cannot be written; it is named.
+    """
+    for path, frame in zip(paths, frames, strict=True):
+        found, png = cv2.imencode(".png", frame[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
+        if not found:
+            raise OSError(f"{path}: a frame {frame.shape} of {frame.dtype} cannot be a PNG.")
+        path.write_bytes(png)
