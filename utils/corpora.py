@@ -1,0 +1,171 @@
+"""Corpora of continuous signing: release folders and plain CSVs as sentences of glosses."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.glosses import CLEANINGS
+from utils.inspection import inspect_videos
+from utils.releases import RELEASES, SPLITS, Sentence, find_release, read_release, read_table
+
+BAD_SENTENCES = {  # its id, and why it is left out
+    "13April_2011_Wednesday_tagesschau_default-14": "known to have more glosses than frames allow"
+}
+
+
+def read_csv(path):
+    """Yield the sentences of a CSV `path,glosses,split`, and perhaps `id` and `signer`.
+
+    A path is a video or a folder of frames, beside the CSV where it is not absolute; glosses are
+    separated by blanks; the split is train, dev (or val) or test.
+
+    Raises:
+        ValueError: a missing column, or an unknown split; the line is named.
+    """
+    rows = read_table(path, ",", csv.QUOTE_MINIMAL)
+    header = [cell.strip() for cell in next(rows, (1, []))[1]]
+    if not {"path", "glosses", "split"} <= set(header):
+        raise ValueError(
+            f"{path}: the header is {','.join(header)!r}; expected path,glosses,split."
+        )
+    for number, row in rows:
+        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
+        split = {"val": "dev"}.get(cells.get("split"), cells.get("split"))
+        if split not in SPLITS or len(row) != len(header) or not cells["path"]:
+            raise ValueError(
+                f"{path}, line {number}: {','.join(row)}; it must have {','.join(header)}, a path, "
+                f"and as split {', '.join(SPLITS)}."
+            )
+        name = cells.get("id") or cells["path"]
+        where, glosses = path.parent / cells["path"], tuple(cells["glosses"].split())
+        yield Sentence(name, str(where), cells.get("signer", ""), split, glosses)
+
+
+class Corpus(NamedTuple):
+    """How a corpus is read.
+
+    Attributes:
+        find: function of a path -> what `read` takes, or None if the corpus is not there.
+        read: generator of `Sentence`, raw.
+        cleaning: a key of `utils.glosses.CLEANINGS`.
+    """
+
+    find: Callable
+    read: Callable
+    cleaning: str
+
+
+CORPORA = {
+    **{
+        name: Corpus(
+            partial(find_release, release), partial(read_release, release), release.cleaning
+        )
+        for name, release in RELEASES.items()
+    },
+    "csv": Corpus(
+        lambda path: path if path.suffix.lower() == ".csv" and path.is_file() else None,
+        read_csv,
+        "none",
+    ),
+}
+
+
+def find_corpus(data_path, corpus=""):
+    """Find out which corpus a path holds.
+
+    Args:
+        data_path: a release folder, the folder that holds it, or a CSV.
+        corpus: a key of `CORPORA`, where the folder holds several; "" for the only one.
+
+    Returns:
+        (key of `CORPORA`, the path that its reader takes).
+
+    Raises:
+        ValueError: no such corpus there, several, or an unknown key.
+    """
+    if corpus and corpus not in CORPORA:
+        raise ValueError(f"Unknown corpus {corpus!r}; known: {', '.join(CORPORA)}.")
+    found = {name: row.find(Path(data_path)) for name, row in CORPORA.items()}
+    found = {name: root for name, root in found.items() if root and corpus in ("", name)}
+    if not found:
+        raise ValueError(
+            f"{data_path} holds no corpus{' ' + corpus if corpus else ''}. Give the release folder "
+            "of PHOENIX-2014 or PHOENIX-2014-T (with annotations/manual in it), or a CSV with the "
+            "header path,glosses,split."
+        )
+    if len(found) > 1:
+        raise ValueError(f"{data_path} holds {' and '.join(found)}; say which, or give its folder.")
+    return next(iter(found.items()))
+
+
+def _find_problem(sentence):
+    if sentence.id in BAD_SENTENCES:
+        return BAD_SENTENCES[sentence.id]
+    if not sentence.glosses:
+        return f"no glosses{f' (only {sentence.raw})' if sentence.raw else ''}"
+    return "" if Path(sentence.path).exists() else f"{sentence.path} is not there"
+
+
+def _keep(sentences, reasons, where):
+    """Return the sentences without a reason against them, and [(id, reason)] of the others."""
+    problems = [(s.id, reason) for s, reason in zip(sentences, reasons, strict=True) if reason]
+    left = [s for s, reason in zip(sentences, reasons, strict=True) if not reason]
+    lost = sorted({s.split for s in sentences} - {s.split for s in left})
+    if lost:
+        name, reason = next((s.id, r) for s, r in zip(sentences, reasons, strict=True) if r)
+        raise ValueError(
+            f"{where}: nothing is left of {' and '.join(lost)}; {len(problems)} of "
+            f"{len(sentences)} sentences cannot be used, such as {name}: {reason}."
+        )
+    return left, problems
+
+
+def list_sentences(data_path, corpus=""):
+    """List the sentences of a corpus.
+
+    Args:
+        data_path, corpus: as in `find_corpus`.
+
+    Returns:
+        (list of `Sentence`, [(id, reason)] of those left out: `BAD_SENTENCES`, empty ones, and
+        those whose frames are not there).
+
+    Raises:
+        ValueError: as `find_corpus` and the readers; an id twice; no training sentence; or nothing
+            left of a split.
+    """
+    name, root = find_corpus(data_path, corpus)
+    cleaning = CLEANINGS[CORPORA[name].cleaning]
+    sentences = []
+    for sentence in CORPORA[name].read(root):
+        clean = cleaning.hypothesis if sentence.split == "train" else cleaning.reference
+        sentences.append(replace(sentence, glosses=tuple(clean(sentence.raw))))
+    twice = [name for name, count in Counter(s.id for s in sentences).items() if count > 1]
+    if twice:
+        raise ValueError(f"{root}: {len(twice)} ids are there twice, such as {twice[0]}.")
+    if not any(sentence.split == "train" for sentence in sentences):
+        raise ValueError(f"{root}: no training sentence is listed.")
+    return _keep(sentences, [_find_problem(sentence) for sentence in sentences], root)
+
+
+def drop_unreadable(sentences, cache_path, workers=2):
+    """Decode every frame of the sentences once, and remember it; see `utils.inspection`.
+
+    Args:
+        sentences: list of `Sentence`.
+        cache_path: folder of what is remembered.
+        workers: threads.
+
+    Returns:
+        (those that decode, [(id, reason)] of the others).
+
+    Raises:
+        ValueError: nothing is left of a split.
+    """
+    infos, problems = inspect_videos([s.path for s in sentences], cache_path, workers)
+    reasons = {path: reason for path, reason in problems if path not in infos}
+    return _keep(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")
