@@ -7,8 +7,6 @@ import csv
 import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -25,12 +23,12 @@ from utils.flow import (
     default_store,
     flow_kind,
     is_stored,
-    limit_threads,
     open_store,
     store_flow,
 )
 from utils.inspection import inspect_videos
 from utils.params import Params
+from utils.processes import start_worker
 from utils.video import VideoError, timeline
 
 import numpy as np
@@ -68,14 +66,6 @@ class Options:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
         if self.batch and self.method != "tvl1":
             raise ValueError(f"There is no {self.method} for whole batches; leave out --batch.")
-
-
-def _start_worker():
-    """Keep to one core, and end when the parent ends or Ctrl-C is pressed."""
-    limit_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def clear_leftovers(folder, age=3600):
@@ -145,7 +135,7 @@ def extract_videos(videos, folder, kind, workers):
     lengths = {path: len(timeline(info, kind["fps"])) for path, info in videos}
     failures = []
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, _start_worker)
+    pool = ProcessPoolExecutor(workers, spawn, start_worker)
     bar = tqdm(total=sum(lengths.values()), desc="Computing flow", unit="frame", smoothing=0)
     try:
         tasks = {
