@@ -1,0 +1,110 @@
+"""Render a corpus of signing to try recognition with: python -m scripts.render_corpus FOLDER.
+
+A figure signs made-up sentences; the folder looks like a release of PHOENIX-2014 or PHOENIX-2014-T.
+Stopped or killed at any moment, the same command goes on with the sentences that are not yet there.
+"""
+
+import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from utils.commands import run_command
+from utils.files import write_atomically
+from utils.processes import start_worker
+from utils.releases import RELEASES, SPLITS
+from utils.signed_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
+
+import tyro
+from tqdm import tqdm
+
+RECIPE = "rendered.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is rendered, and where."""
+
+    folder: tyro.conf.Positional[str]
+    """Folder that the release's folder is made in."""
+    kind: Literal[tuple(LAYOUTS)] = "phoenix2014"
+    """Whose layout and labels."""
+    train: int = 320
+    """Training sentences, besides the one that is known to be bad."""
+    dev: int = 40
+    """Sentences to validate on."""
+    test: int = 40
+    """Sentences to test on; the last signer signs only here."""
+    signers: int = 5
+    """People, at least 2."""
+    glosses: tuple[int, int] = (3, 12)
+    """Glosses of a sentence, at least and at most."""
+    seed: int = 0
+    """Of everything."""
+    workers: int = 0
+    """Processes; 0: one for each core."""
+
+
+def _open_folder(options):
+    """Return the release's folder; refuse one that was not made with the same options."""
+    folder = Path(options.folder, RELEASES[options.kind].folder)
+    recipe = {k: v for k, v in asdict(options).items() if k not in ("folder", "workers")}
+    text, path = json.dumps(recipe, indent=1), folder / RECIPE
+    found = path.read_text() if path.is_file() else ""
+    if found != text and folder.exists() and any(folder.iterdir()):
+        raise ValueError(
+            f"{folder} holds {'a corpus of other options' if found else 'other files'}; name a new "
+            "folder."
+        )
+    write_atomically(path, text)
+    return folder
+
+
+def _render(plans, kind, folder, workers):
+    """Yield what `render_sentence` returns of each plan, in any order, several at once."""
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawn, start_worker)
+    try:
+        tasks = [pool.submit(render_sentence, plan, kind, folder) for plan in plans]
+        yield from (task.result() for task in as_completed(tasks))
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "A process was killed, perhaps for want of memory; the same command goes on, with "
+            "fewer --workers."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def render_corpus(options):
+    """Write a corpus: its frames, then its tables.
+
+    Args:
+        options: `Options`.
+
+    Raises:
+        ValueError: options that cannot be, or a folder that holds something else.
+    """
+    counts = (options.train, options.dev, options.test)
+    plans = plan_corpus(options.kind, counts, options.signers, options.seed, options.glosses)
+    folder = _open_folder(options)
+    workers = options.workers or os.cpu_count() or 1
+    done = _render(plans, options.kind, folder, workers)
+    bar = tqdm(done, total=len(plans), desc="Rendering", unit="sentence", smoothing=0)
+    frames, size = (sum(numbers) for numbers in zip(*bar, strict=True))
+    for split in SPLITS:
+        rows = list_rows(plans, options.kind, split)
+        table = folder / RELEASES[options.kind].annotations.format(split)
+        write_atomically(table, "\n".join([*rows, ""]))
+    print(f"{folder} holds {len(plans)} sentences, {frames} frames, {size / 2**20:.0f} MiB")
+
+
+if __name__ == "__main__":
+    run_command(
+        lambda: render_corpus(tyro.cli(Options, description=__doc__)),
+        "the same command goes on with the sentences that are not yet there",
+    )
