@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.feature_store import leave_records
+from utils.images import list_videos
 from utils.sample import SAMPLES
 
 import numpy as np
@@ -42,8 +43,7 @@ def _list_classes(folder, split=""):
         Example(str(path), label.name, split)
         for label in _visible(folder)
         if label.is_dir()
-        for path in sorted(label.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
+        for path in list_videos(label)
     ]
 
 
@@ -56,7 +56,7 @@ def list_folders(path, root=""):
 
 
 def _locate(name, roots):
-    found = (root / name for root in roots if (root / name).is_file())
+    found = (root / name for root in roots if (root / name).exists())
     return str(next(found, roots[0] / name))
 
 

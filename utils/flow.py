@@ -248,6 +248,23 @@ def _read_stored(path, places, kind):
         ) from error
 
 
+def flow_frames(path, info, kind, folder, places):
+    """Return a generator of the flow of a video, stored or else computed, as `compute_flow` gives.
+
+    Args:
+        path, info, kind, places: as of `compute_flow`.
+        folder: a store; flow that is not there, or all for "", is computed.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; the file is named.
+        ValueError: a stored file that is damaged or of another kind.
+    """
+    stored = Path(folder, f"{info.digest}.h5")
+    if folder and stored.is_file():
+        return _read_stored(stored, places.tolist(), kind)
+    return compute_flow(path, info, kind, places)
+
+
 def read_flow(clip, places, kind, folder="", frame_size=224):
     """Read the flow from chosen frames of a resampled video to the next ones.
 
@@ -255,7 +272,7 @@ def read_flow(clip, places, kind, folder="", frame_size=224):
         clip: with the `path`, `info` and `transform.crop` of a video (`utils.clips.Clip`).
         places: 1-D array of frames of the resampled video, in any order, repeats allowed.
         kind: of `flow_kind`.
-        folder: a store; flow that is not there, or all for "", is computed.
+        folder: as of `flow_frames`.
         frame_size: height and width of the crop.
 
     Returns:
@@ -263,14 +280,9 @@ def read_flow(clip, places, kind, folder="", frame_size=224):
         20 and rounded to steps of 20 / 127; zero for the video's last frame.
 
     Raises:
-        VideoError: a frame that cannot be decoded; the file is named.
-        ValueError: a stored file that is damaged or of another kind.
+        VideoError, ValueError: as of `flow_frames`.
     """
     wanted, order = np.unique(places, return_inverse=True)
-    stored = Path(folder, f"{clip.info.digest}.h5")
-    if folder and stored.is_file():
-        frames = _read_stored(stored, wanted.tolist(), kind)
-    else:
-        frames = compute_flow(clip.path, clip.info, kind, wanted)
+    frames = flow_frames(clip.path, clip.info, kind, folder, wanted)
     levels = [crop_frame(frame, frame_size, clip.transform.crop) for frame in frames]
     return to_pixels(np.stack(levels))[order]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from utils.feature_rows import check_lengths, locate_features, read_info
 from utils.files import write_atomically
+from utils.images import stamp_video
 from utils.video import VideoError, VideoInfo, probe
 
 from tqdm import tqdm
@@ -17,14 +18,6 @@ def _load(path):
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-
-
-def _stamp(path):
-    try:
-        stat = Path(path).stat()
-    except OSError:
-        return None
-    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _duplicates(infos):
@@ -81,7 +74,7 @@ def inspect_videos(paths, cache_path, workers=2, features=""):
     memory = _load(memory_path)
 
     def look(path):
-        key, stamp = str(Path(path).resolve()), _stamp(path)
+        key, stamp = str(Path(path).resolve()), stamp_video(path)
         known = memory.get(key)
         if known and known[0] == stamp:
             fields = known[1]

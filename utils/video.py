@@ -1,13 +1,14 @@
-"""Video files: what is in them, and their frames as arrays. The only reader of video.
+"""Videos, files or folders of images: what is in them, and their frames. Their only reader.
 
 OpenCV's FFmpeg backend decodes; the published preprocessing of I3D (kinetics-i3d README) is
 here: RGB, resampled in time, short side resized bilinearly with the aspect ratio kept, cropped.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from utils.images import IMAGE_FPS, ImageFolder, digest_video, list_images
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # broken files are reported, not spammed
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
@@ -30,7 +31,7 @@ class VideoInfo:
         num_frames: frames that decode.
         fps: frames per second, from the time stamps.
         width, height: pixels, upright.
-        digest: BLAKE2b of the file's bytes.
+        digest: of `utils.images.digest_video`.
         times: seconds of each frame where the frame rate varies, else None.
         note: what is odd about a file that can be used all the same, or "".
     """
@@ -44,10 +45,21 @@ class VideoInfo:
     note: str = ""
 
 
+def _read_image(path):
+    frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if frame is None:
+        raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
+    return frame
+
+
 def _open(path):
     path = Path(path)
+    if images := list_images(path):
+        facts = {cv2.CAP_PROP_FPS: IMAGE_FPS, cv2.CAP_PROP_FRAME_COUNT: len(images)}
+        return ImageFolder(images, _read_image, facts)
     if not path.is_file():
-        raise VideoError(f"{path}: no such file.")
+        kind = "file; a folder must hold numbered images and nothing else"
+        raise VideoError(f"{path}: no such {kind if path.is_dir() else 'file'}.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty.")
     # Clips are read by several threads at once; threads inside the decoder would only compete.
@@ -72,10 +84,10 @@ def probe(path):
     """Decode a file once from end to end.
 
     Args:
-        path: a video in any container that OpenCV's FFmpeg reads.
+        path: a video in any container that OpenCV's FFmpeg reads, or a folder of images.
 
     Returns:
-        A `VideoInfo`.
+        A `VideoInfo`; images are 25 a second.
 
     Raises:
         VideoError: missing, empty, not a video, or without a frame that decodes.
@@ -95,10 +107,8 @@ def probe(path):
     note = ""
     if expected > 0 and abs(expected - len(seconds)) > 1:
         note = f"the header says {expected} frames, {len(seconds)} decode"
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "blake2b").hexdigest()[:32]
     height, width = frame.shape[:2]
-    return VideoInfo(len(seconds), fps, width, height, digest, times, note)
+    return VideoInfo(len(seconds), fps, width, height, digest_video(path), times, note)
 
 
 def skim(path, places=16, side=160):

@@ -1,0 +1,203 @@
+"""From a video to uint8 blocks of frames, in one pass from front to back at bounded memory.
+
+A block is a chunk of one view with the labels that lead its rows back to their video: blocks can
+be run in any order, beside those of other videos, anywhere.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from utils.feature_store import CENTRE
+from utils.flow import flow_frames, flow_kind
+from utils.images import digest_video
+from utils.rows import plan_chunks, row_starts, row_times
+from utils.video import crop_frame, probe, resized_frames, timeline
+
+import numpy as np
+
+# View: (position of the crop along the longer side, whether mirrored).
+VIEWS = {
+    CENTRE: (0.5, False),
+    "left": (0.0, False),
+    "right": (1.0, False),
+    "flip": (0.5, True),
+    "left_flip": (0.0, True),
+    "right_flip": (1.0, True),
+}
+
+
+class RowFormat(NamedTuple):
+    """What the rows of all videos have in common; plain values.
+
+    Attributes:
+        window, stride, edges: see `utils.rows.row_starts`.
+        lengths: frames of a chunk, see `utils.rows.plan_chunks`.
+        views: keys of `VIEWS`.
+        stream: a key of `READERS`.
+        fps: frames per second after resampling; 0 keeps the file's own frames.
+        image_fps: frames per second of folders of images.
+        short_side, frame_size: pixels before and after cropping.
+        flow, flow_path: as in `utils.clips.ClipFormat`.
+    """
+
+    window: int = 16
+    stride: int = 4
+    edges: str = "replicate"
+    lengths: tuple[int, ...] = (16,)
+    views: tuple[str, ...] = (CENTRE,)
+    stream: str = "rgb"
+    fps: float = 25.0
+    image_fps: float = 25.0
+    short_side: int = 256
+    frame_size: int = 224
+    flow: str = "tvl1"
+    flow_path: str = ""
+
+
+class Part(NamedTuple):
+    """Which rows of which video a block gives; plain values.
+
+    Attributes:
+        name: the video's in the store.
+        digest: of its content.
+        view: a key of `VIEWS`.
+        first: the first of the rows.
+        times: the rows' centres in seconds.
+        total: rows of the whole view.
+    """
+
+    name: str
+    digest: str
+    view: str
+    first: int
+    times: tuple[float, ...]
+    total: int
+
+
+class Block(NamedTuple):
+    """Frames of a part: uint8 (length, frame_size, frame_size, channels), RGB before flow."""
+
+    part: Part
+    frames: np.ndarray
+
+
+class Failure(NamedTuple):
+    """A video that could not be read: its name and path, why, and the digest of its content."""
+
+    name: str
+    path: str
+    reason: str
+    digest: str
+
+
+def _crop_views(frame, form, portrait, mirror):
+    """Return the views of a frame, (views, frame_size, frame_size, channels)."""
+    cut = []
+    for side, flipped in (VIEWS[view] for view in form.views):
+        crop = crop_frame(frame, form.frame_size, (side, 0.5) if portrait else (0.5, side))
+        cut.append(mirror(crop) if flipped else crop)
+    return np.stack(cut)
+
+
+def _read_rgb(path, info, form, places):
+    portrait, frames = info.height > info.width, timeline(info, form.fps)[places]
+    shown, last = resized_frames(path, np.unique(frames), form.short_side), None
+    for index in frames.tolist():
+        if index != last:  # slow videos show a frame twice
+            views = _crop_views(next(shown), form, portrait, lambda crop: crop[:, ::-1])
+            views, last = np.ascontiguousarray(views[..., ::-1]), index
+        yield views
+
+
+def _mirror_flow(levels):
+    return np.stack([0 - levels[:, ::-1, 0], levels[:, ::-1, 1]], axis=-1)  # 256 - x, in uint8
+
+
+def _read_flow(path, info, form, places):
+    portrait, kind = info.height > info.width, flow_kind(form.flow, form.fps, form.short_side)
+    for levels in flow_frames(path, info, kind, form.flow_path, places):
+        yield _crop_views(levels, form, portrait, _mirror_flow)
+
+
+# Stream: what is read; several are joined along the channels.
+READERS = {"rgb": (_read_rgb,), "flow": (_read_flow,), "both": (_read_rgb, _read_flow)}
+
+
+def _read_views(path, info, form, places):
+    """Yield (views, frame_size, frame_size, channels) of chosen places of the resampled video."""
+    streams = [read(path, info, form, places) for read in READERS[form.stream]]
+    for arrays in zip(*streams, strict=True):
+        yield arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
+
+
+def _place_times(info, fps):
+    """Return when the frames of a video that is not resampled begin, and the last one ends."""
+    if fps:
+        return None
+    times = np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
+    return np.append(times, times[-1] + 1 / info.fps)
+
+
+def read_blocks(path, info, name, form):
+    """Read a video once and yield the blocks of all its views.
+
+    Each frame is decoded and resized once, however many windows it is in; no more of them than
+    the longest chunk has are held.
+
+    Args:
+        path, info: a video and its `VideoInfo`.
+        name: of the video in the store.
+        form: a `RowFormat`.
+
+    Returns:
+        A generator of `Block`.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; the file is named.
+        ValueError: a video without a row, or stored flow that is no good.
+    """
+    count = len(timeline(info, form.fps))
+    starts = row_starts(count, form.window, form.stride, form.edges)
+    times = row_times(starts, form.window, form.fps, _place_times(info, form.fps)).tolist()
+    chunks = list(plan_chunks(len(starts), form.window, form.stride, form.lengths))
+
+    def see(first, length):
+        return np.clip(starts[first] + np.arange(length), 0, count - 1)
+
+    wanted = np.zeros(count, bool)
+    for first, _, length in chunks:
+        wanted[see(first, length)] = True
+    wanted = np.flatnonzero(wanted)
+    shown, held = zip(wanted.tolist(), _read_views(path, info, form, wanted), strict=True), {}
+    for first, rows, length in chunks:
+        places = see(first, length).tolist()
+        held = {place: views for place, views in held.items() if place >= places[0]}
+        while max(held, default=-1) < places[-1]:
+            place, held[place] = next(shown)
+        part = Part(name, info.digest, "", first, tuple(times[first : first + rows]), len(starts))
+        for index, view in enumerate(form.views):
+            frames = np.stack([held[place][index] for place in places])
+            yield Block(part._replace(view=view), frames)
+
+
+def read_video(path, name, form):
+    """Yield the blocks of a video, and in place of those that cannot be had a `Failure`.
+
+    Arguments as of `read_blocks`; the video is decoded once before, for its length and its times.
+    """
+    try:
+        info = probe(path)
+        if Path(path).is_dir():
+            info = replace(info, fps=form.image_fps)
+        yield from read_blocks(path, info, name, form)
+    except (ValueError, OSError) as error:
+        yield Failure(name, str(path), str(error).removeprefix(f"{path}: "), try_digest(path))
+
+
+def try_digest(path):
+    """Return the digest of a video's content; "" where it cannot be read."""
+    try:
+        return digest_video(path)
+    except OSError:
+        return ""

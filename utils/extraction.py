@@ -1,0 +1,236 @@
+"""Videos to features in three stages: read blocks, run them, put their rows together.
+
+The stages are plain functions and values: reading is `utils.blocks.read_video`, running any function
+of a batch of blocks, and `Collector` takes rows in any order. Here they are joined in one process,
+threads reading ahead of the network.
+"""
+
+import csv
+import io
+import queue
+import threading
+from pathlib import Path
+
+from utils.blocks import Failure, read_video, try_digest
+from utils.feature_store import is_done, read_record, save_features, settings_hash
+from utils.files import write_atomically
+
+import numpy as np
+
+_END = object()
+FAILURES = "failures.csv"
+
+
+class Collector:
+    """Rows of videos, put together in any order, and saved as soon as a video is complete.
+
+    Args:
+        folder: an open store.
+        settings: of the store.
+        views: of each video.
+        dtype: of the arrays.
+        failures: {name: `Failure`} of the videos that failed before.
+    """
+
+    def __init__(self, folder, settings, views, dtype="float32", failures=None):
+        self.folder, self.settings = Path(folder), settings_hash(settings)
+        self.views, self.dtype = tuple(views), dtype
+        self.failures = dict(failures or {})
+        self.begun, self.saved, self.rows = {}, [], 0
+
+    def add(self, part, rows):
+        """Take the rows of a part, (rows, dim); save the video if they were its last.
+
+        Args:
+            part: a `utils.blocks.Part`.
+            rows: float array; the first `len(part.times)` count.
+
+        Raises:
+            OSError: the disk is full or may not be written; nothing of the video is there.
+        """
+        if part.name in self.failures:
+            return
+        if part.name not in self.begun:
+            arrays = np.zeros((len(self.views), part.total, rows.shape[-1]), self.dtype)
+            self.begun[part.name] = arrays, np.zeros(part.total), set()
+        arrays, times, seen = self.begun[part.name]
+        end, view = part.first + len(part.times), self.views.index(part.view)
+        arrays[view, part.first : end] = rows[: len(part.times)]
+        times[part.first : end] = part.times
+        seen |= {(view, row) for row in range(part.first, end)}  # a part may come twice
+        if len(seen) == len(self.views) * part.total:
+            views = dict(zip(self.views, arrays, strict=True))
+            record = {"source": part.digest, "settings": self.settings}
+            record["times"] = times.round(4).tolist()
+            save_features(self.folder, part.name, views, record)
+            del self.begun[part.name]
+            self.saved.append(part.name)
+            self.rows += len(self.views) * part.total
+
+    def fail(self, failure):
+        """Drop a video, and list it in failures.csv."""
+        self.begun.pop(failure.name, None)
+        self.failures[failure.name] = failure
+        self.save_failures()
+
+    def save_failures(self):
+        """Write failures.csv: path, reason and digest of every video that failed."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("path", "reason", "digest"))
+        writer.writerows((each.path, each.reason, each.digest) for each in self.failures.values())
+        write_atomically(self.folder / FAILURES, text.getvalue())
+
+
+def load_failures(folder):
+    """Return {path: (reason, digest)} of a store's failures.csv, empty where there is none."""
+    path = Path(folder, FAILURES)
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["path"]: (row["reason"], row["digest"]) for row in csv.DictReader(file)}
+
+
+def list_missing(names, folder, settings, retry=False):
+    """Sort videos into those whose features are missing and those that failed before.
+
+    Videos count by content: one that has changed is missing again, done or failed.
+
+    Args:
+        names: {path: name in the store}.
+        folder: the store.
+        settings: of the store.
+        retry: whether to take those that failed before as missing.
+
+    Returns:
+        ({path: name} of the missing ones, {name: `Failure`} of those that failed before).
+    """
+    before = {} if retry else load_failures(folder)
+    missing, failures = {}, {}
+    for path, name in names.items():
+        recorded, (reason, digest) = read_record(folder, name), before.get(path, ("", None))
+        found = try_digest(path) if recorded or digest is not None else None
+        if recorded and is_done(folder, name, found, settings):
+            continue
+        if digest is not None and digest == found:
+            failures[name] = Failure(name, path, reason, digest)
+        else:
+            missing[path] = name
+    return missing, failures
+
+
+def read_ahead(read, tasks, workers, capacity):
+    """Yield what `read` yields for each task, from several threads, in any order.
+
+    Args:
+        read: function of a task that returns an iterable.
+        tasks: iterable.
+        workers: threads, each at one task.
+        capacity: results that wait at most.
+
+    Raises:
+        Exception: whatever `read` raised.
+    """
+    waiting, stop = queue.Queue(capacity), threading.Event()
+    left, lock = iter(tasks), threading.Lock()
+
+    def put(item):
+        while not stop.is_set():
+            try:
+                return waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+        return None
+
+    def take():
+        with lock:
+            return next(left, _END)
+
+    def work():
+        try:
+            while not stop.is_set() and (task := take()) is not _END:
+                for item in read(task):
+                    put(item)
+                    if stop.is_set():
+                        return
+            put(_END)
+        except Exception as error:  # raised again where the results are used
+            put(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        while workers:
+            item = waiting.get()
+            if isinstance(item, Exception):
+                raise item
+            workers -= item is _END
+            if item is not _END:
+                yield item
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def batch_blocks(items, batch_frames, fail):
+    """Gather blocks of equal length to batches across videos; only the last of a length are short.
+
+    Args:
+        items: iterable of `Block` and `Failure`.
+        batch_frames: frames of a batch; at least one block.
+        fail: function that is given each `Failure`.
+
+    Yields:
+        (parts, uint8 (blocks, length, frame_size, frame_size, channels)): a last batch is filled
+        up with its last block, so that each length has one shape.
+    """
+    pending = {}
+
+    def stack(blocks, size):
+        frames = [block.frames for block in blocks]
+        return [block.part for block in blocks], np.stack(
+            frames + frames[-1:] * (size - len(frames))
+        )
+
+    for item in items:
+        if isinstance(item, Failure):
+            fail(item)
+            continue
+        length = len(item.frames)
+        blocks = pending.setdefault(length, [])
+        blocks.append(item)
+        if len(blocks) == max(1, batch_frames // length):
+            yield stack(pending.pop(length), len(blocks))
+    for length, blocks in pending.items():
+        yield stack(blocks, max(1, batch_frames // length))
+
+
+def extract_rows(videos, form, infer, collector, options, progress=lambda part: None):
+    """Run videos through a network and save their rows.
+
+    Args:
+        videos: list of (path, name).
+        form: a `utils.blocks.RowFormat`.
+        infer: function of a batch of blocks, uint8, to rows (blocks, rows, dim).
+        collector: a `Collector`.
+        options: (batch_frames, reading threads, bytes that may wait).
+        progress: function that is given each finished `Part`, and each `Failure`.
+
+    Raises:
+        OSError: the store cannot be written.
+    """
+    batch_frames, workers, waiting = options
+    frame = form.frame_size**2 * {"rgb": 3, "flow": 2, "both": 5}[form.stream]
+    capacity = max(1, waiting // (max(form.lengths) * frame))
+
+    def fail(failure):
+        collector.fail(failure)
+        progress(failure)
+
+    read = read_ahead(lambda video: read_video(*video, form), videos, workers, capacity)
+    for parts, blocks in batch_blocks(read, batch_frames, fail):
+        for part, rows in zip(parts, infer(blocks), strict=False):
+            collector.add(part, rows)
+            progress(part)

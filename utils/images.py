@@ -1,0 +1,110 @@
+"""Folders of images that are videos, a numbered image a frame; all videos below a folder."""
+
+import hashlib
+import re
+from pathlib import Path
+
+IMAGE_FPS = 25.0  # images have no clock
+IMAGE_SUFFIXES = set(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+
+
+def _visible(folder):
+    return sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
+
+
+def _numbers(path):
+    return [int(number) for number in re.findall(r"\d+", path.stem)]
+
+
+def list_images(folder):
+    """Return the images of a folder that holds nothing but numbered ones, in order of the numbers.
+
+    Args:
+        folder: a path.
+
+    Returns:
+        List of `Path`; empty where it is no folder, or holds anything else. Hidden files are not
+        looked at.
+    """
+    if not Path(folder).is_dir():
+        return []
+    found = _visible(folder)
+    if not all(path.suffix.lower() in IMAGE_SUFFIXES and _numbers(path) for path in found):
+        return []
+    return sorted(found, key=lambda path: (_numbers(path), path.name))
+
+
+def list_videos(folder):
+    """Yield the files and the folders of images below a folder, in order, without hidden ones."""
+    for path in _visible(folder):
+        if path.is_dir() and not list_images(path):
+            yield from list_videos(path)
+        else:
+            yield path
+
+
+def digest_video(path):
+    """Return a hash of a file's bytes; of a folder of images, of their names and bytes.
+
+    Args:
+        path: of the file or folder.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    images = list_images(path)
+    digest = hashlib.blake2b()
+    for file in images or [Path(path)]:
+        if images:
+            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+        with open(file, "rb") as opened:
+            while piece := opened.read(1 << 20):
+                digest.update(piece)
+    return digest.hexdigest()[:32]
+
+
+def stamp_video(path):
+    """Return [bytes, last change] of a file or a folder of images; None where it is missing."""
+    try:
+        stats = [file.stat() for file in list_images(path) or [Path(path)]]
+    except OSError:
+        return None
+    return [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]
+
+
+class ImageFolder:
+    """A folder of images, read as a `cv2.VideoCapture` reads a file.
+
+    Args:
+        images: of `list_images`.
+        decode: function of an image's path that returns its pixels.
+        properties: {OpenCV's number of a property: its value}; the others are 0.
+    """
+
+    def __init__(self, images, decode, properties):
+        self.images, self.decode, self.properties = images, decode, properties
+        self.position, self.frame = 0, None
+
+    def grab(self):
+        """Decode the next image; return whether there was one."""
+        if self.position == len(self.images):
+            return False
+        self.frame = self.decode(self.images[self.position])
+        self.position += 1
+        return True
+
+    def read(self):
+        """Return (whether there was a next image, its pixels)."""
+        return self.grab(), self.frame
+
+    def get(self, number):
+        """Return a property."""
+        return self.properties.get(number, 0)
+
+    def set(self, _number, position):
+        """Go to an image."""
+        self.position = int(position)
+        return True
+
+    def release(self):
+        """Do nothing: no file is open."""
