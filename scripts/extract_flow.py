@@ -6,18 +6,15 @@ Stopped or killed at any moment, the same command goes on with the videos that a
 import csv
 import multiprocessing
 import os
-import shutil
-import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from utils.commands import run_command
 from utils.datasets import list_examples
-from utils.files import atomic_path
+from utils.files import atomic_path, clear_leftovers
 from utils.flow import (
     FLOWS,
     default_store,
@@ -66,15 +63,6 @@ class Options:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
         if self.batch and self.method != "tvl1":
             raise ValueError(f"There is no {self.method} for whole batches; leave out --batch.")
-
-
-def clear_leftovers(folder, age=3600):
-    """Delete what killed extractions left unfinished: not written to for `age` seconds."""
-    for part in Path(folder).glob(".part-*"):
-        with suppress(FileNotFoundError):  # it was finished just now
-            touched = max(path.stat().st_mtime for path in (part, *part.iterdir()))
-            if time.time() - touched > age:
-                shutil.rmtree(part)
 
 
 def make_estimate(batch):

@@ -8,7 +8,7 @@ flickers.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from utils.flow import FLOW_LIMIT
+from utils.flow import FLOW_LIMIT, to_pixels
 from utils.video import warp
 
 import numpy as np
@@ -184,3 +184,11 @@ def apply_flow(clip, transform):
     if transform.flip:
         clip = clip[..., ::-1, :] * np.array([-1, 1], np.float32)  # leftwards becomes rightwards
     return clip / np.float32(FLOW_LIMIT)
+
+
+def list_levels(stream):
+    """Return what each of the 256 levels of uint8 "rgb" or "flow" means to a network, float32."""
+    levels = np.arange(256).astype(np.uint8)
+    if stream == "flow":
+        return apply_flow(to_pixels(levels), CENTRE)
+    return apply_rgb(levels, CENTRE)

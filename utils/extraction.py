@@ -1,14 +1,16 @@
 """Videos to features in three stages: read blocks, run them, put their rows together.
 
-The stages are plain functions and values: reading is `utils.blocks.read_video`, running any function
-of a batch of blocks, and `Collector` takes rows in any order. Here they are joined in one process,
-threads reading ahead of the network.
+The stages are plain functions and values: reading is `utils.blocks.read_video`, running is any
+function of a batch of blocks, and `Collector` takes rows in any order. Here they are joined in one
+process, threads reading ahead of the network.
 """
 
 import csv
 import io
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from utils.blocks import Failure, read_video, try_digest
@@ -16,6 +18,7 @@ from utils.feature_store import is_done, read_record, save_features, settings_ha
 from utils.files import write_atomically
 
 import numpy as np
+from tqdm import tqdm
 
 _END = object()
 FAILURES = "failures.csv"
@@ -36,10 +39,10 @@ class Collector:
         self.folder, self.settings = Path(folder), settings_hash(settings)
         self.views, self.dtype = tuple(views), dtype
         self.failures = dict(failures or {})
-        self.begun, self.saved, self.rows = {}, [], 0
+        self.begun, self.saved, self.rows = {}, set(), 0
 
     def add(self, part, rows):
-        """Take the rows of a part, (rows, dim); save the video if they were its last.
+        """Take the rows of a part; save the video if they were its last. A part may come twice.
 
         Args:
             part: a `utils.blocks.Part`.
@@ -48,24 +51,24 @@ class Collector:
         Raises:
             OSError: the disk is full or may not be written; nothing of the video is there.
         """
-        if part.name in self.failures:
+        if part.name in self.failures or part.name in self.saved:
             return
         if part.name not in self.begun:
             arrays = np.zeros((len(self.views), part.total, rows.shape[-1]), self.dtype)
-            self.begun[part.name] = arrays, np.zeros(part.total), set()
+            self.begun[part.name] = arrays, np.zeros(part.total), np.zeros(arrays.shape[:2], bool)
         arrays, times, seen = self.begun[part.name]
         end, view = part.first + len(part.times), self.views.index(part.view)
         arrays[view, part.first : end] = rows[: len(part.times)]
         times[part.first : end] = part.times
-        seen |= {(view, row) for row in range(part.first, end)}  # a part may come twice
-        if len(seen) == len(self.views) * part.total:
+        seen[view, part.first : end] = True
+        if seen.all():
             views = dict(zip(self.views, arrays, strict=True))
             record = {"source": part.digest, "settings": self.settings}
             record["times"] = times.round(4).tolist()
             save_features(self.folder, part.name, views, record)
             del self.begun[part.name]
-            self.saved.append(part.name)
-            self.rows += len(self.views) * part.total
+            self.saved.add(part.name)
+            self.rows += seen.size
 
     def fail(self, failure):
         """Drop a video, and list it in failures.csv."""
@@ -91,32 +94,37 @@ def load_failures(folder):
         return {row["path"]: (row["reason"], row["digest"]) for row in csv.DictReader(file)}
 
 
-def list_missing(names, folder, settings, retry=False):
+def list_missing(names, folder, settings, retry=False, workers=2):
     """Sort videos into those whose features are missing and those that failed before.
 
-    Videos count by content: one that has changed is missing again, done or failed.
+    Videos count by content: one that has changed is missing again, done or failed. Only those that
+    were done or failed before are read for it.
 
     Args:
         names: {path: name in the store}.
         folder: the store.
         settings: of the store.
         retry: whether to take those that failed before as missing.
+        workers: threads.
 
     Returns:
         ({path: name} of the missing ones, {name: `Failure`} of those that failed before).
     """
     before = {} if retry else load_failures(folder)
-    missing, failures = {}, {}
-    for path, name in names.items():
-        recorded, (reason, digest) = read_record(folder, name), before.get(path, ("", None))
-        found = try_digest(path) if recorded or digest is not None else None
-        if recorded and is_done(folder, name, found, settings):
-            continue
-        if digest is not None and digest == found:
-            failures[name] = Failure(name, path, reason, digest)
-        else:
-            missing[path] = name
-    return missing, failures
+
+    def look(path):
+        recorded = read_record(folder, names[path])
+        reason, digest = before.get(path, ("", ""))
+        found = try_digest(path) if recorded or digest else ""
+        if digest and digest == found:
+            return Failure(names[path], path, reason, digest)
+        return bool(recorded) and is_done(folder, names[path], found, settings)
+
+    with ThreadPoolExecutor(workers) as pool:
+        looks = tqdm(pool.map(look, names), total=len(names), desc="Looking", unit="video")
+        found = dict(zip(names, looks, strict=True))
+    failures = {each.name: each for each in found.values() if isinstance(each, Failure)}
+    return {path: names[path] for path, done in found.items() if done is False}, failures
 
 
 def read_ahead(read, tasks, workers, capacity):
@@ -229,8 +237,11 @@ def extract_rows(videos, form, infer, collector, options, progress=lambda part: 
         collector.fail(failure)
         progress(failure)
 
-    read = read_ahead(lambda video: read_video(*video, form), videos, workers, capacity)
-    for parts, blocks in batch_blocks(read, batch_frames, fail):
-        for part, rows in zip(parts, infer(blocks), strict=False):
-            collector.add(part, rows)
-            progress(part)
+    def read(video):
+        return read_video(*video, form)
+
+    with closing(read_ahead(read, videos, workers, capacity)) as items:
+        for parts, blocks in batch_blocks(items, batch_frames, fail):
+            for part, rows in zip(parts, infer(blocks), strict=False):
+                collector.add(part, rows)
+                progress(part)

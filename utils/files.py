@@ -1,8 +1,10 @@
 """Files that are either whole or not there."""
 
 import os
+import shutil
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -21,3 +23,12 @@ def write_atomically(path, text):
     """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def clear_leftovers(folder, age=3600):
+    """Delete what killed processes left unfinished below a folder: unchanged for `age` seconds."""
+    for part in list(Path(folder).rglob(".part-*")):
+        with suppress(FileNotFoundError):  # it was finished just now
+            touched = max(path.stat().st_mtime for path in (part, *part.iterdir()))
+            if time.time() - touched > age:
+                shutil.rmtree(part)

@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 
 IMAGE_FPS = 25.0  # images have no clock
+VIDEO_SUFFIXES = set(
+    ".3gp .asf .avi .divx .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "
+    ".webm .wmv .y4m".split()
+)
 IMAGE_SUFFIXES = set(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 
 

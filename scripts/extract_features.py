@@ -1,0 +1,277 @@
+"""Turn videos into arrays of features: python -m scripts.extract_features --data D --output F.
+
+A row for every few frames of each video, by a Kinetics I3D or a run's. Stopped or killed at any
+moment, the same command goes on with the videos that are not yet there.
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from models.dense import Extractor, build_maps
+from models.i3d import ENDPOINTS
+from models.networks import STREAMS, backbones_of
+from models.pretrained import load_pretrained
+from utils.augmentation import list_levels
+from utils.blocks import READERS, VIEWS, Part, RowFormat
+from utils.commands import run_command
+from utils.datasets import DATASETS, list_examples
+from utils.extraction import FAILURES, Collector, extract_rows, list_missing
+from utils.feature_store import CENTRE, name_features, open_store
+from utils.features import fingerprint
+from utils.files import clear_leftovers
+from utils.flow import FLOWS, check_store, default_store, flow_kind
+from utils.images import IMAGE_FPS, VIDEO_SUFFIXES, list_images, list_videos, stamp_video
+from utils.params import Params
+from utils.rows import EDGES
+
+import keras
+import tyro
+from tqdm import tqdm
+
+_VERSION = 1  # of what a row's numbers depend on besides the settings
+_SHORTEST = 32  # frames of a chunk, unless a window is longer
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a row of features is, of which videos, and where they are written."""
+
+    data: str
+    """Folder of videos (any tree; a folder of numbered images is a video too), one video, or what
+    training.py's --data-path takes."""
+    output: str
+    """Folder of what is written; it mirrors the data's tree."""
+    window: int = 16
+    """Frames that a row sees, from 8 up."""
+    stride: int = 4
+    """Frames from a row to the next."""
+    edges: Literal[tuple(EDGES)] = "replicate"
+    """replicate: a row for every stride frames, the first and last frame repeated; drop: only
+    windows that lie wholly in the video."""
+    route: Literal["windows", "dense"] = "windows"
+    """windows: each alone, as papers do; dense: what windows share is computed once, and they see
+    their neighbours where alone they see padding. Windows of a multiple of 8 only."""
+    chunk: int = 128
+    """dense: frames that go through the network together, a multiple of 32; short videos and ends
+    take a half or a quarter of it."""
+    endpoint: Literal[ENDPOINTS[: ENDPOINTS.index("Features") + 1]] = "Features"
+    """Where rows are read off: Features has 1024 numbers, Mixed_4f 832, averaged over the map."""
+    stream: Literal[tuple(READERS)] = "rgb"
+    """both: RGB's numbers, then flow's."""
+    weights: str = "kinetics"
+    """kinetics, imagenet_kinetics, inflated (flow from RGB's), none, a file of published weights,
+    or a run (weights/<run>) whose I3D is taken."""
+    flow_weights: str = ""
+    """stream both: the same for flow; empty: as weights."""
+    views: tuple[Literal[tuple(VIEWS)], ...] = (CENTRE,)
+    """Crops along the longer side and mirror images: a.npy is the centre's, a.flip.npy its mirror
+    image's."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Numbers in the files."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Params.precision
+    """Numbers in the network, as in training."""
+    fps: float = Params.fps
+    """Frames per second after resampling; the weights expect 25. 0: the file's own frames."""
+    image_fps: float = IMAGE_FPS
+    """Frames per second of folders of images."""
+    short_side: int = Params.short_side
+    """Pixels of the shorter side before cropping; the weights expect 256."""
+    frame_size: int = Params.frame_size
+    """Height and width of the crop in pixels, from 112 up; the weights expect 224."""
+    flow: Literal[tuple(FLOWS)] = Params.flow
+    """How flow is computed, where it is not stored."""
+    flow_path: str = Params.flow_path
+    """Folder of scripts.extract_flow; empty: its default one, where it is there."""
+    batch_frames: int = 128
+    """Frames that the network is given at once; more for a GPU."""
+    workers: int = Params.workers
+    """Threads that read videos ahead of the network."""
+    read_ahead: int = 256
+    """MiB of frames that may wait for the network."""
+    retry: bool = False
+    """Try again videos that failed before."""
+    video_root: str = Params.video_root
+    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    cache_path: str = Params.cache_path
+    """Where stored flow is looked for."""
+
+    def __post_init__(self):
+        lows = {"window": 8, "stride": 1, "batch_frames": 8, "workers": 1, "read_ahead": 1}
+        lows |= {"fps": 0, "image_fps": 0.01, "frame_size": 112, "short_side": self.frame_size}
+        for name, low in lows.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+        if CENTRE not in self.views or len(set(self.views)) < len(self.views):
+            raise ValueError(f"views are {', '.join(self.views)}; {CENTRE} and others, each once.")
+        if self.route == "dense":
+            if self.window % 8:
+                raise ValueError(
+                    f"window is {self.window}; --route dense takes multiples of 8, for I3D divides "
+                    "time by 8. Give another, or --route windows."
+                )
+            if self.chunk % 32 or self.chunk < self.window:
+                raise ValueError(
+                    f"chunk is {self.chunk}; it must be a multiple of 32, at least the window of "
+                    f"{self.window}."
+                )
+
+    @property
+    def lengths(self):
+        """Frames of the blocks that the network is built for."""
+        if self.route == "windows":
+            return (self.window,)
+        shortest = min(max(self.window, _SHORTEST), self.chunk)
+        return tuple(n for n in (self.chunk, self.chunk // 2, self.chunk // 4) if n >= shortest)
+
+    @property
+    def flow_kind(self):
+        """All that decides the flow's values."""
+        return flow_kind(self.flow, self.fps, self.short_side)
+
+    @property
+    def form(self):
+        """The `RowFormat`."""
+        store = default_store(self.cache_path, self.flow_kind)
+        path = self.flow_path or (str(store) if Path(store, "flow.json").is_file() else "")
+        if path and self.stream != "rgb":
+            check_store(path, self.flow_kind)
+        same = {name: getattr(self, name) for name in RowFormat._fields if hasattr(self, name)}
+        return RowFormat(**same | {"flow_path": path})
+
+    @property
+    def starts(self):
+        """{stream: what its I3D starts from}."""
+        flow = (self.flow_weights or self.weights) if self.stream == "both" else self.weights
+        return {each: flow if each == "flow" else self.weights for each in STREAMS[self.stream]}
+
+
+def list_data(options):
+    """Return ([path] of the videos, the folder that the features' tree mirrors).
+
+    Raises:
+        ValueError: no such data, or no video in it; output and data in one another.
+    """
+    path = Path(options.data)
+    if path.is_dir() and not list_images(path):
+        output, root = Path(options.output).resolve(), path.resolve()
+        if output.is_relative_to(root) or root.is_relative_to(output):
+            raise ValueError(
+                f"output {options.output} and data {options.data} lie in one another; name a "
+                "folder for the features outside the data."
+            )
+        found = list(list_videos(path))
+        videos = [str(p) for p in found if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+        others = sorted({p.suffix for p in found} - VIDEO_SUFFIXES - {""})
+        if len(found) > len(videos):
+            print(f"{len(found) - len(videos)} files are no videos ({' '.join(others)})")
+        if not videos:
+            raise ValueError(f"data {options.data}: no video below it ({len(found)} files).")
+        return videos, path
+    lists = [row for name, row in DATASETS.items() if name != "folders"]
+    listed = next((listed for is_one, listed in lists if is_one(path)), None)
+    if listed is None and path.exists():
+        return [str(path)], path.parent
+    examples = listed(path, options.video_root) if listed else list_examples(options.data)
+    videos = list(dict.fromkeys(example.path for example in examples))
+    parents = [str(Path(video).resolve().parent) for video in videos]
+    return videos, Path(os.path.commonpath(parents))
+
+
+def start_maps(maps, start, stream):
+    """Load published weights, or those of a run's I3D, into an I3D; return their name."""
+    if start == "none":
+        return start
+    if not Path(start, "best.keras").is_file():
+        return load_pretrained(maps, start, stream)
+    found = backbones_of(keras.saving.load_model(Path(start, "best.keras"), compile=False))
+    if stream not in found:
+        raise ValueError(f"{start} has no I3D for {stream}; it has {', '.join(found) or 'none'}.")
+    for layer in maps.layers:
+        if layer.weights:
+            layer.set_weights(found[stream].get_layer(layer.name).get_weights())
+    return str(start)
+
+
+def load_extractor(options):
+    """Build the network and load its weights; return (`Extractor`, the store's settings)."""
+    keras.config.set_dtype_policy(options.precision)
+    keras.utils.set_random_seed(0)
+    maps, names = {}, {}
+    for stream, start in options.starts.items():
+        maps[stream] = build_maps(stream, options.frame_size, options.endpoint)
+        names[stream] = start_maps(maps[stream], start, stream)
+        print(f"I3D ({stream}) begins with {names[stream]}", flush=True)
+    same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
+    settings = {"version": _VERSION} | {
+        name: getattr(options, name) for name in (*same, "dtype", "precision", "views")
+    }
+    settings["chunk"] = options.lengths if options.route == "dense" else None
+    settings["flow"] = options.flow_kind if options.stream != "rgb" else None
+    settings["weights"] = names
+    settings["fingerprint"] = {stream: fingerprint(each) for stream, each in maps.items()}
+    levels = {stream: list_levels(stream) for stream in maps}
+    return Extractor(maps, levels, options.window, options.stride, options.endpoint), settings
+
+
+class _Progress:
+    """A bar of the bytes of the videos whose rows are there."""
+
+    def __init__(self, videos, views):
+        self.left = {name: (stamp_video(path) or [0])[0] for path, name in videos.items()}
+        self.sizes, self.views = dict(self.left), views
+        total = sum(self.left.values())
+        self.bar = tqdm(total=total, desc="Extracting", unit="B", unit_scale=True, smoothing=0)
+
+    def __call__(self, item):
+        size = self.left[item.name]
+        if isinstance(item, Part):
+            size = self.sizes[item.name] * len(item.times) / (item.total * self.views)
+        self.left[item.name] -= size
+        self.bar.update(size)
+
+
+def extract_features(options):
+    """Extract the features of videos; list what failed on screen and in failures.csv.
+
+    Args:
+        options: `Options`.
+
+    Raises:
+        ValueError: no such data, a store of other settings, or videos that failed.
+        OSError: the store cannot be written.
+    """
+    paths, root = list_data(options)
+    names, folder, form = name_features(paths, root), Path(options.output), options.form
+    extractor, settings = load_extractor(options)
+    open_store(folder, settings)
+    clear_leftovers(folder)
+    missing, failed = list_missing(names, folder, settings, options.retry, options.workers)
+    done = len(names) - len(missing) - len(failed)
+    print(f"{done} of {len(names)} videos are there already, {len(failed)} failed before")
+    collector = Collector(folder, settings, form.views, options.dtype, failed)
+    collector.save_failures()
+    if missing:
+        begin, progress = time.perf_counter(), _Progress(missing, len(form.views))
+        limits = (options.batch_frames, options.workers, options.read_ahead << 20)
+        extract_rows(list(missing.items()), form, extractor, collector, limits, progress)
+        progress.bar.close()
+        seconds, rows = time.perf_counter() - begin, collector.rows
+        print(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")
+        print(f"{rows / seconds:.2f} rows/s, the network's first run included")
+    for failure in collector.failures.values():
+        print(f"  failed: {failure.path}: {failure.reason}")
+    if collector.failures:
+        raise ValueError(
+            f"{len(collector.failures)} of {len(names)} videos failed; see {folder}/{FAILURES}. "
+            "--retry tries them again."
+        )
+
+
+if __name__ == "__main__":
+    run_command(
+        lambda: extract_features(tyro.cli(Options, description=__doc__)),
+        "the same command goes on with the videos that are not yet there",
+    )
