@@ -27,10 +27,11 @@ from utils.features import ClipSource
 from utils.files import write_atomically
 from utils.fitting import compile_classifier
 from utils.optimization import Optimization, make_optimizer
+from utils.sample import render_video
 from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS
 from utils.timing import measure_seconds, median_seconds, prepare_steps
-from utils.video import probe, write_video
+from utils.video import probe
 
 import keras
 import numpy as np
@@ -93,19 +94,6 @@ def measure_heads(folder, repeats, videos=180, segments=4):
         seconds = median_seconds(fit, repeats)
         yield f"{name} head, epoch of {videos} cached videos, batch {batch_size}", seconds, "s"
         yield f"{name} head", head.count_params() / 1e6, "million parameters"
-
-
-def render_video(path, width, height, frames=75):
-    """Write a moving, noisy pattern; return (path, VideoInfo)."""
-    generator = np.random.default_rng(0)
-    small = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
-    picture = small.repeat(8, 0).repeat(8, 1)
-    noise = generator.integers(0, 12, (height, width, 3), np.uint8)
-    moved = (
-        np.roll(picture, 5 * i, axis=1) // 2 + np.roll(noise, i, axis=0) for i in range(frames)
-    )
-    write_video(path, moved, 25)
-    return str(path), probe(path)
 
 
 def measure_reading(videos, repeats):

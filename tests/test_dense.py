@@ -1,4 +1,4 @@
-"""Dense I3D: every row is at its place, alone it is I3D's own, and it is near what it sees alone."""
+"""Dense I3D: rows at their places, alone I3D's own, together near what each sees alone."""
 
 from models.dense import HALVING, Extractor, build_dense, build_maps, plan_phases
 from models.i3d import build_i3d

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from utils.figures import ACTIONS, render_clip
-from utils.video import write_video
+from utils.video import probe, write_video
+
+import numpy as np
 
 BACKWARDS = {"raise_arms": "lower_arms", "stand_up": "sit_down"}
 SMALL = (24, 72, 72)  # (frames, height, width)
@@ -108,3 +110,16 @@ SAMPLES = {
         {"lower_arms": "down", "raise_arms": "up", "sit_down": "down", "stand_up": "up"},
     ),
 }
+
+
+def render_video(path, width, height, frames=75):
+    """Write a moving, noisy pattern, for measuring; return (path, VideoInfo)."""
+    generator = np.random.default_rng(0)
+    small = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    picture = small.repeat(8, 0).repeat(8, 1)
+    noise = generator.integers(0, 12, (height, width, 3), np.uint8)
+    moved = (
+        np.roll(picture, 5 * i, axis=1) // 2 + np.roll(noise, i, axis=0) for i in range(frames)
+    )
+    write_video(path, moved, 25)
+    return str(path), probe(path)

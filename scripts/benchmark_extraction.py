@@ -1,0 +1,179 @@
+"""How fast features are extracted, and in what memory: python -m scripts.benchmark_extraction.
+
+Rows of 1024 numbers of I3D with random weights, on rendered videos; medians of one run.
+"""
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+from models.dense import Extractor, build_maps
+from utils.augmentation import list_levels
+from utils.blocks import RowFormat
+from utils.commands import ROOT, run_command
+from utils.extraction import Collector, extract_rows
+from utils.files import write_atomically
+from utils.sample import render_video
+from utils.timing import measure_seconds, median_seconds
+
+import numpy as np
+import tyro
+
+SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
+BATCH_FRAMES = 128
+
+
+def make_extractor(form):
+    """Return the network of a `RowFormat`."""
+    maps = {"rgb": build_maps("rgb", form.frame_size, "Features")}
+    return Extractor(maps, {"rgb": list_levels("rgb")}, form.window, form.stride)
+
+
+def make_batch(length, size):
+    """Return a batch of random blocks of a length."""
+    shape = (max(1, BATCH_FRAMES // length), length, size, size, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def measure_routes(forms, repeats):
+    """Yield rows of each route's network alone on full blocks, and how much faster dense is."""
+    rates = {}
+    for route, form in forms.items():
+        extractor, batch = make_extractor(form), make_batch(max(form.lengths), form.frame_size)
+        rows = extractor(batch).shape[:2]
+        seconds = median_seconds(lambda net=extractor, batch=batch: net(batch), repeats)
+        rates[route] = rows[0] * rows[1] / seconds
+        yield f"{route}, {rows[0]} x {rows[1]} rows at once", rates[route], "rows/s"
+    if len(rates) > 1:
+        yield "dense", rates["dense"] / rates["windows"], "times windows"
+
+
+def _extract(videos, form, extractor, workers):
+    """Extract videos into a folder that goes; return {shape of a batch: how many there were}."""
+    shapes = Counter()
+
+    def infer(blocks):
+        shapes[blocks.shape] += 1
+        return extractor(blocks)
+
+    with tempfile.TemporaryDirectory() as folder:
+        collector = Collector(folder, {}, form.views)
+        extract_rows(videos, form, infer, collector, (BATCH_FRAMES, workers, 256 << 20))
+    return shapes
+
+
+def measure_share(route, form, videos, workers, repeats):
+    """Yield rows of a route over files, against its network alone on the same batches."""
+    extractor = make_extractor(form)
+    for length in form.lengths:
+        extractor(make_batch(length, form.frame_size))  # traced
+    batches = {length: make_batch(length, form.frame_size) for length in form.lengths}
+    for paths, info in videos:
+        alone, whole = [], []
+        for _ in range(repeats):
+            shapes = Counter()
+            named = [(path, str(index)) for index, path in enumerate(paths)]
+
+            def extract(named=named, shapes=shapes):
+                shapes.update(_extract(named, form, extractor, workers))
+
+            whole.append(measure_seconds(extract))
+            order = [batches[shape[1]] for shape in shapes.elements()]
+            alone.append(measure_seconds(lambda order=order: [extractor(each) for each in order]))
+        name = f"{route} over {len(paths)} files of {info.width}x{info.height}"
+        frames = len(paths) * info.num_frames / statistics.median(whole)
+        yield name, frames, "frames of video/s"
+        shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
+        yield name, statistics.median(shares), "% of the network alone"
+
+
+def measure_memory(folder, route, minutes, flags):
+    """Yield the peak memory of scripts.extract_features on videos of several lengths, 320x240."""
+    for length in minutes:
+        path = folder / f"{route}_{length:g}.mp4"
+        render_video(path, *SIZES[0], frames=max(1, round(1500 * length)))
+        command = ["-m", "scripts.extract_features", "--data", path, "--route", route]
+        command += ["--output", folder / path.stem, "--weights", "none", *flags]
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise ValueError("scripts.extract_features failed; its message is above.")
+        yield f"{route}, {length:g} minutes, peak memory", usage.ru_maxrss / 2**20, "GiB"
+        path.unlink()
+
+
+def benchmark_extraction(
+    parts: tuple[Literal["routes", "share", "memory"], ...] = ("routes", "share", "memory"),
+    routes: tuple[Literal["windows", "dense"], ...] = ("windows", "dense"),
+    window: int = 16,
+    stride: int = 4,
+    chunk: int = 128,
+    frame_size: int = 224,
+    videos: int = 4,
+    frames: int = 128,
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+    minutes: tuple[float, ...] = (2, 20),
+    memory_stride: int = 64,
+    workers: int = 2,
+    repeats: int = 3,
+    output: Path | None = None,
+):
+    """Measure the parts, one after another, and print a row for each.
+
+    Args:
+        parts: of the benchmark.
+        routes: to measure.
+        window: frames of a row.
+        stride: frames from a row to the next.
+        chunk: frames of dense's blocks.
+        frame_size: pixels of a frame's side, short sides being 8 sevenths of it.
+        videos: how many of each size, for share.
+        frames: of each, for share.
+        sizes: (width, height) of the videos.
+        minutes: lengths of the videos, for memory.
+        memory_stride: stride, for memory.
+        workers: reading threads.
+        repeats: of everything; the medians count.
+        output: a JSON file for the rows.
+    """
+    lengths = {"windows": (window,), "dense": (chunk,)}
+    short_side = frame_size * 8 // 7
+    forms = {
+        route: RowFormat(window, stride, "replicate", lengths[route])._replace(
+            frame_size=frame_size, short_side=short_side
+        )
+        for route in routes
+    }
+    flags = ["--window", window, "--stride", memory_stride, "--chunk", chunk]
+    flags += ["--frame-size", frame_size, "--short-side", short_side]
+    rows, chosen = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        folder, found = Path(folder), []
+        for width, height in sizes if "share" in parts else ():
+            paths = [folder / f"{width}x{height}_{index}.mp4" for index in range(videos)]
+            rendered = [render_video(path, width, height, frames) for path in paths]
+            found.append(([path for path, _ in rendered], rendered[0][1]))
+        if "routes" in parts:
+            chosen.append(measure_routes(forms, repeats))
+        if "share" in parts:
+            chosen += [measure_share(r, f, found, workers, repeats) for r, f in forms.items()]
+        if "memory" in parts:
+            chosen += [measure_memory(folder, route, minutes, flags) for route in routes]
+        for name, value, unit in itertools.chain(*chosen):
+            rows.append({"name": name, "value": value, "unit": unit})
+            print(f"{name:<58} {value:10.3f} {unit}", flush=True)
+    if output:
+        write_atomically(output, json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    run_command(lambda: tyro.cli(benchmark_extraction, description=__doc__))
