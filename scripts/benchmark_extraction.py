@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -111,69 +112,85 @@ def measure_memory(folder, route, minutes, flags):
         path.unlink()
 
 
-def benchmark_extraction(
-    parts: tuple[Literal["routes", "share", "memory"], ...] = ("routes", "share", "memory"),
-    routes: tuple[Literal["windows", "dense"], ...] = ("windows", "dense"),
-    window: int = 16,
-    stride: int = 4,
-    chunk: int = 128,
-    frame_size: int = 224,
-    videos: int = 4,
-    frames: int = 128,
-    sizes: tuple[tuple[int, int], ...] = SIZES,
-    minutes: tuple[float, ...] = (2, 20),
-    memory_stride: int = 64,
-    workers: int = 2,
-    repeats: int = 3,
-    output: Path | None = None,
-):
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and on what."""
+
+    parts: tuple[Literal["routes", "share", "memory"], ...] = ("routes", "share", "memory")
+    """Of the benchmark."""
+    routes: tuple[Literal["windows", "dense"], ...] = ("windows", "dense")
+    """To measure."""
+    window: int = 16
+    """Frames of a row."""
+    stride: int = 4
+    """Frames from a row to the next."""
+    chunk: int = 128
+    """Frames of dense's blocks."""
+    frame_size: int = 224
+    """Pixels of a frame's side; the short side before cropping is 8 sevenths of it."""
+    videos: int = 4
+    """How many of each size, for share."""
+    frames: int = 128
+    """Of each video, for share."""
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    """(width, height) of the videos, for share."""
+    minutes: tuple[float, ...] = (2, 20)
+    """Lengths of the videos, for memory."""
+    memory_stride: int = 64
+    """Stride, for memory."""
+    workers: int = 2
+    """Reading threads."""
+    repeats: int = 3
+    """Of everything; the medians count."""
+    output: Path | None = None
+    """A JSON file for the rows."""
+
+    @property
+    def forms(self):
+        """{route: its `RowFormat`}."""
+        form = RowFormat(self.window, self.stride, "replicate")
+        form = form._replace(frame_size=self.frame_size, short_side=self.short_side)
+        lengths = {"windows": (self.window,), "dense": (self.chunk,)}
+        return {route: form._replace(lengths=lengths[route]) for route in self.routes}
+
+    @property
+    def short_side(self):
+        """Pixels of the shorter side before cropping."""
+        return self.frame_size * 8 // 7
+
+    @property
+    def flags(self):
+        """What scripts.extract_features is told, for memory."""
+        flags = ["--window", self.window, "--stride", self.memory_stride, "--chunk", self.chunk]
+        return [*flags, "--frame-size", self.frame_size, "--short-side", self.short_side]
+
+
+def benchmark_extraction(options):
     """Measure the parts, one after another, and print a row for each.
 
     Args:
-        parts: of the benchmark.
-        routes: to measure.
-        window: frames of a row.
-        stride: frames from a row to the next.
-        chunk: frames of dense's blocks.
-        frame_size: pixels of a frame's side, short sides being 8 sevenths of it.
-        videos: how many of each size, for share.
-        frames: of each, for share.
-        sizes: (width, height) of the videos.
-        minutes: lengths of the videos, for memory.
-        memory_stride: stride, for memory.
-        workers: reading threads.
-        repeats: of everything; the medians count.
-        output: a JSON file for the rows.
+        options: `Options`.
     """
-    lengths = {"windows": (window,), "dense": (chunk,)}
-    short_side = frame_size * 8 // 7
-    forms = {
-        route: RowFormat(window, stride, "replicate", lengths[route])._replace(
-            frame_size=frame_size, short_side=short_side
-        )
-        for route in routes
-    }
-    flags = ["--window", window, "--stride", memory_stride, "--chunk", chunk]
-    flags += ["--frame-size", frame_size, "--short-side", short_side]
-    rows, chosen = [], []
+    rows, chosen, found = [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        folder, found = Path(folder), []
-        for width, height in sizes if "share" in parts else ():
-            paths = [folder / f"{width}x{height}_{index}.mp4" for index in range(videos)]
-            rendered = [render_video(path, width, height, frames) for path in paths]
+        folder = Path(folder)
+        for width, height in options.sizes if "share" in options.parts else ():
+            paths = [folder / f"{width}x{height}_{index}.mp4" for index in range(options.videos)]
+            rendered = [render_video(path, width, height, options.frames) for path in paths]
             found.append(([path for path, _ in rendered], rendered[0][1]))
-        if "routes" in parts:
-            chosen.append(measure_routes(forms, repeats))
-        if "share" in parts:
-            chosen += [measure_share(r, f, found, workers, repeats) for r, f in forms.items()]
-        if "memory" in parts:
-            chosen += [measure_memory(folder, route, minutes, flags) for route in routes]
+        if "routes" in options.parts:
+            chosen.append(measure_routes(options.forms, options.repeats))
+        for route, form in options.forms.items():
+            if "share" in options.parts:
+                chosen.append(measure_share(route, form, found, options.workers, options.repeats))
+            if "memory" in options.parts:
+                chosen.append(measure_memory(folder, route, options.minutes, options.flags))
         for name, value, unit in itertools.chain(*chosen):
             rows.append({"name": name, "value": value, "unit": unit})
             print(f"{name:<58} {value:10.3f} {unit}", flush=True)
-    if output:
-        write_atomically(output, json.dumps(rows, indent=1) + "\n")
+    if options.output:
+        write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    run_command(lambda: tyro.cli(benchmark_extraction, description=__doc__))
+    run_command(lambda: benchmark_extraction(tyro.cli(Options, description=__doc__)))
