@@ -107,8 +107,8 @@ def build_dense(maps, length, window, stride, endpoint="Features"):
     splits, phases, places = plan_phases(starts, len(found))
     twice = {name for name, split in zip(found, splits, strict=True) if split}
 
-    def call(layer, x):
-        return layer(_split_phases(x) if layer.name in twice else x)
+    def call(layer, x, **settings):
+        return layer(_split_phases(x) if layer.name in twice else x, **settings)
 
     clips = keras.Input((length, *maps.input_shape[2:]), name="clips")
     shared = {"clone_function": lambda layer: layer, "call_function": call}

@@ -100,7 +100,7 @@ def test_chunks_hold_the_frames_of_their_rows(tmp_path, monkeypatch, edges, stri
 
 def test_memory_does_not_grow_with_the_video(tmp_path):
     peaks = []
-    for frames in (100, 500):
+    for frames in (200, 600):
         video = make_video(tmp_path / f"{frames}.avi", frames)
         tracemalloc.start()
         for _ in read_blocks(*video, "", FORM._replace(lengths=(64,))):

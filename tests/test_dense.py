@@ -21,9 +21,9 @@ def make_clip(frames, seed=0, size=SIZE):
     return smooth.repeat(size // 4, 1).repeat(size // 4, 2)[None].astype("float32")
 
 
-def build_tiny(kernel, pool):
-    """Build maps with I3D's halvings and few channels; `kernel` and `pool` are their time's."""
-    inputs = keras.Input((None, 8, 8, 3))
+def build_tiny(kernel, pool, channels=3):
+    """Build maps with I3D's halvings and few features; `kernel` and `pool` are their time's."""
+    inputs = keras.Input((None, 8, 8, channels))
     x = layers.Conv3D(4, (kernel, 3, 3), strides=2, padding="same", name=HALVING[0])(inputs)
     x = layers.MaxPooling3D((pool, 2, 2), strides=2, padding="same", name=HALVING[1])(x)
     x = layers.Conv3D(6, (1, 2, 2), padding="same", activation="tanh")(x)
@@ -31,17 +31,11 @@ def build_tiny(kernel, pool):
     return keras.Model(inputs, layers.Conv3D(8, 1)(x))
 
 
-@pytest.fixture(scope="module")
-def maps():
-    keras.utils.set_random_seed(0)
-    return build_maps("rgb", SIZE, "Features")
-
-
 def rows_alone(maps, clip, window, stride, endpoint="Features"):
     alone = build_dense(maps, window, window, 1, endpoint)
     starts = range(0, clip.shape[1] - window + 1, stride)
     windows = np.concatenate([clip[:, start : start + window] for start in starts])
-    return np.asarray(alone.predict_on_batch(windows))
+    return np.asarray(alone.predict_on_batch(windows))[:, 0]
 
 
 def test_i3d_halves_time_in_three_layers():
@@ -88,50 +82,58 @@ def test_rows_are_exact_inside_what_shared_padding_reaches(stride):
     assert sees[inside].all() and not sees[starts + 32 <= pulse - 8].any()
 
 
-@pytest.mark.parametrize("window", [12, 16])
-def test_a_row_alone_is_i3ds(maps, window):
-    clip = make_clip(window)
-    whole = build_i3d("rgb", window, SIZE)
+def test_i3d_alone_is_as_published_and_dense_is_near_it():
+    keras.utils.set_random_seed(0)
+    maps, clip = build_maps("rgb", SIZE, "Features"), make_clip(40)
+    alone = rows_alone(maps, clip, 24, 4)
+    whole = build_i3d("rgb", 24, SIZE)
     whole.set_weights(maps.get_weights())
-    mine = np.asarray(build_dense(maps, window, window, 4).predict_on_batch(clip))
-    assert mine.shape == (1, 1, 1024)
-    np.testing.assert_allclose(mine[:, 0], whole.predict_on_batch(clip), rtol=1e-4, atol=1e-6)
+    windows = np.concatenate([clip[:, start : start + 24] for start in range(0, 17, 4)])
+    np.testing.assert_allclose(alone, whole.predict_on_batch(windows), rtol=1e-4, atol=1e-6)
+    dense = np.asarray(build_dense(maps, 40, 24, 4).predict_on_batch(clip))[0]
+    assert dense.shape == alone.shape == (5, 1024)
+    one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (alone, dense))
+    assert (one * other).sum(1).min() > 0.95
+
+
+def test_windows_of_any_length_alone():
+    keras.utils.set_random_seed(5)
+    tiny, clip = build_tiny(7, 3), make_clip(21, 1, 8)
+    maps = np.asarray(tiny.predict_on_batch(clip)).mean((2, 3))[0]
+    row = np.asarray(build_dense(tiny, 21, 21, 4, "Mixed_5c").predict_on_batch(clip))
+    np.testing.assert_allclose(row[0], maps.mean(0, keepdims=True), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("endpoint", ["Features", "Mixed_5c"])
-def test_dense_rows_of_i3d_are_near_those_alone(maps, endpoint):
-    clip = make_clip(64)
-    alone = rows_alone(maps, clip, 32, 4, endpoint)
-    dense = np.asarray(build_dense(maps, 64, 32, 4, endpoint).predict_on_batch(clip))[0]
-    assert dense.shape == alone.shape == (9, 1024)
-    one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (alone, dense))
-    assert (one * other).sum(1).min() > 0.95
-    one, other = (rows - rows.mean(0) for rows in (alone, dense))
-    nearest = np.argmax(other @ one.T, axis=1) - np.arange(9)
-    assert np.abs(nearest).max() <= 1  # the last rows but one see nearly the same
+def test_steps_of_a_window_are_weighed_as_by_the_top(endpoint):
+    keras.utils.set_random_seed(4)
+    tiny, clip = build_tiny(1, 1), make_clip(24, 1, 8)
+    steps = np.asarray(tiny.predict_on_batch(clip)).mean((2, 3))[0]
+    row = np.asarray(build_dense(tiny, 24, 24, 1, endpoint).predict_on_batch(clip))[0, 0]
+    pairs = (steps[:-1] + steps[1:]) / 2
+    expected = {"Features": pairs.mean(0), "Mixed_5c": steps.mean(0)}[endpoint]
+    np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_extractor_joins_streams_and_scales(maps):
+def test_extractor_scales_levels_and_joins_streams():
     keras.utils.set_random_seed(3)
-    both = {"rgb": maps, "flow": build_maps("flow", SIZE, "Conv3d_1a_7x7")}
-    with pytest.raises(ValueError, match="multiples of 8"):
+    levels = {"rgb": np.linspace(-1, 1, 256, dtype="float32")}
+    levels["flow"] = levels["rgb"] ** 3
+    maps = {"rgb": build_tiny(7, 3), "flow": build_tiny(7, 3, 2)}
+    blocks = np.random.default_rng(0).integers(0, 256, (2, 24, 8, 8, 5), np.uint8)
+    rows = Extractor(maps, levels, 16, 4)(blocks)
+    assert rows.shape == (2, 3, 16) and rows.dtype == np.float32
+    for stream, begin, channels in (("rgb", 0, 3), ("flow", 3, 2)):
+        clips = levels[stream][blocks[..., begin : begin + channels]]
+        alone = build_dense(maps[stream], 24, 16, 4).predict_on_batch(clips)
+        mine = rows[..., 8:] if begin else rows[..., :8]
+        np.testing.assert_allclose(mine, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_impossible_rows_are_refused():
+    maps = build_tiny(1, 1)
+    with pytest.raises(ValueError, match="both are multiples of 8"):
         build_dense(maps, 32, 12, 4)
-    levels = np.linspace(-1, 1, 256, dtype="float32")
-    extractor = Extractor({"rgb": maps}, {"rgb": levels}, 16, 4)
-    blocks = np.random.default_rng(0).integers(0, 256, (2, 16, SIZE, SIZE, 3), np.uint8)
-    rows = extractor(blocks)
-    assert rows.shape == (2, 1, 1024) and rows.dtype == np.float32
-    alone = build_dense(maps, 16, 16, 4).predict_on_batch(levels[blocks])
-    np.testing.assert_allclose(rows, alone, rtol=1e-5, atol=1e-7)
-    joined = Extractor(both, dict.fromkeys(both, levels), 16, 4, "Conv3d_1a_7x7")
-    flow = blocks[..., :2]
-    together = joined(np.concatenate([blocks, flow], axis=-1))
-    assert together.shape == (2, 1, 1024 + 64)
-    single = Extractor({"flow": both["flow"]}, {"flow": levels}, 16, 4, "Conv3d_1a_7x7")
-    np.testing.assert_allclose(together[..., 1024:], single(flow), rtol=1e-5, atol=1e-7)
-
-
-def test_impossible_rows_are_refused(maps):
     with pytest.raises(ValueError, match="A window of 64 frames in 32"):
         build_dense(maps, 32, 64, 4)
     with pytest.raises(ValueError, match="Logits lies behind them"):

@@ -56,7 +56,7 @@ def test_a_broken_image_is_named(tmp_path):
 
 
 def test_content_and_names_decide_the_digest(tmp_path):
-    first = write_images(tmp_path / "a", moving_square(3, (40, 40)), "{}.png")
+    first = write_images(tmp_path / "a", moving_square(3, (80, 80)), "{}.png")
     shutil.copytree(first, tmp_path / "b")
     assert digest_video(first) == digest_video(tmp_path / "b") == probe(first).digest
     (tmp_path / "b/0.png").rename(tmp_path / "b/9.png")
