@@ -230,7 +230,7 @@ class _Progress:
         if isinstance(item, Part):
             size = self.sizes[item.name] * len(item.times) / (item.total * self.views)
         self.left[item.name] -= size
-        self.bar.update(size)
+        self.bar.update(min(size, self.bar.total - self.bar.n))
 
 
 def extract_features(options):

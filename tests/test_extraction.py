@@ -26,7 +26,9 @@ from test_images import write_images
 
 SETTINGS = {"window": 8}
 SIZES = {"short_side": 112, "frame_size": 112}
-FLAGS = "--weights none --window 8 --stride 4 --short-side 112 --frame-size 112 --workers 2".split()
+FLAGS = (
+    "--weights none --endpoint Mixed_3b --window 8 --stride 4 --short-side 112 --frame-size 112"
+).split()
 
 
 def write_videos(folder, frames=(12, 20, 9), size=(112, 128)):
@@ -314,12 +316,12 @@ def test_a_video_that_breaks_off_leaves_nothing(tmp_path):
 
 
 def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys):
-    for index in range(12):
+    for index in range(24):
         path = tmp_path / f"videos/{index:02}.avi"
         path.parent.mkdir(exist_ok=True)
         write_video(path, moving_square(9, (112, 128), seed=index), 25)
     folder = tmp_path / "features"
-    chosen = options(tmp_path, weights="none", batch_frames=24)
+    chosen = options(tmp_path, weights="none", endpoint="Mixed_3b", batch_frames=24)
     flags = ["--data", chosen.data, "--output", chosen.output, *FLAGS, "--batch-frames", "24"]
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.extract_features", *flags],
@@ -334,7 +336,7 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     process.kill()
     process.communicate()
     before = {p: t for p, t in state(folder).items() if p.suffix == ".npy"}
-    assert len(before) < 12
+    assert len(before) < 24
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["window"] == 8 and manifest["weights"] == {"rgb": "none"}
 
@@ -343,9 +345,9 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(scripts.extract_features, "load_extractor", lambda options: loaded)
     extract_features(chosen)
     said = capsys.readouterr()
-    assert f"{12 - len(before)} videos, " in said.out and "Extracting: 100%" in said.err
-    assert len(list(folder.glob("*.npy"))) == 12 and before.items() <= state(folder).items()
-    for name in ("00", "11"):  # by the killed process and by this one
+    assert f"{24 - len(before)} videos, " in said.out and "Extracting: 100%" in said.err
+    assert len(list(folder.glob("*.npy"))) == 24 and before.items() <= state(folder).items()
+    for name in ("00", "23"):  # by the killed process and by this one
         path = tmp_path / f"videos/{name}.avi"
         rows = plan_rows(9, 8, 4, "replicate")
         clips = read_rgb(path, rows.ravel(), 112, 112).reshape(*rows.shape, 112, 112, 3)
