@@ -12,13 +12,23 @@ from pathlib import Path
 
 import scripts.extract_features
 import utils.feature_store
-from scripts.extract_features import Options, extract_features, list_data, load_extractor
+from models.dense import build_maps
+from models.layers import TimeDistributed
+from scripts.extract_features import (
+    Options,
+    extract_features,
+    list_data,
+    load_extractor,
+    start_maps,
+)
 from utils.blocks import Block, Failure, Part, RowFormat
 from utils.extraction import Collector, batch_blocks, extract_rows, read_ahead
 from utils.feature_store import settings_hash
+from utils.features import fingerprint
 from utils.rows import plan_rows
 from utils.video import probe, read_rgb, write_video
 
+import keras
 import numpy as np
 import pytest
 from conftest import ROOT, moving_square
@@ -313,6 +323,23 @@ def test_a_video_that_breaks_off_leaves_nothing(tmp_path):
     extract_rows([(str(path), "b")], form, Means(), collector, (64, 1, 1 << 20))
     assert collector.saved == {"b"} and not collector.begun
     assert not (tmp_path / "features/a.npy").exists()
+
+
+def test_weights_of_a_run(tmp_path):
+    keras.utils.set_random_seed(7)
+    clips = keras.Input((1, 8, 112, 112, 3))
+    backbone = TimeDistributed(build_maps("rgb", 112, "Conv3d_2c_3x3"), name="backbone")
+    network = keras.Model(clips, backbone(clips))
+    network.save(tmp_path / "best.keras")
+    maps = build_maps("rgb", 112, "Conv3d_2c_3x3")
+    before = fingerprint(maps)
+    assert start_maps(maps, str(tmp_path), "rgb") == str(tmp_path)
+    assert fingerprint(maps) == fingerprint(backbone.layer) != before
+    with pytest.raises(ValueError, match="has no I3D for flow; it has rgb"):
+        start_maps(build_maps("flow", 112, "Conv3d_1a_7x7"), str(tmp_path), "flow")
+    chosen = options(tmp_path, stream="both", weights="a", flow_weights="b")
+    assert chosen.starts == {"rgb": "a", "flow": "b"}
+    assert options(tmp_path, stream="flow").starts == {"flow": "kinetics"}
 
 
 def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys):
