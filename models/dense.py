@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 _LAST_MAP = STAGES[-1][0]
+SHARED = "Mixed_4f"  # what lies behind it is little work
 # Layers that halve time, in order. The others keep it, or do not touch it.
 HALVING = tuple(
     f"{name}.conv_3d" if kind == "conv" else name
@@ -75,29 +76,25 @@ def _weigh_steps(steps, endpoint):
     return shares
 
 
-def build_dense(maps, length, window, stride, endpoint="Features"):
-    """Build the rows of a chunk from an I3D, sharing its layers.
+def _unit(stage):
+    """Return the name of the layer that gives a stage's map."""
+    return f"{stage}.relu" if stage.startswith("Conv") else stage
 
-    Args:
-        maps: from `build_maps`, or an I3D that ends in the same map, whatever its clips' length.
-        length: frames of the chunk.
-        window: frames of a row, from 8 up; a multiple of 8 where the chunk holds several rows.
-        stride: frames from a row to the next.
-        endpoint: what `maps` was built for: "AvgPool3d" and "Features" weigh the steps as the
-            published top does, others are averaged over time and space.
+
+def _call_again(model, clips, call=lambda layer, x, **settings: layer(x, **settings)):
+    """Call a model's layers on other clips, the same layers with the same weights."""
+    shared = {"clone_function": lambda layer: layer, "call_function": call}
+    return keras.models.clone_model(model, input_tensors=clips, **shared)
+
+
+def _share(maps, length, window, starts):
+    """Build the steps that each window sees of the maps of a whole chunk.
 
     Returns:
-        A `keras.Model` from (batch, length, height, width, channels), values in [-1, 1], to float32
-        rows (batch, (length - window) // stride + 1, dim). A single row is I3D's of that window.
-
-    Raises:
-        ValueError: a window or chunk that does not fit the halvings of time.
+        A model from (batch, length, height, width, channels) to (batch, windows, steps, ...).
     """
-    if length < window or window < 8:
-        raise ValueError(f"A window of {window} frames in {length}; it must be 8 to {length}.")
     found = [name for name in HALVING if name in {layer.name for layer in maps.layers}]
     factor = 2 ** len(found)
-    starts = np.arange(0, length - window + 1, stride)
     if len(starts) > 1 and (window % factor or length % factor):
         raise ValueError(
             f"Windows of {window} frames in chunks of {length}: several of them share a chunk only "
@@ -111,17 +108,51 @@ def build_dense(maps, length, window, stride, endpoint="Features"):
         return layer(_split_phases(x) if layer.name in twice else x, **settings)
 
     clips = keras.Input((length, *maps.input_shape[2:]), name="clips")
-    shared = {"clone_function": lambda layer: layer, "call_function": call}
-    x = keras.models.clone_model(maps, input_tensors=clips, **shared).output
-    x = ops.mean(ops.cast(x, "float32"), axis=(2, 3))
-    steps, dim = x.shape[1:]
-    x = ops.reshape(x, (2 ** len(twice), -1, steps, dim))
-    x = ops.reshape(ops.transpose(x, (1, 0, 2, 3)), (-1, 2 ** len(twice) * steps, dim))
-    seen = -(-window // factor)
-    indices = (phases * steps + places)[:, None] + np.arange(seen)
-    x = ops.take(x, indices.astype("int32"), axis=1)  # (batch, rows, seen, dim)
-    rows = ops.sum(x * _weigh_steps(seen, endpoint)[:, None], axis=2)
-    return keras.Model(clips, rows, name="dense")
+    x = _call_again(maps, clips, call).output
+    steps, *rest = x.shape[1:]
+    x = ops.moveaxis(ops.reshape(x, (2 ** len(twice), -1, steps, *rest)), 0, 1)
+    x = ops.reshape(x, (-1, 2 ** len(twice) * steps, *rest))
+    indices = (phases * steps + places)[:, None] + np.arange(-(-window // factor))
+    return keras.Model(clips, ops.take(x, indices.astype("int32"), axis=1), name="shared")
+
+
+def build_dense(maps, length, window, stride, endpoint="Features", shared=SHARED):
+    """Build the rows of a chunk from an I3D, using its layers themselves.
+
+    Args:
+        maps: from `build_maps`, or an I3D that ends in the same map, whatever its clips' length.
+        length: frames of the chunk.
+        window: frames of a row, from 8 up; a multiple of 8 where the chunk holds several rows.
+        stride: frames from a row to the next.
+        endpoint: what `maps` was built for: "AvgPool3d" and "Features" weigh the steps as the
+            published top does, others are averaged over time and space.
+        shared: the last stage that the chunk goes through as a whole; behind it each window goes
+            alone.
+
+    Returns:
+        A `keras.Model` from (batch, length, height, width, channels), values in [-1, 1], to float32
+        rows (batch, (length - window) // stride + 1, dim). A single row is I3D's of that window.
+
+    Raises:
+        ValueError: a window or chunk that does not fit the halvings of time.
+    """
+    if length < window or window < 8:
+        raise ValueError(f"A window of {window} frames in {length}; it must be 8 to {length}.")
+    starts = np.arange(0, length - window + 1, stride)
+    units, cut = {layer.name: layer.output for layer in maps.layers}, _unit(shared)
+    if cut not in units or units[cut] is maps.output or len(starts) == 1:
+        first, rest = maps, None
+    else:
+        first, rest = keras.Model(maps.input, units[cut]), keras.Model(units[cut], maps.output)
+    first = _share(first, length, window, starts)
+    x = first.output
+    if rest is not None:
+        alone = keras.Input(x.shape[2:], name="alone")
+        x = _call_again(rest, alone)(ops.reshape(x, (-1, *x.shape[2:])))
+        x = ops.reshape(x, (-1, len(starts), *x.shape[1:]))
+    x = ops.mean(ops.cast(x, "float32"), axis=(3, 4))  # (batch, rows, steps, dim)
+    rows = ops.sum(x * _weigh_steps(x.shape[2], endpoint)[:, None], axis=2)
+    return keras.Model(first.input, rows, name="dense")
 
 
 class Extractor:
@@ -130,12 +161,11 @@ class Extractor:
     Args:
         maps: {stream: from `build_maps`}; rows and channels are joined in this order.
         levels: {stream: (256,) float32, what each level of its channels means}.
-        window, stride, endpoint: as in `build_dense`.
+        rows: window, stride, endpoint and shared, as in `build_dense`.
     """
 
-    def __init__(self, maps, levels, window, stride, endpoint="Features"):
-        self.maps, self.levels = maps, levels
-        self.rows = (window, stride, endpoint)
+    def __init__(self, maps, levels, *rows):
+        self.maps, self.levels, self.rows = maps, levels, rows
         self.networks = {}
 
     def build(self, length):

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.dense import Extractor, build_maps
+from models.dense import SHARED, Extractor, build_maps
 from utils.augmentation import list_levels
 from utils.blocks import RowFormat
 from utils.commands import ROOT, run_command
 from utils.extraction import Collector, extract_rows
 from utils.files import write_atomically
 from utils.sample import render_video
-from utils.timing import measure_seconds, median_seconds
+from utils.timing import measure_seconds
 
 import numpy as np
 import tyro
@@ -31,10 +31,12 @@ SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 BATCH_FRAMES = 128
 
 
-def make_extractor(form):
-    """Return the network of a `RowFormat`."""
+def make_extractor(form, shared=SHARED):
+    """Return the network of a `RowFormat`, windows sharing what lies before and in a stage."""
     maps = {"rgb": build_maps("rgb", form.frame_size, "Features")}
-    return Extractor(maps, {"rgb": list_levels("rgb")}, form.window, form.stride)
+    return Extractor(
+        maps, {"rgb": list_levels("rgb")}, form.window, form.stride, "Features", shared
+    )
 
 
 def make_batch(length, size):
@@ -43,17 +45,30 @@ def make_batch(length, size):
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def measure_routes(forms, repeats):
+def measure_routes(forms, shared, repeats):
     """Yield rows of each route's network alone on full blocks, and how much faster dense is."""
-    rates = {}
-    for route, form in forms.items():
-        extractor, batch = make_extractor(form), make_batch(max(form.lengths), form.frame_size)
+    networks = [(route, form, SHARED) for route, form in forms.items() if route == "windows"]
+    networks += [("dense", forms["dense"], stage) for stage in shared if "dense" in forms]
+    calls = []
+    for route, form, stage in networks:
+        extractor, batch = (
+            make_extractor(form, stage),
+            make_batch(max(form.lengths), form.frame_size),
+        )
         rows = extractor(batch).shape[:2]
-        seconds = median_seconds(lambda net=extractor, batch=batch: net(batch), repeats)
-        rates[route] = rows[0] * rows[1] / seconds
-        yield f"{route}, {rows[0]} x {rows[1]} rows at once", rates[route], "rows/s"
-    if len(rates) > 1:
-        yield "dense", rates["dense"] / rates["windows"], "times windows"
+        name = f"{route}, {rows[0]} x {rows[1]} rows at once"
+        name += f", shared up to {stage}" if route == "dense" else ""
+        calls.append((name, rows[0] * rows[1], lambda net=extractor, batch=batch: net(batch)))
+    # In turns: other work on the machine slows all of them alike.
+    seconds = [[measure_seconds(call) for _, _, call in calls] for _ in range(repeats)]
+    rates = [
+        rows / statistics.median(column)
+        for (_, rows, _), column in zip(calls, zip(*seconds, strict=True), strict=True)
+    ]
+    for (name, _, _), rate in zip(calls, rates, strict=True):
+        yield name, rate, "rows/s"
+        if name.startswith("dense") and "windows" in forms:
+            yield name, rate / rates[0], "times windows"
 
 
 def _extract(videos, form, extractor, workers):
@@ -126,6 +141,8 @@ class Options:
     """Frames from a row to the next."""
     chunk: int = 128
     """Frames of dense's blocks."""
+    shared: tuple[str, ...] = (SHARED, "Mixed_5c")
+    """dense: the last stages that windows share, for routes."""
     frame_size: int = 224
     """Pixels of a frame's side; the short side before cropping is 8 sevenths of it."""
     videos: int = 4
@@ -179,7 +196,7 @@ def benchmark_extraction(options):
             rendered = [render_video(path, width, height, options.frames) for path in paths]
             found.append(([path for path, _ in rendered], rendered[0][1]))
         if "routes" in options.parts:
-            chosen.append(measure_routes(options.forms, options.repeats))
+            chosen.append(measure_routes(options.forms, options.shared, options.repeats))
         for route, form in options.forms.items():
             if "share" in options.parts:
                 chosen.append(measure_share(route, form, found, options.workers, options.repeats))
@@ -187,7 +204,7 @@ def benchmark_extraction(options):
                 chosen.append(measure_memory(folder, route, options.minutes, options.flags))
         for name, value, unit in itertools.chain(*chosen):
             rows.append({"name": name, "value": value, "unit": unit})
-            print(f"{name:<58} {value:10.3f} {unit}", flush=True)
+            print(f"{name:<62} {value:10.3f} {unit}", flush=True)
     if options.output:
         write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.dense import Extractor, build_maps
-from models.i3d import ENDPOINTS
+from models.dense import SHARED, Extractor, build_maps
+from models.i3d import ENDPOINTS, TOP
 from models.networks import STREAMS, backbones_of
 from models.pretrained import load_pretrained
 from utils.augmentation import list_levels
@@ -57,6 +57,9 @@ class Options:
     chunk: int = 128
     """dense: frames that go through the network together, a multiple of 32; short videos and ends
     take a half or a quarter of it."""
+    shared: Literal[ENDPOINTS[: -len(TOP)]] = SHARED
+    """dense: the last stage that windows share (Mixed_5c: all). Behind it each goes alone;
+    earlier is nearer to the route windows and slower."""
     endpoint: Literal[ENDPOINTS[: ENDPOINTS.index("Features") + 1]] = "Features"
     """Where rows are read off: Features has 1024 numbers, Mixed_4f 832, averaged over the map."""
     stream: Literal[tuple(READERS)] = "rgb"
@@ -208,12 +211,15 @@ def load_extractor(options):
     settings = {"version": _VERSION} | {
         name: getattr(options, name) for name in (*same, "dtype", "precision", "views")
     }
-    settings["chunk"] = options.lengths if options.route == "dense" else None
+    dense = options.route == "dense"
+    settings |= {"chunk": options.lengths if dense else None}
+    settings |= {"shared": options.shared if dense else None}
     settings["flow"] = options.flow_kind if options.stream != "rgb" else None
     settings["weights"] = names
     settings["fingerprint"] = {stream: fingerprint(each) for stream, each in maps.items()}
     levels = {stream: list_levels(stream) for stream in maps}
-    return Extractor(maps, levels, options.window, options.stride, options.endpoint), settings
+    rows = options.window, options.stride, options.endpoint, options.shared
+    return Extractor(maps, levels, *rows), settings
 
 
 class _Progress:
