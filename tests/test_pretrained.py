@@ -8,16 +8,19 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import training
 from models import download as download_module
 from models import pretrained
 from models.checkpoints import WeightsError, read_tensors
 from models.download import download
 from models.i3d import build_i3d
+from utils.params import parse_params
 from utils.video import probe, read_rgb, timeline
 
 import cv2
 import numpy as np
 import pytest
+from conftest import TINY, write_dataset
 
 SHARED = Path(__file__).parents[2] / "shared"
 REAL = Path(pretrained.__file__).parents[1] / "weights/pretrained/rgb_scratch.npz"
@@ -159,6 +162,17 @@ def test_nothing_reachable_says_what_to_do(tmp_path, tiny, offline):
     assert "rgb_scratch, of the same stream, can be had: --weights kinetics" in str(error.value)
     assert pretrained.load_pretrained(model, "kinetics", "rgb", tmp_path) == "rgb_scratch"
     np.testing.assert_array_equal(model.get_weights()[0], tiny[NAMES[0]])
+
+
+def test_flow_that_cannot_be_fetched_stops_training_before_a_run(tmp_path, offline, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "videos", videos=1, frames=1)
+    flags = ["--data-path", "videos", "--stream", "flow", "--network", "i3d", *TINY]
+    with pytest.raises(WeightsError) as error:
+        training.train(parse_params(flags))
+    for part in ("official: unreachable", "data/checkpoints/flow_scratch", "--weights inflated"):
+        assert part in str(error.value)
+    assert not list((tmp_path / "weights").glob("*/params.json"))
 
 
 def test_local_file_is_recognised(tmp_path, tiny):
