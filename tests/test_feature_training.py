@@ -262,7 +262,6 @@ def test_flipped_views_are_drawn_on_request(tmp_path):
     assert 30 < draw(Augmentation()).count(6) < 70
 
 
-@pytest.mark.models
 def test_every_network_on_i3d_takes_features():
     for name, row in NETWORKS.items():
         if not row.endpoint:

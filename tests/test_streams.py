@@ -18,8 +18,6 @@ import keras
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.models
-
 
 def draw(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32")
@@ -44,6 +42,7 @@ def test_networks_of_one_stream_are_as_they_were(stream):
     assert network.get_layer("head").layers[0].name == "features"
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("name", ["i3d_lstm", "timesformer"])
 def test_logits_of_two_runs_add_up(name):
     """A network of both streams that starts from a run of each says the sum of what they say."""
@@ -92,6 +91,7 @@ def test_saved_and_embedded(tmp_path, fusion, units):
     assert embedding_model(loaded.get_layer("head")).output_shape == (None, units)
 
 
+@pytest.mark.models
 def test_inflated_flow_sees_grey_as_rgb_does():
     """Flow whose x and y are equal gives what RGB gives for grey of two thirds the value."""
     rgb = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
