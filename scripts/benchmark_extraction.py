@@ -6,10 +6,12 @@ Rows of 1024 numbers of I3D with random weights, on rendered videos; medians of 
 import itertools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,12 +129,61 @@ def measure_memory(folder, route, minutes, flags):
         path.unlink()
 
 
+def find_actors(pid):
+    """Return the ids of the processes that hold a network for a command that runs on Ray."""
+    command = ["ps", "-eo", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
+    parents = {int(child): int(parent) for child, parent, _ in rows}
+
+    def belongs(process):
+        while process not in (0, pid):
+            process = parents.get(process, 0)
+        return process == pid
+
+    workers = (int(child) for child, _, name in rows if name.startswith("ray::MapWorker"))
+    return [worker for worker in workers if belongs(worker)]
+
+
+def measure_ray(folder, count):
+    """Yield what becomes of many short videos on Ray with a worker that is killed, against alone.
+
+    Two workers; one is killed when a quarter of the videos is done. The network ends early: this
+    is about videos, not about the network's rate.
+    """
+    for index in range(count):
+        path = folder / f"many/{index % 10}/{index:05}.avi"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        render_video(path, 128, 112, 16 + index % 9, index)
+    command = [sys.executable, "-m", "scripts.extract_features", "--data", str(folder / "many")]
+    command += "--weights none --window 8 --stride 8 --frame-size 112 --short-side 112".split()
+    command += ["--endpoint", "MaxPool3d_2a_3x3", "--output"]
+    trees = []
+    for name, flags in (("alone", []), ("ray", ["--ray", "--ray-actors", "2"])):
+        begin, store = time.perf_counter(), folder / name
+        process = subprocess.Popen([*command, str(store), *flags], cwd=ROOT)
+        while flags and process.poll() is None and len(list(store.rglob("*.npy"))) < count // 4:
+            time.sleep(0.5)
+        for worker in find_actors(process.pid)[:1]:
+            os.kill(worker, signal.SIGKILL)
+            yield f"{name}: a worker was killed, done were", len(list(store.rglob("*.npy"))), ""
+        if process.wait():
+            raise ValueError("scripts.extract_features failed; its message is above.")
+        yield f"{name}: {count} videos, start included", time.perf_counter() - begin, "s"
+        files = [path for path in store.rglob("*") if path.is_file()]
+        trees.append({path.relative_to(store): path.read_bytes() for path in files})
+    alone, ray = trees
+    yield "files alone", len(alone), ""
+    yield "files on Ray", len(ray), ""
+    yield "files that are the same, byte for byte", len(alone.items() & ray.items()), ""
+
+
 @dataclass(frozen=True)
 class Options:
     """What is measured, and on what."""
 
-    parts: tuple[Literal["routes", "share", "memory"], ...] = ("routes", "share", "memory")
-    """Of the benchmark."""
+    parts: tuple[Literal["routes", "share", "memory", "ray"], ...] = ("routes", "share", "memory")
+    """Of the benchmark; ray needs requirements-ray.txt."""
     routes: tuple[Literal["windows", "dense"], ...] = ("windows", "dense")
     """To measure."""
     window: int = 16
@@ -155,6 +206,8 @@ class Options:
     """Lengths of the videos, for memory."""
     memory_stride: int = 64
     """Stride, for memory."""
+    ray_videos: int = 2000
+    """How many, for ray."""
     workers: int = 2
     """Reading threads."""
     repeats: int = 3
@@ -202,6 +255,8 @@ def benchmark_extraction(options):
                 chosen.append(measure_share(route, form, found, options.workers, options.repeats))
             if "memory" in options.parts:
                 chosen.append(measure_memory(folder, route, options.minutes, options.flags))
+        if "ray" in options.parts:
+            chosen.append(measure_ray(folder, options.ray_videos))
         for name, value, unit in itertools.chain(*chosen):
             rows.append({"name": name, "value": value, "unit": unit})
             print(f"{name:<62} {value:10.3f} {unit}", flush=True)

@@ -15,21 +15,21 @@ from models.i3d import ENDPOINTS, TOP
 from models.networks import STREAMS, backbones_of
 from models.pretrained import load_pretrained
 from utils.augmentation import list_levels
-from utils.blocks import READERS, VIEWS, Part, RowFormat
+from utils.blocks import READERS, VIEWS, RowFormat
 from utils.commands import run_command
 from utils.datasets import DATASETS, list_examples
-from utils.extraction import FAILURES, Collector, extract_rows, list_missing
+from utils.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.feature_store import CENTRE, name_features, open_store
 from utils.features import fingerprint
 from utils.files import clear_leftovers
 from utils.flow import FLOWS, check_store, default_store, flow_kind
-from utils.images import IMAGE_FPS, VIDEO_SUFFIXES, list_images, list_videos, stamp_video
+from utils.images import IMAGE_FPS, VIDEO_SUFFIXES, list_images, list_videos
 from utils.params import Params
+from utils.ray_extraction import extract_on_ray, start_ray
 from utils.rows import EDGES
 
 import keras
 import tyro
-from tqdm import tqdm
 
 _VERSION = 1  # of what a row's numbers depend on besides the settings
 _SHORTEST = 32  # frames of a chunk, unless a window is longer
@@ -94,6 +94,11 @@ class Options:
     """Threads that read videos ahead of the network."""
     read_ahead: int = 256
     """MiB of frames that may wait for the network."""
+    ray: tuple[str, ...] | None = None
+    """--ray: run on Ray on this machine; --ray ADDRESS: on a cluster (auto: this machine's), where
+    videos have the same path on all machines."""
+    ray_actors: int = 0
+    """Copies of the network on Ray; 0: one per GPU, or without GPUs one per 4 CPUs."""
     retry: bool = False
     """Try again videos that failed before."""
     video_root: str = Params.video_root
@@ -104,9 +109,12 @@ class Options:
     def __post_init__(self):
         lows = {"window": 8, "stride": 1, "batch_frames": 8, "workers": 1, "read_ahead": 1}
         lows |= {"fps": 0, "image_fps": 0.01, "frame_size": 112, "short_side": self.frame_size}
+        lows["ray_actors"] = 0
         for name, low in lows.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+        if len(self.ray or ()) > 1:
+            raise ValueError(f"ray is {' '.join(self.ray)}; give one address, or none.")
         if CENTRE not in self.views or len(set(self.views)) < len(self.views):
             raise ValueError(f"views are {', '.join(self.views)}; {CENTRE} and others, each once.")
         if self.route == "dense":
@@ -222,23 +230,6 @@ def load_extractor(options):
     return Extractor(maps, levels, *rows), settings
 
 
-class _Progress:
-    """A bar of the bytes of the videos whose rows are there."""
-
-    def __init__(self, videos, views):
-        self.left = {name: (stamp_video(path) or [0])[0] for path, name in videos.items()}
-        self.sizes, self.views = dict(self.left), views
-        total = sum(self.left.values())
-        self.bar = tqdm(total=total, desc="Extracting", unit="B", unit_scale=True, smoothing=0)
-
-    def __call__(self, item):
-        size = self.left[item.name]
-        if isinstance(item, Part):
-            size = self.sizes[item.name] * len(item.times) / (item.total * self.views)
-        self.left[item.name] -= size
-        self.bar.update(min(size, self.bar.total - self.bar.n))
-
-
 def extract_features(options):
     """Extract the features of videos; list what failed on screen and in failures.csv.
 
@@ -251,6 +242,8 @@ def extract_features(options):
     """
     paths, root = list_data(options)
     names, folder, form = name_features(paths, root), Path(options.output), options.form
+    if options.ray is not None:
+        start_ray(*options.ray)
     extractor, settings = load_extractor(options)
     open_store(folder, settings)
     clear_leftovers(folder)
@@ -260,9 +253,12 @@ def extract_features(options):
     collector = Collector(folder, settings, form.views, options.dtype, failed)
     collector.save_failures()
     if missing:
-        begin, progress = time.perf_counter(), _Progress(missing, len(form.views))
-        limits = (options.batch_frames, options.workers, options.read_ahead << 20)
-        extract_rows(list(missing.items()), form, extractor, collector, limits, progress)
+        begin, progress = time.perf_counter(), Progress(missing, len(form.views))
+        run, how = extract_rows, (options.workers, options.read_ahead << 20)
+        if options.ray is not None:
+            run, how = extract_on_ray, (options.ray_actors, options.precision)
+        how = (options.batch_frames, *how)
+        run(list(missing.items()), form, extractor, collector, how, progress)
         progress.bar.close()
         seconds, rows = time.perf_counter() - begin, collector.rows
         print(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")

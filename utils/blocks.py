@@ -54,6 +54,11 @@ class RowFormat(NamedTuple):
     flow: str = "tvl1"
     flow_path: str = ""
 
+    @property
+    def frame_bytes(self):
+        """Bytes of a frame of a block."""
+        return self.frame_size**2 * {"rgb": 3, "flow": 2, "both": 5}[self.stream]
+
 
 class Part(NamedTuple):
     """Which rows of which video a block gives; plain values.

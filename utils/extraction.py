@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from utils.blocks import Failure, read_video, try_digest
+from utils.blocks import Failure, Part, read_video, try_digest
 from utils.feature_store import is_done, read_record, save_features, settings_hash
 from utils.files import write_atomically
+from utils.images import stamp_video
 
 import numpy as np
 from tqdm import tqdm
@@ -127,6 +128,28 @@ def list_missing(names, folder, settings, retry=False, workers=2):
     return {path: names[path] for path, done in found.items() if done is False}, failures
 
 
+class Progress:
+    """A bar of the bytes of the videos whose rows are there; called with what is finished.
+
+    Args:
+        videos: {path: name}.
+        views: of each video.
+    """
+
+    def __init__(self, videos, views):
+        self.left = {name: (stamp_video(path) or [0])[0] for path, name in videos.items()}
+        self.sizes, self.views = dict(self.left), views
+        total = sum(self.left.values())
+        self.bar = tqdm(total=total, desc="Extracting", unit="B", unit_scale=True, smoothing=0)
+
+    def __call__(self, item):
+        size = self.left[item.name]
+        if isinstance(item, Part):
+            size = self.sizes[item.name] * len(item.times) / (item.total * self.views)
+        self.left[item.name] -= size
+        self.bar.update(min(size, self.bar.total - self.bar.n))
+
+
 def read_ahead(read, tasks, workers, capacity):
     """Yield what `read` yields for each task, from several threads, in any order.
 
@@ -230,8 +253,7 @@ def extract_rows(videos, form, infer, collector, options, progress=lambda part: 
         OSError: the store cannot be written.
     """
     batch_frames, workers, waiting = options
-    frame = form.frame_size**2 * {"rgb": 3, "flow": 2, "both": 5}[form.stream]
-    capacity = max(1, waiting // (max(form.lengths) * frame))
+    capacity = max(1, waiting // (max(form.lengths) * form.frame_bytes))
 
     def fail(failure):
         collector.fail(failure)

@@ -112,9 +112,9 @@ SAMPLES = {
 }
 
 
-def render_video(path, width, height, frames=75):
+def render_video(path, width, height, frames=75, seed=0):
     """Write a moving, noisy pattern, for measuring; return (path, VideoInfo)."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     small = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
     picture = small.repeat(8, 0).repeat(8, 1)
     noise = generator.integers(0, 12, (height, width, 3), np.uint8)
