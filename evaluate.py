@@ -1,43 +1,29 @@
 """Score a run's best checkpoint: python evaluate.py weights/<run> [--split test] [flags].
 
-Two runs fused: python evaluate.py weights/<run> weights/<other> --fuse.
+Two classifiers fused: python evaluate.py weights/<run> weights/<other> --fuse.
 """
 
-import csv
-import json
-from dataclasses import dataclass, replace
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.networks import split as split_network
+from tasks.classification_scores import score_videos
+from tasks.recognition_scores import score_sentences
 from utils.commands import run_command
-from utils.datasets import list_examples, select_split
-from utils.feature_rows import check_crops, check_lengths, own_features
-from utils.feature_store import MANIFEST, read_manifest
-from utils.features import ClipSource, predict_videos
-from utils.files import atomic_path, write_atomically
-from utils.fusion import choose_weight
-from utils.fusion import fuse as fuse_logits
-from utils.inspection import inspect_videos
-from utils.manifest import list_differences, read_kind
-from utils.metrics import (
-    decide_classes,
-    format_report,
-    format_summary,
-    score_classes,
-    spread_outputs,
-)
 from utils.params import load_params
-from utils.runs import best_network, load_data
-from utils.tasks import choose_task, choose_thresholds, encode_targets, load_thresholds
-from utils.visualization import plot_classes, plot_confusion, plot_roc
+from utils.runs import check_run
 
-import keras
-import numpy as np
 import tyro
 
-# In place of what the runs' parameters say.
-_GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path", "features")
+# What a run was trained for: function of the options -> report, and the options that are its own.
+TASKS = {
+    "classification": (
+        score_videos,
+        ("eval_clips", "eval_crops", "flow_path", "fuse", "fusion_weight"),
+    ),
+    "recognition": (score_sentences, ("beam", "worst")),
+}
 
 
 @dataclass(frozen=True)
@@ -47,9 +33,9 @@ class Options:
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """The run's folder, weights/<run>; or two to fuse."""
     split: str = ""
-    """train, val or test; empty: test, or val where there is no test split."""
+    """train, val (or dev) or test; empty: test, or val where there is no test split."""
     data_path: str = ""
-    """Other data with the same classes; empty: the run's own lists."""
+    """Other data with the same classes, another corpus; empty: the run's own lists."""
     eval_clips: int = 0
     """Views in time that are averaged; 0: as the run's parameters say."""
     eval_crops: Literal[0, 1, 3] = 0
@@ -61,166 +47,24 @@ class Options:
     features: str = ""
     """For runs on features: those of other data, moved ones, or ones made otherwise; empty: as the
     run's parameters say."""
+    beam: int = 1
+    """Recognition: prefixes that the search keeps; 1 takes the best class of each step."""
+    worst: int = 10
+    """Recognition: sentences with most errors whose alignment is shown."""
     fuse: bool = False
     """Add the logits of two runs, by a weight chosen on their validation videos."""
     fusion_weight: float | None = None
     """With --fuse, the second run's weight, 0 to 1, instead of a chosen one; 0.5 is the paper's."""
 
     def __post_init__(self):
+        if self.beam < 1 or self.worst < 0:
+            raise ValueError(f"beam is {self.beam}, worst {self.worst}; give 1 and 0 or more.")
         if len(self.runs) != 1 + self.fuse or len(set(self.runs)) < len(self.runs):
             raise ValueError("Give one run, or two and --fuse: python evaluate.py RUN RUN --fuse.")
         if self.fusion_weight is not None and not (self.fuse and 0 <= self.fusion_weight <= 1):
             raise ValueError(
                 f"fusion_weight is {self.fusion_weight}; give 0 to 1, together with --fuse."
             )
-
-
-def load_changed(run, given):
-    """Return a run's parameters, some replaced; refuse what is no run before any work.
-
-    Args:
-        run: its folder.
-        given: {name: value} of those to replace.
-    """
-    load_data(run), best_network(run)
-    params, features = load_params(run / "params.json"), given.get("features", "")
-    if features and not params.features:
-        raise ValueError(f"{run} was trained on videos, so it takes no features, {features}.")
-    if features and Path(features, MANIFEST).is_file():
-        trained = read_kind(run / "features.json")["manifest"] or {}
-        names = list_differences(trained, read_manifest(features))
-        others = f"other {', '.join(names)}" if names else "no other settings"
-        print(f"{features}: {others} than what {run} was trained on")
-    return replace(params, **given)
-
-
-def choose_examples(examples, split, data_path):
-    """Return (examples, name of the split) to score, of other data where a path is given."""
-    if data_path:
-        examples = list_examples(data_path)
-    splits = {example.split for example in examples}
-    split = split or next((name for name in ("test", "val") if name in splits), "")
-    return select_split(examples, split), split or "all"
-
-
-def save_predictions(path, examples, predicted, probabilities, classes):
-    """Write one row a video: its path, its labels, the predicted ones, and every probability.
-
-    Args:
-        path: of the CSV.
-        examples: the videos.
-        predicted: bool (videos, classes).
-        probabilities: (videos, classes).
-        classes: names.
-    """
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "predicted", *classes])
-        for example, chosen, row in zip(examples, predicted, probabilities, strict=True):
-            names = ";".join(np.array(classes)[chosen])
-            writer.writerow([example.path, example.label, names, *(f"{p:.6f}" for p in row)])
-
-
-def save_evaluation(folder, report, examples, targets, probabilities):
-    """Write a report of `score_classes`, the predictions and the pictures; return their names."""
-    classes, task = list(report["per_class"]), report["task"]
-    predicted = decide_classes(task, probabilities, report["thresholds"])
-    spread = spread_outputs(probabilities, classes)
-    write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
-    save_predictions(folder / "predictions.csv", examples, predicted, spread, classes)
-    plot_classes(report["per_class"], folder / "classes.png")
-    plot_roc(targets, probabilities, classes, folder / "roc.png")
-    names = ["report.json", "predictions.csv", "classes.png", "roc.png"]
-    if "confusion" in report:
-        plot_confusion(report["confusion"], classes, folder / "confusion.png")
-        names.append("confusion.png")
-    return names
-
-
-def read_infos(examples, runs):
-    """Read what the examples are made of; print why some cannot be read.
-
-    Args:
-        examples: list of `Example`.
-        runs: list of `Params`; each may have features of its own.
-
-    Returns:
-        (the examples that every run can read, for each run their (path, info)).
-    """
-    found, paths = {}, [example.path for example in examples]
-    for params in runs:
-        if params.features not in found:
-            options = (params.cache_path, params.workers, params.features)
-            found[params.features], problems = inspect_videos(paths, *options)
-            for _, problem in problems:
-                print(f"  problem: {problem}")
-    examples = [e for e in examples if all(e.path in infos for infos in found.values())]
-    if not examples:
-        raise ValueError("No readable video is left to score; see the problems above.")
-    each = [[(e.path, found[params.features][e.path]) for e in examples] for params in runs]
-    return examples, each
-
-
-def predict_run(run, params, task, videos):
-    """Return the probabilities (videos, outputs) of a run's best checkpoint."""
-    network = keras.saving.load_model(best_network(run), compile=False)
-    if params.features:
-        check_lengths(videos, network.input_shape[-1])
-        check_crops(videos if params.eval_crops > 1 else [])
-    keras.config.set_dtype_policy(params.precision)
-    frozen, model = split_network(network, params.cut)
-    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
-    views = (params.eval_clips, params.eval_crops)
-    return predict_videos(model, source, videos, views, params.batch_size, task)
-
-
-def check_fusible(runs):
-    """Raise a ValueError unless two runs {folder: `Params`} were trained for and on the same."""
-    kinds = []
-    for run, params in runs.items():
-        own, classes = load_data(run)
-        videos = sorted((e.path, e.label, e.split) for e in own)
-        kinds.append({"videos or splits": videos, "classes": classes, "tasks": params.activation})
-    for what, first in kinds[0].items():
-        if first != kinds[1][what]:
-            raise ValueError(
-                f"{' and '.join(map(str, runs))} have other {what}; train both on the same data "
-                "with the same seed, or one is scored on what the other was trained on."
-            )
-
-
-def predict_fused(runs, task, examples, videos, weight=None):
-    """Fuse two runs, by a weight given or chosen on their validation videos.
-
-    Args:
-        runs: {folder: `Params`}.
-        task: a key of `TASKS`.
-        examples: the runs' own, and their classes.
-        videos: for each run, (path, info) of those to score.
-        weight: of the second run, from 0 to 1; None to choose it, and thresholds.
-
-    Returns:
-        (fused probabilities, each run's own, thresholds, weight of the second).
-    """
-    if weight is not None:
-        alone = [
-            predict_run(run, params, task, each)
-            for (run, params), each in zip(runs.items(), videos, strict=True)
-        ]
-        return fuse_logits(task, *alone, weight), alone, (), weight
-    own, classes = examples
-    chosen, known = read_infos(select_split(own, "val"), list(runs.values()))
-    targets = encode_targets(task, chosen, classes)
-    every = [first + rest for first, rest in zip(known, videos, strict=True)]
-    both = [
-        predict_run(run, params, task, each)
-        for (run, params), each in zip(runs.items(), every, strict=True)
-    ]
-    seen = [probabilities[: len(chosen)] for probabilities in both]
-    alone = [probabilities[len(chosen) :] for probabilities in both]
-    weight = choose_weight(task, targets, *seen)
-    thresholds = choose_thresholds(task, targets, fuse_logits(task, *seen, weight))
-    return fuse_logits(task, *alone, weight), alone, thresholds, weight
 
 
 def evaluate(options):
@@ -233,44 +77,17 @@ def evaluate(options):
         The report that is written to report.json.
 
     Raises:
-        ValueError: no run, no such split, labels that the run does not know, or nothing readable.
+        ValueError: no run, no such split, options of another task, or nothing that can be scored.
     """
-    runs, data_path = options.runs, options.data_path
-    run = runs[0]
-    given = {name: getattr(options, name) for name in _GIVEN if getattr(options, name)}
-    own, classes = load_data(run)
-    examples, split = choose_examples(own, options.split, data_path)
-    if data_path and (features := own_features([e.path for e in examples], data_path)):
-        given = {"features": features} | given
-    all_params = {folder: load_changed(folder, given) for folder in runs}
-    if options.fuse:
-        check_fusible(all_params)
-    params = all_params[run]
-    task = choose_task(params.activation, own, classes)
-    thresholds = load_thresholds(run / "thresholds.json", task, classes)
-    encode_targets(task, examples, classes)  # refuses labels that the run cannot score
-    examples, videos = read_infos(examples, list(all_params.values()))
-    targets = encode_targets(task, examples, classes)
-    folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
-    if options.fuse:
-        folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
-        probabilities, alone, thresholds, weight = predict_fused(
-            all_params, task, (own, classes), videos, options.fusion_weight
-        )
-        fusion = {"weights": {str(run): round(1 - weight, 2), str(runs[1]): weight}}
-        for name, row in zip(runs, alone, strict=True):
-            score = format_summary(score_classes(task, targets, row, classes))
-            print(f"{name} alone, weight {fusion['weights'][str(name)]:.2f}: {score}")
-        if split == "val" and options.fusion_weight is None:
-            print("The weights were chosen on these very videos; score a test split too.")
-    else:
-        probabilities, fusion = predict_run(run, params, task, videos[0]), {}
-    report = score_classes(task, targets, probabilities, classes, thresholds) | fusion
-    names = save_evaluation(folder, report, examples, targets, probabilities)
-    views = f"{params.eval_clips} x {params.eval_crops} views a video"
-    print(f"{split}, {views}:\n{format_report(report)}")
-    print(f"Written to {folder}: {', '.join(names)}")
-    return report
+    run = options.runs[0]
+    check_run(run)
+    task = load_params(run / "params.json").task
+    others = [name for other, (_, own) in TASKS.items() if other != task for name in own]
+    defaults = {field.name: field.default for field in dataclasses.fields(Options)}
+    for name in others:
+        if getattr(options, name) != defaults[name]:
+            raise ValueError(f"{name} is {getattr(options, name)}, but {run} is one of {task}.")
+    return TASKS[task][0](options)
 
 
 if __name__ == "__main__":

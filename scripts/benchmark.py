@@ -25,7 +25,7 @@ from utils.clips import Clip, ClipFormat, list_views, read_clip
 from utils.commands import ROOT, run_command
 from utils.features import ClipSource
 from utils.files import write_atomically
-from utils.fitting import compile_classifier
+from utils.fitting import compile_model
 from utils.optimization import Optimization, make_optimizer
 from utils.sample import render_video
 from utils.sequence import Sequence, TrainingOrder
@@ -89,7 +89,7 @@ def measure_heads(folder, repeats, videos=180, segments=4):
         batches = Sequence(lambda index, _: np.load(paths[index]), targets, batch_size, order)
         head = build_head(name, segments, 1024, 5)
         optimizer = make_optimizer(Optimization(), len(batches))
-        compile_classifier(head, optimizer, task.make_loss(), task.metrics(5))
+        compile_model(head, optimizer, task.make_loss(), task.metrics(5))
         fit = functools.partial(head.fit, batches, verbose=0)
         seconds = median_seconds(fit, repeats)
         yield f"{name} head, epoch of {videos} cached videos, batch {batch_size}", seconds, "s"

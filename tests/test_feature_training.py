@@ -17,6 +17,7 @@ from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
+from tasks import classification
 from utils.augmentation import Augmentation, Transform
 from utils.clips import Clip, ClipFormat, list_views, random_clip, read_clip
 from utils.feature_rows import find_length, read_info
@@ -154,7 +155,7 @@ def test_features_are_data_by_themselves(folder, capsys):
         assert len(list(csv.DictReader(file))) == 16
     for flags in ((), ("--resume", "--run", "alone_i3d")):
         given = parse_params([*FLAGS, "--data-path", "alone", *flags])
-        params, listed, classes = training.list_data(given)
+        params, listed, classes = classification.list_data(given)
         assert params.features == str(folder / "alone") and len(listed) == 16
         assert params.data_path == "alone" and classes == ["left", "right"]
 
@@ -206,7 +207,7 @@ def test_layouts_hold_the_same_features(tmp_path, monkeypatch, write):
     write_list(tmp_path / "list.csv")
     named = features.suffix == ".csv"
     flags = ("--data-path", features) if named else (*DATA[2:], "--features", features)
-    params, listed, _ = training.list_data(parse_params([*map(str, flags)]))
+    params, listed, _ = classification.list_data(parse_params([*map(str, flags)]))
     assert params.features == str(features)
     paths = [example.path for example in listed]
     infos, problems = inspect_videos(paths, tmp_path, 1, params.features)
@@ -323,7 +324,7 @@ def test_other_commands_take_runs_on_features(folder, capsys):
 
     params = parse_params([*FLAGS, *DATA])
     capsys.readouterr()
-    network = training.make_network(replace(params, weights=str(FIRST)), 2, DIM)
+    network = classification.make_network(replace(params, weights=str(FIRST)), 2, DIM)
     assert f"{FIRST}, loaded: head/logits" in capsys.readouterr().out
     kernel = keras.saving.load_model(FIRST / "best.keras", compile=False).get_weights()[0]
     np.testing.assert_array_equal(network.get_weights()[0], kernel)

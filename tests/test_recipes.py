@@ -7,6 +7,7 @@ import evaluate
 import training
 from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
+from tasks import classification
 from utils.params import parse_params
 from utils.video import write_video
 
@@ -139,7 +140,7 @@ def test_a_run_starts_another(folder, capsys):
 
 def test_impossible_runs_stop_before_any_video_is_decoded(folder, monkeypatch):
     train("--run", "short", "--epochs", 1)
-    monkeypatch.setattr(training, "inspect_videos", lambda *_: pytest.fail("decoded a video"))
+    monkeypatch.setattr(classification, "inspect_videos", lambda *_: pytest.fail("decoded a video"))
     before = sorted((folder / "weights").iterdir())
     for flags, message in (
         (["--network", "i3d_gru"], "Unknown network 'i3d_gru'; known: i3d, i3d_lstm"),

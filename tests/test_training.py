@@ -9,6 +9,7 @@ import time
 
 import evaluate
 import training
+from tasks import classification
 from utils.fitting import choose_devices
 from utils.params import parse_params
 
@@ -23,7 +24,9 @@ def folder(tmp_path, monkeypatch):
     """A folder with videos where published weights load without being there."""
     write_dataset(tmp_path / "videos")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "load_pretrained", lambda *_: "weights that a test left random")
+    monkeypatch.setattr(
+        classification, "load_pretrained", lambda *_: "weights that a test left random"
+    )
     return tmp_path
 
 
@@ -97,8 +100,9 @@ def test_finetuning_from_an_endpoint_trains_it_alone(folder):
 
 FAKED = """
 import sys, training
+from tasks import classification
 from utils.params import parse_params
-training.load_pretrained = lambda *_: "random"
+classification.load_pretrained = lambda *_: "random"
 training.train(parse_params(sys.argv[1:]))
 """
 
@@ -139,8 +143,9 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
+from tasks import classification
 from utils.params import parse_params
-training.load_pretrained = lambda *_: "random"
+classification.load_pretrained = lambda *_: "random"
 folder, report = training.train(parse_params(sys.argv[1:]))
 print("counted", report["videos"])
 """

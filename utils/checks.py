@@ -35,6 +35,13 @@ _RANGES = [
     ("workers", 1, 1000, "from 1 to 1000"),
     ("gpus", -1, 1000, "-1 for all, 0 for the CPU, or a number of GPUs"),
     ("seed", 0, 2**32 - 1, "from 0 to 2**32 - 1"),
+    ("width", 16, _MANY, "a multiple of 16, such as 1024"),
+    ("auxiliary", 0, _MANY, "at least 0"),
+    ("distillation", 0, _MANY, "at least 0"),
+    ("rescale", 0, 0.9, "from 0 to 0.9"),
+    ("drop_rows", 0, 0.9, "from 0 to 0.9"),
+    ("noise", 0, 100, "from 0 to 100"),
+    ("patience", 0, _MANY, "at least 0"),
     ("eval_clips", 1, _MANY, "at least 1"),
 ]
 
@@ -50,6 +57,29 @@ def _check_features(params):
             raise ValueError(
                 f"{name} is {getattr(params, name)}, but features are given, {params.features}: "
                 f"{why}. Give {name} {allowed[0]}, or no features."
+            )
+
+
+# What recognition has no use for, and what it must be then.
+_NOT_RECOGNITION = {
+    "class_names": ((),),
+    "balance": ("none",),
+    "activation": ("softmax",),
+    "weights": ("auto", "none"),
+    "mixup": (0,),
+    "label_smoothing": (0,),
+    "focal": (0,),
+    "stochastic_depth": (0,),
+}
+
+
+def _check_recognition(params):
+    """Raise a ValueError for what recognition does not do."""
+    for name, allowed in _NOT_RECOGNITION.items():
+        if getattr(params, name) not in allowed:
+            raise ValueError(
+                f"{name} is {getattr(params, name)}, which is for classification; recognition "
+                f"takes {allowed[0]}."
             )
 
 
@@ -81,6 +111,8 @@ def check_params(params):
         )
     if params.features:
         _check_features(params)
+    if params.task == "recognition":
+        _check_recognition(params)
     if params.stream != "both" and params.flow_weights != "auto":
         raise ValueError(
             f"flow_weights is {params.flow_weights}, but stream is {params.stream}; it is for "

@@ -102,16 +102,29 @@ def find_corpus(data_path, corpus=""):
     return next(iter(found.items()))
 
 
-def _find_problem(sentence):
+def _find_problem(sentence, needs_frames):
     if sentence.id in BAD_SENTENCES:
         return BAD_SENTENCES[sentence.id]
     if not sentence.glosses:
         return f"no glosses{f' (only {sentence.raw})' if sentence.raw else ''}"
-    return "" if Path(sentence.path).exists() else f"{sentence.path} is not there"
+    missing = needs_frames and not Path(sentence.path).exists()
+    return f"{sentence.path} is not there" if missing else ""
 
 
-def _keep(sentences, reasons, where):
-    """Return the sentences without a reason against them, and [(id, reason)] of the others."""
+def leave_out(sentences, reasons, where):
+    """Leave out sentences that cannot be used.
+
+    Args:
+        sentences: list of `Sentence`.
+        reasons: what is against each; "" for nothing.
+        where: they are from, for the error.
+
+    Returns:
+        (the sentences without a reason against them, [(id, reason)] of the others).
+
+    Raises:
+        ValueError: nothing is left of a split.
+    """
     problems = [(s.id, reason) for s, reason in zip(sentences, reasons, strict=True) if reason]
     left = [s for s, reason in zip(sentences, reasons, strict=True) if not reason]
     lost = sorted({s.split for s in sentences} - {s.split for s in left})
@@ -124,11 +137,12 @@ def _keep(sentences, reasons, where):
     return left, problems
 
 
-def list_sentences(data_path, corpus=""):
+def list_sentences(data_path, corpus="", needs_frames=True):
     """List the sentences of a corpus.
 
     Args:
         data_path, corpus: as in `find_corpus`.
+        needs_frames: whether a sentence without frames is left out; features may do without.
 
     Returns:
         (list of `Sentence`, [(id, reason)] of those left out: `BAD_SENTENCES`, empty ones, and
@@ -149,7 +163,7 @@ def list_sentences(data_path, corpus=""):
         raise ValueError(f"{root}: {len(twice)} ids are there twice, such as {twice[0]}.")
     if not any(sentence.split == "train" for sentence in sentences):
         raise ValueError(f"{root}: no training sentence is listed.")
-    return _keep(sentences, [_find_problem(sentence) for sentence in sentences], root)
+    return leave_out(sentences, [_find_problem(s, needs_frames) for s in sentences], root)
 
 
 def drop_unreadable(sentences, cache_path, workers=2):
@@ -168,4 +182,4 @@ def drop_unreadable(sentences, cache_path, workers=2):
     """
     infos, problems = inspect_videos([s.path for s in sentences], cache_path, workers)
     reasons = {path: reason for path, reason in problems if path not in infos}
-    return _keep(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")
+    return leave_out(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")

@@ -104,7 +104,8 @@ def _locate(index, path):
         return {view: (str(file), "") for view, file in views.items()}
     for start in range(len(path.parts)):  # the longest name first: folders tell namesakes apart
         whole = "/".join(path.parts[start:])
-        for name in (whole, whole.removesuffix(path.suffix)):
+        # PHOENIX-2014 keeps the frames of a sentence in <id>/1.
+        for name in (whole, whole.removesuffix(path.suffix), whole.removesuffix("/1")):
             if name in index:
                 views = {v: index[f"{name}.{v}"] for v in VIEWS if f"{name}.{v}" in index}
                 return {CENTRE: index[name]} | views

@@ -40,13 +40,13 @@ def choose_devices(gpus=-1):
     return strategy.scope, strategy.num_replicas_in_sync
 
 
-def compile_classifier(model, optimizer, loss, metrics):
+def compile_model(model, optimizer, loss, metrics):
     """Compile a model for training.
 
     Args:
         model: from inputs to logits.
         optimizer: of `utils.optimization.make_optimizer`.
-        loss, metrics: Keras' own, as `utils.tasks.Task` makes them.
+        loss, metrics: Keras' own.
     """
     # XLA makes I3D 3.6 times slower on a CPU; JAX has nothing else.
     on_cpu = keras.backend.backend() == "tensorflow" and not _has_gpu()
@@ -69,6 +69,24 @@ def load_state(folder):
     return json.loads(path.read_text()) if path.is_file() else None
 
 
+class Measure(keras.callbacks.Callback):
+    """Put what is measured at the end of an epoch into its logs, for callbacks that come after.
+
+    Args:
+        measure: function -> {name: number}.
+        swap: the callback that scores averaged weights, or one that does nothing.
+    """
+
+    def __init__(self, measure, swap):
+        super().__init__()
+        self.measure, self.swap = measure, swap
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.swap.on_test_begin()
+        logs.update(self.measure())
+        self.swap.on_test_end()
+
+
 class SaveRun(keras.callbacks.Callback):
     """Keep the best network, the last state and the history of a run, all replaced atomically.
 
@@ -79,17 +97,27 @@ class SaveRun(keras.callbacks.Callback):
     Args:
         folder: the run's folder.
         network: the whole network, of which `fit` may train only a part.
-        monitor: the metric whose highest value makes the best epoch.
+        monitor: the metric whose highest value makes the best epoch; "-" before its name: lowest.
         averaged: whether the optimizer averages the weights: then those are scored and kept.
         state: from `load_state`, to go on with.
+        patience: epochs without a better one after which training ends; 0: any.
     """
 
-    def __init__(self, folder, network, monitor="val_accuracy", averaged=False, state=None):
+    def __init__(
+        self, folder, network, monitor="val_accuracy", averaged=False, state=None, patience=0
+    ):
         super().__init__()
-        self.folder, self.network, self.monitor = Path(folder), network, monitor
+        self.folder, self.network, self.patience = Path(folder), network, patience
+        self.monitor, self.sign = monitor.removeprefix("-"), -1 if monitor[0] == "-" else 1
         kind = keras.callbacks.SwapEMAWeights if averaged else keras.callbacks.Callback
         self.swap = kind()
         self.state = state or {"epoch": 0, "best": None, "weights": None, "history": []}
+
+    @property
+    def ended(self):
+        """Whether so many epochs were no better that training ends."""
+        better = self.state.get("best_epoch", self.state["epoch"])
+        return 0 < self.patience <= self.state["epoch"] - better
 
     def on_train_begin(self, logs=None):
         if self.state["weights"]:
@@ -107,8 +135,9 @@ class SaveRun(keras.callbacks.Callback):
         seconds = round(time.perf_counter() - self.began, 3)
         logs = {name: round(float(value), 6) for name, value in logs.items()}
         score, best = logs.get(self.monitor), self.state["best"]
-        if score is None or best is None or score > best:
-            best = score
+        best_epoch = self.state.get("best_epoch", epoch)
+        if score is None or best is None or self.sign * score > self.sign * best:
+            best, best_epoch = score, epoch + 1
             self.swap.on_test_begin()
             with atomic_path(self.folder / "best.keras") as temporary:
                 self.network.save(temporary)
@@ -120,11 +149,13 @@ class SaveRun(keras.callbacks.Callback):
         self.state = {
             "epoch": epoch + 1,
             "best": best,
+            "best_epoch": best_epoch,
             "weights": weights,
             "history": [*self.state["history"], row],
         }
         write_atomically(self.folder / "state.json", json.dumps(self.state, indent=1))
         self._write_history()
+        self.model.stop_training = self.ended
         for old in self.folder.glob("last-*.weights.h5"):
             if old.name != weights:
                 old.unlink()
@@ -137,9 +168,14 @@ class SaveRun(keras.callbacks.Callback):
         write_atomically(self.folder / "history.csv", text.getvalue())
 
 
-def make_callbacks(saver):
-    """Return the callbacks of a run: averaged weights, the run's files, TensorBoard's logs."""
-    callbacks = [saver.swap, saver]
+def make_callbacks(saver, measure=None):
+    """Return the callbacks of a run: averaged weights, the run's files, TensorBoard's logs.
+
+    Args:
+        saver: a `SaveRun`.
+        measure: what `Measure` calls after each epoch; None for nothing.
+    """
+    callbacks = [saver.swap, *([Measure(measure, saver.swap)] if measure else []), saver]
     with contextlib.suppress(ImportError):
         import tensorflow  # noqa: F401 (TensorBoard's writer; training on JAX needs none)
 

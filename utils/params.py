@@ -2,21 +2,25 @@
 
 import dataclasses
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from utils.checks import check_params
-from utils.clips import ClipFormat
-from utils.flow import FLOWS, default_store, flow_kind
+from utils.derived import Derived
+from utils.flow import FLOWS
 from utils.presets import PRESETS
 
 import tyro
 
 
 @dataclass(frozen=True)
-class Params:
+class Params(Derived):
     """Everything that decides a run, in the order a user thinks of it."""
+
+    task: Literal["classification", "recognition"] = "classification"
+    """classification: a video's labels; recognition: the glosses of continuous signing."""
 
     # --- Data ---
     data_path: str = "sample"
@@ -79,7 +83,7 @@ class Params:
     # --- Network ---
     network: str = "i3d_lstm"
     """I3D and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or vivit,
-    timesformer."""
+    timesformer. Recognition: bilstm or transformer."""
     activation: Literal["softmax", "sigmoid"] = "softmax"
     """One label a video; or several (run;jump in a .csv), or two classes with one output."""
     weights: str = "auto"
@@ -114,6 +118,27 @@ class Params:
     patch_size: int = 16
     """vivit, timesformer: pixels of a patch's or tubelet's side."""
 
+    # --- Recognition ---
+    corpus: str = ""
+    """phoenix2014, phoenix2014_si5, phoenix2014t or csv, where data_path holds several."""
+    vocabulary: Literal["cleaned", "raw"] = "cleaned"
+    """Glosses to train on: as they are scored, or as they are written."""
+    front: str = "auto"
+    """Convolutions before the encoder, and their pooling: none, K5-K5, K5-P2-K5, K5-P2-K5-P2.
+    auto: what makes the features' stride up to four frames a step."""
+    width: int = 1024
+    """Channels of a step: convolution, both directions of the LSTM together."""
+    auxiliary: float = 1.0
+    """Weight of the CTC loss straight after the convolution; 0: none."""
+    distillation: float = 0.0
+    """Weight of its divergence from the final output, such as 1; 0: none."""
+    rescale: float = 0.2
+    """Largest random change of a training sentence's length."""
+    drop_rows: float = 0.1
+    """Chance that a row of a training sentence is left out."""
+    noise: float = 0.1
+    """Noise on training features, in standard deviations of each channel."""
+
     # --- Training ---
     batch_size: int = 8
     """Videos per step."""
@@ -128,7 +153,7 @@ class Params:
     rate_epochs: tuple[int, int] = (10, 15)
     """Last epoch of the first and of the second phase."""
     warmup_epochs: int = 0
-    """cosine: epochs in which the rate rises from zero."""
+    """Epochs in which the rate rises from zero."""
     momentum: float = 0.9
     """SGD's momentum."""
     weight_decay: float = 0.0
@@ -143,6 +168,8 @@ class Params:
     """Share of the target that is spread over all classes."""
     focal: float = 0.0
     """Gamma of the focal loss, such as 2; 0: cross-entropy."""
+    patience: int = 0
+    """Epochs without a better one after which training ends; 0: never before the last."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Number format; bfloat16 halves the time on GPUs and on CPUs that have it, no others."""
     workers: int = 2
@@ -164,67 +191,6 @@ class Params:
 
     def __post_init__(self):
         check_params(self)
-
-    @property
-    def has_i3d(self):
-        """Whether the network holds an I3D."""
-        on_clips = self.network in ("vivit", "timesformer")
-        return not on_clips or (self.network == "vivit" and self.embedder == "i3d")
-
-    @property
-    def start(self):
-        """`weights`, with auto decided."""
-        if self.weights != "auto":
-            return self.weights
-        return "kinetics" if self.has_i3d else "none"
-
-    @property
-    def starts(self):
-        """{stream: what it starts from}."""
-        if self.features:  # without an I3D there is nothing but a head to start, from a run's
-            return {} if self.weights in ("auto", "none") else {self.stream: self.weights}
-        if self.stream != "both":
-            return {self.stream: self.start}
-        flow = self.start if self.flow_weights == "auto" else self.flow_weights
-        return {"rgb": self.start, "flow": flow}
-
-    @property
-    def trained_part(self):
-        """`finetune`, with auto decided."""
-        if self.finetune != "auto":
-            return self.finetune
-        return "none" if self.has_i3d and "none" not in self.starts.values() else "all"
-
-    @property
-    def caches_features(self):
-        """Whether the frozen part of the backbone runs once a clip instead of every epoch."""
-        return not self.features and self.trained_part != "all" and self.feature_views > 0
-
-    @property
-    def cut(self):
-        """Where the network is cut: what lies before runs once a clip; all: nothing does."""
-        return self.trained_part if self.caches_features else "all"
-
-    @property
-    def clip_shape(self):
-        """(segments, frames, frame size, stream): what `models.networks.build` asks of a clip."""
-        return self.num_segments, self.frames_per_segment, self.frame_size, self.stream
-
-    @property
-    def clip_format(self):
-        """The `ClipFormat` of the run."""
-        store = default_store(self.cache_path, flow_kind(self.flow, self.fps, self.short_side))
-        return ClipFormat(
-            self.num_segments,
-            self.frames_per_segment,
-            self.sampling,
-            self.fps,
-            self.short_side,
-            self.frame_size,
-            self.stream,
-            self.flow,
-            self.flow_path or (str(store) if Path(store, "flow.json").is_file() else ""),
-        )
 
 
 def pick_fields(params, kind):
@@ -251,12 +217,16 @@ def parse_params(arguments=None):
     """Make the `Params` from a command line.
 
     Args:
-        arguments: list of strings; None for the program's own.
+        arguments: list of strings; None for the program's own. The first may be a preset's name.
 
     Raises:
         ValueError: impossible or contradictory values, or features without labels.
         SystemExit: an unknown flag, or --help.
     """
+
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments and arguments[0] in PRESETS:
+        arguments = ["--preset", *arguments]
 
     def preset_first(preset: Literal[tuple(PRESETS)] = "default"):
         return preset
@@ -264,8 +234,8 @@ def parse_params(arguments=None):
     chosen, rest = tyro.cli(preset_first, args=arguments, return_unknown_args=True, add_help=False)
     default = Params(**PRESETS[chosen])
     description = (
-        "Train a video classifier. The defaults are those of utils/params.py; "
-        f"--preset {{{','.join(PRESETS)}}} chooses another set."
+        "Train a video classifier, or a recognizer of signing. The defaults are those of "
+        f"utils/params.py; --preset {{{','.join(PRESETS)}}} chooses another set."
     )
     return _find_data(tyro.cli(Params, args=rest, default=default, description=description))
 

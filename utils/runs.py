@@ -106,25 +106,42 @@ def keep_features(folder, features, infos):
         write_atomically(path, json.dumps(kept, indent=1) + "\n")
 
 
-def save_data(folder, examples, classes, problems):
-    """Write a run's split lists, class names and problem report."""
+def save_data(folder, examples, classes, problems, save=save_examples):
+    """Write a run's split lists, class names and problem report.
+
+    Args:
+        folder: the run's.
+        examples: list of `Example`, or what `save` takes.
+        classes: names, in the order of the outputs.
+        problems: [(path or id, one line about it)].
+        save: function (examples, path) that writes the lists.
+    """
     write_atomically(folder / "problems.txt", "".join(f"{text}\n" for _, text in problems))
     write_atomically(folder / "classes.json", json.dumps(classes, indent=1) + "\n")
     with atomic_path(folder / "splits.csv") as temporary:
-        save_examples(examples, temporary)
+        save(examples, temporary)
 
 
-def load_data(folder):
+def check_run(folder):
+    """Raise a ValueError unless a folder is a run that has come as far as its lists."""
+    for name in ("params.json", "splits.csv", "classes.json"):
+        if not Path(folder, name).is_file():
+            raise ValueError(f"{folder}: no run there ({name} is missing); give weights/<run>.")
+
+
+def load_data(folder, read=list_csv):
     """Return (examples, classes) of a run.
+
+    Args:
+        folder: the run's.
+        read: function of a path that reads the lists.
 
     Raises:
         ValueError: the folder is no run, or it has not come so far.
     """
+    check_run(folder)
     folder = Path(folder)
-    for name in ("params.json", "splits.csv", "classes.json"):
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder}: no run there ({name} is missing); give weights/<run>.")
-    return list_csv(folder / "splits.csv"), json.loads((folder / "classes.json").read_text())
+    return read(folder / "splits.csv"), json.loads((folder / "classes.json").read_text())
 
 
 def best_network(folder):

@@ -80,12 +80,13 @@ class Sequence(keras.utils.PyDataset):
         order: a `TrainingOrder`; None for evaluation.
         replicas: devices that share a batch.
         workers: reading threads.
+        join: function of a list of what `read` returns -> a batch of inputs.
 
     Raises:
         ValueError: no examples, or a training batch that does not divide by the replicas.
     """
 
-    def __init__(self, read, targets, batch_size, order=None, replicas=1, workers=1):
+    def __init__(self, read, targets, batch_size, order=None, replicas=1, workers=1, join=np.stack):
         # A queue no longer than the threads need: batches of clips are large.
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=workers + 1)
         if not len(targets):
@@ -95,7 +96,7 @@ class Sequence(keras.utils.PyDataset):
                 f"batch_size {batch_size} does not divide by the {replicas} devices; "
                 f"give a multiple of {replicas}."
             )
-        self.read, self.targets, self.batch_size = read, targets, batch_size
+        self.read, self.targets, self.batch_size, self.join = read, targets, batch_size, join
         self.training, self.replicas = order, replicas
         weighted = order is not None and order.balance == "weights"
         self.weights = example_weights(targets) if weighted else np.ones(len(targets))
@@ -117,7 +118,7 @@ class Sequence(keras.utils.PyDataset):
         indices = self.order[step * self.batch_size : (step + 1) * self.batch_size]
         missing = -len(indices) % self.replicas
         inputs = [self.read(index, self.epoch) for index in indices]
-        inputs = np.stack(inputs + inputs[-1:] * missing)
+        inputs = self.join(inputs + inputs[-1:] * missing)
         filled = np.append(indices, indices[-1:].repeat(missing))
         targets = self.targets[filled].astype("float32")
         weights = self.weights[filled].astype("float32")

@@ -3,7 +3,7 @@
 import statistics
 import time
 
-from utils.fitting import compile_classifier
+from utils.fitting import compile_model
 from utils.optimization import Optimization, make_optimizer
 from utils.tasks import TASKS
 
@@ -29,9 +29,7 @@ def median_seconds(call, repeats, limit=60.0):
 
 def prepare_steps(model):
     """Compile a classifier; return {"forward" and "train": the call, on one random clip}."""
-    compile_classifier(
-        model, make_optimizer(Optimization(), 1), TASKS["single"].make_loss(), metrics=[]
-    )
+    compile_model(model, make_optimizer(Optimization(), 1), TASKS["single"].make_loss(), metrics=[])
     clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
     target = keras.utils.to_categorical([0], model.output_shape[-1])
     return {

@@ -17,7 +17,7 @@ def _save(figure, path):
 
 
 def plot_history(history, path):
-    """Draw loss, accuracy (average precision, where it is known) and learning rate over the epochs.
+    """Draw loss, accuracy (or average precision, or WER) and learning rate over the epochs.
 
     Args:
         history: list of one dict an epoch, as `SaveRun` keeps it.
@@ -25,7 +25,8 @@ def plot_history(history, path):
     """
     epochs = [row["epoch"] for row in history]
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-    score = "average_precision" if "average_precision" in history[0] else "accuracy"
+    known = {name.removeprefix("val_") for name in history[0]}
+    score = next(s for s in ("average_precision", "wer", "accuracy") if s in known | {"accuracy"})
     for axis, name in zip(axes, ("loss", score, "learning_rate"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if key in history[0]:
@@ -34,7 +35,7 @@ def plot_history(history, path):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     axes[0].legend()
-    axes[1].set_ylim(0, 1.02)
+    axes[1].set_ylim(0, None if score == "wer" else 1.02)
     axes[2].set_yscale("log")
     _save(figure, path)
 

@@ -1,0 +1,201 @@
+"""Rows of features to gloss logits: temporal convolution, then an encoder that reads both ways.
+
+Convolution, auxiliary loss, distillation and the shared classifier of normalised weights as in
+Min et al., Visual Alignment Constraint, ICCV 2021. Sequences are padded at their ends; what lies
+beyond their lengths changes nothing.
+"""
+
+from math import log, prod
+
+from models.ctc import ctc_loss
+from models.design import choose
+from models.transformer import encode
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+# The convolutions before the encoder: (kernel, pooling behind it) each, in steps.
+FRONTS = {
+    "none": ((1, 1),),
+    "K5-K5": ((5, 1), (5, 1)),
+    "K5-P2-K5": ((5, 2), (5, 1)),
+    "K5-P2-K5-P2": ((5, 2), (5, 2)),
+}
+_AUTO = ("K5-P2-K5-P2", "K5-P2-K5", "K5-K5")
+STEP_FRAMES = 4  # of a step of the encoder at most: three to four steps a gloss
+
+
+def count_pooled(front):
+    """Return how many rows a front makes one step of."""
+    return prod(pool for _, pool in choose(FRONTS, "front", front))
+
+
+def choose_front(stride):
+    """Return the front that pools most, with at most `STEP_FRAMES` frames a step.
+
+    Args:
+        stride: frames from a row to the next.
+    """
+    fitting = (front for front in _AUTO if stride * count_pooled(front) <= STEP_FRAMES)
+    return next(fitting, _AUTO[-1])
+
+
+def output_lengths(lengths, front):
+    """Return the steps that come out of a front, of so many rows that go in; int (batch,)."""
+    for _, pool in choose(FRONTS, "front", front):
+        lengths = lengths // pool
+    return lengths
+
+
+def _number_steps(x):
+    """Return 1, 2, 3, ... for the steps of (batch, steps, dim), int (batch, steps)."""
+    return ops.cumsum(ops.ones_like(x[..., 0], dtype="int32"), axis=1)
+
+
+def _find_real(x, lengths):
+    return _number_steps(x) <= ops.expand_dims(lengths, 1)
+
+
+def _convolve(x, lengths, layout, width):
+    """Run convolutions over real steps only; return what they give and its lengths."""
+    for place, (kernel, pool) in enumerate(layout, 1):
+        real = _find_real(x, lengths)
+        x = ops.where(ops.expand_dims(real, -1), x, ops.zeros_like(x))
+        name = f"convolution_{place}"
+        x = layers.Conv1D(width, kernel, padding="same", use_bias=False, name=name)(x)
+        # Runs may be short: averages must not lag a hundred steps behind.
+        norm = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")
+        x = ops.relu(norm(x, mask=real))  # not as a layer, which would hand the mask on
+        if pool > 1:
+            x = layers.MaxPooling1D(pool, name=f"{name}_pool")(x)
+        lengths = lengths // pool
+    return x, lengths
+
+
+def _reverse(x, lengths):
+    """Turn the real steps round, so that the last one comes first; padding stays behind them."""
+    places, lengths = _number_steps(x) - 1, ops.expand_dims(lengths, 1)
+    turned = ops.where(places < lengths, lengths - 1 - places, places)
+    return ops.take_along_axis(x, ops.expand_dims(turned, -1), axis=1)
+
+
+def _bilstm(x, lengths, dropout):
+    """Run two LSTMs in both directions (Graves and Schmidhuber, 2005).
+
+    Without masks, of which cuDNN knows less: forwards, padding comes after all that is real.
+    """
+    width = x.shape[-1]
+    for place in (1, 2):
+        x = layers.Dropout(dropout, name=f"lstm_{place}_dropout")(x)
+        forward = layers.LSTM(width // 2, return_sequences=True, name=f"lstm_{place}_forward")
+        backward = layers.LSTM(width // 2, return_sequences=True, name=f"lstm_{place}_backward")
+        both = [forward(x), _reverse(backward(_reverse(x, lengths)), lengths)]
+        x = layers.Concatenate(name=f"lstm_{place}")(both)
+    return x
+
+
+def _transformer(x, lengths, dropout):
+    """Run three Transformer blocks over steps with sine positions (Vaswani et al., 2017)."""
+    width = x.shape[-1]
+    rates = np.exp(-log(10000) * np.arange(0, width, 2) / width).astype("float32")
+    angles = ops.cast(ops.expand_dims(_number_steps(x), -1), "float32") * rates
+    x = x + ops.cast(ops.concatenate([ops.sin(angles), ops.cos(angles)], -1), x.dtype)
+    return encode(x, 3, 8, 2 * width, (dropout, 0.0), _find_real(x, lengths))
+
+
+# What reads the steps: function ((batch, steps, width), lengths, dropout) -> the same shape.
+ENCODERS = {"bilstm": _bilstm, "transformer": _transformer}
+
+
+def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, dropout=0.5):
+    """Build a recognizer.
+
+    Args:
+        dim: channels of a row.
+        num_glosses: of the vocabulary; the blank comes before them.
+        front: a key of `FRONTS`.
+        encoder: a key of `ENCODERS`.
+        width: channels of a step, a multiple of 16: half of them each direction's.
+        dropout: rate in the encoder.
+
+    Returns:
+        A `keras.Model` from {"features": (batch, rows, dim), "lengths": int (batch,)} to float32
+        logits (batch, 2, steps, 1 + num_glosses): first the final ones, then those of the
+        auxiliary loss, straight from the convolution. Rows may be any number; of the steps,
+        `output_lengths` are real. The first layer, "normalize", knows no statistics yet:
+        `set_statistics`.
+
+    Raises:
+        ValueError: an unknown front or encoder, or a width that does not divide.
+    """
+    layout, read = choose(FRONTS, "front", front), choose(ENCODERS, "encoder", encoder)
+    if width % 16:
+        raise ValueError(f"width is {width}; give a multiple of 16.")
+    features = keras.Input((None, dim), name="features")
+    lengths = keras.Input((), dtype="int32", name="lengths")
+    normalize = layers.BatchNormalization(
+        epsilon=1e-5, center=False, scale=False, trainable=False, dtype="float32", name="normalize"
+    )
+    x, steps = _convolve(normalize(features), lengths, layout, width)
+    x = {"auxiliary": x, "final": read(x, steps, dropout)}
+    classify = layers.Dense(
+        num_glosses + 1,
+        use_bias=False,
+        kernel_constraint=keras.constraints.UnitNorm(axis=0),
+        dtype="float32",
+        name="logits",
+    )
+    logits = ops.stack([classify(x["final"]), classify(x["auxiliary"])], axis=1)
+    return keras.Model({"features": features, "lengths": lengths}, logits, name="recognizer")
+
+
+def set_statistics(network, mean, variance):
+    """Set what a recognizer normalises its features by.
+
+    Args:
+        network: of `build_recognizer`.
+        mean, variance: of each channel over training rows, (dim,); a constant channel stays.
+    """
+    layer = network.get_layer("normalize")
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(np.where(variance > 0, variance, 1))
+
+
+def _distill(logits, auxiliary, lengths, temperature):
+    """Return the divergence of the auxiliary glosses from the final ones, a step; (batch,)."""
+    real = ops.cast(_find_real(logits, lengths), "float32")
+    teacher = ops.log_softmax(ops.stop_gradient(logits[..., 1:]) / temperature)
+    student = ops.log_softmax(auxiliary[..., 1:] / temperature)
+    apart = ops.sum(ops.exp(teacher) * (teacher - student), -1) * temperature**2
+    return ops.sum(apart * real, 1) / ops.maximum(ops.sum(real, 1), 1)
+
+
+class RecognitionLoss(keras.losses.Loss):
+    """CTC of the final logits and of the auxiliary ones, with distillation between them.
+
+    Targets are numbers (batch, 2 + labels): the real steps, the number of labels, the labels
+    (padded with anything). Predictions are a recognizer's. Both are taken as float32.
+
+    Args:
+        auxiliary: weight of the auxiliary CTC.
+        distillation: weight of the divergence (Hinton et al., 2015) of the auxiliary glosses from
+            the final ones, which it does not move; the blank has no part in it.
+        temperature: of both.
+    """
+
+    def __init__(self, auxiliary=1.0, distillation=0.0, temperature=8.0):
+        super().__init__(name="ctc", reduction="mean_with_sample_weight", dtype="float32")
+        self.auxiliary, self.distillation = auxiliary, distillation
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        targets = ops.cast(y_true, "int32")
+        lengths, counts, labels = targets[:, 0], targets[:, 1], targets[:, 2:]
+        loss = ctc_loss(labels, counts, y_pred[:, 0], lengths)
+        if self.auxiliary:
+            loss += self.auxiliary * ctc_loss(labels, counts, y_pred[:, 1], lengths)
+        if self.distillation:
+            apart = _distill(y_pred[:, 0], y_pred[:, 1], lengths, self.temperature)
+            loss += self.distillation * apart
+        return loss

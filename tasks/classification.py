@@ -1,0 +1,230 @@
+"""Classification: videos, or their features, and what they show."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from models.design import Design
+from models.flops import count_flops
+from models.networks import (
+    backbones_of,
+    build,
+    build_on_features,
+    check_network,
+    freeze,
+    split,
+    streams_of,
+)
+from models.pretrained import load_pretrained
+from models.published import load_published
+from models.warm_start import warm_start
+from tasks.job import Job
+from utils.augmentation import Augmentation
+from utils.clips import check_flow, list_views, random_clip, read_clip
+from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
+from utils.feature_rows import find_length, own_features
+from utils.features import ClipSource, predict_videos
+from utils.files import write_atomically
+from utils.inspection import inspect_videos
+from utils.metrics import format_report, score_classes
+from utils.params import load_params, pick_fields
+from utils.runs import keep_features, load_data, open_run, save_data
+from utils.sequence import Sequence, TrainingOrder
+from utils.tasks import TASKS, choose_task, choose_thresholds, encode_targets
+
+import keras
+import numpy as np
+
+
+def list_data(params):
+    """Return (parameters, examples, classes), nothing decoded yet.
+
+    A run that goes on keeps its own lists, and its features unless others are given. Data that
+    are files of features are their own.
+    """
+    if params.resume and ((folder := open_run(params)) / "splits.csv").is_file():
+        listed, classes = load_data(folder)
+        known = load_params(folder / "params.json").features
+    else:
+        listed = list_examples(params.data_path, params.video_root, params.group_pattern)
+        classes = list_classes(listed, params.class_names)
+        known = own_features([example.path for example in listed], params.data_path)
+    return replace(params, features=params.features or known), listed, classes
+
+
+def inspect_data(params, folder, listed, classes):
+    """Decode every video once; return (readable examples with their splits, infos)."""
+    paths = [example.path for example in listed]
+    infos, problems = inspect_videos(paths, params.cache_path, params.workers, params.features)
+    keep_features(folder, params.features, infos)
+    for _, problem in problems[:20]:
+        print(f"  problem: {problem}")
+    examples = [example for example in listed if example.path in infos]
+    check_readable(listed, examples)
+    if not (params.resume and (folder / "splits.csv").is_file()):
+        examples = assign_splits(examples, params.val_fraction, params.test_fraction, params.seed)
+        check_readable(examples, examples)
+        save_data(folder, examples, classes, problems)
+    print(f"{len(examples)} videos of {len(classes)} classes, {len(problems)} problems", end="; ")
+    print(", ".join(f"{s} {sum(e.split == s for e in examples)}" for s in SPLITS), flush=True)
+    return examples, infos
+
+
+def _start_from_run(network, start, stream):
+    source = keras.saving.load_model(start / "best.keras", compile=False)
+    one_of_two = stream if len(streams_of(network)) > len(streams_of(source)) else ""
+    kinds = ("loaded", "not loaded, begins anew", "not used of it")
+    for what, names in zip(kinds, warm_start(network, source, one_of_two), strict=True):
+        i3d = [name for name in names if name.startswith("backbone/")]
+        shown = [f"I3D ({len(i3d)} layers)"] * bool(i3d) + [n for n in names if n not in i3d]
+        print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
+
+
+def load_start(network, params):
+    """Load published weights, or those of runs, into a new network and say what was loaded."""
+    for stream, start in params.starts.items():
+        if Path(start, "best.keras").is_file():
+            _start_from_run(network, Path(start), stream)
+        elif params.features:
+            raise ValueError(
+                f"weights is {start}, but on features, {params.features}, only a head is trained, "
+                "which nothing published has: give auto, or a run (weights/<run>)."
+            )
+        elif start != "none" and backbones_of(network):
+            name = load_pretrained(backbones_of(network)[stream], start, stream)
+            print(f"I3D ({stream}) begins with {name}, every tensor as published")
+        elif start != "none":
+            name, notes = load_published(network, start)
+            print(f"{network.name} begins with {name}: {'; '.join(notes)}")
+
+
+def make_network(params, num_outputs, length=0):
+    """Build the network, load what it starts from, and choose what is trained.
+
+    Args:
+        params: `Params`.
+        num_outputs: number of logits.
+        length: of the features that it is to take; 0 for clips.
+    """
+    name, design = params.network, pick_fields(params, Design)
+    if length:
+        shape = (params.num_segments, length, params.stream)
+        network = build_on_features(name, num_outputs, *shape, design)
+    else:
+        network = build(name, num_outputs, *params.clip_shape, design)
+    load_start(network, params)
+    scratch = "none" in params.starts.values()
+    freeze(network, params.trained_part, params.train_batchnorm or scratch)
+    trained = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
+    work = f"{count_flops(network) / 2e9:.3g} billion multiply-adds a video"
+    print(f"{network.name}: {network.count_params():,} parameters, {trained:,} trained, {work}")
+    return network
+
+
+def make_reader(params, source, videos):
+    """Return a function (index, epoch) -> training input, from the cache or a new random clip."""
+    augmentation = Augmentation(
+        params.flip, params.color, params.rand_operations, params.rand_magnitude
+    )
+
+    def random_view(index, *draw):
+        generator = np.random.default_rng([params.seed, *draw, index])
+        return random_clip(*videos[index], params.num_segments, generator, augmentation)
+
+    if not params.caches_features:
+        return lambda index, epoch: read_clip(random_view(index, epoch), source.form)
+    views = params.feature_views
+    read = source.prepare(
+        [
+            random_view(index, view) if view else list_views(*videos[index])[0]
+            for index in range(len(videos))
+            for view in range(views)
+        ]
+    )
+    return lambda index, epoch: read(
+        index * views + np.random.default_rng([params.seed, epoch, index]).integers(views)
+    )
+
+
+def make_sequences(params, source, videos, targets):
+    """Return the batches of the training videos and of the validation videos (None without)."""
+    batches = {
+        "batch_size": params.batch_size,
+        "replicas": source.replicas,
+        "workers": params.workers,
+    }
+    order = TrainingOrder(params.seed, params.balance, params.mixup, params.cutmix)
+    reader = make_reader(params, source, videos["train"])
+    training = Sequence(reader, targets["train"], order=order, **batches)
+    if not videos["val"]:
+        return training, None
+    read = source.prepare([list_views(*video)[0] for video in videos["val"]])
+    return training, Sequence(lambda index, epoch: read(index), targets["val"], **batches)
+
+
+def score_validation(folder, task, targets, classes, predict):
+    """Choose the thresholds on the validation examples, save them, and return the report.
+
+    Args:
+        folder: the run's.
+        task: a key of `TASKS`.
+        targets: of the validation examples.
+        classes: names.
+        predict: function -> their probabilities.
+    """
+    probabilities = predict()
+    thresholds = choose_thresholds(task, targets, probabilities)
+    if thresholds:
+        write_atomically(folder / "thresholds.json", json.dumps(thresholds) + "\n")
+    report = score_classes(task, targets, probabilities, classes, thresholds)
+    print(f"Best checkpoint on validation:\n{format_report(report)}")
+    return report
+
+
+def prepare(params, scope, replicas):
+    """Return the `Job` of training a classifier.
+
+    Args:
+        params: `Params`.
+        scope, replicas: of `utils.fitting.choose_devices`.
+
+    Raises:
+        ValueError: data, a network or weights that cannot be.
+    """
+    check_network(params.network, params.trained_part)
+    check_flow(params.clip_format)
+    params, listed, classes = list_data(params)
+    length = find_length([e.path for e in listed], params.features) if params.features else 0
+    task = choose_task(params.activation, listed, classes)
+    row = TASKS[task]
+    with scope():
+        network = make_network(params, row.outputs(len(classes)), length)
+    folder = open_run(params)
+    examples, infos = inspect_data(params, folder, listed, classes)
+    if choose_task(params.activation, examples, classes) != task:
+        raise ValueError("No readable video is left with several labels; see the problems above.")
+    members = {s: [e for e in examples if e.split == s] for s in SPLITS}
+    videos = {s: [(e.path, infos[e.path]) for e in members[s]] for s in SPLITS}
+    targets = {s: encode_targets(task, members[s], classes) for s in SPLITS}
+    frozen, model = split(network, params.cut)
+    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
+    training, validation = make_sequences(params, source, videos, targets)
+    with scope():
+        loss = row.make_loss(params.label_smoothing, params.focal)
+        metrics = row.metrics(row.outputs(len(classes)))
+    batch_size = params.batch_size
+    predict = partial(predict_videos, model, source, videos["val"], (1, 1), batch_size, task)
+    score = partial(score_validation, folder, task, targets["val"], classes, predict)
+    return Job(
+        folder=folder,
+        network=network,
+        model=model,
+        training=training,
+        validation=validation,
+        loss=loss,
+        metrics=metrics,
+        monitor=row.monitor,
+        score=score if videos["val"] else lambda: None,
+        verbose=2 if params.caches_features or params.features else 1,
+    )

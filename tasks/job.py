@@ -1,0 +1,36 @@
+"""What training needs to know of a task."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+
+class Job(NamedTuple):
+    """A run, ready to be compiled and fitted.
+
+    Attributes:
+        folder: the run's.
+        network: what is kept.
+        model: what is fitted: the network, or the part of it that is trained.
+        training, validation: `utils.sequence.Sequence`; no validation: None.
+        loss: of Keras.
+        metrics: list of Keras metrics.
+        monitor: what makes the best epoch, as `utils.fitting.SaveRun` takes it.
+        score: function that scores the best checkpoint, loaded already -> report, or None.
+        measure: function -> {name: number}, called after each epoch; None for nothing.
+        verbose: as `fit` takes it.
+    """
+
+    folder: Path
+    network: keras.Model
+    model: keras.Model
+    training: keras.utils.PyDataset
+    validation: keras.utils.PyDataset | None
+    loss: keras.losses.Loss
+    metrics: list
+    monitor: str
+    score: Callable[[], Any]
+    measure: Callable[[], dict] | None = None
+    verbose: int = 2

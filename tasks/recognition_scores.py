@@ -1,0 +1,169 @@
+"""Scores of recognizers: WER as sclite counts it, by signer, what is taken for what."""
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from tasks.transcription import load_sentences, make_sequence, read_features, recognize, spell
+from utils.corpora import CORPORA, find_corpus, list_sentences
+from utils.files import atomic_path, write_atomically
+from utils.params import load_params
+from utils.runs import best_network, load_data
+from utils.sclite import run_sclite, write_ctm, write_stm
+from utils.vocabulary import summarize_corpus
+from utils.wer import (
+    align_corpus,
+    count_confusions,
+    count_errors,
+    format_alignment,
+    list_worst,
+    score_corpus,
+)
+
+import keras
+
+
+def choose_sentences(sentences, split):
+    """Return (sentences of a split, its name); "val" is dev, "" test, or dev where there is none.
+
+    Raises:
+        ValueError: none of that split.
+    """
+    counts = Counter(sentence.split for sentence in sentences)
+    wanted = {"val": "dev"}.get(split, split)
+    wanted = wanted or next((name for name in ("test", "dev", "train") if counts[name]), "")
+    if not counts[wanted]:
+        known = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ValueError(f"No sentence of split {split!r}; there are: {known}.")
+    return [sentence for sentence in sentences if sentence.split == wanted], wanted
+
+
+def _as_dict(score):
+    return vars(score) | {"wer": round(score.wer, 3)}
+
+
+def make_report(alignments, sentences, hypotheses, blanks):
+    """Return the figures of a scored split, for report.json.
+
+    Args:
+        alignments: {id: alignment}.
+        sentences: list of `Sentence`.
+        hypotheses: {id: glosses}.
+        blanks: share of blanks and its reference value.
+    """
+    groups = {s.id: s.signer or "unknown" for s in sentences}
+    signers = {
+        name: _as_dict(score)
+        for name, score in score_corpus(alignments, groups).items()
+        if score.words
+    }
+    confusions = [
+        {"reference": pair[0], "hypothesis": pair[1], "count": count}
+        for pair, count in count_confusions(alignments)
+    ]
+    return {
+        "sentences": len(sentences),
+        **_as_dict(score_corpus(alignments)),
+        "blanks": round(blanks[0], 4),
+        "blanks_reference": round(blanks[1], 4),
+        "empty": sum(not words for words in hypotheses.values()),
+        "signers": signers,
+        "confusions": confusions,
+    }
+
+
+def compare_sclite(folder, score):
+    """Return sclite's own figure of the two files in a folder, in words, beside ours."""
+    theirs = run_sclite(folder / "references.stm", folder / "hypotheses.ctm")
+    if theirs is None:
+        return "sclite is not installed"
+    return f"sclite: {theirs}" + ("" if theirs == score else ", which DIFFERS from ours")
+
+
+def save_evaluation(folder, report, alignments, sentences, hypotheses):
+    """Write a report, each sentence's result and all alignments; return the files' names."""
+    write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
+    with atomic_path(folder / "predictions.csv") as path, open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "signer", "errors", "words", "reference", "hypothesis"])
+        for s in sentences:
+            score = count_errors(alignments[s.id])
+            words = " ".join(word for word, _ in alignments[s.id] if word is not None)
+            row = [s.id, s.signer, score.errors, score.words, words, " ".join(hypotheses[s.id])]
+            writer.writerow(row)
+    every = list_worst(alignments, len(alignments))
+    text = "".join(f"{name}\n{format_alignment(alignments[name])}\n\n" for name in every)
+    write_atomically(folder / "alignments.txt", text)
+    return [
+        "report.json", "predictions.csv", "alignments.txt", "hypotheses.ctm", "references.stm",
+    ]  # fmt: skip
+
+
+def _print_report(report, score, alignments, worst):
+    print(f"{report['sentences']} sentences: {score}")
+    for name, row in report["signers"].items():
+        print(f"  {name}: WER {row['wer']:.2f} % of {row['words']} words")
+    print(
+        f"blanks {report['blanks']:.3f} (one step a gloss: {report['blanks_reference']:.3f}), "
+        f"{report['empty']} empty hypotheses"
+    )
+    for name in list_worst(alignments, worst):
+        print(f"\n{name}\n{format_alignment(alignments[name])}")
+    pairs = [row for row in report["confusions"] if row["reference"] and row["hypothesis"]]
+    shown = [f"{row['reference']} -> {row['hypothesis']} {row['count']}" for row in pairs[:10]]
+    print(f"\nTaken for another: {', '.join(shown) or 'none'}")
+
+
+def score_sentences(options):
+    """Score a recognizer's best checkpoint.
+
+    Args:
+        options: `evaluate.Options`.
+
+    Returns:
+        The report that is written to report.json.
+
+    Raises:
+        ValueError: no run, no such split, nothing readable, or nothing recognised at all.
+    """
+    run = options.runs[0]
+    params = load_params(run / "params.json")
+    changes = {name: getattr(options, name) for name in ("workers", "features")}
+    params = replace(params, **{name: value for name, value in changes.items() if value})
+    own, vocabulary = load_data(run, load_sentences)
+    network = keras.saving.load_model(best_network(run), compile=False)
+    corpus, sentences, problems = params.corpus, own, []
+    if options.data_path:
+        corpus = find_corpus(options.data_path)[0]
+        sentences, problems = list_sentences(options.data_path, needs_frames=False)
+    cleaning = CORPORA[corpus].cleaning
+    print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, cleaning)}")
+    chosen, split = choose_sentences(sentences, options.split)
+    chosen, infos, problems = read_features(chosen, params)
+    for name, problem in problems:
+        print(f"  problem: {name}: {problem}")
+    sizes = {"batch_size": params.batch_size, "workers": params.workers}
+    sequence = make_sequence(chosen, infos, vocabulary, params.front, **sizes)
+    found, *blanks = recognize(network, sequence, options.beam)
+    references, hypotheses = spell(found, chosen, vocabulary, cleaning)
+    if not any(hypotheses.values()):
+        raise ValueError(
+            f"All {len(chosen)} hypotheses of {split} are empty: {run} emits blanks only "
+            f"({blanks[0]:.0%} of the steps), so there is nothing to score. Train it longer, or "
+            "look at its history.csv."
+        )
+    alignments = align_corpus(references, hypotheses)
+    score = score_corpus(alignments)
+    report = make_report(alignments, chosen, hypotheses, blanks)
+    name = split if not options.data_path else f"{Path(options.data_path).stem}-{split}"
+    folder = run / "evaluation" / (name if options.beam == 1 else f"{name}-beam{options.beam}")
+    write_ctm(folder / "hypotheses.ctm", hypotheses)
+    write_stm(folder / "references.stm", references, {s.id: s.signer for s in chosen})
+    names = save_evaluation(folder, report, alignments, chosen, hypotheses)
+    print(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
+    _print_report(report, score, alignments, options.worst)
+    print(compare_sclite(folder, score))
+    print(f"Written to {folder}: {', '.join(names)}")
+    return report

@@ -1,0 +1,110 @@
+"""From sentences' features to their glosses: what training and scoring of recognizers share."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from models.ctc import decode, measure_blanks
+from models.recognizer import output_lengths
+from utils.corpora import leave_out, read_csv
+from utils.glosses import CLEANINGS
+from utils.inspection import inspect_videos
+from utils.sentences import SentenceSequence, read_sentence
+from utils.vocabulary import decode_glosses, encode_glosses
+from utils.wer import align_corpus, score_corpus
+
+import numpy as np
+
+
+def load_sentences(path):
+    """Return the sentences that `save_sentences` wrote, their glosses as they were."""
+    return [replace(sentence, glosses=sentence.raw) for sentence in read_csv(Path(path))]
+
+
+def read_features(sentences, params):
+    """Read all sentences' features once; return (those that have some, {path: info}, problems)."""
+    paths = [sentence.path for sentence in sentences]
+    infos, notes = inspect_videos(paths, params.cache_path, params.workers, params.features)
+    reasons = {path: note for path, note in notes if path not in infos}
+    reasons = [reasons.get(path, "") for path in paths]
+    kept, lost = leave_out(sentences, reasons, params.features)
+    return kept, infos, lost + [(path, note) for path, note in notes if path in infos]
+
+
+def recognize(network, sequence, beam=1):
+    """Decode sentences.
+
+    Args:
+        network: a recognizer.
+        sequence: `SentenceSequence` without an order.
+        beam: width of the search.
+
+    Returns:
+        (list of class sequences, share of blanks, its reference value), the latter two over all
+        real steps.
+    """
+    found, blanks, steps, glosses = [], 0.0, 0, 0
+    for batch in range(len(sequence)):
+        inputs, targets, weights = sequence[batch]
+        real = weights > 0
+        logits = np.asarray(network.predict_on_batch(inputs))[real, 0]
+        lengths, counts = targets[real, 0].astype(int), targets[real, 1]
+        found += decode(logits, lengths, beam)
+        if lengths.any():
+            blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
+        steps, glosses = steps + lengths.sum(), glosses + counts.sum()
+    return found, float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1))
+
+
+def spell(found, sentences, vocabulary, cleaning):
+    """Return ({id: reference}, {id: hypothesis}), cleaned, of decoded sentences.
+
+    Args:
+        found: class sequences.
+        sentences: what they were found in.
+        vocabulary: list of glosses.
+        cleaning: a key of `CLEANINGS`.
+    """
+    clean = CLEANINGS[cleaning]
+    references = {
+        s.id: (clean.hypothesis if s.split == "train" else clean.reference)(s.glosses)
+        for s in sentences
+    }
+    hypotheses = {
+        s.id: clean.hypothesis(decode_glosses(classes, vocabulary))
+        for s, classes in zip(sentences, found, strict=True)
+    }
+    return references, hypotheses
+
+
+def measure(network, sequence, sentences, vocabulary, cleaning):
+    """Return what an epoch shows of its dev sentences: WER, blanks, empty hypotheses."""
+    found, blanks, reference = recognize(network, sequence)
+    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    return {
+        "val_wer": score_corpus(align_corpus(references, hypotheses)).wer,
+        "val_blanks": blanks,
+        "val_blanks_reference": reference,
+        "val_empty": sum(not words for words in hypotheses.values()) / len(hypotheses),
+    }
+
+
+def make_sequence(sentences, infos, vocabulary, front, **batches):
+    """Return the batches of sentences as they are, in order.
+
+    Args:
+        sentences: list of `Sentence`.
+        infos: {path: `FeatureInfo`}.
+        vocabulary: list of glosses.
+        front: a key of `FRONTS`.
+        batches: batch_size, workers, replicas of `SentenceSequence`.
+    """
+    chosen = [infos[sentence.path] for sentence in sentences]
+    rows = [info.shape[0] for info in chosen]
+    labels = [encode_glosses(sentence.glosses, vocabulary) for sentence in sentences]
+    to_steps = partial(output_lengths, front=front)
+
+    def read(index, epoch):
+        return read_sentence(chosen[index])
+
+    return SentenceSequence(read, labels, rows, max(rows), to_steps, **batches)

@@ -1,0 +1,258 @@
+"""Recognition as commands are run: a release's tables, features that spell the glosses."""
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import evaluate
+import training
+from tasks.recognition import advise_stride, drop_impossible
+from tasks.transcription import read_features
+from utils.corpora import list_sentences
+from utils.feature_store import open_store, save_features, settings_hash
+from utils.glosses import CLEANINGS
+from utils.params import parse_params
+from utils.releases import RELEASES, SPLITS
+from utils.sentences import RowChanges, change_rows, measure_statistics, pad_rows, plan_lengths
+from utils.signed_corpus import list_rows, plan_corpus
+
+import keras
+import numpy as np
+import pytest
+
+DIM, STRIDE = 16, 4
+GLOSSES = ["NULL", "REGEN", "SONNE", "WIND", "NORD", "MORGEN"]
+FLAGS = (
+    "phoenix --features F --data-path release --width 64 --dropout 0 --batch-size 4 --workers 1 "
+    "--learning-rates 1e-2 3e-3 1e-3 --rate-epochs 15 17 --epochs 18 --rescale 0.1 --drop-rows 0.05"
+).split()
+
+
+def sign(glosses, seed, scale):
+    """Return rows in which each gloss is a direction of its own, rest in between."""
+    rng, rows = np.random.default_rng([7, seed]), [np.zeros((2, DIM))]
+    for gloss in glosses:
+        own = np.random.default_rng(list(gloss.encode())).normal(0, 2, DIM)
+        rows += [np.repeat(own[None], rng.integers(3, 6), 0), np.zeros((rng.integers(1, 3), DIM))]
+    rows = np.concatenate(rows) + rng.normal(0, 0.2, (sum(map(len, rows)), DIM))
+    return (scale * rows + 5).astype("float32")
+
+
+def write_corpus(folder, counts=(72, 9, 6)):
+    """Write a release's tables (no frames) and a store of features of its sentences."""
+    plans = plan_corpus("phoenix2014", counts, 3, 0, (2, 4))
+    release, clean = RELEASES["phoenix2014"], CLEANINGS["phoenix2014"].hypothesis
+    for split in SPLITS:
+        path = folder / "release" / release.folder / release.annotations.format(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join([*list_rows(plans, "phoenix2014", split), ""]))
+    settings = {"version": 1, "window": 16, "stride": STRIDE}
+    open_store(folder / "F", settings)
+    for place, plan in enumerate(plans):
+        rows = sign(clean(plan.labels), place, np.linspace(0.5, 20, DIM))
+        record = {"source": str(place), "settings": settings_hash(settings)}
+        save_features(folder / "F", f"{plan.split}/{plan.name}/1", {"centre": rows}, record)
+
+
+def train(*flags):
+    return training.train(parse_params([*FLAGS, *map(str, flags)]))
+
+
+def score(run, **options):
+    return evaluate.evaluate(evaluate.Options((Path(run),), **options))
+
+
+def history(run):
+    with open(Path(run) / "history.csv") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a corpus and weights/first trained on it; what was printed."""
+    folder, printed = tmp_path_factory.mktemp("recognition"), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.chdir(folder)
+        patch.setattr("utils.signed_corpus.GLOSSES", GLOSSES)
+        write_corpus(folder)
+        train("--run", "first")
+    return folder, printed.getvalue()
+
+
+@pytest.fixture
+def folder(trained, monkeypatch):
+    monkeypatch.chdir(trained[0])
+    monkeypatch.setattr("utils.visualization._save", lambda *_: None)
+    return trained[0]
+
+
+FIRST = Path("weights/first")
+
+
+def test_glosses_are_learned(folder, trained, capsys):
+    rows = history(FIRST)
+    assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
+    assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
+    assert "val_wer: " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
+    assert "NEBEL x" in trained[1] and "stride 4, front K5-K5" in trained[1]
+    assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
+    assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
+    params = json.loads((FIRST / "params.json").read_text())
+    assert (params["corpus"], params["front"]) == ("phoenix2014", "K5-K5")
+
+    report = score(FIRST, split="dev")
+    said = capsys.readouterr().out
+    best = min(float(row["val_wer"]) for row in rows)
+    assert report["wer"] == pytest.approx(best, abs=1e-3)
+    pairs = [row for row in report["confusions"] if row["reference"] == "NEBEL"]
+    floor = 100 * sum(row["count"] for row in pairs) / report["words"]  # which training lacks
+    assert 0 < floor <= report["wer"] < floor + 8
+    assert report["empty"] == 0 and report["sentences"] == 9
+    assert "never in training" in said and "REF:" in said and "WER" in said
+    for line in ("sclite", "Taken for another: ", "blanks 0."):
+        assert line in said
+    written = FIRST / "evaluation/dev"
+    stm, ctm = ((written / name).read_text() for name in ("references.stm", "hypotheses.ctm"))
+    assert len(stm.splitlines()) == 9 and "NEBEL" in stm and "NEBEL" not in ctm
+    with open(written / "predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    errors = sum(int(row["errors"]) for row in rows)
+    assert errors == report["substitutions"] + report["deletions"] + report["insertions"]
+    known = {s.id: s for s in list_sentences("release", needs_frames=False)[0]}
+    assert all(row["reference"].split() == [*known[row["id"]].glosses] for row in rows)
+    assert sum(row["words"] for row in report["signers"].values()) == report["words"]
+
+    assert score(FIRST, split="val", beam=4)["wer"] <= report["wer"] + 4
+    assert (written.parent / "dev-beam4/report.json").is_file()
+    again = score(FIRST, split="dev", data_path="release", features="F")
+    assert again["wer"] == report["wer"]
+    assert score(FIRST)["sentences"] == 6 and "Signer03" in capsys.readouterr().out
+
+
+class KilledError(Exception):
+    """Ends a training after its first epoch."""
+
+
+SHORT = ("--epochs", 2, "--rate-epochs", 1, 2, "--dropout", 0.3, "--distillation", 1)
+
+
+def test_resumed_run_is_the_unbroken_one(folder, monkeypatch):
+    whole, report = train("--run", "whole", *SHORT)
+    saved = training.SaveRun.on_epoch_end
+
+    def kill(self, epoch, logs=None):
+        saved(self, epoch, logs)
+        raise KilledError
+
+    monkeypatch.setattr(training.SaveRun, "on_epoch_end", kill)
+    with pytest.raises(KilledError):
+        train("--run", "parts", *SHORT)
+    monkeypatch.setattr(training.SaveRun, "on_epoch_end", saved)
+    parts, again = train("--run", "parts", "--resume", *SHORT)
+    assert again == report
+    for left, right in zip(history(whole), history(parts), strict=True):
+        assert left | {"seconds": ""} == right | {"seconds": ""}
+    networks = [keras.saving.load_model(run / "best.keras") for run in (whole, parts)]
+    for left, right in zip(*(each.get_weights() for each in networks), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_training_ends_early_and_stays_ended(folder):
+    flags = "--learning-rates 1e-12 1e-12 1e-12 --network transformer --patience 1".split()
+    for more in ((), ("--resume",)):
+        run, _ = train("--run", "still", *flags, *more)
+        assert len(history(run)) == 2
+
+
+def test_too_few_steps_stop_the_run(folder):
+    shutil.copytree("F", "F16")
+    for path in Path("F16").rglob("*.npy"):
+        np.save(path, np.load(path)[::4])
+    manifest = json.loads(Path("F16/manifest.json").read_text()) | {"stride": 16}
+    Path("F16/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"of 72 training .* stride 16 and front K5-K5.*--stride"):
+        train("--features", "F16", "--run", "coarse")
+    assert not Path("weights/coarse").exists()
+    with pytest.raises(ValueError, match=r"front K5-P2-K5-P2: .* Give --front K5-K5"):
+        train("--front", "K5-P2-K5-P2", "--run", "pooled")
+
+
+def test_impossible_sentences_are_listed(folder):
+    sentence = list_sentences("release", needs_frames=False)[0][0]
+    sentences = [replace(sentence, id=str(place)) for place in range(200)]
+    labels, rows = [[1, 1, 2]] * 200, np.full(200, 4)
+    assert drop_impossible(sentences, labels, rows, "K5-K5", 4) == []
+    rows[5] = 3
+    found = drop_impossible(sentences, labels, rows, "K5-K5", 4)
+    assert found == [("5", "3 steps for glosses that need 4")]
+    rows[5:8] = 3
+    with pytest.raises(ValueError, match=r"3 of 200 .*\(1.5%\).*--stride 2; --front K5-P2-K5 "):
+        drop_impossible(sentences, labels, np.where(rows == 3, 3, 9), "K5-K5", 4)
+    assert "2 times as many rows" in advise_stride(np.array([4]), np.array([3]), None)
+
+
+def test_what_cannot_be_is_said(folder):
+    for flags, message in (
+        (("--features", ""), "Recognition is trained on features"),
+        (("--data-path", "F"), "F holds no corpus"),
+        (("--mixup", 0.2), "mixup is 0.2, which is for classification"),
+        (("--network", "i3d"), "Unknown encoder 'i3d'; known: bilstm, transformer"),
+        (("--front", "K7"), "Unknown front 'K7'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train("--run", "none", *flags)
+    assert not Path("weights/none").exists()
+    with pytest.raises(ValueError, match=r"eval_clips is 2, but .* is one of recognition"):
+        score(FIRST, eval_clips=2)
+    with pytest.raises(ValueError, match="No sentence of split 'x'; there are: train 72"):
+        score(FIRST, split="x")
+    shutil.copytree(FIRST, "weights/blank", ignore=shutil.ignore_patterns("evaluation"))
+    network = keras.saving.load_model("weights/blank/best.keras")
+    layer = network.get_layer("logits")
+    layer.set_weights([np.zeros_like(layer.get_weights()[0])])
+    network.save("weights/blank/best.keras")
+    with pytest.raises(ValueError, match="All 9 hypotheses of dev are empty"):
+        score("weights/blank", split="dev")
+    assert not Path("weights/blank/evaluation").exists()
+
+
+def test_rows_change_reproducibly():
+    rows = np.arange(40, dtype="float32")[:, None] * np.ones(3)
+
+    def change(changes, least=0, seed=0):
+        generator = np.random.default_rng(seed)
+        return change_rows(rows, changes, least, np.array([0, 1, 2]), generator)
+
+    np.testing.assert_array_equal(change(RowChanges(0, 0, 0)), rows)
+    lengths = [len(change(RowChanges(0.2, 0, 0), seed=seed)) for seed in range(50)]
+    assert 32 <= min(lengths) < 35 and 45 < max(lengths) <= 48
+    slow = change(RowChanges(0.2, 0, 0), seed=3)[:, 0]
+    assert slow[0] == 0 and slow[-1] == 39 and (np.diff(slow) > 0).all()
+    assert len(change(RowChanges(0, 0.5, 0))) < 30
+    assert len(change(RowChanges(0.2, 0.9, 0), least=38)) >= 38
+    noisy = change(RowChanges(0, 0, 0.5)) - rows
+    assert (noisy[:, 0] == 0).all() and noisy[:, 2].std() == pytest.approx(1, abs=0.3)
+    np.testing.assert_array_equal(change(RowChanges()), change(RowChanges()))
+
+
+def test_batches_have_few_lengths():
+    assert plan_lengths(90) == [24, 48, 68, 92]
+    batch = pad_rows([np.ones((3, 2)), np.ones((30, 2))], plan_lengths(90))
+    assert batch["features"].shape == (2, 48, 2) and batch["lengths"].tolist() == [3, 30]
+    assert batch["features"][0].sum() == 6
+
+
+def test_statistics_are_those_of_all_rows(folder):
+    sentences, _ = list_sentences("release", needs_frames=False)
+
+    params = parse_params(FLAGS)
+    kept, infos, problems = read_features(sentences, params)
+    assert len(kept) == len(sentences) == 72 + 9 + 6 and not problems
+    rows = np.concatenate([np.load(info.views["centre"][0]) for info in infos.values()])
+    mean, variance = measure_statistics(list(infos.values()))
+    np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(variance, rows.var(0), rtol=1e-3)
