@@ -22,7 +22,8 @@ FRONTS = {
     "K5-P2-K5": ((5, 2), (5, 1)),
     "K5-P2-K5-P2": ((5, 2), (5, 2)),
 }
-_AUTO = ("K5-P2-K5-P2", "K5-P2-K5", "K5-K5")
+# Of those, what auto chooses among, the most pooling first.
+POOLING_FRONTS = ("K5-P2-K5-P2", "K5-P2-K5", "K5-K5")
 STEP_FRAMES = 4  # of a step of the encoder at most: three to four steps a gloss
 
 
@@ -37,8 +38,8 @@ def choose_front(stride):
     Args:
         stride: frames from a row to the next.
     """
-    fitting = (front for front in _AUTO if stride * count_pooled(front) <= STEP_FRAMES)
-    return next(fitting, _AUTO[-1])
+    fitting = (front for front in POOLING_FRONTS if stride * count_pooled(front) <= STEP_FRAMES)
+    return next(fitting, POOLING_FRONTS[-1])
 
 
 def output_lengths(lengths, front):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.ctc import count_needed_steps, find_impossible
 from models.recognizer import (
+    POOLING_FRONTS,
     RecognitionLoss,
     build_recognizer,
     choose_front,
@@ -66,13 +67,17 @@ def advise_stride(needed, rows, stride):
         rows: of each.
         stride: of the rows in frames; None if unknown.
     """
-    for divisor in 2 ** np.arange(1, 11):
-        new = (stride or 4 * divisor) / divisor
-        if new < 1:
-            break
-        front = choose_front(new)
-        if _share_impossible(needed, rows * divisor, front) <= MOST_IMPOSSIBLE:
-            how = f"--stride {int(new)}" if stride else f"{divisor} times as many rows"
+    for new in (new for new in (8, 4, 2, 1) if new < (stride or 16)):
+        factor = (stride or 16) / new
+        most = count_pooled(choose_front(new if stride else 4))
+        fitting = (
+            front
+            for front in POOLING_FRONTS
+            if count_pooled(front) <= most
+            and _share_impossible(needed, (rows * factor).astype(int), front) <= MOST_IMPOSSIBLE
+        )
+        if front := next(fitting, ""):
+            how = f"--stride {int(new)}" if stride else f"{factor:g} times as many rows"
             return f"Extract them anew with {how}; --front {front} suits that."
     return "No stride mends this; are these the features of other videos?"
 

@@ -13,8 +13,6 @@ from utils.sentences import SentenceSequence, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, score_corpus
 
-import numpy as np
-
 
 def load_sentences(path):
     """Return the sentences that `save_sentences` wrote, their glosses as they were."""
@@ -47,7 +45,7 @@ def recognize(network, sequence, beam=1):
     for batch in range(len(sequence)):
         inputs, targets, weights = sequence[batch]
         real = weights > 0
-        logits = np.asarray(network.predict_on_batch(inputs))[real, 0]
+        logits = network.predict(inputs, batch_size=len(real), verbose=0)[real, 0]
         lengths, counts = targets[real, 0].astype(int), targets[real, 1]
         found += decode(logits, lengths, beam)
         if lengths.any():

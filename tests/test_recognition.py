@@ -15,7 +15,7 @@ from tasks.transcription import read_features
 from utils.corpora import list_sentences
 from utils.feature_store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
-from utils.params import parse_params
+from utils.params import Params, parse_params
 from utils.releases import RELEASES, SPLITS
 from utils.sentences import RowChanges, change_rows, measure_statistics, pad_rows, plan_lengths
 from utils.signed_corpus import list_rows, plan_corpus
@@ -24,11 +24,12 @@ import keras
 import numpy as np
 import pytest
 
-DIM, STRIDE = 16, 4
+DIM, STRIDE = 16, 2
 GLOSSES = ["NULL", "REGEN", "SONNE", "WIND", "NORD", "MORGEN"]
 FLAGS = (
-    "phoenix --features F --data-path release --width 64 --dropout 0 --batch-size 4 --workers 1 "
-    "--learning-rates 1e-2 3e-3 1e-3 --rate-epochs 15 17 --epochs 18 --rescale 0.1 --drop-rows 0.05"
+    "phoenix --front K5-K5 --features F --data-path release --width 64 --dropout 0 --batch-size 4 "
+    "--workers 1 --learning-rates 1e-2 3e-3 1e-3 --rate-epochs 15 17 --epochs 18 --rescale 0.1 "
+    "--drop-rows 0.05"
 ).split()
 
 
@@ -98,7 +99,7 @@ def test_glosses_are_learned(folder, trained, capsys):
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
     assert "val_wer: " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
-    assert "NEBEL x" in trained[1] and "stride 4, front K5-K5" in trained[1]
+    assert "NEBEL x" in trained[1] and "stride 2, front K5-K5" in trained[1]
     assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
     params = json.loads((FIRST / "params.json").read_text())
@@ -137,7 +138,7 @@ class KilledError(Exception):
     """Ends a training after its first epoch."""
 
 
-SHORT = ("--epochs", 2, "--rate-epochs", 1, 2, "--dropout", 0.3, "--distillation", 1)
+SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
 
 
 def test_resumed_run_is_the_unbroken_one(folder, monkeypatch):
@@ -169,16 +170,17 @@ def test_training_ends_early_and_stays_ended(folder):
 
 
 def test_too_few_steps_stop_the_run(folder):
-    shutil.copytree("F", "F16")
-    for path in Path("F16").rglob("*.npy"):
-        np.save(path, np.load(path)[::4])
-    manifest = json.loads(Path("F16/manifest.json").read_text()) | {"stride": 16}
-    Path("F16/manifest.json").write_text(json.dumps(manifest))
+    for stride in (4, 16):
+        features = Path(shutil.copytree("F", f"F{stride}"))
+        for path in features.rglob("*.npy"):
+            np.save(path, np.load(path)[:: stride // STRIDE])
+        manifest = json.loads((features / "manifest.json").read_text()) | {"stride": stride}
+        (features / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"of 72 training .* stride 16 and front K5-K5.*--stride"):
-        train("--features", "F16", "--run", "coarse")
+        train("--features", "F16", "--front", "auto", "--run", "coarse")
     assert not Path("weights/coarse").exists()
     with pytest.raises(ValueError, match=r"front K5-P2-K5-P2: .* Give --front K5-K5"):
-        train("--front", "K5-P2-K5-P2", "--run", "pooled")
+        train("--features", "F4", "--front", "K5-P2-K5-P2", "--run", "pooled")
 
 
 def test_impossible_sentences_are_listed(folder):
@@ -190,7 +192,7 @@ def test_impossible_sentences_are_listed(folder):
     found = drop_impossible(sentences, labels, rows, "K5-K5", 4)
     assert found == [("5", "3 steps for glosses that need 4")]
     rows[5:8] = 3
-    with pytest.raises(ValueError, match=r"3 of 200 .*\(1.5%\).*--stride 2; --front K5-P2-K5 "):
+    with pytest.raises(ValueError, match=r"3 of 200 .*\(1.5%\).*--stride 2; --front K5-K5 "):
         drop_impossible(sentences, labels, np.where(rows == 3, 3, 9), "K5-K5", 4)
     assert "2 times as many rows" in advise_stride(np.array([4]), np.array([3]), None)
 
@@ -199,13 +201,14 @@ def test_what_cannot_be_is_said(folder):
     for flags, message in (
         (("--features", ""), "Recognition is trained on features"),
         (("--data-path", "F"), "F holds no corpus"),
-        (("--mixup", 0.2), "mixup is 0.2, which is for classification"),
         (("--network", "i3d"), "Unknown encoder 'i3d'; known: bilstm, transformer"),
         (("--front", "K7"), "Unknown front 'K7'"),
     ):
         with pytest.raises(ValueError, match=message):
             train("--run", "none", *flags)
     assert not Path("weights/none").exists()
+    with pytest.raises(ValueError, match=r"mixup is 0.2, which is for classification"):
+        Params(task="recognition", mixup=0.2)
     with pytest.raises(ValueError, match=r"eval_clips is 2, but .* is one of recognition"):
         score(FIRST, eval_clips=2)
     with pytest.raises(ValueError, match="No sentence of split 'x'; there are: train 72"):
