@@ -24,7 +24,8 @@ def to_array(tensor):
 
 
 def predict(network, features, lengths):
-    return to_array(network({"features": features, "lengths": np.array(lengths, "int32")}))
+    inputs = {"features": features, "lengths": np.array(lengths, "int32")}
+    return to_array(network.predict_on_batch(inputs))  # compiled, which JAX is slow without
 
 
 @pytest.fixture(scope="module")
