@@ -7,10 +7,7 @@ see what decoding those costs.
 import functools
 import itertools
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -27,6 +24,7 @@ from utils.features import ClipSource
 from utils.files import write_atomically
 from utils.fitting import compile_model
 from utils.optimization import Optimization, make_optimizer
+from utils.processes import measure_peak
 from utils.sample import render_video
 from utils.sequence import Sequence, TrainingOrder
 from utils.tasks import TASKS
@@ -140,13 +138,8 @@ def measure_memory(folder):
     (ROOT / "weights/pretrained").mkdir(exist_ok=True)
     (folder / "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
     flags = ["--data-path", "videos", "--frames-per-segment", str(FORM.frames), "--epochs", "2"]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "training.py"), *flags], cwd=folder, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise ValueError("training.py failed; its message is above.")
-    yield "training a frozen I3D-LSTM, peak memory", usage.ru_maxrss / 2**20, "GiB"
+    peak = measure_peak([ROOT / "training.py", *flags], folder)
+    yield "training a frozen I3D-LSTM, peak memory", peak, "GiB"
 
 
 def benchmark(
@@ -193,7 +186,7 @@ def benchmark(
         chosen = [measures[part]() for part in parts if part in measures]
         if {"network", "schemes"} & set(parts):
             chosen = [measure_networks(parts, p, frames, repeats) for p in precisions] + chosen
-        if "memory" in parts:  # first: a new process's peak begins with its parent's
+        if "memory" in parts:  # first, see `measure_peak`
             chosen.insert(0, measure_memory(folder))
         for name, value, unit in itertools.chain(*chosen):
             rows.append({"name": name, "value": value, "unit": unit})

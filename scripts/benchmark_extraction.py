@@ -23,6 +23,7 @@ from utils.blocks import RowFormat
 from utils.commands import ROOT, run_command
 from utils.extraction import Collector, extract_rows
 from utils.files import write_atomically
+from utils.processes import measure_peak
 from utils.sample import render_video
 from utils.timing import measure_seconds
 
@@ -119,13 +120,8 @@ def measure_memory(folder, route, minutes, flags):
         render_video(path, *SIZES[0], frames=max(1, round(1500 * length)))
         command = ["-m", "scripts.extract_features", "--data", path, "--route", route]
         command += ["--output", folder / path.stem, "--weights", "none", *flags]
-        process = subprocess.Popen(
-            [sys.executable, *map(str, command)], cwd=ROOT, stdout=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        if status:
-            raise ValueError("scripts.extract_features failed; its message is above.")
-        yield f"{route}, {length:g} minutes, peak memory", usage.ru_maxrss / 2**20, "GiB"
+        peak = measure_peak(command, ROOT)
+        yield f"{route}, {length:g} minutes, peak memory", peak, "GiB"
         path.unlink()
 
 
@@ -248,13 +244,12 @@ def benchmark_extraction(options):
             paths = [folder / f"{width}x{height}_{index}.mp4" for index in range(options.videos)]
             rendered = [render_video(path, width, height, options.frames) for path in paths]
             found.append(([path for path, _ in rendered], rendered[0][1]))
+        for route in options.forms if "memory" in options.parts else ():  # see `measure_peak`
+            chosen.append(measure_memory(folder, route, options.minutes, options.flags))
         if "routes" in options.parts:
             chosen.append(measure_routes(options.forms, options.shared, options.repeats))
-        for route, form in options.forms.items():
-            if "share" in options.parts:
-                chosen.append(measure_share(route, form, found, options.workers, options.repeats))
-            if "memory" in options.parts:
-                chosen.append(measure_memory(folder, route, options.minutes, options.flags))
+        for route, form in options.forms.items() if "share" in options.parts else ():
+            chosen.append(measure_share(route, form, found, options.workers, options.repeats))
         if "ray" in options.parts:
             chosen.append(measure_ray(folder, options.ray_videos))
         for name, value, unit in itertools.chain(*chosen):

@@ -4,10 +4,8 @@ Stopped or killed at any moment, the same command goes on with the videos that a
 """
 
 import csv
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,7 +23,7 @@ from utils.flow import (
 )
 from utils.inspection import inspect_videos
 from utils.params import Params
-from utils.processes import start_worker
+from utils.processes import run_tasks
 from utils.video import VideoError, timeline
 
 import numpy as np
@@ -121,30 +119,19 @@ def extract_videos(videos, folder, kind, workers):
         ValueError: a process was killed.
     """
     lengths = {path: len(timeline(info, kind["fps"])) for path, info in videos}
+    calls = {
+        path: (store_flow, folder, path, info, kind)
+        for path, info in sorted(videos, key=lambda video: -lengths[video[0]])
+    }
     failures = []
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, start_worker)
-    bar = tqdm(total=sum(lengths.values()), desc="Computing flow", unit="frame", smoothing=0)
-    try:
-        tasks = {
-            pool.submit(store_flow, folder, path, info, kind): path
-            for path, info in sorted(videos, key=lambda video: -lengths[video[0]])
-        }
-        for task in as_completed(tasks):
-            path = tasks[task]
-            try:
-                task.result()
-            except VideoError as error:
+    with (
+        closing(run_tasks(calls, workers, VideoError)) as done,
+        tqdm(total=sum(lengths.values()), desc="Computing flow", unit="frame", smoothing=0) as bar,
+    ):
+        for path, _, error in done:
+            if error:
                 failures.append((path, str(error).removeprefix(f"{path}: ")))
             bar.update(lengths[path])
-    except BrokenProcessPool as error:
-        raise ValueError(
-            "A process was killed, perhaps for want of memory; the same command goes on, with "
-            "fewer --workers."
-        ) from error
-    finally:
-        bar.close()
-        pool.shutdown(cancel_futures=True)
     return failures
 
 

@@ -5,17 +5,14 @@ Stopped or killed at any moment, the same command goes on with the sentences tha
 """
 
 import json
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from utils.commands import run_command
 from utils.files import write_atomically
-from utils.processes import start_worker
+from utils.processes import run_tasks
 from utils.releases import RELEASES, SPLITS
 from utils.signed_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
 
@@ -64,22 +61,6 @@ def _open_folder(options):
     return folder
 
 
-def _render(plans, kind, folder, workers):
-    """Yield what `render_sentence` returns of each plan, in any order, several at once."""
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, start_worker)
-    try:
-        tasks = [pool.submit(render_sentence, plan, kind, folder) for plan in plans]
-        yield from (task.result() for task in as_completed(tasks))
-    except BrokenProcessPool as error:
-        raise ValueError(
-            "A process was killed, perhaps for want of memory; the same command goes on, with "
-            "fewer --workers."
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def render_corpus(options):
     """Write a corpus: its frames, then its tables.
 
@@ -93,9 +74,11 @@ def render_corpus(options):
     plans = plan_corpus(options.kind, counts, options.signers, options.seed, options.glosses)
     folder = _open_folder(options)
     workers = options.workers or os.cpu_count() or 1
-    done = _render(plans, options.kind, folder, workers)
+    calls = {i: (render_sentence, plan, options.kind, folder) for i, plan in enumerate(plans)}
+    done = run_tasks(calls, workers)
     bar = tqdm(done, total=len(plans), desc="Rendering", unit="sentence", smoothing=0)
-    frames, size = (sum(numbers) for numbers in zip(*bar, strict=True))
+    rendered = [numbers for _, numbers, _ in bar]
+    frames, size = (sum(numbers) for numbers in zip(*rendered, strict=True))
     for split in SPLITS:
         rows = list_rows(plans, options.kind, split)
         table = folder / RELEASES[options.kind].annotations.format(split)
