@@ -23,11 +23,11 @@ from utils.commands import ROOT, run_command
 from utils.features import ClipSource
 from utils.files import write_atomically
 from utils.fitting import compile_model
+from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer
 from utils.processes import measure_peak
 from utils.sample import render_video
 from utils.sequence import Sequence, TrainingOrder
-from utils.tasks import TASKS
 from utils.timing import measure_seconds, median_seconds, prepare_steps
 from utils.video import probe
 
@@ -82,12 +82,12 @@ def measure_heads(folder, repeats, videos=180, segments=4):
     for path, array in zip(paths, features, strict=True):
         np.save(path, array)
     targets = np.eye(5)[np.arange(videos) % 5]
-    task, order = TASKS["single"], TrainingOrder(0)
+    labeling, order = LABELINGS["single"], TrainingOrder(0)
     for name, batch_size in itertools.product(HEADS, (8, 32)):
         batches = Sequence(lambda index, _: np.load(paths[index]), targets, batch_size, order)
         head = build_head(name, segments, 1024, 5)
         optimizer = make_optimizer(Optimization(), len(batches))
-        compile_model(head, optimizer, task.make_loss(), task.metrics(5))
+        compile_model(head, optimizer, labeling.make_loss(), labeling.metrics(5))
         fit = functools.partial(head.fit, batches, verbose=0)
         seconds = median_seconds(fit, repeats)
         yield f"{name} head, epoch of {videos} cached videos, batch {batch_size}", seconds, "s"

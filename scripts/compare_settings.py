@@ -22,9 +22,9 @@ from utils.datasets import assign_splits, list_classes, list_examples, select_sp
 from utils.feature_rows import find_length, own_features
 from utils.files import write_atomically
 from utils.fitting import choose_devices, load_state
+from utils.labelings import LABELINGS, choose_labeling
 from utils.params import Params, parse_params, pick_fields
 from utils.runs import RUNS, load_data, open_run
-from utils.tasks import TASKS, choose_task
 from utils.visualization import plot_comparison
 
 import numpy as np
@@ -90,16 +90,16 @@ def plan_runs(options, flags):
 
 
 def inspect_run(params):
-    """Build a run's network, and return its number of parameters and the score of its task.
+    """Build a run's network, and return its number of parameters and what picks its best epoch.
 
     Raises:
         ValueError: unknown data or network, or no validation videos.
     """
     examples = list_examples(params.data_path, params.video_root, params.group_pattern)
     classes = list_classes(examples, params.class_names)
-    task = TASKS[choose_task(params.activation, examples, classes)]
+    labeling = LABELINGS[choose_labeling(params.activation, examples, classes)]
     select_split(assign_splits(examples, params.val_fraction, params.test_fraction), "val")
-    outputs = task.outputs(len(classes))
+    outputs = labeling.outputs(len(classes))
     design = pick_fields(params, Design)
     paths = [example.path for example in examples]
     if features := params.features or own_features(paths, params.data_path):
@@ -108,7 +108,7 @@ def inspect_run(params):
         network = build_on_features(params.network, outputs, *shape, design)
     else:
         network = build(params.network, outputs, *params.clip_shape, design)
-    return network.count_params(), task.monitor
+    return network.count_params(), labeling.monitor
 
 
 def finish_run(params, flags):

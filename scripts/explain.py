@@ -9,6 +9,7 @@ from utils.clips import choose_frames, list_views, read_clip
 from utils.commands import run_command
 from utils.files import atomic_path
 from utils.gradients import differentiate
+from utils.labelings import choose_labeling, to_probabilities
 from utils.metrics import spread_outputs
 from utils.overlays import (
     plot_sheet,
@@ -20,7 +21,6 @@ from utils.overlays import (
 )
 from utils.params import load_params
 from utils.runs import best_network, load_data
-from utils.tasks import choose_task, to_probabilities
 from utils.video import probe
 
 import keras
@@ -47,10 +47,10 @@ def load_views(video, params):
     return clips, seen, frames[places], times[frames[places]]
 
 
-def predict_view(network, clips, task, classes):
+def predict_view(network, clips, labeling, classes):
     """Return the probabilities (classes,) of clips, averaged."""
     logits = np.concatenate([network(clip[None], training=False) for clip in clips])
-    return spread_outputs(to_probabilities(task, logits), classes).mean(0)
+    return spread_outputs(to_probabilities(labeling, logits), classes).mean(0)
 
 
 def save_explanation(folder, maps, frames, indices, seconds, title):
@@ -93,13 +93,13 @@ def save_attention(path, question, block, frames, seconds):
     return {f"attention_{name.replace(' ', '_')}": maps.values for name, maps in windows.items()}
 
 
-def ask(network, clips, params, task, asked):
+def ask(network, clips, params, labeling, asked):
     """Return the `Question` why the middle one of the views is of the class number `asked`."""
     return Question(
         network,
         clips[[len(clips) // 2]],
-        column=0 if task == "binary" else asked,
-        sign=-1 if task == "binary" and asked == 0 else 1,
+        column=0 if labeling == "binary" else asked,
+        sign=-1 if labeling == "binary" and asked == 0 else 1,
         differentiate=differentiate,
         **{name: getattr(params, name) for name in ("activation", "pooling", "patch_size")},
     )
@@ -136,15 +136,15 @@ def explain(
             f"{run} was trained on features, {params.features}: it sees no frames that could be "
             "explained; give a run that was trained on videos."
         )
-    task = choose_task(params.activation, own, classes)
+    labeling = choose_labeling(params.activation, own, classes)
     clips, frames, indices, seconds = load_views(video, params)
     network = keras.saving.load_model(best, compile=False)
     keras.config.set_dtype_policy(params.precision)
     method = choose_method(method, network)
-    probabilities = predict_view(network, clips, task, classes)
+    probabilities = predict_view(network, clips, labeling, classes)
     predicted = int(np.argmax(probabilities))
     asked = classes.index(class_name) if class_name else predicted
-    question = replace(ask(network, clips, params, task, asked), endpoint=endpoint)
+    question = replace(ask(network, clips, params, labeling, asked), endpoint=endpoint)
 
     folder, arrays = Path(output or run / "explanations" / video.stem), {}
     if METHODS["rollout"].fits(network):

@@ -27,11 +27,11 @@ from utils.feature_rows import find_length, own_features
 from utils.features import ClipSource, predict_videos
 from utils.files import write_atomically
 from utils.inspection import inspect_videos
+from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.metrics import format_report, score_classes
 from utils.params import load_params, pick_fields
 from utils.runs import keep_features, load_data, open_run, save_data
 from utils.sequence import Sequence, TrainingOrder
-from utils.tasks import TASKS, choose_task, choose_thresholds, encode_targets
 
 import keras
 import numpy as np
@@ -163,21 +163,21 @@ def make_sequences(params, source, videos, targets):
     return training, Sequence(lambda index, epoch: read(index), targets["val"], **batches)
 
 
-def score_validation(folder, task, targets, classes, predict):
+def score_validation(folder, labeling, targets, classes, predict):
     """Choose the thresholds on the validation examples, save them, and return the report.
 
     Args:
         folder: the run's.
-        task: a key of `TASKS`.
+        labeling: a key of `LABELINGS`.
         targets: of the validation examples.
         classes: names.
         predict: function -> their probabilities.
     """
     probabilities = predict()
-    thresholds = choose_thresholds(task, targets, probabilities)
+    thresholds = choose_thresholds(labeling, targets, probabilities)
     if thresholds:
         write_atomically(folder / "thresholds.json", json.dumps(thresholds) + "\n")
-    report = score_classes(task, targets, probabilities, classes, thresholds)
+    report = score_classes(labeling, targets, probabilities, classes, thresholds)
     print(f"Best checkpoint on validation:\n{format_report(report)}")
     return report
 
@@ -196,17 +196,17 @@ def prepare(params, scope, replicas):
     check_flow(params.clip_format)
     params, listed, classes = list_data(params)
     length = find_length([e.path for e in listed], params.features) if params.features else 0
-    task = choose_task(params.activation, listed, classes)
-    row = TASKS[task]
+    labeling = choose_labeling(params.activation, listed, classes)
+    row = LABELINGS[labeling]
     with scope():
         network = make_network(params, row.outputs(len(classes)), length)
     folder = open_run(params)
     examples, infos = inspect_data(params, folder, listed, classes)
-    if choose_task(params.activation, examples, classes) != task:
+    if choose_labeling(params.activation, examples, classes) != labeling:
         raise ValueError("No readable video is left with several labels; see the problems above.")
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
     videos = {s: [(e.path, infos[e.path]) for e in members[s]] for s in SPLITS}
-    targets = {s: encode_targets(task, members[s], classes) for s in SPLITS}
+    targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
     frozen, model = split(network, params.cut)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
     training, validation = make_sequences(params, source, videos, targets)
@@ -214,8 +214,8 @@ def prepare(params, scope, replicas):
         loss = row.make_loss(params.label_smoothing, params.focal)
         metrics = row.metrics(row.outputs(len(classes)))
     batch_size = params.batch_size
-    predict = partial(predict_videos, model, source, videos["val"], (1, 1), batch_size, task)
-    score = partial(score_validation, folder, task, targets["val"], classes, predict)
+    predict = partial(predict_videos, model, source, videos["val"], (1, 1), batch_size, labeling)
+    score = partial(score_validation, folder, labeling, targets["val"], classes, predict)
     return Job(
         folder=folder,
         network=network,

@@ -14,6 +14,7 @@ from utils.files import atomic_path, write_atomically
 from utils.fusion import choose_weight
 from utils.fusion import fuse as fuse_logits
 from utils.inspection import inspect_videos
+from utils.labelings import choose_labeling, choose_thresholds, encode_targets, load_thresholds
 from utils.manifest import list_differences, read_kind
 from utils.metrics import (
     decide_classes,
@@ -24,7 +25,6 @@ from utils.metrics import (
 )
 from utils.params import load_params
 from utils.runs import best_network, load_data
-from utils.tasks import choose_task, choose_thresholds, encode_targets, load_thresholds
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras
@@ -82,8 +82,8 @@ def save_predictions(path, examples, predicted, probabilities, classes):
 
 def save_evaluation(folder, report, examples, targets, probabilities):
     """Write a report of `score_classes`, the predictions and the pictures; return their names."""
-    classes, task = list(report["per_class"]), report["task"]
-    predicted = decide_classes(task, probabilities, report["thresholds"])
+    classes, labeling = list(report["per_class"]), report["labeling"]
+    predicted = decide_classes(labeling, probabilities, report["thresholds"])
     spread = spread_outputs(probabilities, classes)
     write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
     save_predictions(folder / "predictions.csv", examples, predicted, spread, classes)
@@ -120,7 +120,7 @@ def read_infos(examples, runs):
     return examples, each
 
 
-def predict_run(run, params, task, videos):
+def predict_run(run, params, labeling, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
     network = keras.saving.load_model(best_network(run), compile=False)
     if params.features:
@@ -130,7 +130,7 @@ def predict_run(run, params, task, videos):
     frozen, model = split_network(network, params.cut)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     views = (params.eval_clips, params.eval_crops)
-    return predict_videos(model, source, videos, views, params.batch_size, task)
+    return predict_videos(model, source, videos, views, params.batch_size, labeling)
 
 
 def check_fusible(runs):
@@ -139,7 +139,9 @@ def check_fusible(runs):
     for run, params in runs.items():
         own, classes = load_data(run)
         videos = sorted((e.path, e.label, e.split) for e in own)
-        kinds.append({"videos or splits": videos, "classes": classes, "tasks": params.activation})
+        kinds.append(
+            {"videos or splits": videos, "classes": classes, "activations": params.activation}
+        )
     for what, first in kinds[0].items():
         if first != kinds[1][what]:
             raise ValueError(
@@ -148,12 +150,12 @@ def check_fusible(runs):
             )
 
 
-def predict_fused(runs, task, examples, videos, weight=None):
+def predict_fused(runs, labeling, examples, videos, weight=None):
     """Fuse two runs, by a weight given or chosen on their validation videos.
 
     Args:
         runs: {folder: `Params`}.
-        task: a key of `TASKS`.
+        labeling: a key of `LABELINGS`.
         examples: the runs' own, and their classes.
         videos: for each run, (path, info) of those to score.
         weight: of the second run, from 0 to 1; None to choose it, and thresholds.
@@ -163,23 +165,23 @@ def predict_fused(runs, task, examples, videos, weight=None):
     """
     if weight is not None:
         alone = [
-            predict_run(run, params, task, each)
+            predict_run(run, params, labeling, each)
             for (run, params), each in zip(runs.items(), videos, strict=True)
         ]
-        return fuse_logits(task, *alone, weight), alone, (), weight
+        return fuse_logits(labeling, *alone, weight), alone, (), weight
     own, classes = examples
     chosen, known = read_infos(select_split(own, "val"), list(runs.values()))
-    targets = encode_targets(task, chosen, classes)
+    targets = encode_targets(labeling, chosen, classes)
     every = [first + rest for first, rest in zip(known, videos, strict=True)]
     both = [
-        predict_run(run, params, task, each)
+        predict_run(run, params, labeling, each)
         for (run, params), each in zip(runs.items(), every, strict=True)
     ]
     seen = [probabilities[: len(chosen)] for probabilities in both]
     alone = [probabilities[len(chosen) :] for probabilities in both]
-    weight = choose_weight(task, targets, *seen)
-    thresholds = choose_thresholds(task, targets, fuse_logits(task, *seen, weight))
-    return fuse_logits(task, *alone, weight), alone, thresholds, weight
+    weight = choose_weight(labeling, targets, *seen)
+    thresholds = choose_thresholds(labeling, targets, fuse_logits(labeling, *seen, weight))
+    return fuse_logits(labeling, *alone, weight), alone, thresholds, weight
 
 
 def score_videos(options):
@@ -205,26 +207,26 @@ def score_videos(options):
     if options.fuse:
         check_fusible(all_params)
     params = all_params[run]
-    task = choose_task(params.activation, own, classes)
-    thresholds = load_thresholds(run / "thresholds.json", task, classes)
-    encode_targets(task, examples, classes)  # refuses labels that the run cannot score
+    labeling = choose_labeling(params.activation, own, classes)
+    thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
+    encode_targets(labeling, examples, classes)  # refuses labels that the run cannot score
     examples, videos = read_infos(examples, list(all_params.values()))
-    targets = encode_targets(task, examples, classes)
+    targets = encode_targets(labeling, examples, classes)
     folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
     if options.fuse:
         folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
         probabilities, alone, thresholds, weight = predict_fused(
-            all_params, task, (own, classes), videos, options.fusion_weight
+            all_params, labeling, (own, classes), videos, options.fusion_weight
         )
         fusion = {"weights": {str(run): round(1 - weight, 2), str(runs[1]): weight}}
         for name, row in zip(runs, alone, strict=True):
-            score = format_summary(score_classes(task, targets, row, classes))
+            score = format_summary(score_classes(labeling, targets, row, classes))
             print(f"{name} alone, weight {fusion['weights'][str(name)]:.2f}: {score}")
         if split == "val" and options.fusion_weight is None:
             print("The weights were chosen on these very videos; score a test split too.")
     else:
-        probabilities, fusion = predict_run(run, params, task, videos[0]), {}
-    report = score_classes(task, targets, probabilities, classes, thresholds) | fusion
+        probabilities, fusion = predict_run(run, params, labeling, videos[0]), {}
+    report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion
     names = save_evaluation(folder, report, examples, targets, probabilities)
     views = f"{params.eval_clips} x {params.eval_crops} views a video"
     print(f"{split}, {views}:\n{format_report(report)}")

@@ -18,30 +18,30 @@ FLAGS = (
 ).split()
 
 
-@pytest.mark.parametrize("task", ["single", "multi", "binary"])
-def test_fused_by_hand(task):
+@pytest.mark.parametrize("labeling", ["single", "multi", "binary"])
+def test_fused_by_hand(labeling):
     first, second = np.array([[0.2, 0.8], [0.6, 0.4]]), np.array([[0.9, 0.1], [0.5, 0.5]])
-    if task == "single":
+    if labeling == "single":
         product = np.sqrt(first * second)
         expected = product / product.sum(1, keepdims=True)
     else:
         first, second = first[:, :1], second[:, :1]
         odds = np.sqrt(first / (1 - first) * second / (1 - second))
         expected = odds / (1 + odds)
-    np.testing.assert_allclose(fuse(task, first, second, 0.5), expected, atol=1e-6)
-    np.testing.assert_allclose(fuse(task, first, second, 0), first, atol=1e-6)
-    np.testing.assert_allclose(fuse(task, first, second, 1), second, atol=1e-6)
+    np.testing.assert_allclose(fuse(labeling, first, second, 0.5), expected, atol=1e-6)
+    np.testing.assert_allclose(fuse(labeling, first, second, 0), first, atol=1e-6)
+    np.testing.assert_allclose(fuse(labeling, first, second, 1), second, atol=1e-6)
 
 
-@pytest.mark.parametrize("task", ["single", "multi"])
-def test_the_weight_goes_to_who_is_right(task):
+@pytest.mark.parametrize("labeling", ["single", "multi"])
+def test_the_weight_goes_to_who_is_right(labeling):
     targets = np.eye(2)[[0, 1, 0, 1]]
     right, wrong = 0.1 + 0.8 * targets, 0.9 - 0.8 * targets
-    assert choose_weight(task, targets, right, wrong) == 0
-    assert choose_weight(task, targets, wrong, right) == 1
+    assert choose_weight(labeling, targets, right, wrong) == 0
+    assert choose_weight(labeling, targets, wrong, right) == 1
     halves = [np.where(np.arange(4)[:, None] < n, right, 0.5) for n in (2, 4)]
     other = np.where(np.arange(4)[:, None] < 2, 0.5, right)
-    assert 0.4 <= choose_weight(task, targets, halves[0], other) <= 0.6
+    assert 0.4 <= choose_weight(labeling, targets, halves[0], other) <= 0.6
 
 
 def train(*flags):

@@ -12,8 +12,8 @@ from utils.feature_store import (
     save_features,
     settings_hash,
 )
+from utils.labelings import to_probabilities
 from utils.sequence import Sequence
-from utils.tasks import to_probabilities
 
 import keras
 import numpy as np
@@ -97,7 +97,7 @@ class ClipSource:
         self.frozen.predict(sequence, callbacks=[saving])
 
 
-def predict_videos(model, source, videos, views=(1, 1), batch_size=8, task="single"):
+def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="single"):
     """Return the probabilities of videos, averaged over their views.
 
     Args:
@@ -106,7 +106,7 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, task="sing
         videos: list of (path, VideoInfo).
         views: clips and crops a video.
         batch_size: views per step.
-        task: a key of `utils.tasks.TASKS`.
+        labeling: a key of `utils.labelings.LABELINGS`.
 
     Returns:
         float32 array (videos, outputs).
@@ -120,5 +120,5 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, task="sing
         replicas=source.replicas,
         workers=source.workers,
     )
-    probabilities = to_probabilities(task, model.predict(sequence, verbose=0)[: len(clips)])
+    probabilities = to_probabilities(labeling, model.predict(sequence, verbose=0)[: len(clips)])
     return probabilities.reshape(len(videos), -1, probabilities.shape[-1]).mean(1)

@@ -1,48 +1,48 @@
 """Late fusion: two networks' logits become one decision, weighed by what validation says."""
 
-from utils.tasks import TASKS, to_probabilities
+from utils.labelings import LABELINGS, to_probabilities
 
 import numpy as np
 
 _TINY = 1e-7
 
 
-def _to_logits(task, probabilities):
+def _to_logits(labeling, probabilities):
     """Return logits of probabilities, for softmax up to a constant for each example."""
     probabilities = np.clip(probabilities, _TINY, 1 - _TINY)
-    rest = 1.0 if TASKS[task].activation == "softmax" else 1 - probabilities
+    rest = 1.0 if LABELINGS[labeling].activation == "softmax" else 1 - probabilities
     return np.log(probabilities / rest)
 
 
-def fuse(task, first, second, weight):
+def fuse(labeling, first, second, weight):
     """Add two networks' logits (Carreira and Zisserman, CVPR 2017, section 2.4), and weigh them.
 
     Args:
-        task: a key of `TASKS`.
+        labeling: a key of `LABELINGS`.
         first, second: probabilities (examples, outputs).
         weight: of the second, from 0 to 1; the first has the rest.
 
     Returns:
         float32 probabilities (examples, outputs).
     """
-    logits = (1 - weight) * _to_logits(task, first) + weight * _to_logits(task, second)
-    return to_probabilities(task, logits)
+    logits = (1 - weight) * _to_logits(labeling, first) + weight * _to_logits(labeling, second)
+    return to_probabilities(labeling, logits)
 
 
-def choose_weight(task, targets, first, second):
+def choose_weight(labeling, targets, first, second):
     """Return the weight of the second network, in hundredths, with the lowest cross-entropy.
 
     It is convex in the weight: there is one lowest point.
 
     Args:
-        task: a key of `TASKS`.
-        targets: (examples, outputs), from `utils.tasks.encode_targets`.
+        labeling: a key of `LABELINGS`.
+        targets: (examples, outputs), from `utils.labelings.encode_targets`.
         first, second: probabilities (examples, outputs).
     """
 
     def cross_entropy(weight):
-        likely = fuse(task, first, second, weight)
-        if TASKS[task].activation == "sigmoid":
+        likely = fuse(labeling, first, second, weight)
+        if LABELINGS[labeling].activation == "sigmoid":
             likely = np.where(targets > 0.5, likely, 1 - likely)
         else:
             likely = likely[targets > 0.5]

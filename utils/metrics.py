@@ -1,4 +1,4 @@
-"""Scores of a classifier, from arrays; `task` is a key of `utils.tasks.TASKS`."""
+"""Scores of a classifier, from arrays; `labeling` is a key of `utils.labelings.LABELINGS`."""
 
 import numpy as np
 from sklearn.metrics import (
@@ -7,7 +7,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-# Task: function (probabilities (videos, outputs), thresholds) -> bool (videos, classes).
+# Labeling: function (probabilities (videos, outputs), thresholds) -> bool (videos, classes).
 DECISIONS = {
     "single": lambda probabilities, _: np.eye(probabilities.shape[1], dtype=bool)[
         probabilities.argmax(1)
@@ -15,7 +15,7 @@ DECISIONS = {
     "binary": lambda probabilities, thresholds: (probabilities >= thresholds) == [False, True],
     "multi": lambda probabilities, thresholds: probabilities >= thresholds,
 }
-# Task: the last line of its report, words and what they show.
+# Labeling: the last line of its report, words and what they show.
 SUMMARIES = {
     "single": {"top-1": "top1", "top-5": "top5"},
     "binary": {"accuracy": "accuracy"},
@@ -24,17 +24,17 @@ SUMMARIES = {
 _COLUMNS = ("precision", "recall", "f1", "average_precision", "roc_auc")
 
 
-def decide_classes(task, probabilities, thresholds=()):
+def decide_classes(labeling, probabilities, thresholds=()):
     """Return which classes are predicted, bool (videos, classes).
 
     Args:
-        task: "single": the most probable; "binary": the second class from its threshold on, else
-            the first; "multi": all from their thresholds on.
+        labeling: "single": the most probable; "binary": the second class from its threshold on,
+            else the first; "multi": all from their thresholds on.
         probabilities: (videos, outputs).
         thresholds: one an output; empty for 0.5.
     """
     thresholds = np.asarray(thresholds if len(thresholds) else 0.5, float)
-    return DECISIONS[task](np.asarray(probabilities), thresholds)
+    return DECISIONS[labeling](np.asarray(probabilities), thresholds)
 
 
 def spread_outputs(values, classes):
@@ -61,25 +61,25 @@ def _score_class(truth, predicted, scores):
     }
 
 
-def score_classes(task, targets, probabilities, classes, thresholds=()):
+def score_classes(labeling, targets, probabilities, classes, thresholds=()):
     """Return a report of a classifier's predictions.
 
     Args:
-        task: "single", "binary" or "multi".
+        labeling: "single", "binary" or "multi".
         targets: (videos, outputs) of zeros and ones.
         probabilities: (videos, outputs).
         classes: names; with one output the negative and the positive.
         thresholds: one an output; empty for 0.5. "single" has none.
 
     Returns:
-        A dict that JSON can hold: task, videos, thresholds, accuracy (of the labels, one by one),
-        macro_f1 (over the classes that occur among labels or predictions),
+        A dict that JSON can hold: labeling, videos, thresholds, accuracy (of the labels, one by
+        one), macro_f1 (over the classes that occur among labels or predictions),
         mean_average_precision (over those that occur among labels), and per_class {name:
         {precision, recall, f1, videos, average_precision, roc_auc}}, the last two None where
         undefined. Where one label is true also top1, top5 and confusion, rows true, columns
         predicted; for "multi" instead subset_accuracy, the share of videos with every label right.
     """
-    predicted = decide_classes(task, probabilities, thresholds)
+    predicted = decide_classes(labeling, probabilities, thresholds)
     truth, scores = spread_outputs(targets, classes) > 0.5, spread_outputs(probabilities, classes)
     per_class = {
         name: _score_class(truth[:, column], predicted[:, column], scores[:, column])
@@ -87,8 +87,8 @@ def score_classes(task, targets, probabilities, classes, thresholds=()):
     }
     f1, precisions = ([row[c] for row in per_class.values()] for c in ("f1", "average_precision"))
     whole = float(np.all(truth == predicted, axis=1).mean())
-    report = {"task": task, "videos": len(truth), "thresholds": list(thresholds)}
-    if task == "multi":
+    report = {"labeling": labeling, "videos": len(truth), "thresholds": list(thresholds)}
+    if labeling == "multi":
         report |= {"accuracy": float(np.mean(truth == predicted)), "subset_accuracy": whole}
     else:
         top5 = top_k(truth.argmax(1), scores, 5)
@@ -103,7 +103,8 @@ def score_classes(task, targets, probabilities, classes, thresholds=()):
 
 def format_summary(report):
     """Return the numbers of a report of `score_classes` that are over all classes, as a line."""
-    summary = SUMMARIES[report["task"]] | {"macro F1": "macro_f1", "mAP": "mean_average_precision"}
+    summary = SUMMARIES[report["labeling"]]
+    summary = summary | {"macro F1": "macro_f1", "mAP": "mean_average_precision"}
     scores = "  ".join(f"{words} {report[key]:.3f}" for words, key in summary.items())
     return f"{scores}  on {report['videos']} videos"
 

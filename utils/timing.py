@@ -4,8 +4,8 @@ import statistics
 import time
 
 from utils.fitting import compile_model
+from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer
-from utils.tasks import TASKS
 
 import keras
 import numpy as np
@@ -29,7 +29,8 @@ def median_seconds(call, repeats, limit=60.0):
 
 def prepare_steps(model):
     """Compile a classifier; return {"forward" and "train": the call, on one random clip}."""
-    compile_model(model, make_optimizer(Optimization(), 1), TASKS["single"].make_loss(), metrics=[])
+    loss = LABELINGS["single"].make_loss()
+    compile_model(model, make_optimizer(Optimization(), 1), loss, metrics=[])
     clip = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype("float32")
     target = keras.utils.to_categorical([0], model.output_shape[-1])
     return {

@@ -8,6 +8,14 @@ from pathlib import Path
 
 from evaluate import Options, evaluate
 from utils.datasets import Example, list_examples, save_examples
+from utils.labelings import (
+    LABELINGS,
+    choose_labeling,
+    choose_thresholds,
+    encode_targets,
+    load_thresholds,
+    to_probabilities,
+)
 from utils.metrics import (
     DECISIONS,
     SUMMARIES,
@@ -18,14 +26,6 @@ from utils.metrics import (
 )
 from utils.params import Params, save_params
 from utils.runs import save_data
-from utils.tasks import (
-    TASKS,
-    choose_task,
-    choose_thresholds,
-    encode_targets,
-    load_thresholds,
-    to_probabilities,
-)
 from utils.visualization import plot_history, plot_roc
 
 import keras
@@ -44,18 +44,18 @@ LOGITS = {
 
 
 def test_every_row_is_tested():
-    assert set(TASKS) == set(LOGITS) == set(DECISIONS) == set(SUMMARIES)
+    assert set(LABELINGS) == set(LOGITS) == set(DECISIONS) == set(SUMMARIES)
 
 
 def test_tasks_follow_from_activation_and_labels():
-    assert choose_task("softmax", ONE, ["no", "yes"]) == "single"
-    assert choose_task("sigmoid", ONE, ["no", "yes"]) == "binary"
-    assert choose_task("sigmoid", ONE, ["no", "yes", "maybe"]) == "multi"
-    assert choose_task("sigmoid", SEVERAL[:2], ["jump", "run"]) == "multi"
+    assert choose_labeling("softmax", ONE, ["no", "yes"]) == "single"
+    assert choose_labeling("sigmoid", ONE, ["no", "yes"]) == "binary"
+    assert choose_labeling("sigmoid", ONE, ["no", "yes", "maybe"]) == "multi"
+    assert choose_labeling("sigmoid", SEVERAL[:2], ["jump", "run"]) == "multi"
     with pytest.raises(ValueError, match=r"2\.avi has several labels, jump; run; .* sigmoid"):
-        choose_task("softmax", SEVERAL, CLASSES)
+        choose_labeling("softmax", SEVERAL, CLASSES)
     with pytest.raises(ValueError, match="Unknown activation 'relu'; known: sigmoid, softmax"):
-        choose_task("relu", ONE, ["no", "yes"])
+        choose_labeling("relu", ONE, ["no", "yes"])
 
 
 def test_targets():
@@ -76,44 +76,46 @@ def test_targets():
         encode_targets("multi", SEVERAL, CLASSES[:2])
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_losses(task):
-    targets, logits = (np.array(values, "float32") for values in LOGITS[task])
-    p = to_probabilities(task, logits)
+@pytest.mark.parametrize("labeling", LABELINGS)
+def test_losses(labeling):
+    targets, logits = (np.array(values, "float32") for values in LOGITS[labeling])
+    p = to_probabilities(labeling, logits)
     assert p.dtype == np.float32 and isinstance(p, np.ndarray)
 
     def by_hand(targets, gamma):
-        if task == "single":
+        if labeling == "single":
             return (-targets * (1 - p) ** gamma * np.log(p)).sum(1).mean()
         entropy = -targets * np.log(p) - (1 - targets) * np.log(1 - p)
         return ((targets * (1 - p) + (1 - targets) * p) ** gamma * entropy).mean()
 
-    even = 0.5 if task != "single" else 1 / 3
+    even = 0.5 if labeling != "single" else 1 / 3
     for smoothing in (0, 0.1):
         smooth = targets * (1 - smoothing) + smoothing * even
         for gamma in (0, 2):
-            loss = TASKS[task].make_loss(smoothing, gamma)(targets, logits)
+            loss = LABELINGS[labeling].make_loss(smoothing, gamma)(targets, logits)
             assert float(loss) == pytest.approx(by_hand(smooth, gamma), rel=1e-5)
-    almost = TASKS[task].make_loss(0, 1e-9)(targets, logits)
-    assert float(almost) == pytest.approx(float(TASKS[task].make_loss()(targets, logits)), rel=1e-5)
+    almost = LABELINGS[labeling].make_loss(0, 1e-9)(targets, logits)
+    plain = LABELINGS[labeling].make_loss()(targets, logits)
+    assert float(almost) == pytest.approx(float(plain), rel=1e-5)
 
 
 def test_losses_in_numbers():
-    single = TASKS["single"].make_loss(focal_gamma=2)([[1.0, 0.0]], [[0.0, 0.0]])
+    single = LABELINGS["single"].make_loss(focal_gamma=2)([[1.0, 0.0]], [[0.0, 0.0]])
     assert float(single) == pytest.approx(0.25 * log(2))
-    binary = TASKS["binary"].make_loss()([[1.0]], [[-100.0]])
+    binary = LABELINGS["binary"].make_loss()([[1.0]], [[-100.0]])
     assert float(binary) == pytest.approx(100)  # from logits: no probability that became 0
-    weighted = TASKS["binary"].make_loss()([[1.0], [1.0]], [[0.0], [9.0]], sample_weight=[1.0, 0])
+    loss = LABELINGS["binary"].make_loss()
+    weighted = loss([[1.0], [1.0]], [[0.0], [9.0]], sample_weight=[1.0, 0])
     assert float(weighted) == pytest.approx(log(2))
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_compiled_metrics(task):
-    targets, logits = (np.array(values, "float32") for values in LOGITS[task])
+@pytest.mark.parametrize("labeling", LABELINGS)
+def test_compiled_metrics(labeling):
+    targets, logits = (np.array(values, "float32") for values in LOGITS[labeling])
     inputs = keras.Input(logits.shape[1:])
     model = keras.Model(inputs, keras.layers.Identity()(inputs))
-    metrics = TASKS[task].metrics(logits.shape[1])
-    model.compile("sgd", TASKS[task].make_loss(0.1, 2), weighted_metrics=metrics)
+    metrics = LABELINGS[labeling].metrics(logits.shape[1])
+    model.compile("sgd", LABELINGS[labeling].make_loss(0.1, 2), weighted_metrics=metrics)
     # A third example of weight 0, as in the last batch for several devices.
     logits, targets = np.vstack([logits, -9 * logits[:1]]), np.vstack([targets, targets[:1]])
     scores = model.evaluate(logits, targets, sample_weight=np.array([1, 1, 0]), return_dict=True)
@@ -122,24 +124,24 @@ def test_compiled_metrics(task):
         "binary": {"accuracy": 1.0, "roc_auc": 1.0},
         "multi": {"accuracy": 1 / 3},
     }
-    for name, value in expected[task].items():
+    for name, value in expected[labeling].items():
         assert scores[name] == pytest.approx(value, abs=1e-4)
-    assert TASKS[task].monitor.removeprefix("val_") in scores
+    assert LABELINGS[labeling].monitor.removeprefix("val_") in scores
 
 
 def test_average_precision_while_training_is_close_to_the_true_one():
     generator = np.random.default_rng(0)
     targets = (generator.random((500, 4)) < 0.3).astype("float32")
     logits = (generator.normal(size=(500, 4)) + 2 * targets).astype("float32")
-    metric = TASKS["multi"].metrics(4)[1]
+    metric = LABELINGS["multi"].metrics(4)[1]
     metric.update_state(targets, logits, sample_weight=np.ones(500))
     report = score_classes("multi", targets, to_probabilities("multi", logits), list("abcd"))
     assert float(metric.result()) == pytest.approx(report["mean_average_precision"], abs=0.01)
 
 
 def test_six_outputs_have_a_top5():
-    assert [m.name for m in TASKS["single"].metrics(6)] == ["accuracy", "top5"]
-    assert [TASKS[task].outputs(2) for task in TASKS] == [2, 1, 2]
+    assert [m.name for m in LABELINGS["single"].metrics(6)] == ["accuracy", "top5"]
+    assert [LABELINGS[labeling].outputs(2) for labeling in LABELINGS] == [2, 1, 2]
 
 
 def test_probabilities():
@@ -270,7 +272,7 @@ OUTPUTS = {"single": 2, "binary": 1, "multi": 2}
 
 @pytest.fixture
 def make_run(tmp_path, monkeypatch):
-    """A function task -> the folder of a run whose network looks at nothing but the mean colour."""
+    """A function labeling -> the folder of a run whose network looks at the mean colour alone."""
     monkeypatch.chdir(tmp_path)
     examples = list_examples(write_dataset(tmp_path / "videos", videos=2))
     several = [*examples[:-1], replace(examples[-1], label="right; left")]
@@ -278,51 +280,52 @@ def make_run(tmp_path, monkeypatch):
     run = tmp_path / "run"
     run.mkdir()
 
-    def make(task):
-        activation = TASKS[task].activation
+    def make(labeling):
+        activation = LABELINGS[labeling].activation
         sizes = {"num_segments": 1, "frame_size": 112, "short_side": 112, "feature_views": 0}
         save_params(Params(**sizes, activation=activation), run / "params.json")
-        save_data(run, several if task == "multi" else examples, ["left", "right"], [])
+        save_data(run, several if labeling == "multi" else examples, ["left", "right"], [])
         inputs = keras.Input((1, 8, 112, 112, 3))
         frames = keras.layers.Reshape((8, 112, 112, 3))(inputs)
-        logits = keras.layers.Dense(OUTPUTS[task])(keras.layers.GlobalAveragePooling3D()(frames))
+        means = keras.layers.GlobalAveragePooling3D()(frames)
+        logits = keras.layers.Dense(OUTPUTS[labeling])(means)
         keras.Model(inputs, logits).save(run / "best.keras")
         return run
 
     return make
 
 
-@pytest.mark.parametrize("task", OUTPUTS)
-def test_evaluated_run(make_run, task):
-    run = make_run(task)
-    if task != "single":
-        (run / "thresholds.json").write_text(json.dumps([0.0] * OUTPUTS[task]))
+@pytest.mark.parametrize("labeling", OUTPUTS)
+def test_evaluated_run(make_run, labeling):
+    run = make_run(labeling)
+    if labeling != "single":
+        (run / "thresholds.json").write_text(json.dumps([0.0] * OUTPUTS[labeling]))
     report = evaluate(Options([run]))
-    assert (report["task"], report["videos"]) == (task, 4)
+    assert (report["labeling"], report["videos"]) == (labeling, 4)
     made = {path.name for path in (run / "evaluation/all").iterdir()}
-    pictures = {"classes.png", "roc.png"} | ({"confusion.png"} if task != "multi" else set())
+    pictures = {"classes.png", "roc.png"} | ({"confusion.png"} if labeling != "multi" else set())
     assert made == {"report.json", "predictions.csv"} | pictures
     with open(run / "evaluation/all/predictions.csv") as file:
         rows = list(csv.DictReader(file))
-    assert rows[3]["label"] == ("right; left" if task == "multi" else "right")
+    assert rows[3]["label"] == ("right; left" if labeling == "multi" else "right")
     predicted = {row["predicted"] for row in rows}
-    assert task == "single" or predicted == {"right" if task == "binary" else "left;right"}
+    assert labeling == "single" or predicted == {"right" if labeling == "binary" else "left;right"}
     for row in rows:
         total = float(row["left"]) + float(row["right"])
-        assert task == "multi" or total == pytest.approx(1, abs=1e-5)
+        assert labeling == "multi" or total == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("task", OUTPUTS)
-def test_what_a_run_cannot_score_is_said_before_a_video_is_opened(make_run, task, monkeypatch):
-    run = make_run(task)
+@pytest.mark.parametrize("labeling", OUTPUTS)
+def test_what_a_run_cannot_score_is_said_before_a_video_is_opened(make_run, labeling, monkeypatch):
+    run = make_run(labeling)
     monkeypatch.setattr("tasks.classification_scores.inspect_videos", None)
     Path("other.csv").write_text("path,label\na.avi,left;up\nb.avi,down\n")
     with pytest.raises(ValueError, match=r"a\.avi: .*not know: down, up; known: left, right"):
         evaluate(Options([run], data_path="other.csv"))
-    if task != "multi":
+    if labeling != "multi":
         with pytest.raises(ValueError, match=r"right_01\.avi has several labels, right; left"):
             evaluate(Options([run], data_path="several.csv"))
-    if task != "single":
+    if labeling != "single":
         (run / "thresholds.json").write_text("[0.5, 0.5, 0.5]")
         with pytest.raises(ValueError, match=r"thresholds\.json holds \[0\.5, 0\.5, 0\.5\]; give"):
             evaluate(Options([run]))

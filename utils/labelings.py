@@ -15,8 +15,8 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a task needs, from the network's last layer to the metric that picks the best epoch.
+class Labeling:
+    """What a labeling needs, from the network's last layer to the metric that picks the best epoch.
 
     Attributes:
         activation: of the outputs, "softmax" or "sigmoid"; networks hand out logits.
@@ -74,8 +74,8 @@ def _multi_metrics(outputs):
     ]
 
 
-TASKS = {
-    "single": Task(
+LABELINGS = {
+    "single": Labeling(
         activation="softmax",
         outputs=lambda classes: classes,
         metrics=_single_metrics,
@@ -84,7 +84,7 @@ TASKS = {
         cross_entropy=keras.losses.CategoricalCrossentropy,
         focal=partial(keras.losses.CategoricalFocalCrossentropy, alpha=1.0),
     ),
-    "binary": Task(
+    "binary": Labeling(
         activation="sigmoid",
         outputs=lambda classes: 1,
         metrics=_binary_metrics,
@@ -93,7 +93,7 @@ TASKS = {
         cross_entropy=keras.losses.BinaryCrossentropy,
         focal=keras.losses.BinaryFocalCrossentropy,
     ),
-    "multi": Task(
+    "multi": Labeling(
         activation="sigmoid",
         outputs=lambda classes: classes,
         metrics=_multi_metrics,
@@ -109,8 +109,8 @@ def _several(examples):
     return next((example for example in examples if len(example.labels) > 1), None)
 
 
-def choose_task(activation, examples, classes):
-    """Return the key of `TASKS` that an activation means for a dataset.
+def choose_labeling(activation, examples, classes):
+    """Return the key of `LABELINGS` that an activation means for a dataset.
 
     Args:
         activation: "softmax" is "single"; "sigmoid" is "binary" for two classes and one label an
@@ -121,7 +121,7 @@ def choose_task(activation, examples, classes):
     Raises:
         ValueError: an unknown activation, or softmax for an example with several labels.
     """
-    known = sorted({task.activation for task in TASKS.values()})
+    known = sorted({labeling.activation for labeling in LABELINGS.values()})
     if activation not in known:
         raise ValueError(f"Unknown activation {activation!r}; known: {', '.join(known)}.")
     several = _several(examples)
@@ -135,33 +135,33 @@ def choose_task(activation, examples, classes):
     return "single"
 
 
-def encode_targets(task, examples, classes):
+def encode_targets(labeling, examples, classes):
     """Return what the network should answer, float32 (examples, outputs) of zeros and ones.
 
     The one output of "binary" stands for the second class.
 
     Args:
-        task: a key of `TASKS`.
+        labeling: a key of `LABELINGS`.
         examples: list of `Example`.
         classes: names.
 
     Raises:
-        ValueError: a label that is not among the classes, or several where the task takes one;
+        ValueError: a label that is not among the classes, or several where the labeling takes one;
             the file is named.
     """
     list_classes(examples, classes)
     several = _several(examples)
-    if several and TASKS[task].one_label:
+    if several and LABELINGS[labeling].one_label:
         raise ValueError(f"{several.path} has several labels, {several.label}; one is expected.")
     targets = np.zeros((len(examples), len(classes)), np.float32)
     for row, example in enumerate(examples):
         targets[row, [classes.index(label) for label in example.labels]] = 1
-    return targets[:, -TASKS[task].outputs(len(classes)) :]
+    return targets[:, -LABELINGS[labeling].outputs(len(classes)) :]
 
 
-def to_probabilities(task, logits):
+def to_probabilities(labeling, logits):
     """Return the probabilities of logits (..., outputs), as a float32 NumPy array."""
-    activation = keras.activations.get(TASKS[task].activation)
+    activation = keras.activations.get(LABELINGS[labeling].activation)
     logits = keras.ops.cast(logits, "float32")
     return keras.ops.convert_to_numpy(activation(logits))
 
@@ -180,29 +180,29 @@ def _best_threshold(targets, scores):
     return float((below[best] + cuts[best]) / 2)
 
 
-def choose_thresholds(task, targets, probabilities):
+def choose_thresholds(labeling, targets, probabilities):
     """Return the probability from which on each output counts as yes, the one with the best F1.
 
     Args:
-        task: a key of `TASKS`.
+        labeling: a key of `LABELINGS`.
         targets: (examples, outputs) of the validation examples, from `encode_targets`.
         probabilities: (examples, outputs).
 
     Returns:
         A list of one number an output, 0.5 where no example is positive; empty for "single".
     """
-    if TASKS[task].activation == "softmax":
+    if LABELINGS[labeling].activation == "softmax":
         return []
     columns = zip(np.asarray(targets).T > 0.5, np.asarray(probabilities, float).T, strict=True)
     return [_best_threshold(*column) for column in columns]
 
 
-def load_thresholds(path, task, classes):
+def load_thresholds(path, labeling, classes):
     """Read the thresholds of a run, a JSON list in the order of the outputs.
 
     Args:
         path: the file; where it is missing, thresholds are 0.5.
-        task: a key of `TASKS`.
+        labeling: a key of `LABELINGS`.
         classes: names.
 
     Returns:
@@ -211,9 +211,9 @@ def load_thresholds(path, task, classes):
     Raises:
         ValueError: not a list of one number from 0 to 1 an output; the file is named.
     """
-    if TASKS[task].activation == "softmax":
+    if LABELINGS[labeling].activation == "softmax":
         return []
-    outputs = TASKS[task].outputs(len(classes))
+    outputs = LABELINGS[labeling].outputs(len(classes))
     if not path.is_file():
         return [0.5] * outputs
     text = path.read_text()
