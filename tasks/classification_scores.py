@@ -8,14 +8,12 @@ from pathlib import Path
 from models.networks import split as split_network
 from utils.datasets import list_examples, select_split
 from utils.feature_rows import check_crops, check_lengths, own_features
-from utils.feature_store import MANIFEST, read_manifest
 from utils.features import ClipSource, predict_videos
 from utils.files import atomic_path, write_atomically
 from utils.fusion import choose_weight
 from utils.fusion import fuse as fuse_logits
 from utils.inspection import inspect_videos
 from utils.labelings import choose_labeling, choose_thresholds, encode_targets, load_thresholds
-from utils.manifest import list_differences, read_kind
 from utils.metrics import (
     decide_classes,
     format_report,
@@ -23,34 +21,14 @@ from utils.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.params import load_params
-from utils.runs import best_network, load_data
+from utils.runs import best_network, load_changed, load_data
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras
 import numpy as np
 
-# In place of what the runs' parameters say.
+# Options in place of what the runs' parameters say.
 _GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path", "features")
-
-
-def load_changed(run, given):
-    """Return a run's parameters, some replaced; refuse what is no run before any work.
-
-    Args:
-        run: its folder.
-        given: {name: value} of those to replace.
-    """
-    load_data(run), best_network(run)
-    params, features = load_params(run / "params.json"), given.get("features", "")
-    if features and not params.features:
-        raise ValueError(f"{run} was trained on videos, so it takes no features, {features}.")
-    if features and Path(features, MANIFEST).is_file():
-        trained = read_kind(run / "features.json")["manifest"] or {}
-        names = list_differences(trained, read_manifest(features))
-        others = f"other {', '.join(names)}" if names else "no other settings"
-        print(f"{features}: {others} than what {run} was trained on")
-    return replace(params, **given)
 
 
 def choose_examples(examples, split, data_path):
@@ -198,12 +176,12 @@ def score_videos(options):
     """
     runs, data_path = options.runs, options.data_path
     run = runs[0]
-    given = {name: getattr(options, name) for name in _GIVEN if getattr(options, name)}
     own, classes = load_data(run)
     examples, split = choose_examples(own, options.split.replace("dev", "val"), data_path)
-    if data_path and (features := own_features([e.path for e in examples], data_path)):
-        given = {"features": features} | given
-    all_params = {folder: load_changed(folder, given) for folder in runs}
+    given = options
+    if data_path and not options.features:
+        given = replace(options, features=own_features([e.path for e in examples], data_path))
+    all_params = {folder: load_changed(folder, given, _GIVEN) for folder in runs}
     if options.fuse:
         check_fusible(all_params)
     params = all_params[run]

@@ -3,14 +3,12 @@
 import csv
 import json
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 from tasks.transcription import load_sentences, make_sequence, read_features, recognize, spell
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.files import atomic_path, write_atomically
-from utils.params import load_params
-from utils.runs import best_network, load_data
+from utils.runs import best_network, load_changed, load_data
 from utils.sclite import run_sclite, write_ctm, write_stm
 from utils.vocabulary import summarize_corpus
 from utils.wer import (
@@ -129,9 +127,7 @@ def score_sentences(options):
         ValueError: no run, no such split, nothing readable, or nothing recognised at all.
     """
     run = options.runs[0]
-    params = load_params(run / "params.json")
-    changes = {name: getattr(options, name) for name in ("workers", "features")}
-    params = replace(params, **{name: value for name, value in changes.items() if value})
+    params = load_changed(run, options, ("workers", "features"))
     own, vocabulary = load_data(run, load_sentences)
     network = keras.saving.load_model(best_network(run), compile=False)
     corpus, sentences, problems = params.corpus, own, []

@@ -4,13 +4,14 @@ import hashlib
 import json
 import platform
 import re
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from utils.datasets import list_csv, save_examples
 from utils.feature_store import MANIFEST, read_manifest
 from utils.files import atomic_path, write_atomically
-from utils.manifest import read_kind
+from utils.manifest import list_differences, read_kind
 from utils.params import load_params, save_params
 
 RUNS = Path("weights")
@@ -142,6 +143,34 @@ def load_data(folder, read=list_csv):
     check_run(folder)
     folder = Path(folder)
     return read(folder / "splits.csv"), json.loads((folder / "classes.json").read_text())
+
+
+def load_changed(folder, options, names):
+    """Return a run's parameters, with what options give in place of some of them.
+
+    Whether features that are given were made with other settings is printed.
+
+    Args:
+        folder: the run's.
+        options: has an attribute of each name, empty or 0 for what the run's parameters say.
+        names: of parameters.
+
+    Raises:
+        ValueError: no run, no finished epoch yet, or features for a run on videos.
+    """
+    check_run(folder)
+    best_network(folder)
+    params = load_params(Path(folder, "params.json"))
+    given = {name: value for name in names if (value := getattr(options, name))}
+    features = given.get("features", "")
+    if features and not params.features:
+        raise ValueError(f"{folder} was trained on videos, so it takes no features, {features}.")
+    if features and Path(features, MANIFEST).is_file():
+        trained = read_kind(Path(folder, "features.json"))["manifest"] or {}
+        differing = list_differences(trained, read_manifest(features))
+        others = f"other {', '.join(differing)}" if differing else "no other settings"
+        print(f"{features}: {others} than what {folder} was trained on")
+    return replace(params, **given)
 
 
 def best_network(folder):
