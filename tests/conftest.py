@@ -1,18 +1,24 @@
-"""Tiny real videos, and commands run as a user runs them."""
+"""Tiny real videos and networks, commands run as a user runs them, runs that are compared."""
 
+import contextlib
+import csv
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import models  # noqa: F401  before TensorFlow
+from utils.fitting import SaveRun
 from utils.video import write_video
 
+import h5py
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# The smallest network and clips that I3D takes; three epochs.
+# The smallest clips that I3D takes; three epochs.
 TINY = (
     "--frames-per-segment 8 --num-segments 2 --frame-size 112 --short-side 112 --batch-size 4 "
     "--epochs 3 --rate-epochs 1 2 --learning-rates 1e-2 1e-3 1e-4 --workers 1"
@@ -44,6 +50,26 @@ def dataset(tmp_path):
     return write_dataset(tmp_path / "videos")
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Plots are made but not drawn, where a test does not look at them."""
+    monkeypatch.setattr("utils.visualization._save", lambda figure, path: plt.close(figure))
+
+
+@contextlib.contextmanager
+def work_in(folder):
+    """Work in a folder; yield what takes up all that is printed."""
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as printed:
+        yield printed
+
+
+@pytest.fixture
+def folder(trained, monkeypatch, no_pictures):
+    """The folder that a module's own `trained` gives first: to work in, left as it was found."""
+    monkeypatch.chdir(trained[0])
+    return trained[0]
+
+
 def run(command, cwd, **environment):
     """Run `python <command>` of the project in a folder; return the finished process."""
     return subprocess.run(
@@ -55,3 +81,45 @@ def run(command, cwd, **environment):
         timeout=300,
         check=False,
     )
+
+
+def read_history(folder):
+    """Return the rows of a run's history, as strings."""
+    with open(Path(folder, "history.csv"), newline="") as file:
+        return list(csv.DictReader(file))
+
+
+class KilledError(Exception):
+    """Ends a training after its first epoch."""
+
+
+def break_off(train, *flags):
+    """Train until the first epoch is saved, and no further."""
+    saved = SaveRun.on_epoch_end
+
+    def kill(self, epoch, logs=None):
+        saved(self, epoch, logs)
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(SaveRun, "on_epoch_end", kill)
+        train(*flags)
+
+
+def _read_state(folder):
+    """Return all arrays of a run's last epoch: the network's, the optimizer's, the averages."""
+    (path,) = folder.glob("last-*.weights.h5")
+    with h5py.File(path) as file:
+        names = []
+        file.visit(names.append)
+        return {name: file[name][()] for name in names if isinstance(file[name], h5py.Dataset)}
+
+
+def check_same_runs(whole, parts):
+    """Check that a run that was broken off and resumed is the unbroken one, bit by bit."""
+    for one, other in zip(read_history(whole), read_history(parts), strict=True):
+        assert one | {"seconds": ""} == other | {"seconds": ""}
+    expected, found = _read_state(whole), _read_state(parts)
+    assert set(expected) == set(found)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)

@@ -1,8 +1,6 @@
 """Heads trained on folders of features, as commands are run; no video is there to be read."""
 
-import contextlib
 import csv
-import io
 import json
 import re
 import shutil
@@ -31,7 +29,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import write_dataset
+from conftest import read_history, work_in, write_dataset
 
 DIM = 64
 FLAGS = (
@@ -86,9 +84,8 @@ DATA = ("--features", "F", "--data-path", "list.csv")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder where weights/first was trained on a store with faults; its report, what it said."""
-    folder, printed = tmp_path_factory.mktemp("trained"), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.chdir(folder)
+    folder = tmp_path_factory.mktemp("trained")
+    with work_in(folder) as printed:
         write_list(folder / "list.csv")
         write_features(folder / "F")
         Path("F/left/left_07.npy").unlink()
@@ -98,20 +95,11 @@ def trained(tmp_path_factory):
     return folder, report, printed.getvalue()
 
 
-@pytest.fixture
-def folder(trained, monkeypatch):
-    """That folder, to be left as it was found; pictures are not drawn again."""
-    monkeypatch.chdir(trained[0])
-    monkeypatch.setattr("utils.visualization._save", lambda *_: None)
-    return trained[0]
-
-
 FIRST = Path("weights/first")
 
 
 def losses(run_folder):
-    with open(run_folder / "history.csv") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
+    return [float(row["loss"]) for row in read_history(run_folder)]
 
 
 def test_run_on_a_store_is_scored(trained, folder):

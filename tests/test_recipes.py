@@ -13,7 +13,7 @@ from utils.video import write_video
 
 import numpy as np
 import pytest
-from conftest import moving_square, write_dataset
+from conftest import break_off, check_same_runs, moving_square, read_history, write_dataset
 
 TINY = (
     "--network vivit --num-segments 1 --frames-per-segment 8 --sampling uniform --frame-size 16 "
@@ -35,8 +35,7 @@ def train(*flags):
 
 
 def column(run_folder, name):
-    with open(run_folder / "history.csv") as file:
-        return [float(row[name]) for row in csv.DictReader(file)]
+    return [float(row[name]) for row in read_history(run_folder)]
 
 
 EVERYTHING = (
@@ -47,29 +46,15 @@ EVERYTHING = (
 ).split()
 
 
-class KilledError(Exception):
-    """Ends a training after its first epoch."""
-
-
-def test_resumed_run_is_the_unbroken_one(folder, monkeypatch):
+def test_resumed_run_is_the_unbroken_one(folder):
     whole, report = train("--run", "whole", *EVERYTHING)
     assert report["videos"] == 3 and column(whole, "learning_rate")[0] == 0
-    saved = training.SaveRun.on_epoch_end
-
-    def kill(self, epoch, logs=None):
-        saved(self, epoch, logs)
-        raise KilledError
-
-    monkeypatch.setattr(training.SaveRun, "on_epoch_end", kill)
-    with pytest.raises(KilledError):
-        train("--run", "parts", *EVERYTHING)
-    monkeypatch.setattr(training.SaveRun, "on_epoch_end", saved)
+    break_off(train, "--run", "parts", *EVERYTHING)
     with pytest.raises(ValueError, match="begun with epochs 2, not 4"):  # another cosine
         train("--run", "parts", *EVERYTHING, "--resume", "--epochs", 4)
     parts, again = train("--run", "parts", *EVERYTHING, "--resume")
-    for name in ("loss", "val_loss", "learning_rate"):
-        np.testing.assert_allclose(column(parts, name), column(whole, name), rtol=1e-4)
-    assert again["top1"] == report["top1"]
+    check_same_runs(whole, parts)
+    assert again == report
     assert evaluate.evaluate(evaluate.Options([parts], split="val"))["top1"] == report["top1"]
 
 

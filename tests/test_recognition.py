@@ -1,8 +1,6 @@
 """Recognition as commands are run: a release's tables, features that spell the glosses."""
 
-import contextlib
 import csv
-import io
 import json
 import shutil
 from dataclasses import replace
@@ -23,6 +21,7 @@ from utils.signed_corpus import list_rows, plan_corpus
 import keras
 import numpy as np
 import pytest
+from conftest import break_off, check_same_runs, read_history, work_in
 
 DIM, STRIDE = 16, 2
 GLOSSES = ["NULL", "REGEN", "SONNE", "WIND", "NORD", "MORGEN"]
@@ -67,35 +66,22 @@ def score(run, **options):
     return evaluate.evaluate(evaluate.Options((Path(run),), **options))
 
 
-def history(run):
-    with open(Path(run) / "history.csv") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with a corpus and weights/first trained on it; what was printed."""
-    folder, printed = tmp_path_factory.mktemp("recognition"), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-        patch.chdir(folder)
+    folder = tmp_path_factory.mktemp("recognition")
+    with pytest.MonkeyPatch.context() as patch, work_in(folder) as printed:
         patch.setattr("utils.signed_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
         train("--run", "first")
     return folder, printed.getvalue()
 
 
-@pytest.fixture
-def folder(trained, monkeypatch):
-    monkeypatch.chdir(trained[0])
-    monkeypatch.setattr("utils.visualization._save", lambda *_: None)
-    return trained[0]
-
-
 FIRST = Path("weights/first")
 
 
 def test_glosses_are_learned(folder, trained, capsys):
-    rows = history(FIRST)
+    rows = read_history(FIRST)
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
     assert "val_wer: " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
@@ -136,39 +122,22 @@ def test_glosses_are_learned(folder, trained, capsys):
     assert "F: no other settings than what" in said and "Signer03" in said
 
 
-class KilledError(Exception):
-    """Ends a training after its first epoch."""
-
-
 SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
 
 
-def test_resumed_run_is_the_unbroken_one(folder, monkeypatch):
+def test_resumed_run_is_the_unbroken_one(folder):
     whole, report = train("--run", "whole", *SHORT)
-    saved = training.SaveRun.on_epoch_end
-
-    def kill(self, epoch, logs=None):
-        saved(self, epoch, logs)
-        raise KilledError
-
-    monkeypatch.setattr(training.SaveRun, "on_epoch_end", kill)
-    with pytest.raises(KilledError):
-        train("--run", "parts", *SHORT)
-    monkeypatch.setattr(training.SaveRun, "on_epoch_end", saved)
+    break_off(train, "--run", "parts", *SHORT)
     parts, again = train("--run", "parts", "--resume", *SHORT)
+    check_same_runs(whole, parts)
     assert again == report
-    for left, right in zip(history(whole), history(parts), strict=True):
-        assert left | {"seconds": ""} == right | {"seconds": ""}
-    networks = [keras.saving.load_model(run / "best.keras") for run in (whole, parts)]
-    for left, right in zip(*(each.get_weights() for each in networks), strict=True):
-        np.testing.assert_array_equal(left, right)
 
 
 def test_training_ends_early_and_stays_ended(folder):
     flags = "--learning-rates 1e-12 1e-12 1e-12 --network transformer --patience 1".split()
     for more in ((), ("--resume",)):
         run, _ = train("--run", "still", *flags, *more)
-        assert len(history(run)) == 2
+        assert len(read_history(run)) == 2
 
 
 def test_too_few_steps_stop_the_run(folder):

@@ -16,7 +16,7 @@ from utils.params import parse_params
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, run, write_dataset
+from conftest import ROOT, TINY, read_history, run, write_dataset
 
 
 @pytest.fixture
@@ -34,13 +34,8 @@ def train(*flags):
     return training.train(parse_params(["--data-path", "videos", *TINY, *map(str, flags)]))
 
 
-def history(run_folder):
-    with open(run_folder / "history.csv") as file:
-        return list(csv.DictReader(file))
-
-
 def losses(run_folder):
-    return [float(row["loss"]) for row in history(run_folder)]
+    return [float(row["loss"]) for row in read_history(run_folder)]
 
 
 def test_frozen_run_resumes_and_is_scored(folder):
@@ -49,14 +44,14 @@ def test_frozen_run_resumes_and_is_scored(folder):
     cached = sorted((folder / "weights/cache/features").rglob("*.npy"))
     assert report["videos"] == 3 and len(cached) == 9 * 2 + 3
     assert "broken.avi: not a video" in (whole / "problems.txt").read_text()
-    assert [row["learning_rate"] for row in history(whole)] == ["0.01", "0.001", "0.0001"]
+    assert [row["learning_rate"] for row in read_history(whole)] == ["0.01", "0.001", "0.0001"]
 
     begun = [path.stat().st_mtime_ns for path in cached]
     train("--run", "parts", "--feature-views", 2, "--epochs", 1)
     parts, _ = train("--run", "parts", "--feature-views", 2, "--resume")
     assert [path.stat().st_mtime_ns for path in cached] == begun
     np.testing.assert_allclose(losses(parts), losses(whole), rtol=1e-4)
-    assert [row["epoch"] for row in history(parts)] == ["1", "2", "3"]
+    assert [row["epoch"] for row in read_history(parts)] == ["1", "2", "3"]
 
     scored = evaluate.evaluate(evaluate.Options([whole]))
     assert scored["top1"] == report["top1"]
@@ -157,7 +152,7 @@ def test_two_devices_train_in_step(tmp_path):
         printed = process.communicate(timeout=200)[0]
     assert process.returncode == 0, printed[-3000:]
     assert "counted 3" in printed
-    rows = history(tmp_path / "weights/videos_i3d_lstm")
+    rows = read_history(tmp_path / "weights/videos_i3d_lstm")
     assert len(rows) == 2
     assert all(np.isfinite(float(row["val_loss"])) for row in rows)
 
