@@ -13,6 +13,7 @@ from pathlib import Path
 from utils.commands import run_command, run_script, train_run
 from utils.datasets import list_examples, save_examples
 from utils.files import write_atomically
+from utils.runs import evaluation_folder
 
 import numpy as np
 import tyro
@@ -37,13 +38,23 @@ def write_fold(examples, block, size, path):
     save_examples([replace(e, split=s) for e, s in zip(examples, splits, strict=True)], path)
 
 
-def score_fold(table, run, seed, flags):
-    """Train on a fold and return the report of its test block; done runs are kept."""
+def score_fold(table, run, seed, flags, features=""):
+    """Train on a fold and return the report of its test block; done runs are kept.
+
+    Args:
+        table: CSV of the fold.
+        run: its name.
+        seed: of the training.
+        flags: for training.py.
+        features: to test on, where these are not those trained on.
+    """
     folder = Path("weights", run)
-    report = folder / "evaluation/test/report.json"
-    if not report.is_file():
+    report = evaluation_folder(folder, "test", features=features) / "report.json"
+    if not (folder / "evaluation/test/report.json").is_file():
         train_run(run, *flags, "--data-path", table, "--val-fraction", 0, "--seed", seed)
         run_script("evaluate.py", folder, "--split", "test")
+    if not report.is_file():
+        run_script("evaluate.py", folder, "--split", "test", "--features", features)
     return json.loads(report.read_text())
 
 
@@ -72,6 +83,8 @@ class Options:
     """Only the first so many blocks; 0: all."""
     thin: str = ""
     """A class of which every second video is left out, to see what uneven classes do."""
+    test_features: str = ""
+    """Features of the same videos, made otherwise than those trained on, to test on."""
     fuse: tuple[str, str] | None = None
     """Names of two cross-validations that are done: their logits are added, nothing is trained."""
 
@@ -112,13 +125,15 @@ def cross_validate(options, flags):
             if options.fuse:
                 reports.append(fuse_fold(*(f"{name}_{fold}" for name in options.fuse)))
             else:
-                reports.append(score_fold(table, f"{options.name}_{fold}", seed, flags))
+                name = f"{options.name}_{fold}"
+                reports.append(score_fold(table, name, seed, flags, options.test_features))
             scores[seed, column] = reports[-1]["accuracy"]
             print(f"{options.name}_{fold}: {scores[seed, column]:.3f}", flush=True)
     means = scores.mean(1)
     result = {
         "flags": flags,
         "fused": options.fuse,
+        "test_features": options.test_features,
         "folds": scores.mean(0).tolist(),
         "seeds": means.tolist(),
         "mean": float(means.mean()),
@@ -132,7 +147,9 @@ def cross_validate(options, flags):
             for name in sorted({label for e in examples for label in e.labels})
         },
     }
-    write_atomically(Path("weights", f"{options.name}.json"), json.dumps(result, indent=1) + "\n")
+    tested = [Path(options.test_features).stem] * bool(options.test_features)
+    summary = Path("weights", "-".join([options.name, *tested]) + ".json")
+    write_atomically(summary, json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 
 

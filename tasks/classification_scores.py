@@ -3,7 +3,6 @@
 import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 
 from models.networks import split as split_network
 from utils.datasets import list_examples, select_split
@@ -21,7 +20,7 @@ from utils.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.runs import best_network, load_changed, load_data
+from utils.runs import best_network, evaluation_folder, load_changed, load_data
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras
@@ -190,7 +189,7 @@ def score_videos(options):
     encode_targets(labeling, examples, classes)  # refuses labels that the run cannot score
     examples, videos = read_infos(examples, list(all_params.values()))
     targets = encode_targets(labeling, examples, classes)
-    folder = run / "evaluation" / (split if not data_path else f"{Path(data_path).stem}-{split}")
+    folder = evaluation_folder(run, split, data_path, options.features)
     if options.fuse:
         folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
         probabilities, alone, thresholds, weight = predict_fused(

@@ -3,12 +3,11 @@
 import csv
 import json
 from collections import Counter
-from pathlib import Path
 
 from tasks.transcription import load_sentences, make_sequence, read_features, recognize, spell
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.files import atomic_path, write_atomically
-from utils.runs import best_network, load_changed, load_data
+from utils.runs import best_network, evaluation_folder, load_changed, load_data
 from utils.sclite import run_sclite, write_ctm, write_stm
 from utils.vocabulary import summarize_corpus
 from utils.wer import (
@@ -153,8 +152,8 @@ def score_sentences(options):
     alignments = align_corpus(references, hypotheses)
     score = score_corpus(alignments)
     report = make_report(alignments, chosen, hypotheses, blanks)
-    name = split if not options.data_path else f"{Path(options.data_path).stem}-{split}"
-    folder = run / "evaluation" / (name if options.beam == 1 else f"{name}-beam{options.beam}")
+    name = split if options.beam == 1 else f"{split}-beam{options.beam}"
+    folder = evaluation_folder(run, name, options.data_path, options.features)
     write_ctm(folder / "hypotheses.ctm", hypotheses)
     write_stm(folder / "references.stm", references, {s.id: s.signer for s in chosen})
     names = save_evaluation(folder, report, alignments, chosen, hypotheses)

@@ -10,6 +10,7 @@ from pathlib import Path
 import evaluate
 import training
 from models.networks import NETWORKS, build_on_features, streams_of
+from scripts import cross_validate
 from scripts.compare_settings import inspect_run
 from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
@@ -29,6 +30,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tyro
 from conftest import read_history, work_in, write_dataset
 
 DIM = 64
@@ -157,6 +159,29 @@ def test_features_are_data_by_themselves(folder, capsys):
     assert "G: other route than what" in capsys.readouterr().out
     write_list(folder / "three.csv", 3)
     assert score([alone], data_path="three.csv", features="G")["top1"] == 0
+    assert (alone / "evaluation/three-G-val/report.json").is_file()
+
+
+def test_cross_validation_tests_on_other_features(folder, monkeypatch):
+    write_features(folder / "H")
+    for path in Path("H").rglob("*.npy"):
+        np.save(path, 2 - np.load(path))  # the other class
+    monkeypatch.setattr(
+        cross_validate, "train_run", lambda run, *flags: train("--run", run, *flags)
+    )
+
+    def run_evaluate(_, *arguments):
+        evaluate.evaluate(tyro.cli(evaluate.Options, args=[*map(str, arguments)]))
+
+    monkeypatch.setattr(cross_validate, "run_script", run_evaluate)
+    common = {"data_path": "list.csv", "name": "cv", "block": 2, "seeds": 1, "folds": 1}
+    flags = ["--features", "F"]
+    for features, accuracy in (("", 1), ("H", 0), ("", 1)):
+        cross_validate.cross_validate(
+            cross_validate.Options(**common, test_features=features), flags
+        )
+        result = json.loads(Path(f"weights/cv{'-H' * bool(features)}.json").read_text())
+        assert result["folds"] == [accuracy] and result["test_features"] == features
 
 
 def write_hdf5(folder, arrays):

@@ -183,3 +183,15 @@ def best_network(folder):
     if not path.is_file():
         raise ValueError(f"{folder} has no best.keras yet; let it finish an epoch.")
     return path
+
+
+def evaluation_folder(run, split, data_path="", features=""):
+    """Return where a run's scores on a split go.
+
+    Args:
+        run: its folder.
+        split: what was scored, and how.
+        data_path, features: given in place of the run's own; "" for those.
+    """
+    given = (Path(path).stem for path in (data_path, features) if path)
+    return Path(run) / "evaluation" / "-".join([*given, split])
