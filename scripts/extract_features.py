@@ -4,7 +4,6 @@ A row for every few frames of each video, by a Kinetics I3D or a run's. Stopped 
 moment, the same command goes on with the videos that are not yet there.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,13 @@ from models.pretrained import load_pretrained
 from utils.augmentation import list_levels
 from utils.blocks import READERS, VIEWS, RowFormat
 from utils.commands import run_command
-from utils.datasets import DATASETS, list_examples
 from utils.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.feature_store import CENTRE, name_features, open_store
 from utils.features import fingerprint
 from utils.files import clear_leftovers
 from utils.flow import FLOWS, check_store, default_store, flow_kind
-from utils.images import IMAGE_FPS, VIDEO_SUFFIXES, list_images, list_videos
+from utils.images import IMAGE_FPS, list_images
+from utils.listing import list_paths
 from utils.params import Params
 from utils.ray_extraction import extract_on_ray, start_ray
 from utils.rows import EDGES
@@ -173,22 +172,10 @@ def list_data(options):
                 f"output {options.output} and data {options.data} lie in one another; name a "
                 "folder for the features outside the data."
             )
-        found = list(list_videos(path))
-        videos = [str(p) for p in found if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
-        others = sorted({p.suffix for p in found} - VIDEO_SUFFIXES - {""})
-        if len(found) > len(videos):
-            print(f"{len(found) - len(videos)} files are no videos ({' '.join(others)})")
-        if not videos:
-            raise ValueError(f"data {options.data}: no video below it ({len(found)} files).")
-        return videos, path
-    lists = [row for name, row in DATASETS.items() if name != "folders"]
-    listed = next((listed for is_one, listed in lists if is_one(path)), None)
-    if listed is None and path.exists():
-        return [str(path)], path.parent
-    examples = listed(path, options.video_root) if listed else list_examples(options.data)
-    videos = list(dict.fromkeys(example.path for example in examples))
-    parents = [str(Path(video).resolve().parent) for video in videos]
-    return videos, Path(os.path.commonpath(parents))
+    videos, root, others = list_paths(options.data, options.video_root)
+    if others:
+        print(f"{sum(others.values())} files are no videos ({' '.join(sorted(others))})")
+    return videos, root
 
 
 def start_maps(maps, start, stream):

@@ -87,7 +87,8 @@ def inspect_videos(paths, cache_path, workers=2, features=""):
         return info
 
     infos, problems = {}, []
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         looks = tqdm(pool.map(look, paths), total=len(paths), desc="Checking videos", unit="video")
         for path, info in zip(paths, looks, strict=True):
             if isinstance(info, VideoError):
@@ -96,6 +97,7 @@ def inspect_videos(paths, cache_path, workers=2, features=""):
                 infos[path] = info
                 if info.note:
                     problems.append((path, f"{path}: {info.note}"))
-    problems += _duplicates(infos)
-    write_atomically(memory_path, json.dumps(memory))
-    return infos, problems
+    finally:  # stopped by Ctrl-C too
+        pool.shutdown(cancel_futures=True)
+        write_atomically(memory_path, json.dumps(memory))
+    return infos, problems + list(_duplicates(infos))

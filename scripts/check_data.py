@@ -1,0 +1,127 @@
+"""Decode every video once and list what is wrong: python -m scripts.check_data DATA.
+
+Exit status 1 where a video cannot be decoded, 0 where all can. What was decoded is remembered, so
+that training does not do it again. Damage that the decoder conceals, without losing a frame, is
+not found; scripts.analyze_dataset looks at what the videos show.
+"""
+
+import csv
+import os
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils.commands import run_command
+from utils.corpora import CORPORA, list_sentences
+from utils.files import atomic_path
+from utils.inspection import inspect_videos
+from utils.listing import list_paths
+from utils.params import Params
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is decoded, and where its problems are listed."""
+
+    data_path: tyro.conf.Positional[str]
+    """Any tree of videos, one video, or what training.py's --data-path takes."""
+    output: str = ""
+    """Folder of problems.csv; empty: weights/analysis/<data>."""
+    video_root: str = Params.video_root
+    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    workers: int = 0
+    """Threads; 0: one for each core."""
+    cache_path: str = Params.cache_path
+    """Where probed videos are remembered, as in training."""
+
+    def __post_init__(self):
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; it must be at least 0.")
+
+
+def list_corpus(path):
+    """Return the folders of frames of a corpus of sentences, [] where there is none, or several."""
+    if path.suffix.lower() == ".csv" and path.is_file():
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            found = "glosses" in next(csv.reader(file, skipinitialspace=True), ())
+    else:
+        found = sum(row.find(path) is not None for row in CORPORA.values()) == 1
+    return [s.path for s in list_sentences(path, needs_frames=False)[0]] if found else []
+
+
+def sort_problems(paths, infos, problems):
+    """Return [(path, kind, reason)] of what `inspect_videos` found.
+
+    Args:
+        paths: of all videos.
+        infos, problems: of `inspect_videos`.
+
+    Returns:
+        Kinds are broken (no frame decodes), odd (such as fewer frames than the header says, or a
+        single one) and duplicate (its content is that of an earlier file), in that order.
+    """
+    notes = {path: info.note for path, info in infos.items()}
+    notes |= {path: "a single frame" for path in infos if infos[path].num_frames == 1}
+    reasons = [(path, text.removeprefix(f"{path}: ")) for path, text in problems]
+    broken = [(path, "broken", reason) for path, reason in reasons if path not in infos]
+    odd = [(path, "odd", notes[path]) for path in paths if notes.get(path)]
+    twice = [(p, "duplicate", r) for p, r in reasons if p in infos and r != infos[p].note]
+    return broken + odd + twice
+
+
+def summarize_problems(rows):
+    """Return a line for each kind of reason, the most frequent first, numbers and names left out.
+
+    Args:
+        rows: of `sort_problems`.
+    """
+    alike = Counter(
+        (kind, "" if kind == "duplicate" else re.sub(r"\d+", "N", reason))
+        for _, kind, reason in rows
+    )
+    return [f"{n} {kind}{': ' * bool(why)}{why}" for (kind, why), n in alike.most_common()]
+
+
+def check_data(options):
+    """Decode every video once; list what is wrong on screen and in problems.csv.
+
+    Args:
+        options: `Options`.
+
+    Returns:
+        How many are broken.
+
+    Raises:
+        ValueError: no such data, or no video in it.
+    """
+    data, others = Path(options.data_path), {}
+    paths = list(dict.fromkeys(list_corpus(data)))
+    if not paths:
+        paths, _, others = list_paths(options.data_path, options.video_root)
+    workers = options.workers or os.cpu_count() or 1
+    infos, problems = inspect_videos(paths, options.cache_path, workers)
+    rows = sort_problems(paths, infos, problems)
+    path = Path(options.output or Path("weights/analysis", data.resolve().stem), "problems.csv")
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows([("path", "kind", "reason"), *rows])
+    for name, kind, reason in rows:
+        print(f"  {kind}: {name}: {reason}")
+    seconds = sum(info.num_frames / info.fps for info in infos.values())
+    print(f"{len(infos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
+    if others:
+        names = ", ".join(f"{suffix} {count}" for suffix, count in sorted(others.items()))
+        print(f"{sum(others.values())} other files were not looked at: {names}")
+    print("\n".join(summarize_problems(rows) or ["No problems."]))
+    print(f"Written to {path}")
+    return len(paths) - len(infos)
+
+
+if __name__ == "__main__":
+    run_command(
+        lambda: sys.exit(min(1, check_data(tyro.cli(Options, description=__doc__)))),
+        "the same command goes on with the videos that are not yet decoded",
+    )
