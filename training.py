@@ -2,9 +2,10 @@
 
 from tasks import classification, recognition
 from utils.commands import run_command
-from utils.fitting import SaveRun, choose_devices, compile_model, load_state, make_callbacks
+from utils.fitting import SaveRun, choose_devices, compile_model, make_callbacks
 from utils.optimization import Optimization, make_optimizer
 from utils.params import parse_params, pick_fields
+from utils.runs import load_state
 from utils.visualization import plot_history
 
 import keras
@@ -35,8 +36,8 @@ def train(params):
         epochs=saver.state["epoch"] if saver.ended else params.epochs,
         initial_epoch=saver.state["epoch"],
         shuffle=False,  # the sequence shuffles; Keras would shuffle its batches unseeded
-        callbacks=make_callbacks(saver, job.measure),
-        verbose=job.verbose,
+        callbacks=make_callbacks(saver, job.measure, job.draw, params.pictures),
+        verbose=0,  # a callback prints a line an epoch
     )
     plot_history(saver.state["history"], job.folder / "history.png")
     job.network.load_weights(job.folder / "best.keras")

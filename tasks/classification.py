@@ -20,6 +20,7 @@ from models.pretrained import load_pretrained
 from models.published import load_published
 from models.warm_start import warm_start
 from tasks.job import Job
+from tasks.watching import draw_classifier, read_strips
 from utils.augmentation import Augmentation
 from utils.clips import check_flow, list_views, random_clip, read_clip
 from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
@@ -122,26 +123,36 @@ def make_network(params, num_outputs, length=0):
     return network
 
 
-def make_reader(params, source, videos):
-    """Return a function (index, epoch) -> training input, from the cache or a new random clip."""
+def make_drawer(params, videos):
+    """Return a function (index, number) -> the `Clip` of a video that training is given.
+
+    The number is the epoch, or where features are cached, which of the video's versions: the first
+    is the centre view.
+
+    Args:
+        params: `Params`.
+        videos: of training: index -> (path, info).
+    """
     augmentation = Augmentation(
         params.flip, params.color, params.rand_operations, params.rand_magnitude
     )
 
-    def random_view(index, *draw):
-        generator = np.random.default_rng([params.seed, *draw, index])
+    def draw(index, number):
+        if params.caches_features and not number:
+            return list_views(*videos[index])[0]
+        generator = np.random.default_rng([params.seed, number, index])
         return random_clip(*videos[index], params.num_segments, generator, augmentation)
 
+    return draw
+
+
+def make_reader(params, source, videos):
+    """Return a function (index, epoch) -> training input, from the cache or a new random clip."""
+    draw = make_drawer(params, videos)
     if not params.caches_features:
-        return lambda index, epoch: read_clip(random_view(index, epoch), source.form)
+        return lambda index, epoch: read_clip(draw(index, epoch), source.form)
     views = params.feature_views
-    read = source.prepare(
-        [
-            random_view(index, view) if view else list_views(*videos[index])[0]
-            for index in range(len(videos))
-            for view in range(views)
-        ]
-    )
+    read = source.prepare([draw(i, view) for i in range(len(videos)) for view in range(views)])
     return lambda index, epoch: read(
         index * views + np.random.default_rng([params.seed, epoch, index]).integers(views)
     )
@@ -180,6 +191,22 @@ def score_validation(folder, labeling, targets, classes, predict):
     report = score_classes(labeling, targets, probabilities, classes, thresholds)
     print(f"Best checkpoint on validation:\n{format_report(report)}")
     return report
+
+
+def plan_pictures(params, predict, videos, labels, classes):
+    """Return what draws the validation videos for TensorBoard, or None where it is not wanted.
+
+    Args:
+        params: `Params`.
+        predict: function -> probabilities of the videos.
+        videos: list of (path, info).
+        labels: labeling and targets, as `tasks.watching.draw_classifier` takes them.
+        classes: names.
+    """
+    if not (videos and params.pictures):
+        return None
+    strips, names = read_strips(videos, params.clip_format), [Path(path).name for path, _ in videos]
+    return partial(draw_classifier, predict, strips, names, labels, classes)
 
 
 def prepare(params, scope, replicas):
@@ -226,5 +253,5 @@ def prepare(params, scope, replicas):
         metrics=metrics,
         monitor=row.monitor,
         score=score if videos["val"] else lambda: None,
-        verbose=2 if params.caches_features or params.features else 1,
+        draw=plan_pictures(params, predict, videos["val"], (labeling, targets["val"]), classes),
     )

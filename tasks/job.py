@@ -20,7 +20,8 @@ class Job(NamedTuple):
         monitor: what makes the best epoch, as `utils.fitting.SaveRun` takes it.
         score: function that scores the best checkpoint, loaded already -> report, or None.
         measure: function -> {name: number}, called after each epoch; None for nothing.
-        verbose: as `fit` takes it.
+        draw: function of a folder that writes what TensorBoard shows, as `utils.progress.Pictures`
+            takes it; None for nothing.
     """
 
     folder: Path
@@ -33,4 +34,4 @@ class Job(NamedTuple):
     monitor: str
     score: Callable[[], Any]
     measure: Callable[[], dict] | None = None
-    verbose: int = 2
+    draw: Callable[[Path], None] | None = None

@@ -16,6 +16,7 @@ from models.recognizer import (
 )
 from tasks.job import Job
 from tasks.transcription import load_sentences, make_sequence, measure, read_features
+from tasks.watching import SHOWN, write_hypotheses
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.feature_store import MANIFEST, read_manifest
 from utils.params import pick_fields
@@ -29,6 +30,7 @@ from utils.sentences import (
     save_sentences,
 )
 from utils.sequence import TrainingOrder
+from utils.sheets import spread
 from utils.vocabulary import encode_glosses, list_vocabulary, summarize_corpus
 
 import numpy as np
@@ -197,10 +199,14 @@ def prepare(params, scope, replicas):
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     deviation = np.sqrt(variance)
     training = make_training(params, members["train"], infos, labels, deviation, replicas)
-    scored = ()
-    if members["dev"]:
-        dev = make_sequence(members["dev"], infos, vocabulary, params.front, **batches)
-        scored = (network, dev, members["dev"], vocabulary, CORPORA[params.corpus].cleaning)
+    dev, scored, few = members["dev"], (), ()
+
+    def score_on(sentences):
+        sequence = make_sequence(sentences, infos, vocabulary, params.front, **batches)
+        return network, sequence, sentences, vocabulary, CORPORA[params.corpus].cleaning
+
+    if dev:
+        scored, few = score_on(dev), score_on([dev[i] for i in spread(len(dev), SHOWN)])
     return Job(
         folder=folder,
         network=network,
@@ -212,6 +218,7 @@ def prepare(params, scope, replicas):
         monitor="-val_wer",
         score=partial(_report_best, *scored) if scored else lambda: None,
         measure=partial(measure, *scored) if scored else None,
+        draw=partial(write_hypotheses, *few) if few else None,
     )
 
 

@@ -16,12 +16,13 @@ import h5py
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).parent.parent
 # The smallest clips that I3D takes; three epochs.
 TINY = (
     "--frames-per-segment 8 --num-segments 2 --frame-size 112 --short-side 112 --batch-size 4 "
-    "--epochs 3 --rate-epochs 1 2 --learning-rates 1e-2 1e-3 1e-4 --workers 1"
+    "--epochs 3 --rate-epochs 1 2 --learning-rates 1e-2 1e-3 1e-4 --workers 1 --pictures 0"
 ).split()
 
 
@@ -68,6 +69,19 @@ def folder(trained, monkeypatch, no_pictures):
     """The folder that a module's own `trained` gives first: to work in, left as it was found."""
     monkeypatch.chdir(trained[0])
     return trained[0]
+
+
+def read_pictures(run_folder):
+    """Return {name: {epoch: PNG or text, as bytes}} of what TensorBoard shows of a run."""
+    events = EventAccumulator(str(Path(run_folder, "logs/pictures")), {"tensors": 0})
+    events.Reload()
+    return {
+        name: {
+            event.step: max(event.tensor_proto.string_val, key=len)
+            for event in events.Tensors(name)
+        }
+        for name in events.Tags()["tensors"]
+    }
 
 
 def run(command, cwd, **environment):

@@ -36,7 +36,7 @@ from conftest import read_history, work_in, write_dataset
 DIM = 64
 FLAGS = (
     "--num-segments 3 --batch-size 4 --epochs 2 --rate-epochs 1 2 --network i3d --workers 1 "
-    "--learning-rates 1e-2 1e-3 1e-4 --dropout 0"
+    "--learning-rates 1e-2 1e-3 1e-4 --dropout 0 --pictures 0"
 ).split()
 
 

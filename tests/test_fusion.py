@@ -14,7 +14,8 @@ from conftest import write_dataset
 
 FLAGS = (
     "--data-path videos --network vivit --num-segments 1 --frames-per-segment 4 --frame-size 32 "
-    "--short-side 32 --flow farneback --epochs 2 --rate-epochs 1 3 --workers 1 --test-fraction 0.3"
+    "--short-side 32 --flow farneback --epochs 2 --rate-epochs 1 3 --workers 1 --test-fraction 0.3 "
+    "--pictures 0"
 ).split()
 
 

@@ -13,11 +13,18 @@ from utils.video import write_video
 
 import numpy as np
 import pytest
-from conftest import break_off, check_same_runs, moving_square, read_history, write_dataset
+from conftest import (
+    break_off,
+    check_same_runs,
+    moving_square,
+    read_history,
+    read_pictures,
+    write_dataset,
+)
 
 TINY = (
     "--network vivit --num-segments 1 --frames-per-segment 8 --sampling uniform --frame-size 16 "
-    "--short-side 20 --batch-size 4 --epochs 3 --rate-epochs 1 2 --workers 1"
+    "--short-side 20 --batch-size 4 --epochs 3 --rate-epochs 1 2 --workers 1 --pictures 0"
 ).split()
 
 
@@ -47,7 +54,11 @@ EVERYTHING = (
 
 
 def test_resumed_run_is_the_unbroken_one(folder):
-    whole, report = train("--run", "whole", *EVERYTHING)
+    whole, report = train("--run", "whole", *EVERYTHING, "--pictures", 1)  # which change nothing
+    assert {name: [*steps] for name, steps in read_pictures(whole).items()} == {
+        "clips": [1, 2],
+        "confusion": [1, 2],
+    }
     assert report["videos"] == 3 and column(whole, "learning_rate")[0] == 0
     break_off(train, "--run", "parts", *EVERYTHING)
     with pytest.raises(ValueError, match="begun with epochs 2, not 4"):  # another cosine

@@ -21,14 +21,14 @@ from utils.signed_corpus import list_rows, plan_corpus
 import keras
 import numpy as np
 import pytest
-from conftest import break_off, check_same_runs, read_history, work_in
+from conftest import break_off, check_same_runs, read_history, read_pictures, work_in
 
 DIM, STRIDE = 16, 2
 GLOSSES = ["NULL", "REGEN", "SONNE", "WIND", "NORD", "MORGEN"]
 FLAGS = (
     "phoenix --front K5-K5 --features F --data-path release --width 64 --dropout 0 --batch-size 4 "
     "--workers 1 --learning-rates 1e-2 3e-3 1e-3 --rate-epochs 15 17 --epochs 18 --rescale 0.1 "
-    "--drop-rows 0.05"
+    "--drop-rows 0.05 --pictures 0"
 ).split()
 
 
@@ -73,7 +73,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, work_in(folder) as printed:
         patch.setattr("utils.signed_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
-        train("--run", "first")
+        train("--run", "first", "--pictures", 0.05)
     return folder, printed.getvalue()
 
 
@@ -84,12 +84,17 @@ def test_glosses_are_learned(folder, trained, capsys):
     rows = read_history(FIRST)
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
-    assert "val_wer: " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
+    assert "val wer " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
     assert "NEBEL x" in trained[1] and "stride 2, front K5-K5" in trained[1]
     assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
     params = json.loads((FIRST / "params.json").read_text())
     assert (params["corpus"], params["front"]) == ("phoenix2014", "K5-K5")
+
+    shown = read_pictures(FIRST)["sentences"]
+    assert min(shown) == 1 and max(shown) == len(rows) and len(shown) < len(rows)
+    assert shown[1].count(b"REF:") == shown[len(rows)].count(b"HYP:") == 6
+    assert shown[1] != shown[len(rows)]
 
     report = score(FIRST, split="dev")
     said = capsys.readouterr().out

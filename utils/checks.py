@@ -42,6 +42,7 @@ _RANGES = [
     ("drop_rows", 0, 0.9, "from 0 to 0.9"),
     ("noise", 0, 100, "from 0 to 100"),
     ("patience", 0, _MANY, "at least 0"),
+    ("pictures", 0, 1, "from 0 to 1"),
     ("eval_clips", 1, _MANY, "at least 1"),
 ]
 

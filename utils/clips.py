@@ -97,6 +97,13 @@ def choose_frames(clip, form):
     return frames, places.ravel()
 
 
+def time_frames(clip, form):
+    """Return the file's frames that a clip shows, segments x frames in a row, and their seconds."""
+    frames, places = choose_frames(clip, form)
+    shown, times = frames[places], clip.info.times
+    return shown, shown / clip.info.fps if times is None else np.array(times)[shown]
+
+
 def _read_rgb(clip, form):
     frames, chosen = choose_frames(clip, form)
     size = (form.short_side, form.frame_size, clip.transform.crop)

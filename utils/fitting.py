@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from utils.files import atomic_path, write_atomically
+from utils.progress import EpochLines, Pictures
 
 import keras
 
@@ -63,12 +64,6 @@ def _has_gpu():
     return bool(tf.config.list_logical_devices("GPU"))
 
 
-def load_state(folder):
-    """Return the state that `SaveRun` left in a run's folder, or None before its first epoch."""
-    path = Path(folder) / "state.json"
-    return json.loads(path.read_text()) if path.is_file() else None
-
-
 class Measure(keras.callbacks.Callback):
     """Put what is measured at the end of an epoch into its logs, for callbacks that come after.
 
@@ -99,7 +94,7 @@ class SaveRun(keras.callbacks.Callback):
         network: the whole network, of which `fit` may train only a part.
         monitor: the metric whose highest value makes the best epoch; "-" before its name: lowest.
         averaged: whether the optimizer averages the weights: then those are scored and kept.
-        state: from `load_state`, to go on with.
+        state: from `utils.runs.load_state`, to go on with.
         patience: epochs without a better one after which training ends; 0: any.
     """
 
@@ -168,16 +163,21 @@ class SaveRun(keras.callbacks.Callback):
         write_atomically(self.folder / "history.csv", text.getvalue())
 
 
-def make_callbacks(saver, measure=None):
-    """Return the callbacks of a run: averaged weights, the run's files, TensorBoard's logs.
+def make_callbacks(saver, measure=None, draw=None, share=0.0):
+    """Return the callbacks of a run: averaged weights, files, lines on screen, TensorBoard's logs.
 
     Args:
         saver: a `SaveRun`.
         measure: what `Measure` calls after each epoch; None for nothing.
+        draw, share: of `utils.progress.Pictures`; None and 0 for none.
     """
-    callbacks = [saver.swap, *([Measure(measure, saver.swap)] if measure else []), saver]
+    measuring = [Measure(measure, saver.swap)] if measure else []
+    callbacks = [saver.swap, *measuring, saver, EpochLines(saver)]
     with contextlib.suppress(ImportError):
         import tensorflow  # noqa: F401 (TensorBoard's writer; training on JAX needs none)
 
-        callbacks.append(keras.callbacks.TensorBoard(saver.folder / "logs", write_graph=False))
+        logs = saver.folder / "logs"
+        callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
+        if draw and share:
+            callbacks.append(Pictures(draw, logs / "pictures", share, saver.swap))
     return callbacks

@@ -170,6 +170,9 @@ class Params(Derived):
     """Gamma of the focal loss, such as 2; 0: cross-entropy."""
     patience: int = 0
     """Epochs without a better one after which training ends; 0: never before the last."""
+    pictures: float = 0.02
+    """TensorBoard: share of the time that its pictures may take (confusion matrix, clips and
+    sentences with predictions); 1: after each epoch, 0: none."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Number format; bfloat16 halves the time on GPUs and on CPUs that have it, no others."""
     workers: int = 2

@@ -17,7 +17,9 @@ from utils.params import load_params, save_params
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
 # Features count by content (`keep_features`).
-_FREE = "epochs workers resume run cache_path flow_path features eval_clips eval_crops".split()
+_FREE = (
+    "epochs workers resume run cache_path flow_path features eval_clips eval_crops pictures"
+).split()
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
 
 
@@ -128,6 +130,12 @@ def check_run(folder):
     for name in ("params.json", "splits.csv", "classes.json"):
         if not Path(folder, name).is_file():
             raise ValueError(f"{folder}: no run there ({name} is missing); give weights/<run>.")
+
+
+def load_state(folder):
+    """Return what `fitting.SaveRun` left in a run's folder, or None before its first epoch."""
+    path = Path(folder) / "state.json"
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def load_data(folder, read=list_csv):

@@ -16,6 +16,16 @@ def _save(figure, path):
     plt.close(figure)
 
 
+def find_score(history):
+    """Return the score that counts in a history: average_precision, wer or accuracy.
+
+    Args:
+        history: list of one dict an epoch, as `SaveRun` keeps it.
+    """
+    known = {name.removeprefix("val_") for name in history[0]}
+    return next((s for s in ("average_precision", "wer") if s in known), "accuracy")
+
+
 def plot_history(history, path):
     """Draw loss, accuracy (or average precision, or WER) and learning rate over the epochs.
 
@@ -25,8 +35,7 @@ def plot_history(history, path):
     """
     epochs = [row["epoch"] for row in history]
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
-    known = {name.removeprefix("val_") for name in history[0]}
-    score = next(s for s in ("average_precision", "wer", "accuracy") if s in known | {"accuracy"})
+    score = find_score(history)
     for axis, name in zip(axes, ("loss", score, "learning_rate"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
             if key in history[0]:
@@ -37,6 +46,39 @@ def plot_history(history, path):
     axes[0].legend()
     axes[1].set_ylim(0, None if score == "wer" else 1.02)
     axes[2].set_yscale("log")
+    _save(figure, path)
+
+
+def plot_runs(histories, path):
+    """Draw the curves of several runs side by side, validation solid, training dashed.
+
+    Args:
+        histories: {name: history, as `plot_history` takes it}.
+        path: of the PNG.
+    """
+    scores = {name: find_score(history) for name, history in histories.items()}
+    shown = ("loss", *dict.fromkeys(scores.values()), "learning_rate")
+    size = (4.2 * len(shown), max(4, 0.17 * len(histories)))
+    figure, axes = plt.subplots(1, len(shown), figsize=size, layout="constrained")
+    several = plt.cm.turbo(np.linspace(0.05, 0.95, len(histories)))
+    colors = plt.cm.tab10.colors if len(histories) <= 10 else several
+    for color, (name, history) in zip(colors, histories.items(), strict=False):
+        for axis, key in zip(axes, shown, strict=True):
+            lines = [(key, "-" if key == "learning_rate" else "--"), (f"val_{key}", "-")]
+            for column, style in lines if key in ("loss", scores[name], "learning_rate") else ():
+                points = [(row["epoch"], row[column]) for row in history if column in row]
+                if points:
+                    how = {"marker": ".", "markersize": 3, "linewidth": 1, "color": color}
+                    axis.plot(*zip(*points, strict=True), style, **how)
+        axes[-1].plot([], [], color=color, label=name)
+    for axis, key in zip(axes, shown, strict=True):
+        axis.set(title=key.replace("_", " "), xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    for style, label in (("-", "validation"), ("--", "training")):
+        axes[-1].plot([], [], style, color="grey", label=label)
+    axes[-1].set_yscale("log")
+    axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
     _save(figure, path)
 
 

@@ -1,0 +1,103 @@
+"""What TensorBoard shows of a run's validation examples while it trains."""
+
+from contextlib import suppress
+
+from tasks.transcription import recognize, spell
+from utils.clips import list_views, time_frames
+from utils.feature_rows import FeatureInfo
+from utils.metrics import decide_classes, score_classes, spread_outputs
+from utils.sheets import Row, plot_rows, spread
+from utils.video import VideoError, probe, read_rgb
+from utils.visualization import plot_classes, plot_confusion
+from utils.wer import align, format_alignment
+
+import numpy as np
+
+SHOWN = 6  # videos or sentences, the same ones each time
+FRAMES = 6  # of a video
+
+
+def read_strips(videos, form):
+    """Read frames of a few videos, those of the centre view that a network is tested on.
+
+    Args:
+        videos: list of (path, info); of those trained on features, what is there to be seen.
+        form: a `ClipFormat`.
+
+    Returns:
+        {index among the videos: uint8 RGB (frames, frame_size, frame_size, 3)}.
+    """
+    strips = {}
+    for index in spread(len(videos), SHOWN).tolist() if videos else ():
+        path, info = videos[index]
+        with suppress(VideoError):  # features may be all that there is
+            view = list_views(path, probe(path) if isinstance(info, FeatureInfo) else info)[0]
+            shown = time_frames(view, form)[0]
+            chosen = shown[spread(len(shown), FRAMES)]
+            size = (form.short_side, form.frame_size, view.transform.crop)
+            strips[index] = read_rgb(path, chosen, *size)
+    return strips
+
+
+def describe_prediction(name, truth, decided, probabilities, classes):
+    """Return (text, whether all is right) about a video.
+
+    Args:
+        name: of the video.
+        truth, decided: bool (classes,), what it shows and what is predicted.
+        probabilities: (classes,).
+        classes: names.
+    """
+    names = np.array(classes)
+    true = ", ".join(names[truth]) or "none"
+    said = [f"{names[i]} {probabilities[i]:.2f}" for i in np.flatnonzero(decided)]
+    likeliest = int(np.argmax(probabilities))
+    said = said or [f"none ({names[likeliest]} {probabilities[likeliest]:.2f})"]
+    text = f"{name}\ntrue: {true}\npredicted: {', '.join(said)}"
+    return text, bool(np.array_equal(truth, decided))
+
+
+def draw_classifier(predict, strips, names, labels, classes, folder):
+    """Draw what a classifier makes of its validation videos.
+
+    Args:
+        predict: function -> their probabilities (videos, outputs).
+        strips: of `read_strips`; none, no frames are drawn.
+        names: of the videos.
+        labels: (a key of `utils.labelings.LABELINGS`, targets (videos, outputs)).
+        classes: names.
+        folder: where `confusion.png` is written (of several labels a video: `classes.png`, each
+            class's scores), and `clips.png`.
+    """
+    (labeling, targets), probabilities = labels, predict()
+    report = score_classes(labeling, targets, probabilities, classes)
+    if "confusion" in report:
+        plot_confusion(report["confusion"], classes, folder / "confusion.png")
+    else:
+        plot_classes(report["per_class"], folder / "classes.png")
+    decided = decide_classes(labeling, probabilities)
+    truth = spread_outputs(targets, classes) > 0.5
+    scores, rows = spread_outputs(probabilities, classes), []
+    for index, frames in strips.items():
+        each = truth[index], decided[index], scores[index]
+        text, right = describe_prediction(names[index], *each, classes)
+        rows.append(Row(text, frames, color="darkgreen" if right else "firebrick"))
+    if rows:
+        plot_rows(folder / "clips.png", rows)
+
+
+def write_hypotheses(network, sequence, sentences, vocabulary, cleaning, folder):
+    """Write what a recognizer makes of sentences, beside their references, to `sentences.md`.
+
+    Args:
+        network, sequence, sentences, vocabulary, cleaning: as `tasks.transcription.measure`
+            takes them.
+        folder: where.
+    """
+    found = recognize(network, sequence)[0]
+    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    texts = []
+    for name, words in references.items():
+        lines = format_alignment(align(words, hypotheses[name])).splitlines()
+        texts.append("\n".join([f"**{name}**", "", *(f"    {line}" for line in lines)]))
+    (folder / "sentences.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")

@@ -1,0 +1,130 @@
+"""Clips as pictures: frames in rows, optical flow in colours."""
+
+from textwrap import fill
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+from utils.files import atomic_path
+from utils.flow import FLOW_LIMIT
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import hsv_to_rgb
+
+_TILE = 1.45  # inches of a frame
+_GAP = 6  # pixels between frames
+_LETTERS = 34  # of a label's line
+
+# Stream: what is painted, and its channels.
+PARTS = {
+    "rgb": {"rgb": slice(0, 3)},
+    "flow": {"flow": slice(0, 2)},
+    "both": {"rgb": slice(0, 3), "flow": slice(3, 5)},
+}
+
+
+class Row(NamedTuple):
+    """Frames, uint8 (frames, height, width, 3), and what is written beside and over them."""
+
+    label: str
+    frames: np.ndarray
+    captions: tuple[str, ...] = ()
+    color: str = "black"
+
+
+def spread(length, count):
+    """Return at most `count` indices, distinct, spread evenly over `length` from end to end."""
+    return np.unique(np.linspace(0, length - 1, count).round().astype(int))
+
+
+def paint_rgb(clip, _largest=1.0):
+    """Return the uint8 pixels of RGB (..., 3) in [-1, 1]."""
+    return np.round((clip + 1) * 127.5).astype(np.uint8)
+
+
+def paint_flow(clip, largest=1.0):
+    """Return optical flow as colours, uint8 (..., 3): the direction is the hue, no motion is white.
+
+    Args:
+        clip: (..., 2), x and y.
+        largest: motion that gets the full colour.
+    """
+    hue = np.arctan2(clip[..., 1], clip[..., 0]) / (2 * np.pi) % 1
+    saturation = np.clip(np.linalg.norm(clip, axis=-1) / largest, 0, 1)
+    colours = hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], axis=-1))
+    return np.round(255 * colours).astype(np.uint8)
+
+
+PAINTERS = {"rgb": paint_rgb, "flow": paint_flow}
+
+
+def find_largest(clips, stream):
+    """Return the motion that nearly all of some clips stay below, at least a pixel; 1 without flow.
+
+    Args:
+        clips: list of arrays (frames, height, width, channels).
+        stream: a key of `PARTS`.
+    """
+    if "flow" not in PARTS[stream]:
+        return 1.0
+    motions = [np.linalg.norm(clip[..., PARTS[stream]["flow"]], axis=-1) for clip in clips]
+    return max(float(np.quantile(motions, 0.99)), 1 / FLOW_LIMIT)
+
+
+def paint_clips(named, stream):
+    """Return the rows that show clips as a network is given them.
+
+    Args:
+        named: list of (label, captions, float (frames, height, width, channels) in [-1, 1]).
+        stream: a key of `PARTS`.
+
+    Returns:
+        List of `Row`, for each clip one, or two of both streams.
+    """
+    largest = find_largest([clip for _, _, clip in named], stream)
+    scale = f"flow, full colour: {largest * FLOW_LIMIT:.3g} pixels a frame"
+    rows = []
+    for label, captions, clip in named:
+        for place, (part, channels) in enumerate(PARTS[stream].items()):
+            text = label.splitlines()[0] if place else label
+            text += f"\n{scale}" * (part == "flow")
+            rows.append(Row(text, PAINTERS[part](clip[..., channels], largest), captions))
+    return rows
+
+
+def _join(frames, columns):
+    """Return frames side by side on white, room for `columns` of them."""
+    height, width = frames.shape[1:3]
+    strip = np.full((height, columns * (width + _GAP) - _GAP, 3), 255, np.uint8)
+    for place, frame in enumerate(frames):
+        strip[:, place * (width + _GAP) :][:, :width] = frame
+    return strip
+
+
+def plot_rows(path, rows, title=""):
+    """Draw rows of frames, all of one size.
+
+    Args:
+        path: of the PNG.
+        rows: list of `Row`.
+        title: over all.
+    """
+    columns = max(len(row.frames) for row in rows)
+    width = rows[0].frames.shape[2]
+    size = (_TILE * columns + 2.6, (_TILE + 0.22) * len(rows) + 0.6)
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, layout="constrained", squeeze=False)
+    figure.suptitle(fill(title, int(12 * size[0])), fontsize=10, parse_math=False)
+    for axis, row in zip(axes[:, 0], rows, strict=True):
+        axis.imshow(_join(row.frames, columns))
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        label = "\n".join(fill(line, _LETTERS) for line in row.label.splitlines())
+        how = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8, "parse_math": False}
+        axis.set_ylabel(label, color=row.color, **how)
+        for place, caption in enumerate(row.captions):
+            axis.text(place * (width + _GAP), -0.02 * width, caption, fontsize=7)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=100, bbox_inches="tight")
+    plt.close(figure)
