@@ -1,0 +1,170 @@
+"""Set runs beside one another: python -m scripts.compare_runs weights/*.
+
+Prints a table (what differs among their parameters, their best epochs, what `evaluate.py` scored)
+and draws their curves. Folders that are no runs are skipped.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from utils.commands import run_command
+from utils.params import Params, load_params
+from utils.runs import RUNS, check_run, load_state
+from utils.visualization import find_score, plot_runs
+
+import tyro
+
+# Parameters that make no other run.
+_ALIKE = {"run", "resume", "workers", "gpus", "cache_path", "pictures", "network"}
+_LARGEST = 24  # characters of a cell
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which runs are compared."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Their folders, weights/<run>; others are skipped."""
+    output: Path = RUNS / "comparison.png"
+    """The picture of their curves."""
+
+
+class Run(NamedTuple):
+    """A run's parameters, the state that training left, and {split: score} of its evaluations."""
+
+    params: Params
+    state: dict
+    scores: dict
+
+
+def _read_scores(folder):
+    scores = {}
+    for path in sorted(folder.glob("evaluation/*/report.json")):
+        report = json.loads(path.read_text())
+        name = "mean_average_precision" if report.get("task") == "multi" else "accuracy"
+        wer = f"WER {report['wer']:.4g}" if "wer" in report else ""
+        scores[path.parent.name] = wer or f"{report[name]:.4g}"
+    return scores
+
+
+def read_run(folder):
+    """Return the `Run` in a folder.
+
+    Raises:
+        ValueError: none is there, its files are damaged, or it has not finished an epoch.
+    """
+    check_run(folder)
+    state = load_state(folder)
+    if not state or not state["history"]:
+        raise ValueError(f"{folder}: no epoch is finished yet.")
+    return Run(load_params(folder / "params.json"), state, _read_scores(folder))
+
+
+def read_runs(folders):
+    """Return {name: `Run`} of the folders that are runs; say why others are skipped.
+
+    Args:
+        folders: list of `Path`.
+
+    Raises:
+        ValueError: a folder that is not there, or no run at all.
+    """
+    runs = {}
+    for folder in folders:
+        if not folder.exists():
+            raise ValueError(f"{folder}: not there; give folders of runs, such as weights/*.")
+        try:
+            name = folder.name if folder.name not in runs else str(folder)
+            runs[name] = read_run(folder)
+        except ValueError as error:
+            print(f"skipped {folder}: {str(error).removeprefix(f'{folder}: ')}")
+    if not runs:
+        raise ValueError(f"None of {len(folders)} paths is a run that has finished an epoch.")
+    return runs
+
+
+def _write_value(value):
+    values = value if isinstance(value, tuple) else (value,)
+    text = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+    return text if len(text) <= _LARGEST else f"…{text[1 - _LARGEST :]}"
+
+
+def find_differences(runs):
+    """Return the names of the parameters in which runs differ, in their order.
+
+    Args:
+        runs: list of `Params`.
+    """
+    names = [name for name in vars(runs[0]) if name not in _ALIKE]
+    return [name for name in names if len({repr(getattr(run, name)) for run in runs}) > 1]
+
+
+def describe_run(run):
+    """Return {column: text} of how a run went: epochs, the best one, its scores, seconds."""
+    history, best = run.state["history"], run.state["best"]
+    score = find_score(history)
+    found = (
+        row["epoch"] for row in history if best is not None and row.get(f"val_{score}") == best
+    )
+    number = run.state.get("best_epoch") or next(found, run.state["epoch"])
+    row, other = history[number - 1], score != "accuracy"
+    seconds = [each["seconds"] for each in history if "seconds" in each]
+    return {
+        "epochs": f"{run.state['epoch']}/{run.params.epochs}",
+        "best epoch": str(number),
+        "best": "" if best is None else f"{score.replace('_', ' ')} {best:.4g}",
+        "val accuracy": f"{row['val_accuracy']:.4g}" if other and "val_accuracy" in row else "",
+        "s an epoch": f"{median(seconds):.3g}" if seconds else "",
+        **run.scores,
+    }
+
+
+def format_table(rows):
+    """Return a Markdown table of dicts {column: text}; empty columns are left out.
+
+    Args:
+        rows: list of dicts.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = [name for name in names if any(row.get(name) for row in rows)]
+    table = [columns, *([row.get(name, "") for name in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |"
+        for line in table
+    ]
+    rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def compare_runs(options):
+    """Print a table of runs and draw their curves.
+
+    Args:
+        options: `Options`.
+
+    Returns:
+        Its rows, dicts {column: text}.
+
+    Raises:
+        ValueError: as `read_runs`.
+    """
+    runs = read_runs(options.runs)
+    differing = find_differences([run.params for run in runs.values()])
+    rows = [
+        {"run": name, "network": run.params.network}
+        | {each: _write_value(getattr(run.params, each)) for each in differing}
+        | describe_run(run)
+        for name, run in runs.items()
+    ]
+    print(format_table(rows))
+    plot_runs({name: run.state["history"] for name, run in runs.items()}, options.output)
+    print(f"Curves: {options.output}")
+    return rows
+
+
+if __name__ == "__main__":
+    run_command(lambda: compare_runs(tyro.cli(Options, description=__doc__)))
