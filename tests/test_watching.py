@@ -98,7 +98,7 @@ def test_on_a_terminal_steps_are_counted_in_place(tmp_path, monkeypatch, capsys)
 
 
 CLASSES = ["jump", "run", "sit"]
-ASKED = {  # labeling: classes, targets, probabilities, whose file there is, what is said of the videos
+ASKED = {  # labeling: classes, targets, probabilities, the file besides clips.png, what is said
     "single": (
         CLASSES,
         [[0, 1, 0], [1, 0, 0]],

@@ -1,0 +1,275 @@
+"""Look at what training is given: python -m scripts.browse DATA [training.py's flags].
+
+Draws sheets of the very clips that training with these flags reads, after sampling, cropping and
+augmentation: a sheet a video, the test view first, then what training draws; with MixUp or CutMix
+also the first batch. What is broken is left out as in training, but only these videos are decoded.
+"""
+
+import sys
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from tasks.classification import list_data, make_drawer
+from utils.augmentation import CENTRE
+from utils.clips import check_flow, list_views, read_clip, time_frames
+from utils.commands import run_command
+from utils.datasets import assign_splits, check_readable
+from utils.files import write_atomically
+from utils.inspection import inspect_videos
+from utils.labelings import choose_labeling, encode_targets
+from utils.metrics import spread_outputs
+from utils.params import parse_params
+from utils.sequence import Sequence, TrainingOrder
+from utils.sheets import paint_clips, plot_rows, spread
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is drawn, and where; all other flags are those of training.py."""
+
+    data_path: tyro.conf.Positional[str]
+    """What training.py's --data-path takes; comes first."""
+    videos: int = 8
+    """Training videos, spread over the classes."""
+    draws: int = 4
+    """Random clips of each."""
+    columns: int = 8
+    """Frames that are shown of a clip, spread over it."""
+    output: str = ""
+    """Folder of what is written; empty: weights/browse/<data>."""
+
+    def __post_init__(self):
+        for name, low in (("videos", 1), ("draws", 0), ("columns", 1)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+
+
+def describe_transform(transform, stream):
+    """Say what a `Transform` does to a clip, a line each."""
+    lines = [f"crop at {transform.crop[0]:.2f}, {transform.crop[1]:.2f}"]
+    lines += ["mirrored"] * transform.flip
+    if stream != "flow" and transform[2:5] != CENTRE[2:5]:
+        changes = transform.brightness, transform.contrast, transform.saturation
+        lines.append("brightness {:+.2f}, contrast {:.2f}, saturation {:.2f}".format(*changes))
+    return lines + [f"{name} {magnitude:+.2f}" for name, magnitude in transform.operations]
+
+
+def show_clip(name, clip, form, columns):
+    """Read a clip.
+
+    Args:
+        name: of it.
+        clip, form: `Clip` and `ClipFormat`.
+        columns: frames that are kept.
+
+    Returns:
+        (label, captions, float32 (frames, height, width, channels)).
+    """
+    array, seconds = read_clip(clip, form), time_frames(clip, form)[1]
+    frames = array.reshape(-1, *array.shape[2:])
+    chosen = spread(len(frames), columns)
+    label = "\n".join([name, *describe_transform(clip.transform, form.stream)])
+    return label, tuple(f"{second:.2f} s" for second in seconds[chosen]), frames[chosen]
+
+
+def plan_clips(params, video, draw, index, draws):
+    """Return [(name, `Clip`)] of a training video: how it is tested, then what training draws.
+
+    Args:
+        params: `Params`.
+        video: (path, info).
+        draw: of `tasks.classification.make_drawer`.
+        index: of the video.
+        draws: at most.
+    """
+    if params.caches_features:
+        versions = range(1, min(params.feature_views, draws + 1))
+        names = [f"version {number + 1} of {params.feature_views}" for number in versions]
+        only = ", all that training sees" if params.feature_views == 1 else ", version 1"
+    else:
+        versions, only = range(draws), ""
+        names = [f"epoch {number + 1}" for number in versions]
+    drawn = [(name, draw(index, n)) for name, n in zip(names, versions, strict=True)]
+    return [(f"test view{only}", list_views(*video)[0]), *drawn]
+
+
+def inspect_some(params, listed, choose):
+    """Decode some of the training videos; whatever is broken is left out, and others are chosen.
+
+    Args:
+        params: `Params`.
+        listed: list of `Example`.
+        choose: function of the training examples -> indices of those wanted.
+
+    Returns:
+        (training examples, {index: (path, info)}).
+
+    Raises:
+        ValueError: nothing readable is left of a class or split.
+    """
+    left = listed
+    while True:
+        examples = assign_splits(left, params.val_fraction, params.test_fraction, params.seed)
+        training = [example for example in examples if example.split == "train"]
+        paths = {index: training[index].path for index in choose(training)}
+        wanted = list(dict.fromkeys(paths.values()))
+        infos, problems = inspect_videos(wanted, params.cache_path, params.workers)
+        if len(infos) == len(wanted):
+            return training, {index: (path, infos[path]) for index, path in paths.items()}
+        for path, problem in problems:
+            if path not in infos:
+                print(f"  problem: {problem}")
+        left = [e for e in left if e.path not in wanted or e.path in infos]
+        check_readable(listed, left)
+
+
+def choose_videos(training, count):
+    """Return the indices of at most `count` training examples, spread over the classes."""
+    by_label = sorted(range(len(training)), key=lambda index: training[index].label)
+    return [by_label[place] for place in spread(len(by_label), count)]
+
+
+def make_batches(params, targets, read=None):
+    """Return the batches of training, as training makes them.
+
+    Args:
+        params: `Params`.
+        targets: of `encode_targets`.
+        read: function (index, epoch) -> clip; None where only the order is asked for.
+    """
+    order = TrainingOrder(params.seed, params.balance, params.mixup, params.cutmix)
+    return Sequence(read, targets, params.batch_size, order)
+
+
+def draw_batch(path, batches, names, classes, form, columns):
+    """Draw the first batch.
+
+    Args:
+        path: of the PNG.
+        batches: of `make_batches`.
+        names: of the training videos.
+        classes: names.
+        form: a `ClipFormat`.
+        columns: frames that are shown of a clip.
+    """
+    inputs, targets, _ = batches[0]
+    shares, named = spread_outputs(targets, classes), []
+    for index, clip, share in zip(batches.order, inputs, shares, strict=False):
+        parts = [f"{share[i]:.2f} {classes[i]}" for i in np.flatnonzero(share)]
+        frames = clip.reshape(-1, *clip.shape[2:])
+        label = f"{names[index]}, mixed\n{', '.join(parts)}"
+        named.append((label, (), frames[spread(len(frames), columns)]))
+    plot_rows(path, paint_clips(named, form.stream), "the first batch")
+
+
+def write_index(path, title, facts, sheets):
+    """Write a page of all sheets.
+
+    Args:
+        path: of the HTML.
+        title: of the page.
+        facts: a line.
+        sheets: {file name: heading}.
+    """
+    style = "body{font:15px system-ui,sans-serif;margin:2em}img{max-width:100%}h2{font-size:1em}"
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        f"<title>{escape(title)}</title><style>{style}</style></head><body>",
+        f"<h1>{escape(title)}</h1><p>{escape(facts)}</p>",
+    ]
+    for name, heading in sheets.items():
+        text = escape(heading)
+        parts.append(f'<h2>{text}</h2><img loading="lazy" src="{quote(name)}" alt="{text}">')
+    write_atomically(path, "\n".join([*parts, "</body></html>\n"]))
+
+
+def draw_sheets(options, params, videos, labels, folder):
+    """Draw a sheet a video.
+
+    Args:
+        options: `Options`.
+        params: `Params`.
+        videos: index -> (path, info).
+        labels: {index of those that are drawn: label}.
+        folder: where.
+
+    Returns:
+        {file name: heading}.
+    """
+    draw, form, sheets = make_drawer(params, videos), params.clip_format, {}
+    for index, label in tqdm(labels.items(), desc="Drawing sheets", unit="video"):
+        path, info = videos[index]
+        facts = f"{info.num_frames / info.fps:.2f} s, {info.width}x{info.height}"
+        heading = f"{path} ({label}, {facts}, {info.fps:.4g} frames a second)"
+        plan = plan_clips(params, videos[index], draw, index, options.draws)
+        named = [show_clip(name, clip, form, options.columns) for name, clip in plan]
+        name = f"{len(sheets):02d}_{Path(path).stem}.png"
+        plot_rows(folder / name, paint_clips(named, form.stream), heading)
+        sheets[name] = heading
+    return sheets
+
+
+def browse(options, params):
+    """Draw what training is given.
+
+    Args:
+        options: `Options`.
+        params: `Params` of the training.
+
+    Returns:
+        The folder of what is written.
+
+    Raises:
+        ValueError: no such data, nothing readable, or a training that sees no frames.
+    """
+    if params.task != "classification":
+        raise ValueError(f"{params.task} is trained on features, which are no pictures.")
+    form = params.clip_format
+    check_flow(form)
+    params, listed, classes = list_data(params)
+    if params.features:
+        raise ValueError(f"features, {params.features}, are no pictures; leave them out.")
+    labeling = choose_labeling(params.activation, listed, classes)
+    mixes = bool(params.mixup or params.cutmix)
+    shown = mixes and not params.caches_features
+
+    def choose(training):
+        targets = encode_targets(labeling, training, classes)
+        order = make_batches(params, targets).order[: params.batch_size * shown]
+        return [*choose_videos(training, options.videos), *order.tolist()]
+
+    training, videos = inspect_some(params, listed, choose)
+    folder = Path(options.output or Path("weights/browse", Path(params.data_path).resolve().stem))
+    labels = {index: training[index].label for index in choose_videos(training, options.videos)}
+    sheets = draw_sheets(options, params, videos, labels, folder)
+    if shown:
+        draw, targets = make_drawer(params, videos), encode_targets(labeling, training, classes)
+        batches = make_batches(params, targets, lambda *drawn: read_clip(draw(*drawn), form))
+        names = [Path(example.path).name for example in training]
+        draw_batch(folder / "batch.png", batches, names, classes, form, options.columns)
+        sheets["batch.png"] = "The first batch"
+    elif mixes:
+        print("MixUp blends the cached features, not the frames: it is not shown.")
+    facts = (
+        f"{form.segments} segments of {form.frames} frames at {form.fps:g} a second, "
+        f"{form.frame_size} pixels, stream {form.stream}. Up to {options.columns} frames are shown."
+    )
+    write_index(folder / "index.html", f"What training sees of {params.data_path}", facts, sheets)
+    print(f"Written to {folder}: index.html, {', '.join(sheets)}")
+    return folder
+
+
+def main(arguments):
+    """Browse with a command line, a list of strings; the first is DATA."""
+    options, rest = tyro.cli(Options, args=arguments, description=__doc__, return_unknown_args=True)
+    return browse(options, parse_params(["--data-path", options.data_path, *rest]))
+
+
+if __name__ == "__main__":
+    run_command(lambda: main(sys.argv[1:]))
