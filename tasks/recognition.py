@@ -51,23 +51,25 @@ def list_data(params):
     return sentences, None, problems
 
 
-def find_stride(features):
-    """Return the stride of a store of features in frames, or None where nothing tells it."""
+def find_stride(features, row_step=1):
+    """Return the frames from a row to the next, every `row_step`th taken; None: nothing tells."""
     known = Path(features, MANIFEST).is_file()
-    return read_manifest(features).get("stride") if known else None
+    stride = read_manifest(features).get("stride") if known else None
+    return stride and stride * row_step
 
 
 def _share_impossible(needed, rows, front):
     return float(np.mean(output_lengths(rows, front) < needed))
 
 
-def advise_stride(needed, rows, stride):
-    """Say how features would have to be extracted, for CTC to spell nearly all sentences.
+def advise_stride(needed, rows, stride, row_step=1):
+    """Say how rows would have to be taken or extracted, for CTC to spell nearly all sentences.
 
     Args:
         needed: steps that each needs, int array.
         rows: of each.
         stride: of the rows in frames; None if unknown.
+        row_step: of the features' rows, every so-manyth is one of these.
     """
     for new in (new for new in (8, 4, 2, 1) if new < (stride or 16)):
         factor = (stride or 16) / new
@@ -79,12 +81,14 @@ def advise_stride(needed, rows, stride):
             and _share_impossible(needed, (rows * factor).astype(int), front) <= MOST_IMPOSSIBLE
         )
         if front := next(fitting, ""):
+            if row_step % factor == 0:
+                return f"Give --row-step {row_step / factor:g}; --front {front} suits that."
             how = f"--stride {int(new)}" if stride else f"{factor:g} times as many rows"
             return f"Extract them anew with {how}; --front {front} suits that."
     return "No stride mends this; are these the features of other videos?"
 
 
-def drop_impossible(sentences, labels, rows, front, stride):
+def drop_impossible(sentences, labels, rows, front, stride, row_step=1):
     """Find the training sentences that have fewer steps than their glosses need.
 
     Args:
@@ -92,7 +96,7 @@ def drop_impossible(sentences, labels, rows, front, stride):
         labels: of each, as classes.
         rows: of each, int array.
         front: a key of `FRONTS`.
-        stride: of the rows in frames; None if unknown.
+        stride, row_step: as in `advise_stride`.
 
     Returns:
         [(id, reason)] of them.
@@ -109,11 +113,11 @@ def drop_impossible(sentences, labels, rows, front, stride):
         ]
     worst = sentences[found[0]].id, steps[found[0]], needed[found[0]]
     pooled = _share_impossible(needed, rows, "K5-K5") <= MOST_IMPOSSIBLE
-    mend = "Give --front K5-K5." if pooled else advise_stride(needed, rows, stride)
+    mend = "Give --front K5-K5." if pooled else advise_stride(needed, rows, stride, row_step)
     raise ValueError(
         f"{len(found)} of {len(sentences)} training sentences ({len(found) / len(sentences):.1%}) "
         f"have fewer steps than glosses (such as {worst[0]}: {worst[1]} steps, {worst[2]} needed), "
-        f"with features of stride {stride or 'unknown'} and front {front}: CTC cannot learn them. "
+        f"with rows of stride {stride or 'unknown'} and front {front}: CTC cannot learn them. "
         f"{mend}"
     )
 
@@ -151,22 +155,23 @@ def _prepare_data(params):
             "scripts.extract_features --stride 4, and give their folder as features."
         )
     params = replace(params, corpus=find_corpus(params.data_path, params.corpus)[0])
-    stride = find_stride(params.features)
+    stride = find_stride(params.features, params.row_step)
     if params.front == "auto":
-        params = replace(params, front=choose_front(stride or 4))
+        params = replace(params, front=choose_front(stride or 4 * params.row_step))
     sentences, vocabulary, problems = list_data(params)
     sentences, infos, lost = read_features(sentences, params)
     vocabulary = vocabulary or list_vocabulary(sentences)
     training = [s for s in sentences if s.split == "train"]
     labels = [encode_glosses(s.glosses, vocabulary) for s in training]
     rows = np.array([infos[s.path].shape[0] for s in training])
-    impossible = drop_impossible(training, labels, rows, params.front, stride)
+    impossible = drop_impossible(training, labels, rows, params.front, stride, params.row_step)
     names = {name for name, _ in impossible}
     sentences = [s for s in sentences if s.id not in names]
     problems = [*problems, *lost, *impossible]
     cleaning = CORPORA[params.corpus].cleaning
     print(f"{params.corpus}: {summarize_corpus(sentences, problems, vocabulary, cleaning)}")
-    print(f"features of stride {stride or 'unknown (taken for 4)'}, front {params.front}")
+    known = stride or f"unknown (taken for {4 * params.row_step})"
+    print(f"rows of stride {known}, front {params.front}")
     return params, sentences, infos, vocabulary, problems
 
 

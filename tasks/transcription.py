@@ -7,6 +7,7 @@ from pathlib import Path
 from models.ctc import decode, measure_blanks
 from models.recognizer import output_lengths
 from utils.corpora import leave_out, read_csv
+from utils.feature_rows import thin_rows
 from utils.glosses import CLEANINGS
 from utils.inspection import inspect_videos
 from utils.sentences import SentenceSequence, read_sentence
@@ -26,6 +27,7 @@ def read_features(sentences, params):
     reasons = {path: note for path, note in notes if path not in infos}
     reasons = [reasons.get(path, "") for path in paths]
     kept, lost = leave_out(sentences, reasons, params.features)
+    infos = {path: thin_rows(info, params.row_step) for path, info in infos.items()}
     return kept, infos, lost + [(path, note) for path, note in notes if path in infos]
 
 

@@ -15,7 +15,14 @@ from utils.feature_store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
 from utils.params import Params, parse_params
 from utils.releases import RELEASES, SPLITS
-from utils.sentences import RowChanges, change_rows, measure_statistics, pad_rows, plan_lengths
+from utils.sentences import (
+    RowChanges,
+    change_rows,
+    measure_statistics,
+    pad_rows,
+    plan_lengths,
+    read_sentence,
+)
 from utils.signed_corpus import list_rows, plan_corpus
 
 import keras
@@ -85,7 +92,7 @@ def test_glosses_are_learned(folder, trained, capsys):
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
     assert "val wer " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
-    assert "NEBEL x" in trained[1] and "stride 2, front K5-K5" in trained[1]
+    assert "NEBEL x" in trained[1] and "rows of stride 2, front K5-K5" in trained[1]
     assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
     params = json.loads((FIRST / "params.json").read_text())
@@ -146,17 +153,37 @@ def test_training_ends_early_and_stays_ended(folder):
 
 
 def test_too_few_steps_stop_the_run(folder):
-    for stride in (4, 16):
-        features = Path(shutil.copytree("F", f"F{stride}"))
-        for path in features.rglob("*.npy"):
-            np.save(path, np.load(path)[:: stride // STRIDE])
-        manifest = json.loads((features / "manifest.json").read_text()) | {"stride": stride}
-        (features / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ValueError, match=r"of 72 training .* stride 16 and front K5-K5.*--stride"):
-        train("--features", "F16", "--front", "auto", "--run", "coarse")
+    features = Path(shutil.copytree("F", "F16"))
+    for path in features.rglob("*.npy"):
+        np.save(path, np.load(path)[:: 16 // STRIDE])
+    manifest = json.loads((features / "manifest.json").read_text()) | {"stride": 16}
+    (features / "manifest.json").write_text(json.dumps(manifest))
+    messages = []
+    for flags in (("--features", "F16"), ("--row-step", 16 // STRIDE)):
+        with pytest.raises(ValueError, match=r"of 72 training .* stride 16 and front K5-K5") as one:
+            train(*flags, "--front", "auto", "--run", "coarse")
+        messages.append(str(one.value).split("learn them. "))
+    (extracted, mend), (taken, other) = messages
+    assert extracted == taken and "anew with --stride" in mend and "Give --row-step" in other
     assert not Path("weights/coarse").exists()
     with pytest.raises(ValueError, match=r"front K5-P2-K5-P2: .* Give --front K5-K5"):
-        train("--features", "F4", "--front", "K5-P2-K5-P2", "--run", "pooled")
+        train("--row-step", 2, "--front", "K5-P2-K5-P2", "--run", "pooled")
+
+
+def test_every_other_row_is_taken_as_told(folder, capsys):
+    flags = ("--row-step", 2, "--front", "auto", "--epochs", 2, "--rate-epochs", 1, 2)
+    _, report = train("--run", "thin", *flags)
+    assert f"rows of stride {2 * STRIDE}, front K5-K5" in capsys.readouterr().out
+    sentences = list_sentences("release", needs_frames=False)[0]
+    _, infos, _ = read_features(sentences, parse_params([*FLAGS, "--row-step", "2"]))
+    info = infos[sentences[0].path]
+    whole = np.load(info.views["centre"][0])
+    np.testing.assert_array_equal(read_sentence(info), whole[::2])
+    assert info.shape == (len(whole[::2]), DIM)
+    dev = [s for s in sentences if s.split == "dev"]
+    known = sum(gloss != "NEBEL" for s in dev for gloss in s.glosses)
+    steps = sum(infos[s.path].shape[0] for s in dev)
+    assert report["val_blanks_reference"] == pytest.approx(1 - known / steps)
 
 
 def test_impossible_sentences_are_listed(folder):
@@ -170,7 +197,11 @@ def test_impossible_sentences_are_listed(folder):
     rows[5:8] = 3
     with pytest.raises(ValueError, match=r"3 of 200 .*\(1.5%\).*--stride 2; --front K5-K5 "):
         drop_impossible(sentences, labels, np.where(rows == 3, 3, 9), "K5-K5", 4)
-    assert "2 times as many rows" in advise_stride(np.array([4]), np.array([3]), None)
+    few = np.array([4]), np.array([3])
+    assert "2 times as many rows" in advise_stride(*few, None)
+    assert "Give --row-step 3; --front K5-K5 suits" in advise_stride(*few, None, 6)
+    assert "Give --row-step 4;" in advise_stride(np.array([9]), np.array([5]), 16, 8)
+    assert "anew with --stride 1;" in advise_stride(*few, 2)
 
 
 def test_what_cannot_be_is_said(folder):

@@ -35,6 +35,7 @@ _RANGES = [
     ("workers", 1, 1000, "from 1 to 1000"),
     ("gpus", -1, 1000, "-1 for all, 0 for the CPU, or a number of GPUs"),
     ("seed", 0, 2**32 - 1, "from 0 to 2**32 - 1"),
+    ("row_step", 1, _MANY, "at least 1"),
     ("width", 16, _MANY, "a multiple of 16, such as 1024"),
     ("auxiliary", 0, _MANY, "at least 0"),
     ("distillation", 0, _MANY, "at least 0"),

@@ -6,7 +6,7 @@ Files are found by the video's name: FEATURES/run/a.npy or FEATURES/a.npy is DAT
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features
@@ -26,12 +26,14 @@ class FeatureInfo:
         views: {view: (file, name of the array in it)}.
         shape: (rows, channels) of the centre view.
         digest: BLAKE2b of its numbers.
+        step: from a row that is read to the next; 1 reads all of them.
         width, height: unknown; views are named alike for either orientation.
     """
 
     views: dict
     shape: tuple[int, int]
     digest: str
+    step: int = 1
     width: int = 0
     height: int = 0
 
@@ -163,6 +165,15 @@ def read_info(views):
             raise ValueError(f"{file}: not all of its numbers are finite.")
     digest = hashlib.blake2b(array.tobytes() + str(array.dtype).encode(), digest_size=16)
     return FeatureInfo(views, array.shape, digest.hexdigest())
+
+
+def thin_rows(info, step):
+    """Return a `FeatureInfo` of which only every `step`th row is read, the first one to begin with.
+
+    Its rows are those of an extraction at `step` times the stride.
+    """
+    rows, channels = info.shape
+    return replace(info, shape=(-(-rows // step), channels), step=info.step * step)
 
 
 def find_length(paths, features):

@@ -123,9 +123,12 @@ class Params(Derived):
     """phoenix2014, phoenix2014_si5, phoenix2014t or csv, where data_path holds several."""
     vocabulary: Literal["cleaned", "raw"] = "cleaned"
     """Glosses to train on: as they are scored, or as they are written."""
+    row_step: int = 1
+    """From a row of the features that is taken to the next: features of stride 2 are of stride 4
+    with 2, of stride 16 with 8."""
     front: str = "auto"
     """Convolutions before the encoder, and their pooling: none, K5-K5, K5-P2-K5, K5-P2-K5-P2.
-    auto: what makes the features' stride up to four frames a step."""
+    auto: what makes the rows' stride up to four frames a step."""
     width: int = 1024
     """Channels of a step: convolution, both directions of the LSTM together."""
     auxiliary: float = 1.0

@@ -90,7 +90,7 @@ def read_sentence(info):
     Args:
         info: a `utils.feature_rows.FeatureInfo`.
     """
-    return np.asarray(load_features(*info.views[CENTRE]), np.float32)
+    return np.asarray(load_features(*info.views[CENTRE])[:: info.step], np.float32)
 
 
 def measure_statistics(infos):
