@@ -14,7 +14,16 @@ from pathlib import Path
 from utils.clips import ClipFormat, list_views, read_clip
 from utils.datasets import assign_splits, list_examples
 from utils.figures import ACTIONS, SIZES, STAND, render_clip
-from utils.sample import BACKWARDS, SAMPLES, SMALL, render_sample, render_twins
+from utils.params import parse_params
+from utils.sample import (
+    BACKWARDS,
+    GLOSSES,
+    SAMPLES,
+    SMALL,
+    render_sample,
+    render_signs,
+    render_twins,
+)
 from utils.video import probe
 
 import cv2
@@ -189,3 +198,22 @@ def test_only_the_order_of_the_frames_tells_twins_apart(twins, action):
         form = ClipFormat(1, frames, "uniform", short_side=72, frame_size=64)
         clips = [read_clip(list_views(path, probe(path))[0], form)[0] for path in paths]
         np.testing.assert_array_equal(clips[0], clips[1][::-1])
+
+
+def test_isolated_signs_keep_a_signer_for_validation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = partial(render_signs, clips_per_actor=1)
+    monkeypatch.setitem(SAMPLES, "sample_signs", SAMPLES["sample_signs"]._replace(render=few))
+    monkeypatch.setattr("utils.sample.GLOSSES", GLOSSES[:3])
+    params = parse_params(["isolated_signs"])
+    assert len(GLOSSES) == 20 and not params.flip and params.network == "i3d_transformer"
+    examples = list_examples(params.data_path)
+    assert len(examples) == 3 * 5 and {e.label for e in examples} == set(GLOSSES[:3])
+    split = assign_splits(examples, params.val_fraction, seed=params.seed)
+    signers = {name: {e.group for e in split if e.split == name} for name in ("train", "val")}
+    assert len(signers["val"]) == 1 and len(signers["train"]) == 4
+    assert not signers["train"] & signers["val"]
+    paths = [Path(e.path) for e in examples if e.label == GLOSSES[0]]
+    clips = [_read(path)[0] for path in paths]
+    assert all(clip.shape[1:] == (260, 210, 3) and 8 < len(clip) < 60 for clip in clips)
+    assert len({clip.tobytes() for clip in clips}) == 5

@@ -46,6 +46,17 @@ PRESETS = {
         "short_side": 128,
         "learning_rates": (1e-1, 1e-2, 1e-3),
     },
+    "isolated_signs": {
+        "data_path": "sample_signs",
+        "network": "i3d_transformer",
+        "num_segments": 2,
+        "frames_per_segment": 16,
+        "flip": False,
+        "feature_views": 2,
+        "learning_rates": (1e-2, 1e-3, 1e-4),
+        "rate_epochs": (30, 45),
+        "epochs": 60,
+    },
     "phoenix": {
         "task": "recognition",
         "network": "bilstm",

@@ -4,7 +4,8 @@
 small, short videos, in which every performance is there twice, as played and backwards. What moves
 shows in any frame; whether it goes up or down only in their order: who does not see the order says
 the same of both twins, and is right about exactly one. The TimeSformer paper compares Kinetics and
-Something-Something like this. For trying and testing the project, not for measuring it.
+Something-Something like this. `sample_signs` are single glosses of the signer of `utils/signer.py`.
+For trying and testing the project, not for measuring it.
 """
 
 import itertools
@@ -14,12 +15,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from utils.figures import ACTIONS, render_clip
+from utils.signer import FPS, render_signing
+from utils.signs import SIGNS
 from utils.video import probe, write_video
 
 import numpy as np
 
 BACKWARDS = {"raise_arms": "lower_arms", "stand_up": "sit_down"}
 SMALL = (24, 72, 72)  # (frames, height, width)
+GLOSSES = sorted(gloss for gloss in SIGNS if not gloss.startswith("__"))[:20]
+PACES = (0.8, 1.2)  # of signing
 
 
 def _write_folder(folder, actions, parameters, clips):
@@ -89,6 +94,23 @@ def render_twins(folder, actors=120, clips_per_actor=1, seed=0):
     _write_folder(folder, [*BACKWARDS, *BACKWARDS.values()], parameters, play())
 
 
+def render_signs(folder, actors=5, clips_per_actor=3, seed=0):
+    """Write clips of single glosses, each signer's at several speeds.
+
+    Args:
+        folder, actors, clips_per_actor, seed: as in `render_sample`; the actors are signers.
+    """
+
+    def play():
+        for gloss, actor, clip in _count(GLOSSES, actors, clips_per_actor):
+            own = (seed, 20, GLOSSES.index(gloss), actor, clip)
+            pace = np.random.default_rng([*own, 1]).uniform(*PACES)
+            yield gloss, actor, clip, render_signing([gloss], actor, own, pace), FPS
+
+    parameters = {"actors": actors, "clips_per_actor": clips_per_actor, "seed": seed}
+    _write_folder(folder, GLOSSES, parameters, play())
+
+
 class Sample(NamedTuple):
     """A folder in data/, what renders it, and the class of each action."""
 
@@ -109,6 +131,7 @@ SAMPLES = {
         render_twins,
         {"lower_arms": "down", "raise_arms": "up", "sit_down": "down", "stand_up": "up"},
     ),
+    "sample_signs": Sample("sample_signs", render_signs, {gloss: gloss for gloss in GLOSSES}),
 }
 
 
