@@ -6,6 +6,7 @@ Dao et al., FlashAttention, NeurIPS 2022.
 
 import math
 
+from models.layers import map_in_turn
 from models.windows import Window, merge, partition, plan_partition
 
 import keras
@@ -18,22 +19,6 @@ TOGETHER = {"cpu": 2**17, "gpu": 2**25}
 
 def _scores(queries, keys):
     return ops.softmax(ops.matmul(queries, ops.swapaxes(keys, -1, -2)), axis=-1)
-
-
-def _map_in_turn(function, elements, like):
-    """Do what `ops.map` does, a step at a time; `like` are tensors of the results' shapes.
-
-    TensorFlow runs ten steps of `ops.map` at once, and a hundred of one inside another: all their
-    scores would be held together.
-    """
-
-    def step(_, index):  # Keras' scan takes several tensors only if it knows their length
-        element = keras.tree.map_structure(lambda x: ops.take(x, index, axis=0), elements)
-        result = function(element)
-        return result, result
-
-    zeros = keras.tree.map_structure(ops.zeros_like, like)
-    return ops.scan(step, zeros, ops.arange(ops.shape(keras.tree.flatten(elements)[0])[0]))[1]
 
 
 @ops.custom_gradient
@@ -50,7 +35,7 @@ def _attend_in_chunks(queries, keys, values):
 
     def run(chunk):
         queries, keys, values = chunk
-        return _map_in_turn(
+        return map_in_turn(
             lambda block: ops.matmul(_scores(block, keys), values), queries, queries[0]
         )
 
@@ -70,16 +55,16 @@ def _attend_in_chunks(queries, keys, values):
                 of_keys = ops.matmul(ops.swapaxes(change, -1, -2), queries)
                 return ops.matmul(change, keys), of_keys, of_values
 
-            of_queries, of_keys, of_values = _map_in_turn(
+            of_queries, of_keys, of_values = map_in_turn(
                 run_block, (queries, upstream), (queries[0], keys, values)
             )
             return of_queries, ops.sum(of_keys, axis=0), ops.sum(of_values, axis=0)
 
         arguments = (queries, keys, values)
         like = keras.tree.map_structure(lambda x: x[0], arguments)
-        return _map_in_turn(run_back, (*arguments, upstream), like)
+        return map_in_turn(run_back, (*arguments, upstream), like)
 
-    return _map_in_turn(run, (queries, keys, values), queries[0]), backward
+    return map_in_turn(run, (queries, keys, values), queries[0]), backward
 
 
 def plan_chunks(matrices, tokens, limit, largest):

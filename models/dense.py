@@ -7,6 +7,8 @@ inside the window are just what the window alone gives; nearer to its ends it al
 of the padding, and here its neighbours.
 """
 
+from math import prod
+
 from models.i3d import STAGES, TOP, build_i3d
 
 import keras
@@ -125,7 +127,8 @@ def build_dense(maps, length, window, stride, endpoint="Features", shared=SHARED
         window: frames of a row, from 8 up; a multiple of 8 where the chunk holds several rows.
         stride: frames from a row to the next.
         endpoint: what `maps` was built for: "AvgPool3d" and "Features" weigh the steps as the
-            published top does, others are averaged over time and space.
+            published top does, others are averaged over time and space. "": a row is the window's
+            part of the map itself, flat.
         shared: the last stage that the chunk goes through as a whole; behind it each window goes
             alone.
 
@@ -150,7 +153,11 @@ def build_dense(maps, length, window, stride, endpoint="Features", shared=SHARED
         alone = keras.Input(x.shape[2:], name="alone")
         x = _call_again(rest, alone)(ops.reshape(x, (-1, *x.shape[2:])))
         x = ops.reshape(x, (-1, len(starts), *x.shape[1:]))
-    x = ops.mean(ops.cast(x, "float32"), axis=(3, 4))  # (batch, rows, steps, dim)
+    x = ops.cast(x, "float32")  # (batch, rows, steps, height, width, channels)
+    if not endpoint:
+        rows = ops.reshape(x, (-1, len(starts), prod(x.shape[2:])))
+        return keras.Model(first.input, rows, name="dense")
+    x = ops.mean(x, axis=(3, 4))
     rows = ops.sum(x * _weigh_steps(x.shape[2], endpoint)[:, None], axis=2)
     return keras.Model(first.input, rows, name="dense")
 

@@ -20,6 +20,93 @@ class TimeDistributed(layers.TimeDistributed):
         return ops.reshape(outputs, (-1, inputs.shape[1], *outputs.shape[1:]))
 
 
+def map_in_turn(function, elements, like):
+    """Do what `ops.map` does, a step at a time; `like` are tensors of the results' shapes.
+
+    TensorFlow runs ten steps of `ops.map` at once, and a hundred of one inside another: all that
+    they hold would be held together.
+    """
+
+    def step(_, index):  # Keras' scan takes several tensors only if it knows their length
+        element = keras.tree.map_structure(lambda x: ops.take(x, index, axis=0), elements)
+        result = function(element)
+        return result, result
+
+    zeros = keras.tree.map_structure(ops.zeros_like, like)
+    return ops.scan(step, zeros, ops.arange(ops.shape(keras.tree.flatten(elements)[0])[0]))[1]
+
+
+@keras.saving.register_keras_serializable("video")
+class InChunks(layers.Wrapper):
+    """Apply a layer to every step of a sequence, a few steps at a time, at bounded memory.
+
+    Maps (batch, steps, ...) to (batch, steps, ...); or frames (batch, frames, ...), of which each
+    step sees a window. For gradients a chunk is computed again, so that what the layer holds is
+    only held of one chunk (Chen et al., Training Deep Nets with Sublinear Memory Cost, 2016).
+
+    Args:
+        layer: from (batch, ...) to (batch, ...), the same in training and inference.
+        size: steps at a time.
+        again: whether to compute chunks again for gradients.
+        window, stride: frames of a step, and from a step to the next; window 0: inputs are steps.
+    """
+
+    def __init__(self, layer, size, again=True, window=0, stride=1, **kwargs):
+        super().__init__(layer, **kwargs)
+        self.size, self.again, self.window, self.stride = size, again, window, stride
+
+    def _inner_shape(self, shape):
+        return (shape[0], *((self.window,) if self.window else ()), *shape[2:])
+
+    def build(self, input_shape):
+        super().build(self._inner_shape(input_shape))
+
+    def _count_steps(self, length):
+        return (length - self.window) // self.stride + 1 if self.window else length
+
+    def compute_output_shape(self, input_shape):
+        """Return the shape of what comes out."""
+        shape = self.layer.compute_output_shape(self._inner_shape(input_shape))
+        length = input_shape[1]
+        return (shape[0], None if length is None else self._count_steps(length), *shape[1:])
+
+    def call(self, inputs):
+        batch, length = ops.shape(inputs)[:2]
+        steps = self._count_steps(length)
+        count = batch * steps
+        places = ops.arange(-(-count // self.size) * self.size, dtype="int32")
+        places = ops.minimum(places, count - 1)  # the last chunk is filled up
+        if self.window:
+            places = places // steps * length + places % steps * self.stride
+            places = ops.expand_dims(places, 1) + ops.arange(self.window, dtype="int32")
+        places = ops.reshape(places, (-1, self.size, *places.shape[1:]))
+        folded = ops.reshape(inputs, (-1, *inputs.shape[2:]))
+
+        # TensorFlow cannot read variables where it computes a step of a loop again.
+        weights, others = (
+            [ops.copy(variable) for variable in variables]
+            for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
+        )
+
+        def run(chunk, *weights):
+            outputs, _ = self.layer.stateless_call(weights, others, chunk)
+            return ops.cast(outputs, self.compute_dtype)
+
+        run = keras.remat(run) if self.again else run
+        rest = self.compute_output_shape(inputs.shape)[2:]
+        like = ops.zeros((self.size, *rest), self.compute_dtype)
+        x = map_in_turn(lambda chunk: run(ops.take(folded, chunk, axis=0), *weights), places, like)
+        return ops.reshape(ops.reshape(x, (-1, *rest))[:count], (-1, steps, *rest))
+
+    def get_config(self):
+        return super().get_config() | {
+            "size": self.size,
+            "again": self.again,
+            "window": self.window,
+            "stride": self.stride,
+        }
+
+
 @keras.saving.register_keras_serializable("video")
 class PatchProjection(layers.Conv3D):
     """`keras.layers.Conv3D` with strides of the kernel's size, as one matrix product.

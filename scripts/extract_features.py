@@ -11,8 +11,8 @@ from typing import Literal
 
 from models.dense import SHARED, Extractor, build_maps
 from models.i3d import ENDPOINTS, TOP
-from models.networks import STREAMS, backbones_of
-from models.pretrained import load_pretrained
+from models.networks import STREAMS
+from tasks.backbones import start_maps
 from utils.augmentation import list_levels
 from utils.blocks import READERS, VIEWS, RowFormat
 from utils.commands import run_command
@@ -176,21 +176,6 @@ def list_data(options):
     if others:
         print(f"{sum(others.values())} files are no videos ({' '.join(sorted(others))})")
     return videos, root
-
-
-def start_maps(maps, start, stream):
-    """Load published weights, or those of a run's I3D, into an I3D; return their name."""
-    if start == "none":
-        return start
-    if not Path(start, "best.keras").is_file():
-        return load_pretrained(maps, start, stream)
-    found = backbones_of(keras.saving.load_model(Path(start, "best.keras"), compile=False))
-    if stream not in found:
-        raise ValueError(f"{start} has no I3D for {stream}; it has {', '.join(found) or 'none'}.")
-    for layer in maps.layers:
-        if layer.weights:
-            layer.set_weights(found[stream].get_layer(layer.name).get_weights())
-    return str(start)
 
 
 def load_extractor(options):

@@ -4,7 +4,22 @@ import csv
 import json
 from collections import Counter
 
-from tasks.transcription import load_sentences, make_sequence, read_features, recognize, spell
+from tasks.fine_tuning import (
+    ROWS,
+    choose_part,
+    look_at_frames,
+    make_form,
+    open_sentences,
+    read_settings,
+)
+from tasks.transcription import (
+    FEATURES,
+    load_sentences,
+    make_sequence,
+    read_features,
+    recognize,
+    spell,
+)
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.files import atomic_path, write_atomically
 from utils.runs import best_network, evaluation_folder, load_changed, load_data
@@ -113,6 +128,19 @@ def _print_report(report, score, alignments, worst):
     print(f"\nTaken for another: {', '.join(shown) or 'none'}")
 
 
+def _open_inputs(run, network, sentences, params):
+    """Return (the model that reads, readable sentences, their infos, problems, `Reading`)."""
+    if not (run / ROWS).is_file():
+        return network, *read_features(sentences, params), FEATURES
+    if params.features:
+        raise ValueError(f"features is {params.features}, but {run} reads frames; leave it out.")
+    settings = read_settings(run)
+    form = make_form(settings, params.row_step)
+    sentences, infos, problems = look_at_frames(sentences, params, form)
+    infos, reading = open_sentences(network, settings, infos, params)
+    return choose_part(network, params), sentences, infos, problems, reading
+
+
 def score_sentences(options):
     """Score a recognizer's best checkpoint.
 
@@ -132,16 +160,17 @@ def score_sentences(options):
     corpus, sentences, problems = params.corpus, own, []
     if options.data_path:
         corpus = find_corpus(options.data_path)[0]
-        sentences, problems = list_sentences(options.data_path, needs_frames=False)
+        needed = (run / ROWS).is_file()
+        sentences, problems = list_sentences(options.data_path, needs_frames=needed)
     cleaning = CORPORA[corpus].cleaning
     print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, cleaning)}")
     chosen, split = choose_sentences(sentences, options.split)
-    chosen, infos, problems = read_features(chosen, params)
+    part, chosen, infos, problems, reading = _open_inputs(run, network, chosen, params)
     for name, problem in problems:
         print(f"  problem: {name}: {problem}")
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
-    sequence = make_sequence(chosen, infos, vocabulary, params.front, **sizes)
-    found, *blanks = recognize(network, sequence, options.beam)
+    sequence = make_sequence(chosen, infos, vocabulary, params.front, reading, **sizes)
+    found, *blanks = recognize(part, sequence, options.beam)
     references, hypotheses = spell(found, chosen, vocabulary, cleaning)
     if not any(hypotheses.values()):
         raise ValueError(

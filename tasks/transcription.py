@@ -1,8 +1,10 @@
 """From sentences' features to their glosses: what training and scoring of recognizers share."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from models.ctc import decode, measure_blanks
 from models.recognizer import output_lengths
@@ -10,9 +12,24 @@ from utils.corpora import leave_out, read_csv
 from utils.feature_rows import thin_rows
 from utils.glosses import CLEANINGS
 from utils.inspection import inspect_videos
-from utils.sentences import SentenceSequence, read_sentence
+from utils.sentences import SentenceSequence, pad_rows, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, score_corpus
+
+
+class Reading(NamedTuple):
+    """How sentences become inputs.
+
+    Attributes:
+        read: function of a sentence's info -> its array.
+        pad: function (arrays, lengths in rows) -> a batch of inputs.
+    """
+
+    read: Callable = read_sentence
+    pad: Callable = pad_rows
+
+
+FEATURES = Reading()
 
 
 def load_sentences(path):
@@ -89,14 +106,15 @@ def measure(network, sequence, sentences, vocabulary, cleaning):
     }
 
 
-def make_sequence(sentences, infos, vocabulary, front, **batches):
+def make_sequence(sentences, infos, vocabulary, front, reading=FEATURES, **batches):
     """Return the batches of sentences as they are, in order.
 
     Args:
         sentences: list of `Sentence`.
-        infos: {path: `FeatureInfo`}.
+        infos: {path: `FeatureInfo`, or what `reading` takes}.
         vocabulary: list of glosses.
         front: a key of `FRONTS`.
+        reading: a `Reading`.
         batches: batch_size, workers, replicas of `SentenceSequence`.
     """
     chosen = [infos[sentence.path] for sentence in sentences]
@@ -105,6 +123,6 @@ def make_sequence(sentences, infos, vocabulary, front, **batches):
     to_steps = partial(output_lengths, front=front)
 
     def read(index, epoch):
-        return read_sentence(chosen[index])
+        return reading.read(chosen[index])
 
-    return SentenceSequence(read, labels, rows, max(rows), to_steps, **batches)
+    return SentenceSequence(read, labels, rows, max(rows), to_steps, reading.pad, **batches)

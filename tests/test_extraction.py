@@ -19,8 +19,8 @@ from scripts.extract_features import (
     extract_features,
     list_data,
     load_extractor,
-    start_maps,
 )
+from tasks.backbones import start_maps
 from utils.blocks import Block, Failure, Part, RowFormat
 from utils.extraction import Collector, batch_blocks, extract_rows, read_ahead
 from utils.feature_store import settings_hash

@@ -8,21 +8,24 @@ from pathlib import Path
 
 import evaluate
 import training
-from tasks.recognition import advise_stride, drop_impossible
+from tasks.strides import advise_stride, drop_impossible
 from tasks.transcription import read_features
 from utils.corpora import list_sentences
 from utils.feature_store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
 from utils.params import Params, parse_params
 from utils.releases import RELEASES, SPLITS
+from utils.sclite import find_sclite
 from utils.sentences import (
     RowChanges,
+    SentenceSequence,
     change_rows,
     measure_statistics,
     pad_rows,
     plan_lengths,
     read_sentence,
 )
+from utils.sequence import TrainingOrder
 from utils.signed_corpus import list_rows, plan_corpus
 
 import keras
@@ -132,6 +135,27 @@ def test_glosses_are_learned(folder, trained, capsys):
     assert score(FIRST)["sentences"] == 6
     said = capsys.readouterr().out
     assert "F: no other settings than what" in said and "Signer03" in said
+
+
+def test_totals_stand_beside_others(folder, capsys):
+    """jiwer's errors are the fewest, sclite's the same."""
+    jiwer = pytest.importorskip("jiwer")
+    report = score(FIRST, split="dev")
+    with open(FIRST / "evaluation/dev/predictions.csv") as file:
+        rows = list(csv.DictReader(file))
+    pairs = ([row[name] for row in rows] for name in ("reference", "hypothesis"))
+    found = jiwer.process_words(*pairs)
+    assert found.hits + found.substitutions + found.deletions == report["words"]
+    apart = report["insertions"] - report["deletions"]
+    assert found.insertions - found.deletions == apart
+    assert 100 * found.wer <= report["wer"] <= 100 * found.wer + 5
+
+
+@pytest.mark.skipif(find_sclite() is None, reason="needs sclite (Debian: sctk)")
+def test_sclite_scores_a_run_the_same(folder, capsys):
+    score(FIRST, split="test")
+    said = capsys.readouterr().out
+    assert "sclite: WER" in said and "DIFFERS" not in said
 
 
 SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
@@ -254,6 +278,27 @@ def test_batches_have_few_lengths():
     batch = pad_rows([np.ones((3, 2)), np.ones((30, 2))], plan_lengths(90))
     assert batch["features"].shape == (2, 48, 2) and batch["lengths"].tolist() == [3, 30]
     assert batch["features"][0].sum() == 6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_batches_of_one_length_first_leave_room_for_others(seed):
+    rows = [8] * 9 + [30]
+    sequence = SentenceSequence(
+        lambda index, epoch: np.ones((rows[index], 3), "float32"),
+        [[1]] * 10,
+        rows,
+        30,
+        lambda lengths: lengths,
+        batch_size=2,
+        order=TrainingOrder(seed),
+    )
+    inputs = {
+        "features": keras.Input((None, 3), name="features"),
+        "lengths": keras.Input((), dtype="int32", name="lengths"),
+    }
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs["features"])[:, 0])
+    model.compile("sgd", "mse")
+    model.fit(sequence, epochs=2, shuffle=False, verbose=0)
 
 
 def test_statistics_are_those_of_all_rows(folder):

@@ -39,6 +39,7 @@ class RowFormat(NamedTuple):
         image_fps: frames per second of folders of images.
         short_side, frame_size: pixels before and after cropping.
         flow, flow_path: as in `utils.clips.ClipFormat`.
+        step: from a row that is read to the next; 1 reads all.
     """
 
     window: int = 16
@@ -53,6 +54,16 @@ class RowFormat(NamedTuple):
     frame_size: int = 224
     flow: str = "tvl1"
     flow_path: str = ""
+    step: int = 1
+
+    @property
+    def row_stride(self):
+        """Frames from a row that is read to the next."""
+        return self.stride * self.step
+
+    def place_rows(self, num_frames):
+        """Return where the rows that are read begin, as `utils.rows.row_starts`."""
+        return row_starts(num_frames, self.window, self.stride, self.edges)[:: self.step]
 
     @property
     def frame_bytes(self):
@@ -163,9 +174,9 @@ def read_blocks(path, info, name, form):
         ValueError: a video without a row, or stored flow that is no good.
     """
     count = len(timeline(info, form.fps))
-    starts = row_starts(count, form.window, form.stride, form.edges)
+    starts = form.place_rows(count)
     times = row_times(starts, form.window, form.fps, _place_times(info, form.fps)).tolist()
-    chunks = list(plan_chunks(len(starts), form.window, form.stride, form.lengths))
+    chunks = list(plan_chunks(len(starts), form.window, form.row_stride, form.lengths))
 
     def see(first, length):
         return np.clip(starts[first] + np.arange(length), 0, count - 1)

@@ -42,6 +42,7 @@ _RANGES = [
     ("rescale", 0, 0.9, "from 0 to 0.9"),
     ("drop_rows", 0, 0.9, "from 0 to 0.9"),
     ("noise", 0, 100, "from 0 to 100"),
+    ("windows", 1, _MANY, "at least 1"),
     ("patience", 0, _MANY, "at least 0"),
     ("pictures", 0, 1, "from 0 to 1"),
     ("eval_clips", 1, _MANY, "at least 1"),
@@ -67,7 +68,6 @@ _NOT_RECOGNITION = {
     "class_names": ((),),
     "balance": ("none",),
     "activation": ("softmax",),
-    "weights": ("auto", "none"),
     "mixup": (0,),
     "label_smoothing": (0,),
     "focal": (0,),
@@ -83,6 +83,17 @@ def _check_recognition(params):
                 f"{name} is {getattr(params, name)}, which is for classification; recognition "
                 f"takes {allowed[0]}."
             )
+    given = [getattr(params, name) not in ("auto", "none") for name in ("weights", "finetune")]
+    if any(given) and not all(given):
+        raise ValueError(
+            f"weights is {params.weights}, finetune {params.finetune}: to train I3D, recognition "
+            "takes both, a run on features (weights/<run>) and an endpoint; else neither."
+        )
+    if params.feature_views > 1:
+        raise ValueError(
+            f"feature_views is {params.feature_views}; recognition takes 1, the frozen part's maps "
+            "of the centre, or 0, random frames every epoch."
+        )
 
 
 def check_params(params):

@@ -25,7 +25,7 @@ class Params(Derived):
     # --- Data ---
     data_path: str = "sample"
     """Folder of class folders (maybe under train/ val/ test/), a .csv, a UCF101 list, or sample,
-    sample_order, sample_appearance."""
+    sample_order, sample_appearance, sample_signs."""
     class_names: tuple[str, ...] = ()
     """The classes, in the order of the outputs; empty: those of the data, sorted."""
     video_root: str = ""
@@ -89,14 +89,15 @@ class Params(Derived):
     weights: str = "auto"
     """kinetics, imagenet_kinetics (timesformer: kinetics, kinetics600, ssv2, imagenet), inflated
     (flow from RGB's weights), none (from scratch), a file of published weights, or a run
-    (weights/<run>) to start from. auto: kinetics for an I3D, else none."""
+    (weights/<run>) to start from. auto: kinetics for an I3D, else none. Recognition through I3D:
+    the run on features that it goes on from."""
     flow_weights: str = "auto"
     """stream both: what flow's I3D starts from; auto: as weights; inflated: from RGB's weights."""
     fusion: str = "logits"
     """stream both: logits, those of a head for each are added; or features, joined for one head."""
     finetune: str = "auto"
     """What of I3D is trained: none, all, or from an endpoint on, such as Mixed_5b. auto: none, but
-    all when from scratch."""
+    all when from scratch. Recognition: from where on, behind weights."""
     train_batchnorm: bool = False
     """Train the fine-tuned part's BatchNorm too; always so from scratch."""
     dropout: float = 0.5
@@ -141,6 +142,8 @@ class Params(Derived):
     """Chance that a row of a training sentence is left out."""
     noise: float = 0.1
     """Noise on training features, in standard deviations of each channel."""
+    windows: int = 8
+    """Training I3D: windows that go through it at a time; fewer take less memory."""
 
     # --- Training ---
     batch_size: int = 8

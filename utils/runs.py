@@ -18,7 +18,7 @@ RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
 # Features count by content (`keep_features`).
 _FREE = (
-    "epochs workers resume run cache_path flow_path features eval_clips eval_crops pictures"
+    "epochs workers windows resume run cache_path flow_path features eval_clips eval_crops pictures"
 ).split()
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
 

@@ -2,7 +2,6 @@
 
 import csv
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from utils.feature_store import CENTRE, load_features
@@ -22,6 +21,26 @@ class RowChanges:
     noise: float = 0.1
 
 
+def draw_places(count, changes, least, generator):
+    """Draw where a sentence is looked at when its speed is changed and some places are left out.
+
+    Args:
+        count: rows or frames of the sentence.
+        changes: `RowChanges`.
+        least: places that stay at least, at most `count`.
+        generator: a `numpy.random.Generator`.
+
+    Returns:
+        float array of rising places from 0 to count - 1.
+    """
+    factor = generator.uniform(1 - changes.rescale, 1 + changes.rescale)
+    number = max(round(count * factor), least, 1)
+    places = np.linspace(0, count - 1, number)
+    dropped = np.flatnonzero(generator.uniform(size=number) < changes.drop_rows)
+    dropped = generator.permutation(dropped)[: number - max(least, 1)]
+    return np.delete(places, dropped)
+
+
 def change_rows(rows, changes, least, deviation, generator):
     """Change the speed of a sentence, leave out some of its rows, add noise.
 
@@ -35,12 +54,7 @@ def change_rows(rows, changes, least, deviation, generator):
     Returns:
         float32 (other rows, dim), between neighbours interpolated.
     """
-    factor = generator.uniform(1 - changes.rescale, 1 + changes.rescale)
-    count = max(round(len(rows) * factor), least, 1)
-    places = np.linspace(0, len(rows) - 1, count)
-    dropped = np.flatnonzero(generator.uniform(size=count) < changes.drop_rows)
-    dropped = generator.permutation(dropped)[: count - max(least, 1)]
-    places = np.delete(places, dropped)
+    places = draw_places(len(rows), changes, least, generator)
     low = np.floor(places).astype(int)
     share = (places - low)[:, None]
     high = np.minimum(low + 1, len(rows) - 1)
@@ -58,22 +72,25 @@ def plan_lengths(longest, count=4):
     return [4 * -(-longest * part // (4 * count)) for part in range(1, count + 1)]
 
 
-def pad_rows(arrays, lengths):
-    """Stack arrays (rows, dim), padded with zeros to the first of some lengths that holds all.
+def pad_rows(arrays, lengths, name="features", window=1, stride=1):
+    """Stack sentences, padded with zeros to the first of some lengths that holds all.
 
     Args:
-        arrays: list of arrays.
-        lengths: rising.
+        arrays: list of arrays (rows, ...), of one dtype; or (frames, ...) of so many rows.
+        lengths: in rows, rising.
+        name: of the input.
+        window, stride: frames of a row, and from a row to the next.
 
     Returns:
-        {"features": float32 (batch, rows, dim), "lengths": int32 (batch,)}.
+        {name: (batch, rows or frames, ...), "lengths": int32 (batch,) rows}.
     """
-    own = np.array([len(array) for array in arrays], np.int32)
+    own = np.array([(len(array) - window) // stride + 1 for array in arrays], np.int32)
     rows = next(length for length in lengths if length >= own.max())
-    padded = np.zeros((len(arrays), rows, arrays[0].shape[1]), np.float32)
+    shape = (len(arrays), (rows - 1) * stride + window, *arrays[0].shape[1:])
+    padded = np.zeros(shape, arrays[0].dtype)
     for place, array in enumerate(arrays):
         padded[place, : len(array)] = array
-    return {"features": padded, "lengths": own}
+    return {name: padded, "lengths": own}
 
 
 def pack_labels(sequences):
@@ -91,6 +108,11 @@ def read_sentence(info):
         info: a `utils.feature_rows.FeatureInfo`.
     """
     return np.asarray(load_features(*info.views[CENTRE])[:: info.step], np.float32)
+
+
+def change_sentence(info, least, generator, changes, deviation):
+    """Read the rows of a sentence and change them; arguments as of `change_rows`."""
+    return change_rows(read_sentence(info), changes, least, deviation, generator)
 
 
 def measure_statistics(infos):
@@ -120,13 +142,14 @@ class SentenceSequence(Sequence):
         rows: about how many rows each has.
         longest: rows that one may have.
         to_steps: function int (batch,) of rows -> steps that come out of the network.
+        pad: function (arrays, lengths) -> a batch of inputs.
         batches: what else `Sequence` takes.
     """
 
-    def __init__(self, read, sequences, rows, longest, to_steps, **batches):
+    def __init__(self, read, sequences, rows, longest, to_steps, pad=pad_rows, **batches):
         self.rows, self.to_steps = np.asarray(rows), to_steps
-        join = partial(pad_rows, lengths=plan_lengths(longest))
-        super().__init__(read, pack_labels(sequences), join=join, **batches)
+        self.pad, self.lengths = pad, plan_lengths(longest)
+        super().__init__(read, pack_labels(sequences), join=list, **batches)
 
     def start(self, epoch):
         """Go to the beginning of an epoch."""
@@ -138,7 +161,10 @@ class SentenceSequence(Sequence):
             self.order = generator.permutation(alike).ravel()
 
     def __getitem__(self, step):
-        inputs, targets, weights = super().__getitem__(step)
+        arrays, targets, weights = super().__getitem__(step)
+        # Keras takes what the first two batches have in common for the shape of all: they differ.
+        apart = self.training is not None and step == 0
+        inputs = self.pad(arrays, [self.lengths[-1] + 4] if apart else self.lengths)
         return inputs, np.column_stack([self.to_steps(inputs["lengths"]), targets]), weights
 
 

@@ -1,0 +1,130 @@
+"""Time and peak memory of training a recognizer through I3D: --help shows the choices.
+
+Each measurement is a process of its own: python -m scripts.benchmark_recognition. One random
+sentence, random weights, a step of AdamW.
+"""
+
+import itertools
+import json
+import resource
+import statistics
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from models.end_to_end import build_end_to_end, build_windows, trained_part
+from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
+from utils.commands import ROOT, run_command
+from utils.files import write_atomically
+from utils.fitting import compile_model
+from utils.optimization import Optimization, make_optimizer
+from utils.processes import measure_peak
+from utils.timing import measure_seconds
+
+import keras
+import numpy as np
+import tyro
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    finetune: tuple[str, ...] = ("Mixed_5b", "all")
+    """Endpoints from which on I3D is trained."""
+    inputs: tuple[Literal["maps", "frames"], ...] = ("maps", "frames")
+    """The kept maps of the frozen part (not for all), or frames."""
+    gradients: tuple[Literal["again", "held"], ...] = ("again", "held")
+    """Windows computed again for their gradients, or all that they need held."""
+    frames: int = 200
+    """Of the sentence."""
+    frame_size: int = 224
+    """Pixels of a frame's side."""
+    window: int = 16
+    """Frames of a row."""
+    stride: int = 4
+    """Frames from a row to the next."""
+    windows: int = 8
+    """That go through I3D at a time."""
+    glosses: int = 1100
+    """Of the vocabulary."""
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """Number format."""
+    repeats: int = 1
+    """Steps after a first one; the median counts."""
+    memory: float = 0
+    """GiB of main memory that a measurement may take; 0: all there is."""
+    output: Path | None = None
+    """A JSON file for the rows."""
+
+
+def measure(options, path):
+    """Measure the first of each choice; write the median seconds of a step to a file."""
+    if options.memory:
+        limit = int(options.memory * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    keras.config.set_dtype_policy(options.precision)
+    rows, front = -(-options.frames // options.stride), choose_front(options.stride)
+    i3d = build_windows(options.window, options.frame_size, "Features")
+    recognizer = build_recognizer(i3d.output_shape[-1], options.glosses, front)
+    sizes = (options.finetune[0], options.stride, options.windows, options.gradients[0] == "again")
+    model = build_end_to_end(i3d, recognizer, *sizes)
+    generator, inputs = np.random.default_rng(0), {"lengths": np.array([rows], np.int32)}
+    if options.inputs[0] == "maps":
+        model = trained_part(model)
+        shape = (1, rows, model.input["features"].shape[-1])
+        inputs["features"] = generator.random(shape, np.float32)
+    else:
+        shape = (1, (rows - 1) * options.stride + options.window, *i3d.input_shape[2:])
+        inputs["frames"] = generator.integers(0, 256, shape, np.uint8)
+    steps = int(output_lengths(np.array([rows]), front)[0])
+    labels = generator.integers(1, options.glosses + 1, steps // 4)
+    target = np.array([[steps, len(labels), *labels]], np.float32)
+    optimizer = make_optimizer(Optimization(optimizer="adamw", learning_rates=(1e-5,) * 3), 1)
+    compile_model(model, optimizer, RecognitionLoss(), [])
+
+    def step():
+        return model.train_on_batch(inputs, target)
+
+    first = measure_seconds(step)
+    seconds = [measure_seconds(step) for _ in range(options.repeats)] or [first]
+    write_atomically(path, json.dumps(statistics.median(seconds)))
+
+
+def benchmark_recognition(options):
+    """Measure every choice in a process of its own; print and return the rows.
+
+    Args:
+        options: `Options`.
+    """
+    rows = []
+    for chosen in itertools.product(options.finetune, options.inputs, options.gradients):
+        row = dict(zip(("finetune", "inputs", "gradients"), chosen, strict=True))
+        if (row["finetune"], row["inputs"]) == ("all", "maps"):
+            continue
+        one = replace(options, output=None, **{name: (value,) for name, value in row.items()})
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "seconds")
+            command = ["-m", "scripts.benchmark_recognition", "--child", path]
+            try:
+                row["gib"] = measure_peak([*command, json.dumps(asdict(one))], ROOT)
+                row["seconds"] = json.loads(path.read_text())
+                result = f"{row['seconds']:8.2f} s {row['gib']:7.2f} GiB"
+            except ValueError:
+                row["failure"] = result = (
+                    "failed, for want of memory unless another reason is above"
+                )
+        rows.append(row)
+        print(f"{chosen[0]:<9} {chosen[1]:<7} {chosen[2]:<6} {result}", flush=True)
+        if options.output:
+            write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
+    return rows
+
+
+if __name__ == "__main__":
+    if "--child" in sys.argv:
+        measure(Options(**json.loads(sys.argv[-1])), sys.argv[-2])
+    else:
+        run_command(lambda: benchmark_recognition(tyro.cli(Options, description=__doc__)))

@@ -1,0 +1,175 @@
+"""What recognition is trained on: features (stage 1), or frames through their I3D (stage 2)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from models.networks import check_network
+from models.recognizer import (
+    build_recognizer,
+    choose_front,
+    set_statistics,
+)
+from tasks.fine_tuning import (
+    ROWS,
+    check_settings,
+    choose_part,
+    load_network,
+    look_at_frames,
+    make_form,
+    open_sentences,
+    read_settings,
+)
+from tasks.strides import drop_impossible, find_stride
+from tasks.transcription import FEATURES, Reading, load_sentences, read_features
+from utils.augmentation import Augmentation
+from utils.corpora import CORPORA, find_corpus, list_sentences
+from utils.frames import change_frames
+from utils.params import load_params, pick_fields
+from utils.runs import check_run, load_data, open_run
+from utils.sentences import RowChanges, change_sentence, measure_statistics
+from utils.vocabulary import encode_glosses, list_vocabulary, summarize_corpus
+
+import keras
+import numpy as np
+
+
+class Material(NamedTuple):
+    """A corpus, ready to be trained on.
+
+    Attributes:
+        params: `Params`, nothing automatic any more.
+        sentences: list of `Sentence`.
+        infos: {path: info} of them, with the attribute `shape`, rows first.
+        vocabulary: list of glosses.
+        problems: [(id or path, problem)].
+    """
+
+    params: Any
+    sentences: list
+    infos: dict
+    vocabulary: list
+    problems: list
+
+
+class Stage(NamedTuple):
+    """What is trained, and how it reads.
+
+    Attributes:
+        network: what is kept.
+        part: of it, what reads and is trained.
+        infos: {path: info} that the part's sentences are read by.
+        reading: a `Reading`.
+        change: function (info, least rows, generator) -> a training sentence, changed at random.
+        settings: files of the run's folder, {name: dict for JSON}.
+    """
+
+    network: keras.Model
+    part: keras.Model
+    infos: dict
+    reading: Reading
+    change: Callable
+    settings: dict
+
+
+def list_data(params):
+    """Return (sentences, vocabulary, problems) of a corpus, or of the run that goes on.
+
+    The glosses of training sentences are what is trained on, those of others what is scored.
+    """
+    if params.resume and ((folder := open_run(params)) / "splits.csv").is_file():
+        return *load_data(folder, load_sentences), []
+    sentences, problems = list_sentences(
+        params.data_path, params.corpus, needs_frames=not params.features
+    )
+    if params.vocabulary == "raw":
+        sentences = [replace(s, glosses=s.raw) if s.split == "train" else s for s in sentences]
+    return sentences, None, problems
+
+
+def _prepare_material(params, look, vocabulary, stride):
+    """Return the `Material` of a run.
+
+    Args:
+        params: `Params`, the front chosen.
+        look: function (sentences, params) -> (those that can be used, {path: info}, problems).
+        vocabulary: of the recognizer that the run begins with; None to list it.
+        stride: of the rows in frames; None if unknown.
+    """
+    params = replace(params, corpus=find_corpus(params.data_path, params.corpus)[0])
+    sentences, known, problems = list_data(params)
+    sentences, infos, lost = look(sentences, params)
+    vocabulary = vocabulary or known or list_vocabulary(sentences)
+    training = [s for s in sentences if s.split == "train"]
+    labels = [encode_glosses(s.glosses, vocabulary) for s in training]
+    rows = np.array([infos[s.path].shape[0] for s in training])
+    impossible = drop_impossible(training, labels, rows, params.front, stride, params.row_step)
+    names = {name for name, _ in impossible}
+    sentences = [s for s in sentences if s.id not in names]
+    problems = [*problems, *lost, *impossible]
+    cleaning = CORPORA[params.corpus].cleaning
+    print(f"{params.corpus}: {summarize_corpus(sentences, problems, vocabulary, cleaning)}")
+    known = stride or f"unknown (taken for {4 * params.row_step})"
+    print(f"rows of stride {known}, front {params.front}", flush=True)
+    return Material(params, sentences, infos, vocabulary, problems)
+
+
+def prepare_features(params, scope):
+    """Return the (`Material`, `Stage`) of a recognizer on features."""
+    stride = find_stride(params.features, params.row_step)
+    if params.front == "auto":
+        params = replace(params, front=choose_front(stride or 4 * params.row_step))
+    material = _prepare_material(params, read_features, None, stride)
+    chosen = [material.infos[s.path] for s in material.sentences if s.split == "train"]
+    mean, variance = measure_statistics(chosen)
+    with scope():
+        sizes = (params.front, params.network, params.width, params.dropout)
+        network = build_recognizer(len(mean), len(material.vocabulary), *sizes)
+        set_statistics(network, mean, variance)
+    changes = {"changes": pick_fields(params, RowChanges), "deviation": np.sqrt(variance)}
+    change = partial(change_sentence, **changes)
+    return material, Stage(network, network, material.infos, FEATURES, change, {})
+
+
+# What stage 2 has of the run that it begins with.
+_KEPT = ("network", "front", "width", "dropout", "vocabulary", "row_step")
+
+
+def _take_over(params):
+    """Return the parameters with what the run that stage 2 begins with decides."""
+    run = Path(params.weights)
+    check_run(run)
+    began = load_params(run / "params.json")
+    if began.task != params.task:
+        raise ValueError(f"weights is {run}, a run of {began.task}; give one of {params.task}.")
+    if params.front not in ("auto", began.front):
+        raise ValueError(f"front is {params.front}, but {run} has {began.front}; leave it out.")
+    kept = {name: getattr(began, name) for name in _KEPT}
+    print(f"{run}: {', '.join(f'{name} {value}' for name, value in kept.items())}")
+    return replace(params, **kept)
+
+
+def prepare_frames(params, scope):
+    """Return the (`Material`, `Stage`) of a run's recognizer behind its features' I3D."""
+    check_network("i3d", params.trained_part)
+    params = _take_over(params)
+    settings = read_settings(params.weights)
+    check_settings(settings, params.trained_part, params.caches_features)
+    _, vocabulary = load_data(params.weights, load_sentences)
+    look = partial(look_at_frames, form=make_form(settings, params.row_step))
+    stride = settings["stride"] * params.row_step
+    material = _prepare_material(params, look, vocabulary, stride)
+    with scope():
+        network = load_network(params, settings)
+        part = choose_part(network, params)
+    infos, reading = open_sentences(network, settings, material.infos, params)
+    changes = pick_fields(params, RowChanges)
+    if params.caches_features:  # noise is for rows
+        change = partial(change_sentence, changes=replace(changes, noise=0), deviation=0)
+    else:
+        fields = (params.flip, params.color, params.rand_operations, params.rand_magnitude)
+        change = partial(change_frames, changes=changes, augmentation=Augmentation(*fields))
+    stage = Stage(network, part, infos, reading, change, {ROWS: settings})
+    return material, stage

@@ -1,0 +1,82 @@
+"""Whether a corpus' rows come often enough for CTC, and what mends it where they do not."""
+
+from pathlib import Path
+
+from models.ctc import count_needed_steps, find_impossible
+from models.recognizer import POOLING_FRONTS, choose_front, count_pooled, output_lengths
+from utils.feature_store import MANIFEST, read_manifest
+
+import numpy as np
+
+MOST_IMPOSSIBLE = 0.01  # share of the training sentences
+
+
+def find_stride(features, row_step=1):
+    """Return the frames from a row to the next, every `row_step`th taken; None: nothing tells."""
+    known = Path(features, MANIFEST).is_file()
+    stride = read_manifest(features).get("stride") if known else None
+    return stride and stride * row_step
+
+
+def _share_impossible(needed, rows, front):
+    return float(np.mean(output_lengths(rows, front) < needed))
+
+
+def advise_stride(needed, rows, stride, row_step=1):
+    """Say how rows would have to be taken or extracted, for CTC to spell nearly all sentences.
+
+    Args:
+        needed: steps that each needs, int array.
+        rows: of each.
+        stride: of the rows in frames; None if unknown.
+        row_step: of the features' rows, every so-manyth is one of these.
+    """
+    for new in (new for new in (8, 4, 2, 1) if new < (stride or 16)):
+        factor = (stride or 16) / new
+        most = count_pooled(choose_front(new if stride else 4))
+        fitting = (
+            front
+            for front in POOLING_FRONTS
+            if count_pooled(front) <= most
+            and _share_impossible(needed, (rows * factor).astype(int), front) <= MOST_IMPOSSIBLE
+        )
+        if front := next(fitting, ""):
+            if row_step % factor == 0:
+                return f"Give --row-step {row_step / factor:g}; --front {front} suits that."
+            how = f"--stride {int(new)}" if stride else f"{factor:g} times as many rows"
+            return f"Extract them anew with {how}; --front {front} suits that."
+    return "No stride mends this; are these the features of other videos?"
+
+
+def drop_impossible(sentences, labels, rows, front, stride, row_step=1):
+    """Find the training sentences that have fewer steps than their glosses need.
+
+    Args:
+        sentences: of training.
+        labels: of each, as classes.
+        rows: of each, int array.
+        front: a key of `FRONTS`.
+        stride, row_step: as in `advise_stride`.
+
+    Returns:
+        [(id, reason)] of them.
+
+    Raises:
+        ValueError: they are more than `MOST_IMPOSSIBLE`; the stride that mends it is named.
+    """
+    steps = output_lengths(rows, front)
+    found = find_impossible(labels, steps)
+    needed = np.array([count_needed_steps(each) for each in labels])
+    if len(found) <= MOST_IMPOSSIBLE * len(sentences):
+        return [
+            (sentences[i].id, f"{steps[i]} steps for glosses that need {needed[i]}") for i in found
+        ]
+    worst = sentences[found[0]].id, steps[found[0]], needed[found[0]]
+    pooled = _share_impossible(needed, rows, "K5-K5") <= MOST_IMPOSSIBLE
+    mend = "Give --front K5-K5." if pooled else advise_stride(needed, rows, stride, row_step)
+    raise ValueError(
+        f"{len(found)} of {len(sentences)} training sentences ({len(found) / len(sentences):.1%}) "
+        f"have fewer steps than glosses (such as {worst[0]}: {worst[1]} steps, {worst[2]} needed), "
+        f"with rows of stride {stride or 'unknown'} and front {front}: CTC cannot learn them. "
+        f"{mend}"
+    )

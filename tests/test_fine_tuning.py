@@ -1,0 +1,231 @@
+"""Stage 2 as commands are run: I3D trained behind what a run on its features has learned."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import evaluate
+import training
+from scripts.extract_features import Options, extract_features
+from tasks import fine_tuning
+from tasks.fine_tuning import (
+    choose_part,
+    load_network,
+    look_at_frames,
+    make_form,
+    open_sentences,
+    read_settings,
+)
+from tasks.transcription import load_sentences, read_features
+from utils.augmentation import Augmentation
+from utils.frames import change_frames, read_frames
+from utils.params import Params, load_params, parse_params
+from utils.runs import load_data
+from utils.sentences import RowChanges, pad_rows
+from utils.signer import render_signing
+from utils.video import write_video
+
+import keras
+import numpy as np
+import pytest
+from conftest import read_history
+
+GLOSSES = ("IX", "NORD", "WOLKE")
+SIZES = {"window": 8, "stride": 4, "short_side": 112, "frame_size": 112}
+FLAGS = (
+    "phoenix --data-path list.csv --width 16 --dropout 0 --batch-size 2 --workers 1 --epochs 1 "
+    "--rate-epochs 1 2 --drop-rows 0 --learning-rates 1e-3 1e-3 1e-3"
+).split()
+
+
+def write_corpus(folder, counts=(5, 2, 1)):
+    rows = ["path,glosses,split"]
+    for split, count in zip(("train", "dev", "test"), counts, strict=True):
+        for place in range(count):
+            words = [GLOSSES[(place + k) % 3] for k in range(1 + place % 2)]
+            frames = render_signing(words, 1, (0, place), num_frames=12 + 4 * len(words) + place)
+            (folder / "videos").mkdir(exist_ok=True)
+            write_video(folder / f"videos/{split}{place}.avi", frames, 25)
+            rows.append(f"videos/{split}{place}.avi,{' '.join(words)},{split}")
+    (folder / "list.csv").write_text("\n".join([*rows, ""]))
+
+
+def extract(output, **changes):
+    options = {"data": "videos", "output": output, "weights": "none", **SIZES, **changes}
+    extract_features(Options(**options))
+
+
+def train(*flags):
+    return training.train(parse_params([*FLAGS, *map(str, flags)]))
+
+
+@pytest.fixture(scope="module")
+def began(tmp_path_factory):
+    """A folder with a corpus, features of both routes, and a run on each of them."""
+    folder = tmp_path_factory.mktemp("fine_tuning")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("utils.visualization._save", lambda *_: None)
+        write_corpus(folder)
+        extract("F")
+        extract("D", route="dense", chunk=32)
+        train("--run", "windows", "--features", "F", "--rescale", 0)
+        train("--run", "dense", "--features", "D", "--row-step", 2)
+    return folder
+
+
+@pytest.fixture
+def folder(began, monkeypatch):
+    monkeypatch.chdir(began)
+    monkeypatch.setattr("utils.visualization._save", lambda *_: None)
+    return began
+
+
+def predict(model, arrays, **padding):
+    rows = [(len(a) - padding.get("window", 1)) // padding.get("stride", 1) + 1 for a in arrays]
+    return model.predict_on_batch(pad_rows(arrays, [max(rows)], **padding)), rows
+
+
+@pytest.mark.parametrize(
+    ("run", "flags"),
+    [("windows", ()), ("windows", ("--feature-views", "0")), ("dense", ())],
+)
+def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
+    """The recognizer on extracted features; on the kept maps; on frames."""
+    sentences, _ = load_data(Path("weights", run), load_sentences)
+    params = load_params(Path("weights", run, "params.json"))
+    sentences, features, _ = read_features(sentences[:3], params)
+    first = keras.saving.load_model(Path("weights", run, "best.keras"))
+    expected, rows = predict(
+        first, [fine_tuning.FEATURES.read(features[s.path]) for s in sentences]
+    )
+
+    params = parse_params([*FLAGS, "--weights", f"weights/{run}", "--finetune", "Mixed_5c", *flags])
+    settings, step = read_settings(params.weights), 2 if run == "dense" else 1
+    params = replace(params, row_step=step)
+    network = load_network(params, settings)
+    form = make_form(settings, step)
+    _, infos, problems = look_at_frames(sentences, params, form)
+    part = choose_part(network, params)
+    infos, reading = open_sentences(network, settings, infos, params)
+    arrays = [reading.read(infos[s.path]) for s in sentences]
+    padding = {"name": "frames", "window": 8, "stride": 4 * step} if flags else {}
+    found, same = predict(part, arrays, **padding)
+    assert rows == same and not problems
+    for one, other, count in zip(found, expected, rows, strict=True):
+        np.testing.assert_allclose(one[:, :count], other[:, :count], atol=2e-3)
+    assert (network.name == part.name) == bool(flags)
+
+
+def test_maps_are_kept_and_training_goes_on(folder, capsys):
+    flags = ("--weights", "weights/windows", "--finetune", "Mixed_5c")
+    run, report = train("--run", "whole", *flags, "--epochs", 2)
+    said = capsys.readouterr().out
+    assert "weights/windows: network bilstm, front K5-K5, width 16" in said
+    assert "Running the frozen part of I3D over" in said
+    assert "rows of stride 4" in said
+    began, now = (
+        {v.path.split("/")[-2] + v.name: v.numpy() for v in list_variables(network)}
+        for network in (load_start(flags), keras.saving.load_model(run / "best.keras"))
+    )
+    changed = {name for name in began if np.abs(began[name] - now[name]).max() > 1e-7}
+    assert any(name.startswith("Mixed_5c") for name in changed)
+    assert "logitskernel" in changed
+    assert not [n for n in changed if n.startswith(("Conv3d", "Mixed_3", "Mixed_4", "Mixed_5b"))]
+    assert not [n for n in changed if "batch_norm" in n and n.startswith("Mixed")]
+    assert "normalizemoving_mean" not in changed
+
+    train("--run", "parts", *flags)
+    parts, again = train("--run", "parts", *flags, "--epochs", 2, "--resume")
+    assert "Running the frozen part" not in capsys.readouterr().out
+    assert again == report
+    for left, right in zip(read_history(run), read_history(parts), strict=True):
+        assert left | {"seconds": ""} == right | {"seconds": ""}
+
+    for changes in ({}, {"data_path": "list.csv"}):
+        scored = evaluate.evaluate(evaluate.Options((run,), split="dev", **changes))
+        assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
+    with pytest.raises(ValueError, match=r"features is F, but .* reads frames"):
+        evaluate.evaluate(evaluate.Options((run,), split="dev", features="F"))
+
+
+def list_variables(network):
+    return [v for v in network.variables if "seed" not in v.name]
+
+
+def load_start(flags):
+    params = parse_params([*FLAGS, *flags])
+    return load_network(params, read_settings(params.weights))
+
+
+def test_frames_change_every_epoch(folder, capsys):
+    flags = ("--weights", "weights/windows", "--finetune", "Mixed_5c", "--feature-views", 0)
+    run, report = train("--run", "frames", *flags)
+    assert "Running the frozen part" not in capsys.readouterr().out
+    assert np.isfinite(float(read_history(run)[0]["loss"]))
+    scored = evaluate.evaluate(evaluate.Options((run,), split="dev"))
+    assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
+    # Its I3D can be used further: for features, and to be trained from an earlier endpoint on.
+    extract("again", weights=str(run))
+    before, after = (np.load(f"{name}/train0.npy") for name in ("F", "again"))
+    assert before.shape == after.shape and np.abs(before - after).max() > 1e-5
+    network = load_start(("--weights", str(run), "--finetune", "Mixed_5b"))
+    kept = keras.saving.load_model(run / "best.keras")
+    for one, other in zip(list_variables(network), list_variables(kept), strict=True):
+        assert one.path.split("/")[-1] == other.path.split("/")[-1]
+
+
+def test_random_frames_are_reproducible_and_enough(folder):
+    sentences, _ = load_data(Path("weights/windows"), load_sentences)
+    form = make_form(read_settings("weights/windows"), 1)
+    params = parse_params(FLAGS)
+    _, infos, _ = look_at_frames(sentences, params, form)
+    info = infos[sentences[1].path]
+
+    def read(seed, color=0.2, **changes):
+        changes = RowChanges(**{"rescale": 0.0, "drop_rows": 0.0} | changes)
+        looks = Augmentation(False, color)
+        return change_frames(info, 2, np.random.default_rng(seed), changes, looks)
+
+    plain = read_frames(info)
+    assert plain.dtype == np.uint8
+    assert len(plain) == (info.shape[0] - 1) * 4 + 8
+    assert read(0, color=0).shape == plain.shape
+    np.testing.assert_array_equal(read(1, rescale=0.2), read(1, rescale=0.2))
+    assert not np.array_equal(read(1), read(2))
+    lengths = {len(read(seed, rescale=0.4, drop_rows=0.2)) for seed in range(12)}
+    assert len(lengths) > 3 and min(lengths) >= 12
+
+
+def test_what_cannot_be_trained_is_said(folder):
+    first = ("--weights", "weights/windows")
+    for flags, message in (
+        ((*first, "--finetune", "Mixed_9"), "Cannot fine-tune from 'Mixed_9'"),
+        ((*first, "--finetune", "all", "--front", "none"), "front is none, but .* has K5-K5"),
+        (("--weights", "weights/dense", "--finetune", "Mixed_4f"), "share all up to Mixed_4f"),
+        (("--weights", "weights/dense", "--finetune", "all"), "of --route windows"),
+        (("--weights", "nowhere", "--finetune", "all"), "nowhere: no run there"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train("--run", "none", *flags)
+    for changes, message in (
+        ({"finetune": "Mixed_5b"}, "recognition takes both"),
+        ({"weights": "weights/windows"}, "recognition takes both"),
+        ({"finetune": "all", "features": "F"}, "there is no I3D to train"),
+        ({"weights": "a", "finetune": "Mixed_5c", "feature_views": 2}, "feature_views is 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Params(task="recognition", network="bilstm", **changes)
+    shutil.copytree("weights/windows", "weights/other", dirs_exist_ok=True)
+    path = Path("weights/other/features.json")
+    kept = json.loads(path.read_text())
+    kept["manifest"]["fingerprint"]["rgb"] = "0"
+    path.write_text(json.dumps(kept))
+    other = ("--weights", "weights/other", "--finetune", "Mixed_5c")
+    with pytest.raises(ValueError, match="made by an I3D that began with none"):
+        train("--run", "none", *other)
+    path.write_text(json.dumps(kept | {"manifest": None}))
+    with pytest.raises(ValueError, match="nothing tells how its features were made"):
+        train("--run", "none", *other)
+    assert not Path("weights/none").exists()

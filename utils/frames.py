@@ -1,0 +1,76 @@
+"""Sentences whose rows are computed from their frames: which frames, changed at random."""
+
+from dataclasses import dataclass
+
+from utils.augmentation import CENTRE, apply_rgb, draw_transform
+from utils.blocks import RowFormat
+from utils.sentences import draw_places
+from utils.video import VideoInfo, read_rgb, timeline
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """A sentence's video and how its rows see it; it stands where a `FeatureInfo` does.
+
+    Attributes:
+        path, video: the video and its `VideoInfo`.
+        form: a `RowFormat` of RGB.
+    """
+
+    path: str
+    video: VideoInfo
+    form: RowFormat
+
+    @property
+    def digest(self):
+        """BLAKE2b of the video."""
+        return self.video.digest
+
+    @property
+    def shape(self):
+        """(rows,)."""
+        return (len(self.form.place_rows(len(timeline(self.video, self.form.fps)))),)
+
+
+def read_frames(info, chosen=None, transform=CENTRE):
+    """Read the frames of a sentence, row after row.
+
+    Args:
+        info: a `FrameInfo`.
+        chosen: places in the resampled video that are shown, int array; None for all.
+        transform: a `utils.augmentation.Transform`.
+
+    Returns:
+        uint8 (frames, frame_size, frame_size, 3): row i is the window that begins with frame
+        i x `form.row_stride`; what lies beyond the ends is the first or last frame.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; the file is named.
+    """
+    form, frames = info.form, timeline(info.video, info.form.fps)
+    frames = frames if chosen is None else frames[chosen]
+    starts = form.place_rows(len(frames))
+    places = np.arange(starts[0], starts[-1] + form.window).clip(0, len(frames) - 1)
+    shown = read_rgb(info.path, frames[places], form.short_side, form.frame_size, transform.crop)
+    if transform[1:] == CENTRE[1:]:
+        return shown
+    return np.round((apply_rgb(shown, transform) + 1) * 127.5).astype(np.uint8)
+
+
+def change_frames(info, least, generator, changes, augmentation):
+    """Read a sentence at another speed, without some of its frames, cropped and coloured at random.
+
+    Args:
+        info: a `FrameInfo`.
+        least: rows that stay at least, at most as many as there are.
+        generator: a `numpy.random.Generator`.
+        changes: `utils.sentences.RowChanges`, of frames.
+        augmentation: an `utils.augmentation.Augmentation`.
+    """
+    count, form = len(timeline(info.video, info.form.fps)), info.form
+    needed = min(count, (least - 1) * form.row_stride + form.window)
+    places = draw_places(count, changes, needed, generator)
+    transform = draw_transform(generator, **vars(augmentation))
+    return read_frames(info, places.round().astype(int), transform)
