@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import evaluate
 import training
+from models import i3d
 from scripts.extract_features import Options, extract_features
 from tasks import fine_tuning
 from tasks.fine_tuning import (
@@ -29,7 +32,7 @@ from utils.video import write_video
 import keras
 import numpy as np
 import pytest
-from conftest import read_history
+from conftest import ROOT, read_history
 
 GLOSSES = ("IX", "NORD", "WOLKE")
 SIZES = {"window": 8, "stride": 4, "short_side": 112, "frame_size": 112}
@@ -37,6 +40,16 @@ FLAGS = (
     "phoenix --data-path list.csv --width 16 --dropout 0 --batch-size 2 --workers 1 --epochs 1 "
     "--rate-epochs 1 2 --drop-rows 0 --learning-rates 1e-3 1e-3 1e-3"
 ).split()
+
+
+def narrow(stage):
+    """Return a row of I3D's table with an eighth of its features."""
+    name, kind, arguments = stage
+    widths = {"conv": 1, "pool": 0, "mixed": 6}[kind]
+    return name, kind, tuple(a // 8 if i < widths else a for i, a in enumerate(arguments))
+
+
+STAGES = [narrow(stage) for stage in i3d.STAGES]
 
 
 def write_corpus(folder, counts=(5, 2, 1)):
@@ -67,6 +80,7 @@ def began(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("utils.visualization._save", lambda *_: None)
+        patch.setattr(i3d, "STAGES", STAGES)
         write_corpus(folder)
         extract("F")
         extract("D", route="dense", chunk=32)
@@ -78,6 +92,7 @@ def began(tmp_path_factory):
 @pytest.fixture
 def folder(began, monkeypatch):
     monkeypatch.chdir(began)
+    monkeypatch.setattr(i3d, "STAGES", STAGES)
     monkeypatch.setattr("utils.visualization._save", lambda *_: None)
     return began
 
@@ -229,3 +244,37 @@ def test_what_cannot_be_trained_is_said(folder):
     with pytest.raises(ValueError, match="nothing tells how its features were made"):
         train("--run", "none", *other)
     assert not Path("weights/none").exists()
+
+
+MIRRORED = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import sys, training
+from models import i3d
+from utils.params import parse_params
+i3d.STAGES = eval(sys.argv[1])
+for line in sys.stdin:
+    folder, report = training.train(parse_params(line.split()))
+    print("dev", report["val_wer"], flush=True)
+"""
+
+
+def test_two_devices_train_in_step(folder):
+    """Both stages: a sentence each, losses summed over both."""
+    lines = [
+        [*FLAGS, "--features", "F", "--run", "mirrored"],
+        [*FLAGS, "--weights", "weights/mirrored", "--finetune", "Mixed_5c", "--run", "mirrored2"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", MIRRORED, repr(STAGES)],
+        input="".join(" ".join(line) + "\n" for line in lines),
+        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("\ndev ") == 2
+    for run in ("mirrored", "mirrored2"):
+        assert np.isfinite(float(read_history(f"weights/{run}")[0]["loss"]))

@@ -158,6 +158,20 @@ def test_sclite_scores_a_run_the_same(folder, capsys):
     assert "sclite: WER" in said and "DIFFERS" not in said
 
 
+def test_mixed_precision_trains(folder):
+    try:
+        flags = ("--precision", "mixed_bfloat16", "--epochs", 2, "--rate-epochs", 1, 2)
+        run, _ = train("--run", "mixed", *flags)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    losses = [float(row["loss"]) for row in read_history(run)]
+    assert losses[1] < losses[0]
+    network = keras.saving.load_model(run / "best.keras")
+    assert network.get_layer("convolution_1").compute_dtype == "bfloat16"
+    assert network.get_layer("normalize").compute_dtype == "float32"
+    assert network.output.dtype == "float32"
+
+
 SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
 
 
