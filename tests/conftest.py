@@ -1,4 +1,7 @@
-"""Tiny real videos and networks, commands run as a user runs them, runs that are compared."""
+"""Tiny real videos and networks, commands run as a user runs them, runs that are compared.
+
+What takes seconds to import is imported where it is needed: many tests need none of it.
+"""
 
 import contextlib
 import csv
@@ -9,16 +12,19 @@ import sys
 from pathlib import Path
 
 import models  # noqa: F401  before TensorFlow
-from utils.fitting import SaveRun
 from utils.video import write_video
 
 import h5py
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).parent.parent
+# JAX compiles each operation of each shape: it repeats what shows its arithmetic, a case of a kind.
+once = pytest.mark.skipif(
+    os.environ.get("KERAS_BACKEND") == "jax",
+    reason="shown on TensorFlow; another backend adds nothing",
+)
 # The smallest clips that I3D takes; three epochs.
 TINY = (
     "--frames-per-segment 8 --num-segments 2 --frame-size 112 --short-side 112 --batch-size 4 "
@@ -51,10 +57,42 @@ def dataset(tmp_path):
     return write_dataset(tmp_path / "videos")
 
 
+@contextlib.contextmanager
+def shrunk_i3d():
+    """I3D with a third of its layers and an eighth of their channels, in the same resolutions."""
+    from models.i3d import STAGES
+
+    whole, kept = STAGES[:], ("Conv3d_1a_7x7", "Mixed_4f", "Mixed_5b", "Mixed_5c")
+
+    def shrink(kind, arguments):
+        if kind == "conv":
+            return arguments[0] // 8, *arguments[1:]
+        return tuple(width // 8 for width in arguments) if kind == "mixed" else arguments
+
+    STAGES[:] = [
+        (name, kind, shrink(kind, arguments))
+        for name, kind, arguments in whole
+        if kind == "pool" or name in kept
+    ]
+    try:
+        yield
+    finally:
+        STAGES[:] = whole
+
+
+@pytest.fixture
+def small_i3d():
+    """For what does not depend on I3D's size; the whole one takes seconds to build and trace."""
+    with shrunk_i3d():
+        yield
+
+
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Plots are made but not drawn, where a test does not look at them."""
-    monkeypatch.setattr("utils.visualization._save", lambda figure, path: plt.close(figure))
+    from utils import visualization
+
+    monkeypatch.setattr(visualization, "_save", lambda figure, _: visualization.plt.close(figure))
 
 
 @contextlib.contextmanager
@@ -97,6 +135,26 @@ def run(command, cwd, **environment):
     )
 
 
+def run_in_process(monkeypatch, script):
+    """Have a script call training.py and evaluate.py here: each in a process takes seconds more."""
+    import evaluate
+    import training
+    from utils import commands
+    from utils.params import parse_params
+
+    import tyro
+
+    def run_script(command, *arguments):
+        arguments = [*map(str, arguments)]
+        if command == "training.py":
+            training.train(parse_params(arguments))
+        else:
+            evaluate.evaluate(tyro.cli(evaluate.Options, args=arguments))
+
+    for module in (commands, script):
+        monkeypatch.setattr(module, "run_script", run_script)
+
+
 def read_history(folder):
     """Return the rows of a run's history, as strings."""
     with open(Path(folder, "history.csv"), newline="") as file:
@@ -109,6 +167,8 @@ class KilledError(Exception):
 
 def break_off(train, *flags):
     """Train until the first epoch is saved, and no further."""
+    from utils.fitting import SaveRun
+
     saved = SaveRun.on_epoch_end
 
     def kill(self, epoch, logs=None):

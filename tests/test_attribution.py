@@ -24,8 +24,10 @@ from utils.overlays import resize_maps
 import keras
 import numpy as np
 import pytest
+from conftest import once
 
 COLOURS = {1: (0.7, 0, -0.7), 2: (-0.7, 0, 0.7)}
+POOLINGS = ["class", pytest.param("fused", marks=once)]
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +64,7 @@ def assemble(tap, layer, inputs):
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("pooling", ["class", "fused"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_rollout_is_the_product_of_whole_matrices(scheme, pooling):
     design = Design(size="tiny", patch_size=2, attention=scheme, pooling=pooling)
@@ -91,7 +93,7 @@ def test_rollout_is_the_product_of_whole_matrices(scheme, pooling):
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("pooling", ["class", "fused"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("embedder, grid", [("flatten", (8, 1, 1)), ("tubelet", (4, 4, 4))])
 def test_rollout_of_vivit(embedder, grid, pooling):
     design = Design(size="tiny", patch_size=4, embedder=embedder, pooling=pooling)
@@ -127,7 +129,7 @@ def test_centres_of_i3ds_maps(length, axis):
     assert find_centres(64, "Mixed_5c", 0).tolist() == [5, 13, 21, 29, 37, 45, 53, 61]
 
 
-def test_grad_cam_by_hand():
+def test_grad_cam_by_hand(small_i3d):
     """The average head, normalised features: the gradient of a pooled map is the feature's."""
     keras.utils.set_random_seed(0)
     network, clip = build("i3d", 3, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
@@ -278,7 +280,7 @@ def test_grad_cam_is_on_the_square():
     assert np.abs(misses).max() < 16
 
 
-def test_every_method_is_tested():
+def test_every_method_is_tested(small_i3d):
     assert set(METHODS) == {"grad_cam", "integrated_gradients", "rollout"}
     network = build("vivit", 2, 1, 8, 112, design=Design(embedder="i3d"))
     assert choose_method("", network) == "grad_cam"

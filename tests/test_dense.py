@@ -6,9 +6,11 @@ from models.i3d import build_i3d
 import keras
 import numpy as np
 import pytest
+from conftest import once
 from keras import layers
 
 SIZE = 112
+MORE = [(8, 1), (8, 2), (8, 3), (24, 6), (24, 8)]
 
 
 def make_clip(frames, seed=0, size=SIZE):
@@ -54,7 +56,10 @@ def test_phases_split_where_starts_are_odd():
 
 
 @pytest.mark.models
-@pytest.mark.parametrize(("window", "stride"), [(8, 1), (8, 2), (8, 3), (24, 4), (24, 6), (24, 8)])
+@pytest.mark.parametrize(
+    ("window", "stride"),
+    [(24, 4), *(pytest.param(*row, marks=once) for row in MORE)],
+)
 def test_rows_are_exact_where_nothing_reaches_beyond_a_window(window, stride):
     keras.utils.set_random_seed(1)
     tiny, clip = build_tiny(1, 1), make_clip(48, 1, 8)
@@ -97,7 +102,7 @@ def test_rows_are_exact_inside_what_shared_padding_reaches(stride):
     assert sees[inside].all() and not sees[starts + 32 <= pulse - 8].any()
 
 
-def test_a_row_alone_is_i3ds():
+def test_a_row_alone_is_i3ds(small_i3d):
     keras.utils.set_random_seed(0)
     maps, clip = build_maps("rgb", SIZE, "Features"), make_clip(16)
     whole = build_i3d("rgb", 16, SIZE)

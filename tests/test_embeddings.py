@@ -16,7 +16,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import run, write_dataset
+from conftest import run, shrunk_i3d, write_dataset
 
 PARAMS = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112, batch_size=4)
 
@@ -28,7 +28,8 @@ def folder(tmp_path_factory):
     write_dataset(folder / "videos", videos=3)
     (folder / "weights/r").mkdir(parents=True)
     keras.utils.set_random_seed(0)
-    build("i3d_lstm", 2, 2, 8, 112).save(folder / "weights/r/best.keras")
+    with shrunk_i3d():
+        build("i3d_lstm", 2, 2, 8, 112).save(folder / "weights/r/best.keras")
     examples = assign_splits(list_examples(folder / "videos"), 0.3)
     save_data(folder / "weights/r", examples, ["left", "right"], [])
     return folder

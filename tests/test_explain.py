@@ -107,7 +107,7 @@ def test_command_with_a_timesformer(folder, capsys):
         explain(VIDEO, run=run_folder, class_name="up")
 
 
-def test_command_with_an_i3d(folder, capsys):
+def test_command_with_an_i3d(folder, capsys, small_i3d):
     """The sigmoid of one output speaks against the first class."""
     params = replace(I3D, network="i3d_lstm", activation="sigmoid")
     run_folder = folder("i", params, 1)

@@ -30,8 +30,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
-import tyro
-from conftest import read_history, work_in, write_dataset
+from conftest import read_history, run_in_process, work_in, write_dataset
 
 DIM = 64
 FLAGS = (
@@ -166,16 +165,9 @@ def test_cross_validation_tests_on_other_features(folder, monkeypatch):
     write_features(folder / "H")
     for path in Path("H").rglob("*.npy"):
         np.save(path, 2 - np.load(path))  # the other class
-    monkeypatch.setattr(
-        cross_validate, "train_run", lambda run, *flags: train("--run", run, *flags)
-    )
-
-    def run_evaluate(_, *arguments):
-        evaluate.evaluate(tyro.cli(evaluate.Options, args=[*map(str, arguments)]))
-
-    monkeypatch.setattr(cross_validate, "run_script", run_evaluate)
+    run_in_process(monkeypatch, cross_validate)
     common = {"data_path": "list.csv", "name": "cv", "block": 2, "seeds": 1, "folds": 1}
-    flags = ["--features", "F"]
+    flags = [*FLAGS, "--features", "F"]
     for features, accuracy in (("", 1), ("H", 0), ("", 1)):
         cross_validate.cross_validate(
             cross_validate.Options(**common, test_features=features), flags

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import training
 from evaluate import Options, evaluate
+from models.vivit import SIZES, Size
 from utils.fusion import choose_weight, fuse
 from utils.params import parse_params
 
@@ -49,7 +50,8 @@ def train(*flags):
     training.train(parse_params([*FLAGS, *flags]))
 
 
-def test_commands(tmp_path, monkeypatch, capsys):
+def test_commands(tmp_path, monkeypatch, capsys, no_pictures):
+    monkeypatch.setitem(SIZES, "small", Size(32, 1, 1, 2, 32, 32, 32, 0.0))
     write_dataset(tmp_path / "videos", videos=8)
     monkeypatch.chdir(tmp_path)
     for stream in ("rgb", "flow"):

@@ -16,6 +16,7 @@ from models.vivit import SIZES, Size
 import keras
 import numpy as np
 import pytest
+from conftest import once
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.models
@@ -199,6 +200,7 @@ CHANGES = {
 }
 
 
+@once
 @pytest.mark.parametrize("change", CHANGES)
 def test_every_tensor_counts_and_nothing_changes_on_error(change):
     spoil, message = CHANGES[change]
@@ -210,6 +212,7 @@ def test_every_tensor_counts_and_nothing_changes_on_error(change):
     assert all(np.array_equal(before[path], array) for path, array in values(model).items())
 
 
+@once
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
@@ -234,6 +237,7 @@ def test_another_design_is_named_with_the_flag_that_fits(tmp_path, choices, mess
         load_published(network(**choices), str(tmp_path / "model.safetensors"))
 
 
+@once
 def test_a_size_that_no_flag_gives(tmp_path, monkeypatch):
     model = network(size="small")
     save_file(draw_vit(), tmp_path / "model.safetensors")
@@ -299,6 +303,7 @@ def test_an_image_network_starts_every_scheme_as_the_authors_do(attention):
     np.testing.assert_array_equal(found["projection/kernel"][0], kernel.transpose(2, 3, 1, 0))
 
 
+@once
 def test_an_image_network_needs_positions_and_its_queries():
     with pytest.raises(WeightsError, match=r"incomplete.*missing.*layer.1.attention.attention.qkv"):
         tensors = draw_vit("")
@@ -306,6 +311,7 @@ def test_an_image_network_needs_positions_and_its_queries():
         set_tensors(network(), *recognize_tensors(tensors, "incomplete"), "incomplete")
 
 
+@once
 def test_what_is_no_checkpoint(tmp_path):
     model, file = network(), tmp_path / "file.safetensors"
     file.write_bytes(b"nothing of the kind")
@@ -324,6 +330,7 @@ def test_what_is_no_checkpoint(tmp_path):
         load_published(build("vivit", 2, 1, 8, 32), "kinetics")
 
 
+@once
 def test_the_checkpoint_of_a_variant():
     for name, row in PUBLISHED.items():
         assert choose_checkpoint(row.weights, row.frames, row.frame_size) == name
@@ -337,6 +344,7 @@ def refuse(*_, **__):
     raise OSError("unreachable")
 
 
+@once
 def test_offline_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setattr(published, "reachable", refuse)
     monkeypatch.setitem(SIZES, "base", SIZES["tiny"])
@@ -356,6 +364,7 @@ def test_offline_says_what_to_put_where(tmp_path, monkeypatch):
         load_published(network(), "kinetics", tmp_path)  # before anything is fetched
 
 
+@once
 def test_the_next_revision_and_a_file_put_by_hand(tmp_path, monkeypatch):
     asked = []
 
@@ -377,6 +386,7 @@ def test_the_next_revision_and_a_file_put_by_hand(tmp_path, monkeypatch):
         fetch("timesformer_base_k600", tmp_path)
 
 
+@once
 def test_a_file_of_another_name_is_not_taken(tmp_path, monkeypatch):
     model = network(patch_size=16, frame_size=64)
     monkeypatch.setitem(SIZES, "base", SIZES["tiny"])

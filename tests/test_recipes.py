@@ -29,7 +29,7 @@ TINY = (
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, no_pictures):
     write_dataset(tmp_path / "videos")
     monkeypatch.setitem(SIZES, "small", Size(32, 2, 2, 2, 32, 32, 128, 0.1))
     monkeypatch.chdir(tmp_path)

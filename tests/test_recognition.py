@@ -37,7 +37,7 @@ DIM, STRIDE = 16, 2
 GLOSSES = ["NULL", "REGEN", "SONNE", "WIND", "NORD", "MORGEN"]
 FLAGS = (
     "phoenix --front K5-K5 --features F --data-path release --width 64 --dropout 0 --batch-size 4 "
-    "--workers 1 --learning-rates 1e-2 3e-3 1e-3 --rate-epochs 15 17 --epochs 18 --rescale 0.1 "
+    "--workers 1 --learning-rates 1e-2 3e-3 1e-3 --rate-epochs 7 8 --epochs 9 --rescale 0.1 "
     "--drop-rows 0.05 --pictures 0"
 ).split()
 
@@ -52,9 +52,9 @@ def sign(glosses, seed, scale):
     return (scale * rows + 5).astype("float32")
 
 
-def write_corpus(folder, counts=(72, 9, 6)):
+def write_corpus(folder, counts=(72, 9, 6), glosses=(2, 4)):
     """Write a release's tables (no frames) and a store of features of its sentences."""
-    plans = plan_corpus("phoenix2014", counts, 3, 0, (2, 4))
+    plans = plan_corpus("phoenix2014", counts, 3, 0, glosses)
     release, clean = RELEASES["phoenix2014"], CLEANINGS["phoenix2014"].hypothesis
     for split in SPLITS:
         path = folder / "release" / release.folder / release.annotations.format(split)
@@ -83,6 +83,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, work_in(folder) as printed:
         patch.setattr("utils.signed_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
+        write_corpus(folder / "few", (12, 3, 3), (2, 2))
         train("--run", "first", "--pictures", 0.05)
     return folder, printed.getvalue()
 
@@ -172,7 +173,9 @@ def test_mixed_precision_trains(folder):
     assert network.output.dtype == "float32"
 
 
-SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
+# For what a few sentences show.
+FEW = "--features few/F --data-path few/release --width 16 --network transformer".split()
+SHORT = [*FEW, *"--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1".split()]
 
 
 def test_resumed_run_is_the_unbroken_one(folder):
@@ -184,7 +187,7 @@ def test_resumed_run_is_the_unbroken_one(folder):
 
 
 def test_training_ends_early_and_stays_ended(folder):
-    flags = "--learning-rates 1e-12 1e-12 1e-12 --network transformer --patience 1".split()
+    flags = [*FEW, *"--learning-rates 1e-12 1e-12 1e-12 --patience 1".split()]
     for more in ((), ("--resume",)):
         run, _ = train("--run", "still", *flags, *more)
         assert len(read_history(run)) == 2

@@ -14,6 +14,7 @@ from models.recognizer import (
 import keras
 import numpy as np
 import pytest
+from conftest import once
 
 pytestmark = pytest.mark.models
 DIM, ROWS = 12, 16
@@ -42,6 +43,7 @@ PAIRS = [
 ]
 
 
+@once
 def test_every_row_is_tested():
     assert {name for name, _ in PAIRS} == set(ENCODERS)
     assert {front for _, front in PAIRS} == set(FRONTS)
@@ -78,6 +80,7 @@ def test_steps_and_fronts():
     }
 
 
+@once
 def test_size_at_full_width():
     """Two convolutions, their norms, four LSTMs, one classifier for both outputs."""
     network = build_recognizer(1024, 1100, "K5-P2-K5-P2")
@@ -95,6 +98,7 @@ def test_features_are_normalised(features):
     np.testing.assert_allclose(predict(network, scaled, [ROWS, ROWS]), plain, atol=1e-4)
 
 
+@once
 def test_unknown_names_and_widths():
     for arguments, message in (
         (("K7", "bilstm", 16), "Unknown front 'K7'; known: none, K5-K5"),

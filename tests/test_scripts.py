@@ -7,23 +7,24 @@ import sys
 from dataclasses import replace
 
 from scripts import benchmark_attention as attention
+from scripts import cross_validate
 from scripts.cross_validate import Options, block_of
 
 import pytest
-from conftest import TINY, run, write_dataset
+from conftest import TINY, run, run_in_process, write_dataset
 
 
-def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):
+def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_in_process(monkeypatch, cross_validate)
     write_dataset(tmp_path / "videos", videos=3)  # numbers 0, 1, 2
     report = tmp_path / "weights/cv_fold1_seed0/evaluation/test/report.json"
     report.parent.mkdir(parents=True)
     rows = {name: {"precision": 0, "recall": 0.5, "f1": 0} for name in ("left", "right")}
     report.write_text(json.dumps({"accuracy": 0.25, "per_class": rows}))
-    flags = [*TINY, "--network", "vivit", "--epochs", 1]
-    script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
-    script += ["--thin", "left"]
-    done = run([*script, "--block", 1, "--seeds", 1, *flags], tmp_path)
-    assert done.returncode == 0, done.stderr
+    options = Options("videos", "cv", block=1, seeds=1, thin="left")
+    flags = "--network vivit --frame-size 16 --short-side 20 --epochs 1".split()
+    cross_validate.cross_validate(options, [*TINY, *flags])
     result = json.loads((tmp_path / "weights/cv.json").read_text())
     fold = tmp_path / "weights/cv_fold2_seed0"
     second = json.loads((fold / "evaluation/test/report.json").read_text())
@@ -43,9 +44,8 @@ def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path):
     known.parent.mkdir()
     report.rename(known)
     shutil.copytree(fold, fold.with_name("twin_fold2_seed0"))
-    fused = ["--block", 1, "--seeds", 1, "--fuse", "cv", "twin", "--name", "both"]
-    done = run([*script[:3], *fused], tmp_path)
-    assert done.returncode == 0, done.stderr
+    fused = Options("videos", "both", block=1, seeds=1, fuse=("cv", "twin"))
+    cross_validate.cross_validate(fused, [])
     assert json.loads((tmp_path / "weights/both.json").read_text())["folds"] == result["folds"]
 
 

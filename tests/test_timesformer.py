@@ -14,6 +14,7 @@ from models.windows import RULES, Window, merge, partition, plan_partition
 import keras
 import numpy as np
 import pytest
+from conftest import once
 
 # Scheme: parameters with 400 classes; millions in the paper's table 1 (SSv2's 174 classes).
 PARAMETERS = {
@@ -240,6 +241,7 @@ def test_plan_of_chunks(matrices, tokens, limit, planned):
     assert attention.plan_chunks(matrices, tokens, limit, 4 * limit) == planned
 
 
+@once
 @pytest.mark.models
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("positions", POSITIONS)

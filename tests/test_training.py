@@ -38,17 +38,18 @@ def losses(run_folder):
     return [float(row["loss"]) for row in read_history(run_folder)]
 
 
-def test_frozen_run_resumes_and_is_scored(folder):
+def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
     (folder / "videos/left/broken.avi").write_bytes(b"no video")
-    whole, report = train("--run", "whole", "--feature-views", 2)
+    views = ("--network", "i3d", "--feature-views", 2)
+    whole, report = train("--run", "whole", *views)
     cached = sorted((folder / "weights/cache/features").rglob("*.npy"))
     assert report["videos"] == 3 and len(cached) == 9 * 2 + 3
     assert "broken.avi: not a video" in (whole / "problems.txt").read_text()
     assert [row["learning_rate"] for row in read_history(whole)] == ["0.01", "0.001", "0.0001"]
 
     begun = [path.stat().st_mtime_ns for path in cached]
-    train("--run", "parts", "--feature-views", 2, "--epochs", 1)
-    parts, _ = train("--run", "parts", "--feature-views", 2, "--resume")
+    train("--run", "parts", *views, "--epochs", 1)
+    parts, _ = train("--run", "parts", *views, "--resume")
     assert [path.stat().st_mtime_ns for path in cached] == begun
     np.testing.assert_allclose(losses(parts), losses(whole), rtol=1e-4)
     assert [row["epoch"] for row in read_history(parts)] == ["1", "2", "3"]
@@ -70,7 +71,7 @@ def test_frozen_run_resumes_and_is_scored(folder):
     assert {"best.keras", "state.json", "logs"} <= made
 
     with pytest.raises(ValueError, match="begun with seed 0, not 5"):
-        train("--run", "parts", "--feature-views", 2, "--resume", "--seed", 5)
+        train("--run", "parts", *views, "--resume", "--seed", 5)
     with pytest.raises(ValueError, match="is there already"):
         train("--run", "parts")
     with pytest.raises(ValueError, match="No split 'test' there; known: train, val"):
@@ -85,6 +86,9 @@ def test_frozen_run_resumes_and_is_scored(folder):
 
 
 def test_finetuning_from_an_endpoint_trains_it_alone(folder):
+    """The whole I3D."""
+    for path in folder.rglob("*_0[2-5].avi"):
+        path.unlink()
     run_folder, _ = train("--finetune", "Mixed_5c", "--val-fraction", 0, "--epochs", 1)
     features = np.load(next((folder / "weights/cache/features").rglob("*.npy")))
     assert features.shape == (2, 1, 4, 4, 832)
@@ -93,44 +97,32 @@ def test_finetuning_from_an_endpoint_trains_it_alone(folder):
     assert network.output_shape == (None, 2)
 
 
-FAKED = """
-import sys, training
-from tasks import classification
-from utils.params import parse_params
-classification.load_pretrained = lambda *_: "random"
-training.train(parse_params(sys.argv[1:]))
-"""
-
-
-def start(script, flags, folder):
-    """Start a training with weights that a test left random, in a process of its own."""
+def start(command, flags, folder):
+    """Start a training in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", script, "--data-path", "videos", *TINY, *flags],
+        [sys.executable, *command, "--data-path", "videos", *TINY, *flags],
         cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def test_killed_run_goes_on(tmp_path):
-    write_dataset(tmp_path / "videos", videos=3)
-    flags = ["--run", "r", "--network", "i3d_transformer"]
-    state = tmp_path / "weights/r/state.json"
-    with start(FAKED, [*flags, "--epochs", "1000"], tmp_path) as process:
+def test_killed_run_goes_on(folder):
+    flags = "--run r --network vivit --frame-size 16 --short-side 20".split()
+    state = folder / "weights/r/state.json"
+    with start([ROOT / "training.py"], [*flags, "--epochs", "1000"], folder) as process:
         while not state.exists() and process.poll() is None:
             time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     before = json.loads(state.read_text())
     epochs = before["epoch"] + 1
-    with start(FAKED, [*flags, "--resume", "--epochs", str(epochs)], tmp_path) as process:
-        printed = process.communicate(timeout=200)[0]
-    assert process.returncode == 0, printed
+    train(*flags, "--resume", "--epochs", epochs)
     after = json.loads(state.read_text())
     assert after["history"][: before["epoch"]] == before["history"]
     assert after["epoch"] == epochs and after["best"] >= before["best"]
-    assert len(list((tmp_path / "weights/r").glob("last-*"))) == 1
+    assert len(list((folder / "weights/r").glob("last-*"))) == 1
 
 
 MIRRORED = """
@@ -138,18 +130,20 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
+from conftest import shrunk_i3d
 from tasks import classification
 from utils.params import parse_params
 classification.load_pretrained = lambda *_: "random"
-folder, report = training.train(parse_params(sys.argv[1:]))
+with shrunk_i3d():
+    folder, report = training.train(parse_params(sys.argv[1:]))
 print("counted", report["videos"])
 """
 
 
 def test_two_devices_train_in_step(tmp_path):
     write_dataset(tmp_path / "videos", videos=7)
-    with start(MIRRORED, ["--epochs", "2"], tmp_path) as process:
-        printed = process.communicate(timeout=200)[0]
+    with start(["-c", MIRRORED], ["--epochs", "2"], tmp_path) as process:
+        printed = process.communicate(timeout=300)[0]
     assert process.returncode == 0, printed[-3000:]
     assert "counted 3" in printed
     rows = read_history(tmp_path / "weights/videos_i3d_lstm")

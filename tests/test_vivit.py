@@ -10,6 +10,7 @@ from models.vivit import EMBEDDERS, ENCODERS, SIZES, CentralFrame, build_vivit
 import keras
 import numpy as np
 import pytest
+from conftest import once
 
 pytestmark = pytest.mark.models
 # Encoder: published parameters and billions of multiply-adds of ViViT-B/16x2 on 32 frames.
@@ -22,12 +23,14 @@ def draw(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
+@once
 def test_every_row_is_tested():
     assert set(PUBLISHED) == set(ENCODERS)
     assert set(TOKENS) == set(EMBEDDERS)
     assert set(SIZES) == {"small", "base"}
 
 
+@once
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_base_has_the_published_size(encoder):
     exact, published, billions = PUBLISHED[encoder]
@@ -37,11 +40,13 @@ def test_base_has_the_published_size(encoder):
     assert count_flops(network) / 2e9 == pytest.approx(billions, rel=0.02)
 
 
+@once
 def test_flops_of_i3d():
     """Every multiply-add of figure 3 with its padding; S3D's authors count 107.9 for theirs."""
     assert count_flops(build_i3d("rgb", 64, 224, "Logits")) / 2e9 == pytest.approx(111.15314, 1e-6)
 
 
+@once
 def test_flops_by_hand():
     network = build("i3d_lstm", 5, 2, 8, 112)
     parts = {name: (parameters, flops) for name, parameters, flops in list_parts(network)}
@@ -107,6 +112,7 @@ def test_factorised_encoder_reads_places_before_times():
     assert difference[2] > 1e-3 and difference[[0, 1, 3]].max() < 1e-5
 
 
+@once
 @pytest.mark.parametrize(
     ("design", "message"),
     [
