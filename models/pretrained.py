@@ -205,9 +205,9 @@ def _match(path, names):
         try:
             return name, verify(tensors, name)
         except WeightsError as error:
-            failures.append(f"  {error}")
+            failures.append(str(error).rstrip("."))
     raise WeightsError(
-        f"{path} is none of the published checkpoints {', '.join(names)}:\n" + "\n".join(failures)
+        f"{path} is none of the published checkpoints {', '.join(names)}: {'; '.join(failures)}."
     )
 
 

@@ -163,6 +163,11 @@ def set_statistics(network, mean, variance):
     layer.moving_variance.assign(np.where(variance > 0, variance, 1))
 
 
+def count_channels(network):
+    """Return how many channels a row has that a recognizer takes."""
+    return network.get_layer("normalize").moving_mean.shape[0]
+
+
 def _distill(logits, auxiliary, lengths, temperature):
     """Return the divergence of the auxiliary glosses from the final ones, a step; (batch,)."""
     real = ops.cast(_find_real(logits, lengths), "float32")

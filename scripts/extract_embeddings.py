@@ -14,12 +14,12 @@ from utils.clips import list_views
 from utils.commands import run_command
 from utils.datasets import group_of, list_examples, select_split
 from utils.embeddings import nearest, plot_map, project
-from utils.feature_rows import check_lengths, locate_features, own_features, read_info
+from utils.feature_rows import check_lengths, find_features, own_features
 from utils.features import ClipSource
 from utils.files import atomic_path
 from utils.inspection import inspect_videos
 from utils.params import load_params
-from utils.runs import best_network, load_data
+from utils.runs import best_network, load_data, load_network
 from utils.sequence import Sequence
 from utils.video import probe
 
@@ -37,9 +37,9 @@ def choose_examples(run, split, data_path, group_pattern):
     ]
 
 
-def load_embedder(path, params):
+def load_embedder(run, params):
     """Return (frozen part or None, model from its features, or from clips, to embeddings)."""
-    network = keras.saving.load_model(path, compile=False)
+    network = load_network(run)
     keras.config.set_dtype_policy(params.precision)
     frozen, trained = split_network(network, params.cut)
     head = network.get_layer("head")
@@ -51,7 +51,7 @@ def load_embedder(path, params):
 
 def read_query(path, features):
     """Return what is known of one more video, or of its features."""
-    return read_info(locate_features([path], features)[path]) if features else probe(path)
+    return find_features(path, features) if features else probe(path)
 
 
 def embed_videos(model, source, videos, batch_size):
@@ -134,7 +134,7 @@ def extract_embeddings(
     if neighbours < 1:
         raise ValueError(f"neighbours is {neighbours}; it must be at least 1.")
     _, classes = load_data(run)
-    best = best_network(run)
+    best_network(run)  # refuses what is no run before any work
     params = load_params(run / "params.json")
     asked = [(query, read_query(query, params.features))] if query else []
     examples = choose_examples(run, split, data_path, params.group_pattern)
@@ -149,7 +149,7 @@ def extract_embeddings(
     if len(examples) < 2:
         raise ValueError("Fewer than two readable videos; see the problems above.")
 
-    frozen, model = load_embedder(best, params)
+    frozen, model = load_embedder(run, params)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
     if params.features:

@@ -15,7 +15,7 @@ from models.networks import STREAMS
 from tasks.backbones import start_maps
 from utils.augmentation import list_levels
 from utils.blocks import READERS, VIEWS, RowFormat
-from utils.commands import run_command
+from utils.commands import IncompleteError, run_command
 from utils.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.feature_store import CENTRE, name_features, open_store
 from utils.features import fingerprint
@@ -209,7 +209,8 @@ def extract_features(options):
         options: `Options`.
 
     Raises:
-        ValueError: no such data, a store of other settings, or videos that failed.
+        ValueError: no such data, a store of other settings, or all videos failed.
+        IncompleteError: some of the videos failed.
         OSError: the store cannot be written.
     """
     paths, root = list_data(options)
@@ -238,7 +239,8 @@ def extract_features(options):
     for failure in collector.failures.values():
         print(f"  failed: {failure.path}: {failure.reason}")
     if collector.failures:
-        raise ValueError(
+        kind = IncompleteError if len(collector.failures) < len(names) else ValueError
+        raise kind(
             f"{len(collector.failures)} of {len(names)} videos failed; see {folder}/{FAILURES}. "
             "--retry tries them again."
         )

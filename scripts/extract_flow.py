@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from utils.commands import run_command
+from utils.commands import IncompleteError, run_command
 from utils.datasets import list_examples
 from utils.files import atomic_path, clear_leftovers
 from utils.flow import (
@@ -142,7 +142,8 @@ def extract_flow(options):
         options: `Options`.
 
     Raises:
-        ValueError: no such data, a folder of another kind of flow, or videos that failed.
+        ValueError: no such data, a folder of another kind of flow, or all videos failed.
+        IncompleteError: some of the videos failed.
     """
     kind = flow_kind(options.method, options.fps, options.short_side)
     examples = list_examples(options.data_path, options.video_root)
@@ -172,9 +173,8 @@ def extract_flow(options):
     for path, reason in failures:
         print(f"  failed: {path}: {reason}")
     if failures:
-        raise ValueError(
-            f"{len(failures)} of {len(paths)} videos failed; see {folder}/failures.csv."
-        )
+        kind = IncompleteError if len(failures) < len(paths) else ValueError
+        raise kind(f"{len(failures)} of {len(paths)} videos failed; see {folder}/failures.csv.")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from pathlib import Path
 from models.end_to_end import END_TO_END, copy_units, list_units
 from models.networks import backbones_of
 from models.pretrained import load_pretrained
-
-import keras
+from utils.runs import load_network
 
 
 def find_units(network):
@@ -32,7 +31,7 @@ def start_maps(maps, start, stream):
         return start
     if not Path(start, "best.keras").is_file():
         return load_pretrained(maps, start, stream)
-    found = find_units(keras.saving.load_model(Path(start, "best.keras"), compile=False))
+    found = find_units(load_network(start, ("head", "recognizer")))
     if stream not in found:
         raise ValueError(f"{start} has no I3D for {stream}; it has {', '.join(found) or 'none'}.")
     copy_units(found[stream], maps)

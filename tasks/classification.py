@@ -31,10 +31,9 @@ from utils.inspection import inspect_videos
 from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.metrics import format_report, score_classes
 from utils.params import load_params, pick_fields
-from utils.runs import keep_features, load_data, open_run, save_data
+from utils.runs import keep_features, load_data, load_network, open_run, save_data
 from utils.sequence import Sequence, TrainingOrder
 
-import keras
 import numpy as np
 
 
@@ -73,7 +72,7 @@ def inspect_data(params, folder, listed, classes):
 
 
 def _start_from_run(network, start, stream):
-    source = keras.saving.load_model(start / "best.keras", compile=False)
+    source = load_network(start)
     one_of_two = stream if len(streams_of(network)) > len(streams_of(source)) else ""
     kinds = ("loaded", "not loaded, begins anew", "not used of it")
     for what, names in zip(kinds, warm_start(network, source, one_of_two), strict=True):

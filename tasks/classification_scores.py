@@ -20,7 +20,7 @@ from utils.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.runs import best_network, evaluation_folder, load_changed, load_data
+from utils.runs import evaluation_folder, load_changed, load_data, load_network
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras
@@ -99,7 +99,7 @@ def read_infos(examples, runs):
 
 def predict_run(run, params, labeling, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
-    network = keras.saving.load_model(best_network(run), compile=False)
+    network = load_network(run)
     if params.features:
         check_lengths(videos, network.input_shape[-1])
         check_crops(videos if params.eval_crops > 1 else [])

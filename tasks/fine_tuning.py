@@ -37,6 +37,7 @@ from utils.features import fingerprint
 from utils.frames import FrameInfo, read_frames
 from utils.inspection import inspect_videos
 from utils.manifest import read_kind
+from utils.runs import load_network
 from utils.sentences import pad_rows
 
 import keras
@@ -149,7 +150,7 @@ def _load_i3d(settings, run):
     return {layer.name: layer for layer in maps.layers}
 
 
-def load_network(params, settings):
+def open_network(params, settings):
     """Return the network that stage 2 begins with: the run's recognizer behind its features' I3D.
 
     Args:
@@ -160,7 +161,7 @@ def load_network(params, settings):
         ValueError: weights that are no more to be had.
     """
     run = Path(params.weights)
-    recognizer = keras.saving.load_model(run / "best.keras", compile=False)
+    recognizer = load_network(run, ("logits", "recognizer"))
     i3d = build_windows(settings["window"], settings["frame_size"], settings["endpoint"])
     if units := find_units(recognizer).get("rgb"):  # of stage 2 itself
         recognizer = recognizer.get_layer("recognizer")
@@ -221,7 +222,7 @@ def open_sentences(network, settings, infos, params):
     """Return what the part of a network that is trained reads of sentences, and how.
 
     Args:
-        network: of `load_network`, or a run's best.
+        network: of `open_network`, or a run's best.
         settings: of `read_settings`.
         infos: {path: `FrameInfo`}.
         params: `Params`.

@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 
+from models.recognizer import count_channels
 from tasks.fine_tuning import (
     ROWS,
     choose_part,
@@ -21,8 +22,9 @@ from tasks.transcription import (
     spell,
 )
 from utils.corpora import CORPORA, find_corpus, list_sentences
+from utils.feature_rows import check_lengths
 from utils.files import atomic_path, write_atomically
-from utils.runs import best_network, evaluation_folder, load_changed, load_data
+from utils.runs import evaluation_folder, load_changed, load_data, load_network
 from utils.sclite import run_sclite, write_ctm, write_stm
 from utils.vocabulary import summarize_corpus
 from utils.wer import (
@@ -33,8 +35,6 @@ from utils.wer import (
     list_worst,
     score_corpus,
 )
-
-import keras
 
 
 def choose_sentences(sentences, split):
@@ -131,7 +131,9 @@ def _print_report(report, score, alignments, worst):
 def _open_inputs(run, network, sentences, params):
     """Return (the model that reads, readable sentences, their infos, problems, `Reading`)."""
     if not (run / ROWS).is_file():
-        return network, *read_features(sentences, params), FEATURES
+        sentences, infos, problems = read_features(sentences, params)
+        check_lengths(list(infos.items()), count_channels(network))
+        return network, sentences, infos, problems, FEATURES
     if params.features:
         raise ValueError(f"features is {params.features}, but {run} reads frames; leave it out.")
     settings = read_settings(run)
@@ -156,7 +158,7 @@ def score_sentences(options):
     run = options.runs[0]
     params = load_changed(run, options, ("workers", "features"))
     own, vocabulary = load_data(run, load_sentences)
-    network = keras.saving.load_model(best_network(run), compile=False)
+    network = load_network(run, ("logits", "recognizer"))
     corpus, sentences, problems = params.corpus, own, []
     if options.data_path:
         corpus = find_corpus(options.data_path)[0]

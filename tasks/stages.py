@@ -16,9 +16,9 @@ from tasks.fine_tuning import (
     ROWS,
     check_settings,
     choose_part,
-    load_network,
     look_at_frames,
     make_form,
+    open_network,
     open_sentences,
     read_settings,
 )
@@ -162,7 +162,7 @@ def prepare_frames(params, scope):
     stride = settings["stride"] * params.row_step
     material = _prepare_material(params, look, vocabulary, stride)
     with scope():
-        network = load_network(params, settings)
+        network = open_network(params, settings)
         part = choose_part(network, params)
     infos, reading = open_sentences(network, settings, material.infos, params)
     changes = pick_fields(params, RowChanges)

@@ -111,7 +111,7 @@ def test_rendering_goes_on_and_repeats(rendered, tmp_path):
     assert {p.name: p.read_bytes() for p in (frames / "dev" / name / "1").iterdir()} == before
     assert [path.name for path in (frames / "dev").iterdir()] == [name]
     refused = render(again, "--seed", "1")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "a corpus of other options; name a new folder" in refused.stderr
 
 

@@ -117,7 +117,7 @@ def test_parts_of_the_data_and_other_data(run_folder):
 def test_bad_commands_say_what_is_wrong(run_folder):
     script = "scripts/extract_embeddings.py"
     done = run([script, "weights/none"], run_folder.parent.parent)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
     (run_folder.parent / "text.avi").write_text("no video")
     for given, message in (

@@ -14,9 +14,9 @@ from scripts.extract_features import Options, extract_features
 from tasks import fine_tuning
 from tasks.fine_tuning import (
     choose_part,
-    load_network,
     look_at_frames,
     make_form,
+    open_network,
     open_sentences,
     read_settings,
 )
@@ -119,7 +119,7 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
     params = parse_params([*FLAGS, "--weights", f"weights/{run}", "--finetune", "Mixed_5c", *flags])
     settings, step = read_settings(params.weights), 2 if run == "dense" else 1
     params = replace(params, row_step=step)
-    network = load_network(params, settings)
+    network = open_network(params, settings)
     form = make_form(settings, step)
     _, infos, problems = look_at_frames(sentences, params, form)
     part = choose_part(network, params)
@@ -171,7 +171,7 @@ def list_variables(network):
 
 def load_start(flags):
     params = parse_params([*FLAGS, *flags])
-    return load_network(params, read_settings(params.weights))
+    return open_network(params, read_settings(params.weights))
 
 
 def test_frames_change_every_epoch(folder, capsys):

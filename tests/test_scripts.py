@@ -58,7 +58,7 @@ def test_cross_validation_needs_numbers_and_blocks(tmp_path):
     write_dataset(tmp_path / "videos", videos=2)
     script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
     done = run(script, tmp_path)
-    assert done.returncode == 1 and "Only one block of 30 in videos" in done.stderr
+    assert done.returncode == 2 and "Only one block of 30 in videos" in done.stderr
 
 
 def test_benchmark_reads_videos(tmp_path):

@@ -161,7 +161,7 @@ def test_bad_commands_say_what_is_wrong(folder):
         with pytest.raises(ValueError, match=message):
             train(*flags)
     done = run(["training.py", "--run", "gone", "--resume"], folder)
-    assert done.returncode == 1 and "Error: No run called gone" in done.stderr
+    assert done.returncode == 2 and "Error: No run called gone" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -9,18 +9,23 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def run_command(command, resuming="--resume goes on from the last finished epoch"):
-    """Call `command`; print a ValueError or OSError as one message and exit with status 1.
+class IncompleteError(ValueError):
+    """Part of what was asked for is done: some videos failed, or a training broke off."""
 
-    When it is stopped, `resuming` says how to go on. DEBUG=1 in the environment shows the
-    traceback too.
+
+def run_command(command, resuming="--resume goes on from the last finished epoch"):
+    """Call `command`; print a ValueError or OSError as one message and exit with status 2.
+
+    After an `IncompleteError` the status is 1. When it is stopped, `resuming` says how to go on.
+    DEBUG=1 in the environment shows the traceback too.
     """
     try:
         command()
     except (ValueError, OSError) as error:
         if os.environ.get("DEBUG"):
             raise
-        sys.exit(f"Error: {error}")
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1 if isinstance(error, IncompleteError) else 2)
     except KeyboardInterrupt:
         sys.exit(f"Stopped; {resuming}.")
 
@@ -33,11 +38,14 @@ def run_script(script, *arguments):
         arguments: what follows it on the command line.
 
     Raises:
-        ValueError: it failed; the command is named.
+        ValueError: its input was refused; the command is named.
+        IncompleteError: it failed otherwise.
     """
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
-        raise ValueError(f"This failed; its message is above: {shlex.join(command)}")
+    status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    if status:
+        kind = ValueError if status == 2 else IncompleteError
+        raise kind(f"This failed; its message is above: {shlex.join(command)}")
 
 
 def train_run(run, *flags):

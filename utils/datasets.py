@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.feature_store import leave_records
+from utils.files import explain_missing, name_damaged
 from utils.images import list_videos
 from utils.sample import SAMPLES
 
@@ -70,7 +71,7 @@ def list_csv(path, root=""):
     """
     root = Path(root) if root else path.parent
     examples = []
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    with name_damaged(path), open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, skipinitialspace=True)
         if not {"path", "label"} <= set(reader.fieldnames or ()):
             raise ValueError(
@@ -153,8 +154,8 @@ def list_examples(data_path, root="", group_pattern=""):
     listed = next((row for is_one, row in DATASETS.values() if is_one(path)), None)
     if listed is None:
         raise ValueError(
-            f"data_path {data_path}: not there. Give a folder of class folders (class/video.avi), "
-            f"a .csv (path,label[,split]), a UCF101 trainlistNN.txt, or {', '.join(SAMPLES)}."
+            f"data_path {data_path}: {explain_missing(data_path)}. Give class folders (class/video."
+            f"avi), a .csv (path,label[,split]), a UCF101 trainlistNN.txt, or {', '.join(SAMPLES)}."
         )
     try:
         re.compile(group_pattern)
@@ -265,7 +266,7 @@ def check_readable(listed, readable):
     if lost:
         raise ValueError(
             f"No readable {'' if lost[0] in SPLITS else 'training '}video is left of "
-            f"{', '.join(sorted(lost))}; see the problems above."
+            f"{', '.join(sorted(filter(None, lost)))}; see the problems above."
         )
 
 

@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features
+from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features, read_record
+from utils.files import explain_missing
 from utils.sampling import SAMPLINGS
 
 import numpy as np
@@ -84,8 +85,9 @@ def index_features(features):
     if root.is_file():
         return None
     raise ValueError(
-        f"features {features}: not there. Give a folder of {', '.join(READERS)} files named after "
-        f"the videos, or one {' or '.join(_HOLD_MANY)} file with an array for each."
+        f"features {features}: {explain_missing(features)}. Give a folder of "
+        f"{', '.join(READERS)} files named after the videos, or one {' or '.join(_HOLD_MANY)} file "
+        "with an array for each."
     )
 
 
@@ -174,6 +176,36 @@ def thin_rows(info, step):
     """
     rows, channels = info.shape
     return replace(info, shape=(-(-rows // step), channels), step=info.step * step)
+
+
+def find_features(path, features):
+    """Read the features of one video.
+
+    Args:
+        path: of the video, which need not be there, or of its file of features.
+        features: as in `index_features`; not looked at for a file of features.
+
+    Returns:
+        A `FeatureInfo`.
+
+    Raises:
+        ValueError: as `locate_features` and `read_info`.
+    """
+    return read_info(_locate(None, path) or locate_features([path], features)[path])
+
+
+def find_times(info, stride=4, fps=25.0):
+    """Return the centres of a video's rows in seconds, and whether its record tells them.
+
+    Args:
+        info: a `FeatureInfo`.
+        stride, fps: of the rows in frames, and of the video, where it does not.
+    """
+    file = Path(info.views[CENTRE][0])
+    times = read_record(file.parent, file.stem).get("times")
+    if isinstance(times, list) and len(times) == info.shape[0]:
+        return np.array(times, float), True
+    return (np.arange(info.shape[0]) + 0.5) * stride / fps, False
 
 
 def find_length(paths, features):

@@ -1,6 +1,9 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and what is wrong with those that are not."""
 
+import csv
+import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -23,6 +26,25 @@ def write_atomically(path, text):
     """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def name_damaged(path):
+    """Turn what readers of text, CSV and JSON raise into a ValueError that names the file."""
+    try:
+        yield
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
+
+
+def explain_missing(path, otherwise=""):
+    """Say why nothing could be made of a path: it is an address, or what is given as `otherwise`.
+
+    Without the latter: that it is of another kind, or not there.
+    """
+    if re.match(r"[A-Za-z][\w+.-]+:/", str(path)):  # a drive has one letter
+        return "an address; download the file first, and give its path"
+    return otherwise or ("of no known kind" if Path(path).exists() else "not there")
 
 
 def clear_leftovers(folder, age=3600):

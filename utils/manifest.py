@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from utils.files import write_atomically
+from utils.files import name_damaged, write_atomically
 
 
 def list_differences(found, wanted):
@@ -58,10 +58,8 @@ def read_kind(path):
     Raises:
         ValueError: the file is no JSON object; it is named.
     """
-    try:
+    with name_damaged(path):
         settings = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
     if not isinstance(settings, dict):
         raise ValueError(f"{path} is damaged: it holds no JSON object.")
     return settings

@@ -1,48 +1,14 @@
-"""One HTML file about a dataset: pictures are inside, nothing is fetched, every name is escaped."""
+"""One HTML file about a dataset: what it holds, what to do about it, its pictures."""
 
-from base64 import b64encode
 from html import escape
 
 from utils.dataset_plots import PLOTS
 from utils.duplicates import join
 from utils.leaks import KINDS, crossing
+from utils.pages import embed_picture, make_page, make_table
 
 MOST_PAIRS = 30  # of each kind that are shown
 MOST_PICTURES = 100  # in the classes' galleries together
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --card: #8881; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; }
-h1 { margin-bottom: 0; } h2 { margin-top: 2em; border-bottom: 1px solid var(--line); }
-table { border-collapse: collapse; font-size: 14px; } .wide { overflow-x: auto; }
-th, td { padding: .25em .7em; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; display: block; } img.plot { background: white; margin: 1em 0; }
-.tiles { display: flex; flex-wrap: wrap; gap: .8em; margin: 1em 0; }
-.tile { background: var(--card); padding: .5em 1.1em; border-radius: 8px; }
-.tile b { display: block; font-size: 1.5em; }
-.advice { border-left: 5px solid; margin: .6em 0; padding: .3em 1em; background: var(--card);
-  overflow-wrap: anywhere; }
-.fix { border-color: #c33; } .check { border-color: #d90; } .note { border-color: #48c; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(270px, 1fr)); gap: 1em; }
-.pair { display: grid; grid-template-columns: 1fr 1fr; gap: .3em .8em; margin: 1em 0; }
-.pair p { grid-column: 1 / 3; margin: 0; } figure { margin: 0; }
-figcaption { font-size: 12px; overflow-wrap: anywhere; }
-"""
-
-
-def _image(content, kind, text, style=""):
-    code = b64encode(content).decode()
-    return f'<img class="{style}" alt="{escape(text)}" src="data:image/{kind};base64,{code}">'
-
-
-def _table(header, rows):
-    cells = "".join(f"<th>{escape(str(cell))}</th>" for cell in header)
-    lines = [f"<tr>{cells}</tr>"]
-    for row in rows:
-        cells = "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
-        lines.append(f"<tr>{cells}</tr>")
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def _figure(record):
@@ -51,7 +17,7 @@ def _figure(record):
         f"{example.path} — {' '.join(filter(None, (example.label, example.split)))}, "
         f"{record.width}x{record.height}, {record.num_frames} frames, {record.fps:.4g}/s"
     )
-    picture = _image(record.picture, "jpeg", example.path)
+    picture = embed_picture(record.picture, "jpeg", example.path)
     return f"<figure>{picture}<figcaption>{escape(what)}</figcaption></figure>"
 
 
@@ -82,7 +48,7 @@ def _classes(facts):
         ]
         splits = [f"{split} {count}" for split, count in row["splits"].items() if split != "none"]
         rows.append([name, row["videos"], *medians, ", ".join(splits) or "not given"])
-    return _table(header, rows)
+    return make_table(header, rows)
 
 
 def _choose(pairs, kind, across, roots):
@@ -140,12 +106,11 @@ def make_report(facts, records, pairs, splits, plots):
         for row in facts["advice"]
     )
     shown = "".join(
-        f"<h3>{escape(PLOTS[name][0])}</h3>{_image(plot, 'png', PLOTS[name][0], 'plot')}"
+        f"<h3>{escape(PLOTS[name][0])}</h3>{embed_picture(plot, 'png', PLOTS[name][0], 'plot')}"
         for name, plot in plots.items()
     )
     problems = [(row["path"], row["reason"]) for row in facts["broken"] + facts["odd"]]
     parts = [
-        f"<h1>{escape(title)}</h1>",
         "<p>Frame counts, rates and codecs are the headers'; the rest is measured on 16 pairs of "
         "neighbouring frames of each video. All numbers: analysis.json.</p>",
         _tiles(facts),
@@ -154,14 +119,13 @@ def make_report(facts, records, pairs, splits, plots):
         "<h2>Classes</h2>",
         _classes(facts),
         shown,
-        *(["<h2>Broken or odd files</h2>", _table(("file", "why"), problems)] if problems else []),
+        *(
+            ["<h2>Broken or odd files</h2>", make_table(("file", "why"), problems)]
+            if problems
+            else []
+        ),
         *_pairs(records, pairs, splits),
         "<h2>Videos of each class</h2>",
         *_gallery(records, list(facts["classes"])),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
-        + "\n".join(parts)
-        + "</body></html>\n"
-    )
+    return make_page(title, parts)

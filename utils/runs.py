@@ -10,9 +10,11 @@ from pathlib import Path
 
 from utils.datasets import list_csv, save_examples
 from utils.feature_store import MANIFEST, read_manifest
-from utils.files import atomic_path, write_atomically
+from utils.files import atomic_path, name_damaged, write_atomically
 from utils.manifest import list_differences, read_kind
 from utils.params import load_params, save_params
+
+import keras
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
@@ -150,7 +152,11 @@ def load_data(folder, read=list_csv):
     """
     check_run(folder)
     folder = Path(folder)
-    return read(folder / "splits.csv"), json.loads((folder / "classes.json").read_text())
+    with name_damaged(folder / "classes.json"):
+        classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"{folder / 'classes.json'} is damaged: it holds no list of names.")
+    return read(folder / "splits.csv"), classes
 
 
 def load_changed(folder, options, names):
@@ -203,3 +209,37 @@ def evaluation_folder(run, split, data_path="", features=""):
     """
     given = (Path(path).stem for path in (data_path, features) if path)
     return Path(run) / "evaluation" / "-".join([*given, split])
+
+
+def _written_by(folder):
+    path = Path(folder, "environment.json")
+    keras_version = read_kind(path).get("keras") if path.is_file() else None
+    return f", which Keras {keras_version} wrote," if keras_version else ""
+
+
+def load_network(folder, layers=("head",)):
+    """Load a run's best checkpoint; nothing in it is executed (Keras' safe mode).
+
+    Args:
+        folder: the run's.
+        layers: one of which it has: "head" is a classifier's, "logits" a recognizer's on features,
+            "recognizer" one's with I3D in it.
+
+    Raises:
+        ValueError: none yet, a damaged file, or another version's or program's network.
+    """
+    path, mend = best_network(folder), "Use the version that wrote it, or train the run again."
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # each layout has its own kinds; the file is what matters
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(
+            f"{path}{_written_by(folder)} cannot be loaded by Keras {keras.__version__} "
+            f"({said[0][:200]}). {mend}"
+        ) from error
+    if not {layer.name for layer in network.layers} & set(layers):
+        raise ValueError(
+            f"{path} holds a network {network.name!r} without {' or '.join(layers)}: not one of this "
+            f"version's for such a run. {mend}"
+        )
+    return network

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.files import explain_missing
 from utils.images import IMAGE_FPS, ImageFolder, digest_video, list_images
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # broken files are reported, not spammed
@@ -58,8 +59,8 @@ def _open(path):
         facts = {cv2.CAP_PROP_FPS: IMAGE_FPS, cv2.CAP_PROP_FRAME_COUNT: len(images)}
         return ImageFolder(images, _read_image, facts)
     if not path.is_file():
-        kind = "file; a folder must hold numbered images and nothing else"
-        raise VideoError(f"{path}: no such {kind if path.is_dir() else 'file'}.")
+        kind = "; a folder must hold numbered images and nothing else" if path.is_dir() else ""
+        raise VideoError(f"{path}: {explain_missing(path, f'no such file{kind}')}.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty.")
     # Clips are read by several threads at once; threads inside the decoder would only compete.
@@ -268,8 +269,10 @@ def warp(clip, linear, shift=(0.0, 0.0)):
     return warped.reshape(clip.shape)
 
 
-def write_video(path, frames, fps):
+def write_video(path, frames, fps, codec=""):
     """Write RGB frames, uint8 (height, width, 3), as Motion-JPEG `.avi` or MPEG-4 `.mp4`.
+
+    `codec` is another FourCC; browsers play "vp09" in `.mp4`.
 
     Raises:
         VideoError: the file cannot be written.
@@ -277,8 +280,8 @@ def write_video(path, frames, fps):
     path, writer = Path(path), None
     for frame in frames:
         if writer is None:
-            codec = cv2.VideoWriter_fourcc(*_CODECS[path.suffix])
-            writer = cv2.VideoWriter(str(path), codec, fps, frame.shape[1::-1])
+            fourcc = cv2.VideoWriter_fourcc(*(codec or _CODECS[path.suffix]))
+            writer = cv2.VideoWriter(str(path), fourcc, fps, frame.shape[1::-1])
         if not writer.isOpened():
             raise VideoError(f"{path}: cannot be written.")
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
