@@ -53,10 +53,10 @@ _READERS = {WindowAttention: _read_windows, layers.MultiHeadAttention: _read_all
 
 
 class Tap(NamedTuple):
-    """A Transformer's attention layers, laid open.
+    """An encoder's attention layers, laid open.
 
     Attributes:
-        model: from the head's input to every attention layer's input, (batch, tokens, dim) each.
+        model: from the encoder's input to every attention layer's input, (batch, tokens, dim) each.
         layers: the attention layers, in order.
         grid: tokens along (time, height, width).
     """
@@ -65,6 +65,10 @@ class Tap(NamedTuple):
     layers: list
     grid: tuple[int, int, int]
 
+    def run(self, inputs):
+        """Return the list of every attention layer's input, from the encoder's."""
+        return keras.tree.flatten(self.model(inputs, training=False))
+
     def read(self, index, inputs):
         """Return the `Step` of a layer, from the index and the input of it."""
         layer = self.layers[index]
@@ -72,17 +76,38 @@ class Tap(NamedTuple):
 
 
 def has_grid(head):
-    """Return whether a head attends over all tokens of a grid: TimeSformer, or a joint ViViT."""
-    return any(layer.name == "sequence" for layer in head.layers)
+    """Return whether a head attends over a grid of tokens: TimeSformer, or ViViT."""
+    return any(layer.name in ("sequence", "spatial") for layer in head.layers)
+
+
+def _tap(model, grid):
+    found = [layer for layer in model.layers if type(layer) in _READERS]
+    inputs = [keras.tree.flatten(layer.input)[0] for layer in found]
+    return Tap(keras.Model(model.input, inputs), found, grid)
 
 
 def tap_attention(head):
-    """Return the `Tap` of a head for which `has_grid`."""
+    """Return the `Tap` of a head for which `has_grid`.
+
+    Of a factorised ViViT it is the temporal encoder's, whose tokens are the times; see
+    `tap_spatial`.
+    """
     names = [layer.name for layer in head.layers]
     shape = head.get_layer("patches" if "patches" in names else "tokens").input.shape[1:-1]
-    found = [layer for layer in head.layers if type(layer) in _READERS]
-    inputs = [keras.tree.flatten(layer.input)[0] for layer in found]
-    return Tap(keras.Model(head.input, inputs), found, (*shape, 1)[:3])
+    return _tap(head, (shape[0], 1, 1) if "spatial" in names else (*shape, 1)[:3])
+
+
+def tap_spatial(head):
+    """Return the `Tap` of a factorised ViViT's spatial encoder, and the model of what it takes.
+
+    The latter leads from the head's input to (batch, times, places, dim), of which each time is an
+    example of the `Tap`'s model. (None, None) for other heads.
+    """
+    if "spatial" not in [layer.name for layer in head.layers]:
+        return None, None
+    tokens = head.get_layer("tokens")
+    tap = _tap(head.get_layer("spatial").layer, (1, *tokens.input.shape[2:-1]))
+    return tap, keras.Model(head.input, tokens.output)
 
 
 def pass_back(relevance, step):

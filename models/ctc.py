@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss with true lengths, and decoding.
+"""Connectionist temporal classification: the loss with true lengths, decoding, alignment.
 
 Graves et al., ICML 2006. Class 0 is the blank, so gloss i of a vocabulary is class i + 1. Sequences
 of a batch are padded at their ends; what lies beyond the lengths given counts nowhere.
@@ -132,6 +132,43 @@ def _search_prefixes(probabilities, beam_width):
         total = sum(best[0][1])
         beams = {prefix: (blank / total, label / total) for prefix, (blank, label) in best}
     return list(max(beams, key=lambda prefix: sum(beams[prefix])))
+
+
+def align(logits, labels):
+    """Return which steps each label takes in the most probable alignment (Viterbi, 1967).
+
+    Args:
+        logits: (steps, classes) of the real steps of one sample.
+        labels: its classes, without blanks.
+
+    Returns:
+        int array (labels, 2): the first step, and the one behind the last. What lies between two
+        labels is blank.
+
+    Raises:
+        ValueError: too few steps for the labels.
+    """
+    needed = count_needed_steps(labels)
+    if len(logits) < needed:
+        raise ValueError(f"{len(labels)} labels need {needed} steps, there are {len(logits)}.")
+    if not needed:
+        return np.zeros((0, 2), int)
+    states = np.full(2 * len(labels) + 1, BLANK)
+    states[1::2] = labels
+    logs = keras.ops.convert_to_numpy(keras.ops.log_softmax(np.asarray(logits, "float32"), -1))
+    scores, came = np.full(len(states), -np.inf), np.zeros((len(logs), len(states)), int)
+    scores[:2] = logs[0, states[:2]]
+    skipped = np.append([False, False], states[2:] != states[:-2])  # the blank between them
+    for step in range(1, len(logs)):
+        padded = np.append([-np.inf, -np.inf], scores)
+        before = np.stack([scores, padded[1:-1], np.where(skipped, padded[:-2], -np.inf)])
+        came[step], scores = before.argmax(0), before.max(0) + logs[step, states]
+    path = [len(states) - 2 + int(np.argmax(scores[-2:]))]
+    for step in range(len(logs) - 1, 0, -1):
+        path.append(path[-1] - came[step, path[-1]])
+    path = np.array(path[::-1])
+    steps = [np.flatnonzero(path == 2 * place + 1) for place in range(len(labels))]
+    return np.array([(own[0], own[-1] + 1) for own in steps])
 
 
 def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):

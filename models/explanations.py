@@ -1,6 +1,7 @@
 """Ways to explain a network's decision by maps over space and time, a row each.
 
 Integrated gradients: Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017;
+occlusion: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;
 attention rollout and Grad-CAM as in `models.attribution`.
 """
 
@@ -17,6 +18,7 @@ from models.attribution import (
     normalize_grid,
     roll_out,
     tap_attention,
+    tap_spatial,
     weigh_channels,
 )
 from models.i3d import STAGES
@@ -36,7 +38,7 @@ class Question:
 
     Attributes:
         network: of the run.
-        clip: (1, segments, frames, height, width, channels).
+        clip: (1, segments, frames, height, width, channels), or features (1, segments, channels).
         column: of the logits, the class's, or the only one.
         sign: -1 where the class is the one that the only output speaks against, else 1.
         differentiate: function (model, inputs, score) -> gradient of score(model(inputs)) with
@@ -111,24 +113,42 @@ def _integrate(question):
 
 
 def _read_attention(question):
-    """Return the head's `Tap`, its layers' inputs, and the centres of its tokens."""
+    """Return {name: (`Tap`, its layers' inputs)} of the head's encoders, and the tokens' centres.
+
+    Of a factorised ViViT, space comes before time, as in the network.
+    """
     network, clip = question.network, question.clip
-    tap, (segments, *lengths) = tap_attention(network.get_layer("head")), clip.shape[1:5]
+    head, (segments, *lengths) = network.get_layer("head"), clip.shape[1:5]
+    tap, (spatial, embed) = tap_attention(head), tap_spatial(head)
     if not backbones_of(network):
         lengths[0] *= segments
-        centres = [_divide(*axis) for axis in zip(lengths, tap.grid, strict=True)]
+        grid = (tap.grid[0], *spatial.grid[1:]) if spatial else tap.grid
+        centres = [_divide(*axis) for axis in zip(lengths, grid, strict=True)]
     else:
         clip = network.get_layer("backbone")(clip, training=False)
         centres = [find_centres(length, LAST, axis) for axis, length in enumerate(lengths)]
-    return tap, tap.model(clip, training=False), centres
+    encoders = {"time" if spatial else "": (tap, tap.run(clip))}
+    if spatial:
+        tokens = embed(clip, training=False)[0]  # (times, places, dim)
+        encoders = {"space": (spatial, spatial.run(tokens))} | encoders
+    return encoders, centres
 
 
 def _roll_out(question):
-    """Roll attention out from what is classified to the tokens."""
-    tap, inputs, centres = _read_attention(question)
-    tokens = inputs[0].shape[1]
-    pooled = list_pooled(tokens, tokens - math.prod(tap.grid), question.pooling)
-    values = normalize_grid(roll_out(ops.convert_to_tensor(pooled), tap, inputs), tap.grid)
+    """Roll attention out from what is classified to the tokens.
+
+    Through a factorised ViViT the relevance of a time, of the temporal encoder, goes on to the
+    places of that time.
+    """
+    encoders, centres = _read_attention(question)
+    relevance = ops.ones((1, 1))
+    for tap, inputs in reversed(encoders.values()):
+        tokens, places = inputs[0].shape[1], math.prod(tap.grid)
+        pooled = list_pooled(tokens, tokens - places, question.pooling)
+        relevance = ops.reshape(relevance, (-1, 1)) * pooled
+        relevance = roll_out(ops.cast(relevance, inputs[0].dtype), tap, inputs)[:, -places:]
+    count = math.prod(relevance.shape)
+    values = normalize_grid(ops.reshape(relevance, (1, count)), (count, 1, 1))
     return Maps(np.asarray(values).reshape(-1, *map(len, centres)), centres)
 
 
@@ -137,27 +157,34 @@ def map_windows(question, block=0):
 
     Args:
         question: a `Question` whose network attends over a grid of tokens.
-        block: counted from 1; 0: the last.
+        block: counted from 1; 0: the last, of each encoder where there are two.
 
     Returns:
-        ({name: Maps}, number of the block); as in `models.attribution.map_attention`.
+        {name: (number of its block, Maps)}; as in `models.attribution.map_attention`.
 
     Raises:
         ValueError: there is no such block.
     """
-    tap, inputs, centres = _read_attention(question)
-    blocks = {}
-    for index, layer in enumerate(tap.layers):
-        _, number, window = layer.name.split("_", 2)
-        blocks.setdefault(int(number), {})[window.replace("_", " ")] = index
-    number = block or max(blocks)
-    if number not in blocks:
-        raise ValueError(f"block is {block}; the network has 1 to {max(blocks)}, 0 is the last.")
-    maps = {
-        name: np.asarray(map_attention(tap.read(index, inputs[index]), tap.grid))
-        for name, index in blocks[number].items()
-    }
-    return {n: Maps(m.reshape(-1, *map(len, centres)), centres) for n, m in maps.items()}, number
+    encoders, (times, *sides) = _read_attention(question)
+    found, highest = {}, 0
+    for encoder, (tap, inputs) in encoders.items():
+        named = [layer.name.removeprefix("temporal_").split("_", 2) for layer in tap.layers]
+        last = max(int(number) for _, number, _ in named)
+        highest = max(highest, last)
+        # The temporal encoder's tokens are whole frames.
+        centres = [
+            places if count > 1 else places.mean(keepdims=True)
+            for places, count in zip(sides, tap.grid[1:], strict=True)
+        ]
+        for index, (_, number, window) in enumerate(named):
+            if int(number) == (block or last):
+                maps = np.asarray(map_attention(tap.read(index, inputs[index]), tap.grid))
+                maps = maps.reshape(-1, len(times), *map(len, centres))
+                name = f"{encoder} {window}".strip().replace("_", " ")
+                found[name] = int(number), Maps(maps, [times, *centres])
+    if not found:
+        raise ValueError(f"block is {block}; the network has 1 to {highest}, 0 is the last.")
+    return found
 
 
 def _grad_cam(question):
@@ -173,6 +200,27 @@ def _grad_cam(question):
     return Maps(np.asarray(weigh_channels(maps, gradients))[0], centres)
 
 
+def _occlude(question):
+    """Leave out a segment's features at a time: how far the class's log-odds fall by that.
+
+    Gradients would tell little: heads normalise each segment, so its scale counts for nothing.
+    """
+    segments = question.clip.shape[1]
+    if segments == 1:  # a head has no answer to nothing at all
+        return Maps(np.ones((1, 1, 1, 1)), [np.zeros(1)] * 3)
+    left = question.clip * (1 - np.eye(segments, dtype=question.clip.dtype))[..., None]
+    odds = [
+        float(question.log_odds(question.network(clip[None], training=False)))
+        for clip in (*question.clip, *left)
+    ]
+    falls = np.maximum(odds[0] - np.array(odds[1:]), 0)
+    return Maps(falls.reshape(-1, 1, 1, 1), [np.zeros(1)] * 3)
+
+
+def _takes_features(network):
+    return len(network.input_shape) == 3
+
+
 class Method(NamedTuple):
     """A way to explain.
 
@@ -180,22 +228,44 @@ class Method(NamedTuple):
         explain: function `Question` -> `Maps`.
         fits: function network -> whether it can be explained so.
         networks: which those are, in words.
+        meaning: of the maps, in a sentence.
     """
 
     explain: Callable
     fits: Callable
     networks: str
+    meaning: str
 
 
 # The first that fits is the default.
 METHODS = {
-    "grad_cam": Method(_grad_cam, lambda n: bool(backbones_of(n)), "networks with an I3D"),
+    "grad_cam": Method(
+        _grad_cam,
+        lambda n: bool(backbones_of(n)),
+        "networks with an I3D",
+        "Grad-CAM: where and when I3D's features, weighed by the gradient of the class's logit, "
+        "speak for it. A place of the map sees a good part of the frame around it.",
+    ),
     # Through the strided convolution that I3D begins with it would take minutes.
     "integrated_gradients": Method(
-        _integrate, lambda n: not backbones_of(n), "networks without an I3D"
+        _integrate,
+        lambda n: not (backbones_of(n) or _takes_features(n)),
+        "networks without an I3D",
+        "Integrated gradients: the pixels that raise the class's log-odds on the way from a grey "
+        "clip to this one, summed over each patch.",
     ),
     "rollout": Method(
-        _roll_out, lambda n: has_grid(n.get_layer("head")), "timesformer, vivit with encoder joint"
+        _roll_out,
+        lambda n: has_grid(n.get_layer("head")),
+        "timesformer, vivit (two streams: fusion features)",
+        "Attention rollout: which tokens what is classified attends to, through all layers. It is "
+        "of no class in particular.",
+    ),
+    "occlusion": Method(
+        _occlude,
+        _takes_features,
+        "networks on features",
+        "Occlusion: how far the class's log-odds fall when a row of features is left out.",
     ),
 }
 

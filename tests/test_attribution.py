@@ -10,11 +10,12 @@ from models.attribution import (
     normalize_grid,
     roll_out,
     tap_attention,
+    tap_spatial,
 )
 from models.design import Design
-from models.explanations import METHODS, Question, choose_method, integrate
+from models.explanations import METHODS, Question, choose_method, integrate, map_windows
 from models.i3d import STAGES
-from models.networks import backbones_of, build, cut_after
+from models.networks import backbones_of, build, build_on_features, cut_after
 from models.timesformer import SCHEMES, build_timesformer
 from models.vivit import Size, build_vivit
 from models.windows import partition
@@ -111,6 +112,46 @@ def test_rollout_of_vivit(embedder, grid, pooling):
         expected = (expected + expected @ np.asarray(scores)[0].mean(0)) / 2
     found = roll_out(keras.ops.convert_to_tensor(relevance), tap, inputs)
     np.testing.assert_allclose(np.asarray(found), expected, atol=1e-6)
+
+
+def multiply(layers, inputs, pooling):
+    """Return the row of what is pooled in the product of (matrix + identity) / 2, grid only."""
+    size = inputs[0].shape[1]
+    chosen = np.eye(size)[0] if pooling == "class" else np.full(size, 1 / size)
+    for layer, x in reversed(list(zip(layers, inputs, strict=True))):
+        scores = np.asarray(layer(x, x, return_attention_scores=True)[1])[0].mean(0)
+        chosen = chosen @ (scores + np.eye(size)) / 2
+    return chosen[1:] if pooling == "class" else chosen
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("pooling", ["class", "fused"])
+def test_rollout_of_a_factorised_vivit_goes_through_time_to_space(pooling):
+    design = {"size": "tiny", "patch_size": 4, "embedder": "tubelet", "encoder": "factorised"}
+    network = randomize(build("vivit", 5, 2, 4, 16, design=Design(pooling=pooling, **design)))
+    head, clip = network.get_layer("head"), draw(1, 2, 4, 16, 16, 3)
+    maps = METHODS["rollout"].explain(Question(network, clip, 0, 1, None, pooling=pooling))
+    assert maps.values.shape == (1, 4, 4, 4) and maps.centres[0].tolist() == [0.5, 2.5, 4.5, 6.5]
+    time, (space, embed) = tap_attention(head), tap_spatial(head)
+    assert time.grid == (4, 1, 1) and space.grid == (1, 4, 4)
+    tokens = embed(clip)[0]
+    expected = [
+        share * multiply(space.layers, space.run(tokens[place : place + 1]), pooling)
+        for place, share in enumerate(multiply(time.layers, time.run(clip), pooling))
+    ]
+    expected = np.reshape(expected, (1, 4, 4, 4)) / np.sum(expected)
+    np.testing.assert_allclose(maps.values, expected, atol=1e-6)
+    assert np.ptp(expected.sum((2, 3))) > 1e-3 and np.ptp(expected[0, 0]) > 1e-4
+
+    windows = map_windows(Question(network, clip, 0, 1, None))
+    assert {name: number for name, (number, _) in windows.items()} == {
+        "space attention": 2,
+        "time attention": 1,
+    }
+    assert [maps.values.shape for _, maps in windows.values()] == [(1, 4, 4, 4), (1, 4, 1, 1)]
+    assert list(map_windows(Question(network, clip, 0, 1, None), 2)) == ["space attention"]
+    with pytest.raises(ValueError, match="block is 3; the network has 1 to 2"):
+        map_windows(Question(network, clip, 0, 1, None), 3)
 
 
 @pytest.mark.models
@@ -280,8 +321,42 @@ def test_grad_cam_is_on_the_square():
     assert np.abs(misses).max() < 16
 
 
+@pytest.mark.parametrize("name, stream", [("i3d_transformer", "flow"), ("i3d_vivit", "both")])
+def test_grad_cam_of_other_streams_and_heads(name, stream):
+    keras.utils.set_random_seed(0)
+    network = build(name, 2, 1, 8, 112, stream)
+    clip = draw(1, 1, 8, 112, 112, 2 if stream == "flow" else 5)
+    maps = METHODS["grad_cam"].explain(Question(network, clip, 1, 1, differentiate))
+    other = METHODS["grad_cam"].explain(Question(network, clip, 1, -1, differentiate))
+    assert maps.values.shape == (1, 1, 4, 4) and (maps.values >= 0).all()
+    assert (maps.values > 0).any() or (other.values > 0).any()
+    assert not ((maps.values > 0) & (other.values > 0)).any()  # what speaks for, against it
+
+
+def test_occlusion_is_the_fall_of_the_log_odds():
+    """The average of two rows: without one of them, what the other says alone."""
+    network = build_on_features("i3d", 3, 2, 8)
+    rows = draw(1, 2, 8)
+    maps = METHODS["occlusion"].explain(Question(network, rows, 2, 1, None))
+    kernel, bias = network.get_layer("head").get_layer("logits").get_weights()
+    spread = np.sqrt(rows[0].var(1, keepdims=True) + 1e-3)
+    z = (rows[0] - rows[0].mean(1, keepdims=True)) / spread
+
+    def odds(x):
+        logits = x @ kernel + bias
+        return logits[2] - np.log(np.exp(logits[:2]).sum())
+
+    falls = [odds(z.mean(0)) - odds(z[1]), odds(z.mean(0)) - odds(z[0])]
+    np.testing.assert_allclose(maps.values.ravel(), np.maximum(falls, 0), atol=1e-5)
+    assert max(falls) > 0.01
+    alone = METHODS["occlusion"].explain(
+        Question(build_on_features("i3d", 3, 1, 8), rows[:, :1], 0, 1, None)
+    )
+    assert alone.values.tolist() == [[[[1.0]]]]
+
+
 def test_every_method_is_tested(small_i3d):
-    assert set(METHODS) == {"grad_cam", "integrated_gradients", "rollout"}
+    assert set(METHODS) == {"grad_cam", "integrated_gradients", "rollout", "occlusion"}
     network = build("vivit", 2, 1, 8, 112, design=Design(embedder="i3d"))
     assert choose_method("", network) == "grad_cam"
     with pytest.raises(ValueError, match="integrated_gradients: networks without an I3D"):

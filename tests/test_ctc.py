@@ -3,6 +3,7 @@
 import itertools
 
 from models.ctc import (
+    align,
     count_needed_steps,
     ctc_loss,
     decode,
@@ -105,6 +106,25 @@ def test_greedy_takes_the_best_class_of_each_real_step(logits):
 def test_beam_search_finds_the_most_probable_labels(logits, totals):
     expected = [list(max(total, key=total.get)) for total in totals]
     assert decode(logits, LENGTHS, beam_width=60) == expected
+
+
+@pytest.mark.parametrize("labels", [(1, 2, 1), (3, 3), (2,), (), (1, 2, 3, 1, 2)])
+def test_alignment_is_the_most_probable_of_all(logits, labels):
+    for sample in logits:
+        spans = align(sample, labels)
+        path = np.zeros(STEPS, int)
+        for label, (start, end) in zip(labels, spans, strict=True):
+            path[start:end] = label
+        logs, every = log_softmax(sample), itertools.product(range(CLASSES), repeat=STEPS)
+        fitting = (p for p in every if collapse(p) == labels)
+        best = max(fitting, key=lambda p: logs[np.arange(STEPS), p].sum())
+        assert tuple(path.tolist()) == best
+    (decoded,) = decode(logits[:1], [STEPS])
+    taken = logits[0].argmax(-1)
+    for label, (start, end) in zip(decoded, align(logits[0], decoded), strict=True):
+        assert (taken[start:end] == label).all()  # of the best labels, the best path
+    with pytest.raises(ValueError, match="3 labels need 5 steps, there are 4"):
+        align(logits[0, :4], (1, 1, 1))
 
 
 def test_beam_search_sums_over_alignments():

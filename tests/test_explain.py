@@ -6,7 +6,8 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build
-from scripts.explain import explain
+from scripts.explain import Options
+from scripts.explain import explain as run_explain
 from utils.datasets import assign_splits, list_examples
 from utils.overlays import blend, resize_maps, weigh_frames
 from utils.params import Params, save_params
@@ -18,7 +19,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import run, write_dataset
+from conftest import write_dataset
 
 SMALL = Params(num_segments=1, frames_per_segment=4, frame_size=32, short_side=36, patch_size=8)
 I3D = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112)
@@ -46,6 +47,10 @@ def folder(tmp_path, monkeypatch):
     return make
 
 
+def explain(video, run, **options):
+    return run_explain(Options(str(video), run, **options))
+
+
 def look(path, least=0.02):
     """Return a picture's (height, width) after seeing that there is something in it."""
     picture = plt.imread(path)
@@ -66,8 +71,8 @@ def test_command_with_a_timesformer(folder, capsys):
     run_folder = folder("t", params, design=design)
     explain(VIDEO, run=run_folder, class_name="right")
     out = run_folder / "explanations/left_01"
-    names = "attention.png contact_sheet.png maps.npz overlay.mp4 temporal_weights.csv "
-    names += "temporal_weights.png"
+    names = "attention.png contact_sheet.png explanation.html maps.npz overlay.mp4 "
+    names += "temporal_weights.csv temporal_weights.png"
     assert sorted(path.name for path in out.iterdir()) == names.split()
     printed = capsys.readouterr().out
     assert "Explained: right" in printed and "in the middle one of 3 views" in printed
@@ -94,6 +99,10 @@ def test_command_with_a_timesformer(folder, capsys):
     assert width > 1.5 * height
     assert look(out / "attention.png")[0] > height
     look(out / "temporal_weights.png")
+    page = (out / "explanation.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 3 and 'src="data:video/mp4;' in page
+    assert "Integrated gradients: the pixels" in page and "<td>left</td>" in page
+    assert page.count("http") == 0 and "<h1>videos/left/left_01.avi: right 0." in page
 
     explain(VIDEO, run=run_folder, method="rollout", block=1, output="elsewhere")
     rolled = np.load("elsewhere/maps.npz")
@@ -117,7 +126,8 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     out = run_folder / "explanations/left_01"
     assert np.load(out / "maps.npz")["maps"].shape == (2, 1, 4, 4)
     assert not (out / "attention.png").exists()
-    assert read_overlay(out / "overlay.mp4").shape == (16, 3 * 112 + 36, 672, 3)
+    assert read_overlay(out / "overlay.mp4").shape == (16, 2 * 112 + 36, 448, 3)
+    assert "Grad-CAM: where" in (out / "explanation.html").read_text()
     look(out / "contact_sheet.png")
     Path("text.avi").write_text("no video")
     for arguments, message in (
@@ -126,9 +136,6 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     ):
         with pytest.raises(ValueError, match=message):
             explain(arguments[0], run=arguments[1])
-    done = run(["scripts/explain.py", VIDEO, "--run", "weights/none"], Path.cwd())
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
     with pytest.raises(ValueError, match="'rollout' cannot explain this i3d_lstm"):
         explain(VIDEO, run=run_folder, method="rollout")
     (run_folder / "best.keras").unlink()
@@ -137,25 +144,41 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
 
 
 @pytest.mark.parametrize(
-    "network, design, method",
+    "design, names, shape",
     [
-        ("vivit", Design(), "rollout"),
-        ("vivit", Design(embedder="tubelet", encoder="factorised", patch_size=8), ""),
+        (Design(), ["attention_attention"], (1, 4, 1, 1)),
+        (
+            Design(embedder="tubelet", encoder="factorised", patch_size=8),
+            ["attention_space_attention", "attention_time_attention"],
+            (1, 2, 4, 4),
+        ),
     ],
 )
-def test_command_with_vivit(folder, network, design, method):
-    run_folder = folder("v", replace(SMALL, network=network), design=design)
-    explain(VIDEO, run=run_folder, method=method)
+def test_command_with_vivit(folder, design, names, shape):
+    run_folder = folder("v", replace(SMALL, network="vivit"), design=design)
+    explain(VIDEO, run=run_folder, method="rollout")
     out = run_folder / "explanations/left_01"
-    assert (out / "attention.png").exists() == bool(method)
+    saved = np.load(out / "maps.npz")
+    assert [name for name in saved.files if name.startswith("attention_")] == names
+    assert saved["maps"].shape == shape and saved["maps"].sum() == pytest.approx(1, abs=1e-5)
+    look(out / "attention.png")
     look(out / "contact_sheet.png")
-    if method:
-        write_video("one.avi", np.zeros((1, 40, 50, 3), np.uint8), 25)
-        explain(Path("one.avi"), run=run_folder, method=method, output="one")
-        assert len(read_overlay("one/overlay.mp4")) == 4
-    else:
-        with pytest.raises(ValueError, match="'rollout' cannot explain this vivit"):
-            explain(VIDEO, run=run_folder, method="rollout")
+    write_video("one.avi", np.zeros((1, 40, 50, 3), np.uint8), 25)
+    explain(Path("one.avi"), run=run_folder, output="one")
+    assert len(read_overlay("one/overlay.mp4")) == 4
+
+
+def test_command_with_two_streams(folder):
+    params = replace(SMALL, network="vivit", stream="both", flow="farneback", embedder="patches")
+    run_folder = folder("b", params, design=Design(embedder="patches", patch_size=8))
+    explain(VIDEO, run=run_folder)
+    out = run_folder / "explanations/left_01"
+    assert np.load(out / "maps.npz")["maps"].shape == (1, 4, 4, 4)
+    assert not (out / "attention.png").exists()
+    with pytest.raises(ValueError, match="'rollout' cannot explain this vivit"):
+        explain(VIDEO, run=run_folder, method="rollout")
+    with pytest.raises(ValueError, match="beam is 2, but weights/b is one of videos"):
+        explain(VIDEO, run=run_folder, beam=2)
 
 
 def test_resized_maps_lie_where_they_belong():

@@ -12,6 +12,7 @@ import training
 from models.networks import NETWORKS, build_on_features, streams_of
 from scripts import cross_validate
 from scripts.compare_settings import inspect_run
+from scripts.explain import Options as Explanation
 from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
@@ -24,13 +25,13 @@ from utils.feature_store import open_store, save_features, settings_hash
 from utils.features import ClipSource, fingerprint
 from utils.inspection import inspect_videos
 from utils.params import Params, parse_params
-from utils.video import probe
+from utils.video import probe, write_video
 
 import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import read_history, run_in_process, work_in, write_dataset
+from conftest import moving_square, read_history, run_in_process, work_in, write_dataset
 
 DIM = 64
 FLAGS = (
@@ -303,8 +304,14 @@ def test_what_does_not_fit_is_said(folder):
             train(*flags)
     with pytest.raises(ValueError, match=r"odd/left/left_00\.npy: its rows have 100 channels"):
         score([FIRST], data_path="odd")
-    with pytest.raises(ValueError, match=r"was trained on features, .* sees no frames"):
-        explain(Path("a.mp4"), run=FIRST)
+    for video, options, message in (
+        ("a.mp4", {}, "no features of any of the 1 videos"),
+        ("odd/left/left_00.npy", {}, "its rows have 100 channels, the network takes 64"),
+        ("left/left_03.mp4", {"method": "grad_cam"}, "'grad_cam' cannot explain this i3d"),
+        ("left_03.mp4", {"endpoint": "Mixed_4f"}, "endpoint is Mixed_4f, but .* one of features"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            explain(Explanation(video, FIRST, **options))
     for changes, message in (
         ({"finetune": "all"}, "finetune is all, but features are given, F: there is no I3D"),
         ({"cutmix": 1.0}, "cutmix is 1.0, but features are given, F: they are no pictures"),
@@ -312,6 +319,40 @@ def test_what_does_not_fit_is_said(folder):
     ):
         with pytest.raises(ValueError, match=message):
             Params(features="F", **changes)
+
+
+def test_the_rows_that_decide_are_named(folder, capsys):
+    """Only one of three rows speaks for a class; a video without a record tells no times."""
+    rows = np.ones((3, DIM), np.float32)
+    rows[1, : DIM // 2] += 4  # as of left
+    np.save("one.npy", rows)
+    explain(Explanation("one.npy", FIRST, class_name="left", output="why"))
+    printed = capsys.readouterr().out
+    assert "one.npy: left" in printed and "by occlusion" in printed
+    assert "The features tell no times" in printed and "No frames are shown" in printed
+    with open("why/temporal_weights.csv", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["row"] for row in found] == ["0", "1", "2"]
+    assert [row["seconds"] for row in found] == ["0.080", "0.240", "0.400"]
+    assert [float(row["weight"]) for row in found] == [0, 1, 0]
+    page = Path("why/explanation.html").read_text()
+    assert page.count("<img") == 1 and "Occlusion: how far" in page and "<video" not in page
+
+    video = Path("elsewhere/left/left_03.avi")
+    video.parent.mkdir(parents=True)
+    write_video(video, moving_square(), 25)
+    record = json.loads(Path(shutil.copytree("F", "timed"), "left/left_03.json").read_text())
+    record["times"] = [0.1, 0.2, 0.3, 0.4]
+    Path("timed/left/left_03.json").write_text(json.dumps(record))
+    explain(Explanation(str(video), FIRST, features="timed"))
+    with open(FIRST / "explanations/left_03/temporal_weights.csv", newline="") as file:
+        assert [row["seconds"] for row in csv.DictReader(file)] == ["0.100", "0.300", "0.400"]
+    assert "The features tell no times" not in capsys.readouterr().out
+    names = {path.name for path in (FIRST / "explanations/left_03").iterdir()}
+    assert names == {
+        *("explanation.html", "frames.png", "maps.npz"),
+        *("temporal_weights.csv", "temporal_weights.png"),
+    }
 
 
 def test_other_commands_take_runs_on_features(folder, capsys):

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import evaluate
 import training
+from scripts.explain import Options as Explanation
+from scripts.explain import explain
 from tasks.strides import advise_stride, drop_impossible
-from tasks.transcription import read_features
+from tasks.transcription import load_sentences, read_features
 from utils.corpora import list_sentences
 from utils.feature_store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
 from utils.params import Params, parse_params
 from utils.releases import RELEASES, SPLITS
+from utils.runs import load_data
 from utils.sclite import find_sclite
 from utils.sentences import (
     RowChanges,
@@ -28,6 +31,7 @@ from utils.sentences import (
 from utils.sequence import TrainingOrder
 from utils.signed_corpus import list_rows, plan_corpus
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -173,6 +177,72 @@ def test_mixed_precision_trains(folder):
     assert network.output.dtype == "float32"
 
 
+def find_signs(glosses, seed):
+    """Return the first row and the one behind the last of each gloss, as `sign` makes them."""
+    rng, place, found = np.random.default_rng([7, seed]), 2, []
+    for _ in glosses:
+        count = int(rng.integers(3, 6))
+        found.append((place, place + count))
+        place += count + int(rng.integers(1, 3))
+    return found
+
+
+def test_glosses_are_found_in_time(folder, capsys):
+    sentences, _ = load_data(FIRST, load_sentences)
+    seeds = {s.id: place for place, s in enumerate(sentences)}
+    known = next(s for s in sentences if s.split == "dev" and "NEBEL" not in s.glosses)
+    rows = np.load(next(Path("F").rglob(f"{known.id}/1.npy")))
+    frames = Path(known.path)
+    frames.mkdir(parents=True)
+    for number in range(STRIDE * len(rows)):
+        image = np.full((52, 42, 3), 3 * number % 256, np.uint8)
+        cv2.imwrite(str(frames / f"show_fn{number:06d}-0.png"), image)
+    explain(Explanation(known.id, FIRST))
+    printed = capsys.readouterr().out
+    assert "a row is taken for 2 / 25 s" in printed and "REF:" in printed
+    out = FIRST / "explanations" / known.id
+    names = {path.name for path in out.iterdir()}
+    assert names == {"alignment.csv", "alignment.png", "explanation.html", "probabilities.npz"}
+    with open(out / "alignment.csv", newline="") as file:
+        lines = list(csv.DictReader(file))
+    found, given = ([r for r in lines if r["row"] == n] for n in ("recognised", "reference"))
+    assert [line["gloss"] for line in given] == list(known.glosses)
+    assert f"{known.id}: {' '.join(line['gloss'] for line in found)}" in printed
+    places = find_signs(known.glosses, seeds[known.id])
+    inside = [
+        float(line["start"]) < end * STRIDE / 25 and start * STRIDE / 25 < float(line["end"])
+        for line, (start, end) in zip(given, places, strict=True)
+    ]
+    assert all(inside), (given, places)
+    starts = [float(line["start"]) for line in found]
+    assert starts == sorted(starts) and all(0 < float(line["probability"]) <= 1 for line in found)
+    saved = np.load(out / "probabilities.npz")
+    assert saved["edges"][0] == 0 and saved["edges"][-1] == pytest.approx(len(rows) * STRIDE / 25)
+    assert saved["probabilities"].shape == (len(rows), 1 + len(saved["glosses"]))
+    page = (out / "explanation.html").read_text()
+    assert "<pre>REF:" in page and page.count("data:image/png") == 1 and "No frames" not in page
+
+    shown = cv2.imread(str(out / "alignment.png")).shape[0]
+    shutil.rmtree(frames)
+    explain(Explanation(known.path, FIRST, beam=4, output="again"))
+    assert "No frames are shown" in capsys.readouterr().out
+    assert cv2.imread("again/alignment.png").shape[0] < shown
+    np.save("other.npy", rows[:, :3])
+    with pytest.raises(ValueError, match=r"other\.npy: its rows have 3 channels, .* takes 16"):
+        explain(Explanation("other.npy", FIRST))
+    np.save("other.npy", rows)
+    explain(Explanation("other.npy", FIRST))
+    with open(FIRST / "explanations/other/alignment.csv", newline="") as file:
+        assert {line["row"] for line in csv.DictReader(file)} == {"recognised"}
+    with pytest.raises(
+        ValueError, match="class_name is A, but weights/first is one of recognition"
+    ):
+        explain(Explanation("other.npy", FIRST, class_name="A"))
+
+
+SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
+
+
 # For what a few sentences show.
 FEW = "--features few/F --data-path few/release --width 16 --network transformer".split()
 SHORT = [*FEW, *"--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1".split()]
@@ -246,6 +316,11 @@ def test_impossible_sentences_are_listed(folder):
 
 
 def test_what_cannot_be_is_said(folder):
+    shutil.copytree("F", "narrow")
+    for path in Path("narrow").rglob("*.npy"):
+        np.save(path, np.load(path)[:, :3])
+    with pytest.raises(ValueError, match=r"its rows have 3 channels, the network takes 16"):
+        score(FIRST, split="dev", features="narrow")
     for flags, message in (
         (("--features", ""), "Recognition is trained on features"),
         (("--data-path", "F"), "F holds no corpus"),

@@ -1,6 +1,6 @@
 """Rows of features: which frames they see, when, and the chunks they are computed in."""
 
-from utils.rows import EDGES, plan_chunks, plan_rows, row_starts, row_times
+from utils.rows import EDGES, plan_chunks, plan_rows, row_edges, row_starts, row_times
 
 import numpy as np
 import pytest
@@ -40,6 +40,14 @@ def test_times_of_an_uneven_file():
     starts = row_starts(4, 2, 1, "drop")
     assert row_times(starts, 2, 0, begins).tolist() == [0.4, 0.44, 0.48]
     assert row_times(np.array([0]), 1, 0, begins).tolist() == [0.2]
+
+
+def test_rows_end_where_their_neighbours_begin():
+    times = row_times(row_starts(10, 16, 4, "replicate"), 16, 25)
+    np.testing.assert_allclose(row_edges(times), [0, 0.16, 0.32, 0.48])
+    np.testing.assert_allclose(row_edges([0.1, 0.5, 0.6]), [0, 0.3, 0.55, 0.65])
+    np.testing.assert_allclose(row_edges([1, 1.5]), [0.75, 1.25, 1.75])
+    assert row_edges([0.32]).tolist() == [0, 0.64]
 
 
 def test_chunks_hold_each_row_once():

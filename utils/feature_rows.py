@@ -203,8 +203,8 @@ def find_times(info, stride=4, fps=25.0):
     """
     file = Path(info.views[CENTRE][0])
     times = read_record(file.parent, file.stem).get("times")
-    if isinstance(times, list) and len(times) == info.shape[0]:
-        return np.array(times, float), True
+    if isinstance(times, list) and len(times[:: info.step]) == info.shape[0]:
+        return np.array(times[:: info.step], float), True
     return (np.arange(info.shape[0]) + 0.5) * stride / fps, False
 
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 SHOWN = 8  # frames of a sheet, at most
-SIDE = 256  # pixels of a frame in the video, at least
+SIDE = 256  # pixels of a frame in the video, about
 _COLOURS = "turbo"
 
 
@@ -124,8 +124,10 @@ def plot_weights(path, seconds, weights, title):
     """
     figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
     for times, shares in zip(seconds, weights, strict=True):
-        axis.plot(times, shares, marker=".", color="tab:blue")
-    axis.axhline(1 / weights.size, color="grey", linestyle=":", label="all frames alike")
+        rounds = np.flatnonzero(np.diff(times) < 0) + 1  # a short video is looped
+        for part in zip(np.split(times, rounds), np.split(shares, rounds), strict=True):
+            axis.plot(*part, marker=".", color="tab:blue")
+    axis.axhline(1 / weights.size, color="grey", linestyle=":", label="all alike")
     axis.set(xlabel="seconds", ylabel="share of the relevance", title=title)
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
@@ -135,18 +137,19 @@ def plot_weights(path, seconds, weights, title):
     plt.close(figure)
 
 
-def save_weights(path, segments, indices, seconds, weights):
-    """Write a row a frame: its segment, the file's frame, when it is shown, its share.
+def save_weights(path, columns, seconds, weights):
+    """Write a line a frame, or a row of features: its numbers, when it is, its share.
 
     Args:
         path: of the CSV.
-        segments, indices, seconds, weights: a number a frame each.
+        columns: {name: a number a frame}, such as of its segment, and of the file's frame.
+        seconds, weights: a number a frame each.
     """
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["segment", "frame", "seconds", "weight"])
-        for segment, index, second, weight in zip(segments, indices, seconds, weights, strict=True):
-            writer.writerow([segment, index, f"{second:.3f}", f"{weight:.6f}"])
+        writer.writerow([*columns, "seconds", "weight"])
+        for *numbers, second, weight in zip(*columns.values(), seconds, weights, strict=True):
+            writer.writerow([*numbers, f"{second:.3f}", f"{weight:.6f}"])
 
 
 def _write_line(text, width, height=36):
@@ -162,14 +165,16 @@ def _write_line(text, width, height=36):
 def save_overlay(path, frames, maps, labels, fps):
     """Write a video of the frames with the maps laid over them, beside the frames alone.
 
+    Browsers play it.
+
     Args:
-        path: an .mp4 or .avi.
+        path: an .mp4.
         frames: uint8 (frames, height, width, 3).
         maps: (frames, height, width).
         labels: a line over each frame.
         fps: frames per second.
     """
-    factor = -(-SIDE // frames.shape[1])
+    factor = max(round(SIDE / frames.shape[1]), 1)
     pairs = np.concatenate([frames, blend(frames, _scale(maps))], axis=2)
 
     def draw():
@@ -179,4 +184,4 @@ def save_overlay(path, frames, maps, labels, fps):
             yield np.concatenate([_write_line(label, large.shape[1]), large])
 
     with atomic_path(path) as temporary:
-        write_video(temporary, draw(), fps)
+        write_video(temporary, draw(), fps, "vp09")

@@ -77,6 +77,23 @@ def row_times(starts, window, fps, frame_times=None):
     return np.interp(centres, np.arange(len(frame_times)), frame_times)
 
 
+def row_edges(times):
+    """Return when each row begins, and the last one ends: half way to its neighbours.
+
+    Args:
+        times: the rows' centres in seconds, rising.
+
+    Returns:
+        (rows + 1,) seconds, from 0 up.
+    """
+    times = np.asarray(times, float)
+    if len(times) == 1:
+        return np.array([0, 2 * times[0]])
+    middles = (times[1:] + times[:-1]) / 2
+    ends = 2 * times[[0, -1]] - middles[[0, -1]]
+    return np.concatenate([[max(ends[0], 0)], middles, ends[1:]])
+
+
 def plan_chunks(num_rows, window, stride, lengths):
     """Cut a video into chunks of few lengths, each with all frames of as many rows as it holds.
 

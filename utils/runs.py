@@ -239,7 +239,7 @@ def load_network(folder, layers=("head",)):
         ) from error
     if not {layer.name for layer in network.layers} & set(layers):
         raise ValueError(
-            f"{path} holds a network {network.name!r} without {' or '.join(layers)}: not one of this "
-            f"version's for such a run. {mend}"
+            f"{path} holds a network {network.name!r} without {' or '.join(layers)}: not one of "
+            f"this version's for such a run. {mend}"
         )
     return network

@@ -1,0 +1,210 @@
+"""Why a recognizer reads these glosses: when it sees each of them, and with what probability."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from models.ctc import BLANK, align, decode
+from models.end_to_end import END_TO_END
+from models.recognizer import count_channels, count_pooled, output_lengths
+from tasks.strides import find_stride
+from tasks.transcription import load_sentences, spell
+from utils.alignments import Span, plot_alignment, read_moments, save_spans
+from utils.corpora import CORPORA
+from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
+from utils.feature_store import MANIFEST, read_manifest
+from utils.files import atomic_path, write_atomically
+from utils.images import IMAGE_FPS
+from utils.pages import embed_picture, make_page, make_table, make_text
+from utils.params import load_params
+from utils.rows import row_edges
+from utils.runs import load_data, load_network
+from utils.sentences import pad_rows, plan_lengths, read_sentence
+from utils.vocabulary import decode_glosses, encode_glosses
+from utils.wer import align_corpus, format_alignment
+
+import keras
+import numpy as np
+
+
+class Reading(NamedTuple):
+    """What a recognizer says of a sentence.
+
+    Attributes:
+        name: of the sentence, or of its video.
+        path: of the video.
+        sentence: the run's `Sentence`, or None for another one.
+        logits: (steps, 1 + glosses).
+        edges: (steps + 1,) seconds.
+        found: the classes that are recognised.
+        notes: sentences on what is not known.
+    """
+
+    name: str
+    path: Path
+    sentence: object
+    logits: np.ndarray
+    edges: np.ndarray
+    found: list
+    notes: list
+
+
+def find_sentence(given, sentences):
+    """Return the sentence that has a given id or path, or None."""
+    whole = str(Path(given).resolve())
+    return next((s for s in sentences if given == s.id or whole == s.path), None)
+
+
+def read_sentence_of(options, params, sentences):
+    """Return the `Reading` of a video by a run; arguments and errors as of `explain_sentence`.
+
+    Args:
+        options: `scripts.explain.Options`.
+        params: `Params` of the run.
+        sentences: of the run.
+    """
+    sentence = find_sentence(options.video, sentences)
+    path = Path(sentence.path if sentence else options.video)
+    if not params.features:
+        raise ValueError(
+            f"{options.run} reads frames: extract their rows (python -m scripts.extract_features "
+            f"--weights {options.run}, window and stride as in its rows.json), and give --features."
+        )
+    info = thin_rows(find_features(str(path), params.features), params.row_step)
+    network = load_network(options.run, ("logits", "recognizer"))
+    if network.name == END_TO_END:
+        network = network.get_layer("recognizer")
+    check_lengths([(path, info)], count_channels(network))
+    steps = int(output_lengths(info.shape[0], params.front))
+    if not steps:
+        raise ValueError(f"{path}: {info.shape[0]} rows make no step of the front {params.front}.")
+    rows = read_sentence(info)
+    logits = network.predict(pad_rows([rows], plan_lengths(len(rows))), verbose=0)[0, 0, :steps]
+    (found,) = decode(logits[None], [steps], options.beam)
+    stride = find_stride(params.features, params.row_step) or 4 * params.row_step
+    times, told = find_times(info, stride)
+    edges = row_edges(times)[:: count_pooled(params.front)][: steps + 1]
+    notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
+    name = sentence.id if sentence else str(path)
+    return Reading(name, path, sentence, logits, edges, found, notes)
+
+
+def _softmax(logits):
+    return keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1))
+
+
+def place_glosses(logits, labels, edges, vocabulary):
+    """Return the `Span` of each label, by the most probable alignment of all of them.
+
+    Args:
+        logits: (steps, 1 + glosses).
+        labels: classes.
+        edges: (steps + 1,) seconds.
+        vocabulary: list of glosses.
+
+    Raises:
+        ValueError: fewer steps than the labels need.
+    """
+    probabilities, spans = _softmax(logits), align(logits, labels).tolist()
+    return [
+        Span(gloss, edges[start], edges[end], float(probabilities[start:end, label].mean()))
+        for gloss, label, (start, end) in zip(
+            decode_glosses(labels, vocabulary), labels, spans, strict=True
+        )
+    ]
+
+
+def compare(sentence, labels, vocabulary, cleaning):
+    """Return the reference above the hypothesis, cleaned, as scoring aligns them."""
+    said = spell([labels], [sentence], vocabulary, cleaning)
+    return format_alignment(align_corpus(*said)[sentence.id])
+
+
+def place_rows(reading, vocabulary):
+    """Return ({name: spans} of what was recognised and of the reference, notes)."""
+    sentence, notes = reading.sentence, list(reading.notes)
+    where = (reading.edges, vocabulary)
+    rows = {"recognised": place_glosses(reading.logits, reading.found, *where)}
+    if sentence:
+        if unseen := [gloss for gloss in sentence.glosses if gloss not in vocabulary]:
+            notes.append(f"Never in training, so without a place: {' '.join(unseen)}.")
+        known = encode_glosses(sentence.glosses, vocabulary)
+        try:
+            rows["reference"] = place_glosses(reading.logits, known, *where)
+        except ValueError as error:
+            notes.append(f"The reference has no place: {error}")
+    return rows, notes
+
+
+def show_frames(path, spans, features):
+    """Return (a frame of each span, or none, and why) of a video that need not be there."""
+    known = Path(features, MANIFEST).is_file()
+    image_fps = read_manifest(features).get("image_fps", IMAGE_FPS) if known else IMAGE_FPS
+    return read_moments(path, [s.middle for s in spans], image_fps) if spans else ([], "")
+
+
+def save_readings(folder, reading, rows, frames, vocabulary):
+    """Write alignment.csv, probabilities.npz and alignment.png."""
+    probabilities = _softmax(reading.logits)
+    shown = {span.gloss for spans in rows.values() for span in spans}
+    curves = {"": probabilities[:, BLANK]}
+    curves |= {g: probabilities[:, c] for c, g in enumerate(vocabulary, BLANK + 1) if g in shown}
+    plot_alignment(folder / "alignment.png", reading.edges, curves, rows, frames, reading.name)
+    save_spans(folder / "alignment.csv", rows)
+    arrays = {"edges": reading.edges, "probabilities": probabilities}
+    with atomic_path(folder / "probabilities.npz") as temporary:
+        np.savez(temporary, glosses=np.array(vocabulary), **arrays)
+
+
+def _draw_page(folder, title, rows, compared, notes):
+    """Write explanation.html: what was recognised, the picture, when each gloss is."""
+    parts = [make_text(compared, "pre")] if compared else []
+    parts += [make_text(note) for note in notes]
+    parts.append(
+        make_text(
+            "The probability of each gloss at each step, and where the most probable alignment of "
+            "all glosses puts each one. A recognizer trained by CTC tends to say a gloss at a few "
+            "steps within its sign, so beginnings and ends are those of its answer, not of the "
+            "movement."
+        )
+    )
+    picture = (folder / "alignment.png").read_bytes()
+    parts.append(embed_picture(picture, "png", "glosses over time", "plot"))
+    for name, spans in rows.items():
+        table = [(s.gloss, f"{s.start:.2f}", f"{s.end:.2f}", f"{s.probability:.3f}") for s in spans]
+        header = ("gloss", "from, seconds", "to, seconds", "mean probability")
+        parts += [make_text(name.capitalize(), "h2"), make_table(header, table)]
+    write_atomically(folder / "explanation.html", make_page(title, parts))
+
+
+def explain_sentence(options):
+    """Align the glosses that a recognizer reads in a sentence, and its reference where it is known.
+
+    Args:
+        options: `scripts.explain.Options`; the video is a sentence's id or path, or a file of
+            features.
+
+    Returns:
+        The folder of what is written.
+
+    Raises:
+        ValueError: no run, no features of the video, or ones of another width.
+    """
+    run, params = options.run, load_params(options.run / "params.json")
+    own, vocabulary = load_data(run, load_sentences)
+    params = replace(params, features=options.features or params.features)
+    reading = read_sentence_of(options, params, own)
+    rows, notes = place_rows(reading, vocabulary)
+    frames, missing = show_frames(reading.path, rows["recognised"], params.features)
+    notes += [missing] if missing else []
+    folder = Path(options.output or run / "explanations" / Path(reading.name).stem)
+    save_readings(folder, reading, rows, frames, vocabulary)
+    compared, cleaning = "", CORPORA[params.corpus].cleaning
+    if reading.sentence:
+        compared = compare(reading.sentence, reading.found, vocabulary, cleaning)
+    glosses = " ".join(span.gloss for span in rows["recognised"]) or "no gloss"
+    _draw_page(folder, f"{reading.name}: {glosses}", rows, compared, notes)
+    print("\n".join(filter(None, [f"{reading.name}: {glosses}", compared, *notes])))
+    for span in rows["recognised"]:
+        print(f"  {span.start:6.2f} to {span.end:6.2f} s  {span.probability:.3f}  {span.gloss}")
+    return folder

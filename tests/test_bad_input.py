@@ -1,0 +1,272 @@
+"""Bad input ends every command with one line on stderr that says what to do, and status 2."""
+
+import json
+import shutil
+import wave
+from dataclasses import asdict
+from pathlib import Path
+
+import evaluate
+import training
+from models.design import Design
+from models.networks import build, build_on_features
+from scripts import (
+    analyze_dataset,
+    compare_settings,
+    cross_validate,
+    explain,
+    extract_embeddings,
+    extract_features,
+    extract_flow,
+    render_corpus,
+    summarize_network,
+)
+from utils.commands import IncompleteError, run_command, run_script
+from utils.datasets import assign_splits, list_examples
+from utils.params import Params, load_params, parse_params, save_params
+from utils.runs import save_data
+from utils.video import write_video
+
+import keras
+import numpy as np
+import pytest
+from conftest import moving_square, run, write_dataset
+
+SMALL = Params(network="vivit", num_segments=1, frame_size=32, short_side=36, workers=1)
+FLAGS = (
+    "--network vivit --num-segments 1 --frame-size 32 --short-side 36 --epochs 2 --rate-epochs 1 2 "
+    "--workers 1 --val-fraction 0.5"
+).split()
+
+
+def write_run(name, network, params=SMALL):
+    """Write weights/<name>, a run on the folder good."""
+    folder = Path("weights", name)
+    folder.mkdir(parents=True)
+    network.save(folder / "best.keras")
+    save_params(params, folder / "params.json")
+    save_data(folder, assign_splits(list_examples("good"), 0.5), ["left", "right"], [])
+    (folder / "environment.json").write_text(json.dumps({"keras": "2.0.0"}))
+
+
+def change_params(name, **changes):
+    """Write weights/<name>: the good run, its parameters changed; None leaves one out."""
+    folder = Path(shutil.copytree("weights/good", Path("weights", name)))
+    values = asdict(SMALL) | changes
+    values = {name: value for name, value in values.items() if value is not None}
+    (folder / "params.json").write_text(json.dumps(values))
+
+
+def change_file(name, file, content):
+    """Write weights/<name>: the good run, one of its files replaced."""
+    folder = Path(shutil.copytree("weights/good", Path("weights", name)))
+    (folder / file).write_bytes(content)
+
+
+def write_videos():
+    """Write v/, a file for each way not to be a video, and bad/, class folders of such."""
+    Path("v/none").mkdir(parents=True)
+    write_video("v/whole.mp4", moving_square(), 25)
+    Path("v/text.mp4").write_text("Here begins a letter, not a video.")
+    Path("v/empty.mp4").touch()
+    Path("v/cut.mp4").write_bytes(Path("v/whole.mp4").read_bytes()[:5000])
+    with wave.open("v/sound.mp4", "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16000))
+    for name in ("left", "right"):
+        Path("bad", name).mkdir(parents=True)
+        Path("empty", name).mkdir(parents=True)
+        shutil.copy("v/text.mp4", f"bad/{name}")
+        shutil.copy("v/cut.mp4", f"bad/{name}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder of good and bad videos, lists, features, weights and runs."""
+    folder = tmp_path_factory.mktemp("bad")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_dataset(Path("good"), videos=2, frames=8)
+        write_videos()
+        Path("binary.csv").write_bytes(bytes(range(128, 256)))
+        Path("header.csv").write_text("file,class\na.mp4,x\n")
+        Path("corpus.csv").write_text("path,glosses,split\na.mp4,A B,train\n")
+        np.save("wide.npy", np.ones((4, 48), np.float32))
+        np.save("pickle.npy", np.array([{}, None]), allow_pickle=True)
+        write_run("good", build("vivit", 2, 1, 8, 32, design=Design()))
+        write_run("other", keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
+        write_run("rows", build_on_features("i3d", 2, 4, 64), Params(features="wide.npy"))
+        change_params("future", color_space="xyz")
+        change_params("foreign", stream="depth")
+        change_params("typed", fps="25")
+        change_params("past", patience=None, vocabulary=None)
+        change_params("nothing", network=None)
+        change_file("text", "best.keras", b"no network")
+        whole = Path("weights/good/best.keras").read_bytes()
+        change_file("cut", "best.keras", whole[: len(whole) // 2])
+        change_file("classes", "classes.json", b"{")
+        change_file("lists", "splits.csv", bytes(range(128, 256)))
+        change_file("params", "params.json", b"not JSON")
+        Path("weights/begun").mkdir()
+        Path("weights/notes.txt").write_text("no weights")
+    return folder
+
+
+def explain_it(video, name="good", **options):
+    explain.explain(explain.Options(video, Path("weights", name), **options))
+
+
+def embed(name="good", **options):
+    extract_embeddings.extract_embeddings(Path("weights", name), **options)
+
+
+def score(name="good", **options):
+    evaluate.evaluate(evaluate.Options((Path("weights", name),), **options))
+
+
+def train(*flags):
+    training.train(parse_params([*FLAGS, *flags]))
+
+
+def analyze(data):
+    analyze_dataset.analyze_dataset(analyze_dataset.Options(data, workers=1))
+
+
+def flow(data):
+    extract_flow.extract_flow(extract_flow.Options(data, "farneback", workers=1))
+
+
+def rows(data, **options):
+    extract_features.extract_features(extract_features.Options(data, "F", **options))
+
+
+VIDEOS = {
+    "v/text.mp4": "v/text.mp4: not a video that OpenCV can open",
+    "v/empty.mp4": "v/empty.mp4: the file is empty",
+    "v/cut.mp4": "v/cut.mp4: not a video that OpenCV can open",
+    "v/sound.mp4": "v/sound.mp4: n",
+    "v/none/a.mp4": "v/none/a.mp4: no such file",
+    "v/none": "v/none: no such file; a folder must hold numbered images",
+    "v": "v: no such file; a folder must hold numbered images",
+    "https://example.org/a.mp4": "an address; download the file first, and give its path",
+}
+DATA = {
+    "gone": "data_path gone: not there",
+    "empty": "found 0 class(es)",
+    "v/none": "found 0 class(es)",
+    "https://example.org/a.zip": "an address; download the file first",
+    "binary.csv": "binary.csv is damaged, or of another kind: 'utf-8' codec",
+    "header.csv": "header.csv: the first line is ['file', 'class']",
+    "v/text.mp4": "data_path v/text.mp4: of no known kind. Give class folders",
+}
+RUNS = {
+    "gone": "weights/gone: no run there (params.json is missing)",
+    "begun": "weights/begun: no run there",
+    "future": "weights/future/params.json is another version's, this one does not know: color_sp",
+    "foreign": "this one does not know: stream 'depth'. Use the version that wrote it, or train",
+    "typed": "weights/typed/params.json is another version's",
+    "nothing": "this one does not know: parameters without a network",
+    "params": "weights/params/params.json is damaged, or of another kind",
+    "classes": "weights/classes/classes.json is damaged",
+    "lists": "weights/lists/splits.csv is damaged",
+    "text": "weights/text/best.keras, which Keras 2.0.0 wrote, cannot be loaded by Keras 3",
+    "cut": "weights/cut/best.keras, which Keras 2.0.0 wrote, cannot be loaded by Keras 3",
+    "other": "without the layer 'head': not one of this version's for such a run",
+}
+# Command, input, words of its message.
+CASES = [
+    *((explain_it, (video,), words) for video, words in VIDEOS.items()),
+    *((lambda video: embed(query=video), (video,), words) for video, words in VIDEOS.items()),
+    *((lambda video: rows(video), (v,), "an address") for v in VIDEOS if v.startswith("https")),
+    *((lambda data: train("--data-path", data), (data,), words) for data, words in DATA.items()),
+    *((lambda data: score(data_path=data), (data,), words) for data, words in DATA.items()),
+    *((analyze, (data,), words) for data, words in DATA.items()),
+    *((flow, (data,), words) for data, words in DATA.items()),
+    *((explain_it, ("v/whole.mp4", name), words) for name, words in RUNS.items()),
+    *((score, (name,), words) for name, words in RUNS.items()),
+    *((embed, (name,), words) for name, words in RUNS.items()),
+    (train, ("--data-path", "bad"), "No readable training video is left of left, right"),
+    (lambda: score(data_path="bad"), (), "No readable video is left to score"),
+    (analyze, ("bad",), "None of 4 videos can be read; bad/left/cut.mp4: not a video"),
+    (flow, ("bad",), "4 of 4 videos failed"),
+    (rows, ("gone",), "data_path gone: not there"),
+    (rows, ("empty",), "data empty: no video below it (0 files)"),
+    (rows, ("binary.csv",), "binary.csv is damaged, or of another kind"),
+    (lambda: rows("v", weights="weights/text"), (), "weights/text/best.keras, which Keras 2.0.0"),
+    (lambda: rows("v", weights="weights/notes.txt"), (), "notes.txt cannot be read as I3D weights"),
+    (train, ("--data-path", "good", "--weights", "kinetics"), "vivit has no published weights"),
+    (train, ("--data-path", "good", "--weights", "weights/cut"), "weights/cut/best.keras"),
+    (train, ("--data-path", "good", "--weights", "weights/other"), "without the layer 'head'"),
+    (train, ("--data-path", "good", "--features", "wide.npy"), "no features of any of the 4 vid"),
+    (train, ("--task", "recognition", "--features", "wide.npy"), "no folder of class folders"),
+    (explain_it, ("wide.npy", "rows"), "wide.npy: its rows have 48 channels, the network takes 64"),
+    (explain_it, ("pickle.npy", "rows"), "pickle.npy: no array of numbers can be read from it"),
+    (lambda: score("good", features="wide.npy"), (), "was trained on videos, so it takes no feat"),
+    (lambda: score("good", split="dev", data_path="corpus.csv"), (), "must be path,label[,split]"),
+    (
+        lambda: cross_validate.cross_validate(cross_validate.Options("gone", "x"), []),
+        (),
+        "data_path gone: not there",
+    ),
+    (
+        lambda: compare_settings.compare_settings(
+            compare_settings.Options("x", "nothing", ("0", "0.5")), FLAGS
+        ),
+        (),
+        "Unknown parameter 'nothing' to vary",
+    ),
+    (
+        lambda: summarize_network.summarize_network(
+            summarize_network.Options(), parse_params(["--network", "i3d_ltsm"])
+        ),
+        (),
+        "Unknown network 'i3d_ltsm'",
+    ),
+    (
+        lambda: render_corpus.render_corpus(render_corpus.Options("v/text.mp4")),
+        (),
+        "v/text.mp4",
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "given", "words"), CASES)
+def test_bad_input_is_one_line_and_status_2(folder, monkeypatch, capsys, command, given, words):
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as stopped:
+        run_command(lambda: command(*given))
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Error: ")]
+    assert stopped.value.code == 2
+    assert len(errors) == 1 and words in errors[0]
+
+
+def test_nothing_is_begun_by_what_is_refused(folder):
+    assert not list(Path(folder, "weights").glob("*/explanations"))
+    assert not Path(folder, "F").exists()
+
+
+def test_missing_parameters_are_todays_defaults(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    for _ in range(2):
+        assert load_params("weights/past/params.json") == SMALL
+    said = capsys.readouterr().err
+    assert said.count("weights/past/params.json is an older version's") == 1
+    assert "as by default: vocabulary, patience" in said
+
+
+def test_the_status_is_that_of_the_process(folder):
+    done = run(["scripts/explain.py", "v/text.mp4", "--run", "weights/good"], folder)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: v/text.mp4: not a video")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(2, ValueError), (1, IncompleteError)])
+def test_commands_of_commands_keep_the_status(tmp_path, status, kind):
+    script = tmp_path / "script.py"
+    script.write_text(f"raise SystemExit({status})")
+    with pytest.raises(ValueError, match="This failed; its message is above") as refused:
+        run_script(script)
+    assert refused.type is kind
+    with pytest.raises(SystemExit) as stopped:
+        run_command(lambda: run_script(script))
+    assert stopped.value.code == status
