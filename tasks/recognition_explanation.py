@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.ctc import BLANK, align, decode
-from models.end_to_end import END_TO_END
 from models.recognizer import count_channels, count_pooled, output_lengths
 from tasks.strides import find_stride
-from tasks.transcription import load_sentences, spell
+from tasks.transcription import load_recognizer, load_sentences, spell
 from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.corpora import CORPORA
 from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
@@ -18,7 +17,7 @@ from utils.images import IMAGE_FPS
 from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.params import load_params
 from utils.rows import row_edges
-from utils.runs import load_data, load_network
+from utils.runs import load_data
 from utils.sentences import pad_rows, plan_lengths, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment
@@ -65,15 +64,8 @@ def read_sentence_of(options, params, sentences):
     """
     sentence = find_sentence(options.video, sentences)
     path = Path(sentence.path if sentence else options.video)
-    if not params.features:
-        raise ValueError(
-            f"{options.run} reads frames: extract their rows (python -m scripts.extract_features "
-            f"--weights {options.run}, window and stride as in its rows.json), and give --features."
-        )
+    network = load_recognizer(options.run, params.features)
     info = thin_rows(find_features(str(path), params.features), params.row_step)
-    network = load_network(options.run, ("logits", "recognizer"))
-    if network.name == END_TO_END:
-        network = network.get_layer("recognizer")
     check_lengths([(path, info)], count_channels(network))
     steps = int(output_lengths(info.shape[0], params.front))
     if not steps:

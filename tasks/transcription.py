@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.ctc import decode, measure_blanks
+from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from utils.corpora import leave_out, read_csv
 from utils.feature_rows import thin_rows
 from utils.glosses import CLEANINGS
 from utils.inspection import inspect_videos
+from utils.runs import load_network
 from utils.sentences import SentenceSequence, pad_rows, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, score_corpus
@@ -126,3 +128,22 @@ def make_sequence(sentences, infos, vocabulary, front, reading=FEATURES, **batch
         return reading.read(chosen[index])
 
     return SentenceSequence(read, labels, rows, max(rows), to_steps, reading.pad, **batches)
+
+
+def load_recognizer(run, features):
+    """Load what reads rows of features in a run: of a run through I3D, the part behind it.
+
+    Args:
+        run: its folder.
+        features: where the rows are; "" where a run has none of its own.
+
+    Raises:
+        ValueError: no features given for a run through I3D, or no such network.
+    """
+    if not features:
+        raise ValueError(
+            f"{run} reads frames: extract their rows (python -m scripts.extract_features "
+            f"--weights {run}, window and stride as in its rows.json), and give --features."
+        )
+    network = load_network(run, ("logits", "recognizer"))
+    return network.get_layer("recognizer") if network.name == END_TO_END else network

@@ -8,7 +8,7 @@ from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_tr
 from utils.feature_rows import FeatureInfo, read_rows
 from utils.flow import check_store, flow_kind, read_flow
 from utils.sampling import SAMPLINGS
-from utils.video import read_rgb, timeline
+from utils.video import read_rgb, resized_frames, timeline
 
 import numpy as np
 
@@ -142,6 +142,22 @@ def read_clip(clip, form):
     arrays = [read(clip, form) for read in STREAMS[form.stream]]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
     return array.reshape(form.segments, form.frames, *array.shape[1:])
+
+
+def read_whole(clip, form):
+    """Read the frames of a clip as the file has them.
+
+    Returns:
+        uint8 RGB (segments, frames, height, width, 3), the file's height and width.
+
+    Raises:
+        VideoError: the file cannot be decoded; it is named.
+    """
+    frames, chosen = choose_frames(clip, form)
+    wanted, places = np.unique(frames[chosen], return_inverse=True)
+    short_side = min(clip.info.height, clip.info.width)
+    shown = np.stack(list(resized_frames(clip.path, wanted, short_side)))[places, ..., ::-1]
+    return shown.reshape(form.segments, form.frames, *shown.shape[1:])
 
 
 def check_flow(form):

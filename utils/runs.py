@@ -14,8 +14,6 @@ from utils.files import atomic_path, name_damaged, write_atomically
 from utils.manifest import list_differences, read_kind
 from utils.params import load_params, save_params
 
-import keras
-
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
 # Features count by content (`keep_features`).
@@ -214,11 +212,31 @@ def evaluation_folder(run, split, data_path="", features=""):
 def _written_by(folder):
     path = Path(folder, "environment.json")
     keras_version = read_kind(path).get("keras") if path.is_file() else None
-    return f", which Keras {keras_version} wrote," if keras_version else ""
+    return f"; Keras {keras_version} wrote it" if keras_version else ""
+
+
+def read_network(path):
+    """Load a network from a .keras file, uncompiled; nothing in it is executed (Keras' safe mode).
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: Keras cannot load it, or refuses to: a Python function in it, a layer that is
+            not this project's or Keras' own, a damaged file.
+    """
+    import keras  # slow; most of what is asked of a run needs no network
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # each layout has its own kinds; the file is what matters
+        said = " ".join(str(error).split()) or type(error).__name__
+        message = f"{path} cannot be loaded by Keras {keras.__version__}: {said[:200]}"
+        raise ValueError(message) from error
 
 
 def load_network(folder, layers=("head",)):
-    """Load a run's best checkpoint; nothing in it is executed (Keras' safe mode).
+    """Load a run's best checkpoint, as `read_network` does.
 
     Args:
         folder: the run's.
@@ -230,13 +248,9 @@ def load_network(folder, layers=("head",)):
     """
     path, mend = best_network(folder), "Use the version that wrote it, or train the run again."
     try:
-        network = keras.saving.load_model(path, compile=False)
-    except Exception as error:  # each layout has its own kinds; the file is what matters
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(
-            f"{path}{_written_by(folder)} cannot be loaded by Keras {keras.__version__} "
-            f"({said[0][:200]}). {mend}"
-        ) from error
+        network = read_network(path)
+    except ValueError as error:
+        raise ValueError(f"{error}{_written_by(folder)}. {mend}") from error
     if not {layer.name for layer in network.layers} & set(layers):
         raise ValueError(
             f"{path} holds a network {network.name!r} without {' or '.join(layers)}: not one of "

@@ -1,0 +1,257 @@
+"""Take a run's network elsewhere: python -m scripts.export_model weights/<run> --format onnx.
+
+What is written is loaded again in its own runtime and compared with the run on real videos (of
+recognizers: sentences); only what agrees is kept.
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from tasks.exports import prepare_sentences, prepare_videos
+from utils.commands import run_command
+from utils.files import atomic_path
+from utils.params import load_params
+from utils.runs import best_network, check_run
+from utils.runtimes import FORMATS, check_format, write_model
+
+import keras
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+# What a run is asked for: function (options, whether samples to calibrate on are wanted).
+TASKS = {"classification": prepare_videos, "recognition": prepare_sentences}
+TIE = 1e-3  # probabilities this near count as the same top-1
+
+
+class Allowed(NamedTuple):
+    """What an export may differ by: the largest probability, and the share of equal top-1."""
+
+    difference: float
+    agreement: float
+
+
+# OpenCV rounds a resized frame a little otherwise than a graph does; see `models.serving`.
+ALLOWED = {
+    "float32": Allowed(1e-3, 1.0),
+    "preprocessing": Allowed(0.02, 1.0),
+    "float16": Allowed(0.02, 1.0),
+    "int8": Allowed(0.3, 0.9),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which run is exported, to what, and what it is tried on."""
+
+    run: tyro.conf.Positional[Path]
+    """The run's folder, weights/<run>."""
+    format: Literal["savedmodel", "onnx", "litert", "keras"]
+    """savedmodel (TensorFlow Serving), onnx, litert (TensorFlow Lite), or keras."""
+    preprocessing: bool = False
+    """Begin with uint8 RGB frames of any size: resizing, cropping and scaling are in the graph."""
+    precision: Literal["float32", "float16", "int8"] = "float32"
+    """onnx and litert: numbers of half or a quarter the size."""
+    output: str = ""
+    """Folder of what is written, which must not be there; empty: exports/<format> in the run's."""
+    videos: tuple[Path, ...] = ()
+    """Video files to compare on; empty: the run's validation videos, or else its test videos."""
+    data_path: str = ""
+    """Other labelled data to compare on, such as a folder of class folders."""
+    features: str = ""
+    """For runs on features: where they are now, if not where they were."""
+    limit: int = -1
+    """How many videos to compare on, evenly spread; 0: all; -1: 8, or all for float16 and int8."""
+    tolerance: float | None = None
+    """Largest difference of a probability; empty: 0.001 (float16 and preprocessing 0.02, int8
+    0.3)."""
+    agreement: float | None = None
+    """Least share of videos with the same top-1; empty: 1 (int8 0.9)."""
+
+    def __post_init__(self):
+        check_format(self.format, self.precision)
+        if self.limit < -1:
+            raise ValueError(f"limit is {self.limit}; give 0 for all videos, or how many.")
+        if self.videos and self.data_path:
+            raise ValueError("Give --videos or --data-path, not both.")
+
+    @property
+    def folder(self):
+        """Where the export will lie."""
+        parts = [self.format, *["preprocessing"] * self.preprocessing]
+        parts += [self.precision] * (self.precision != "float32")
+        return Path(self.output or self.run / "exports" / "_".join(parts))
+
+    @property
+    def count(self):
+        """How many samples to compare on; 0: all."""
+        return self.limit if self.limit >= 0 else 8 * (self.precision == "float32")
+
+    def allow(self, precision):
+        """Return the `Allowed` of an export of a run of a precision."""
+        names = [self.precision, *["preprocessing"] * self.preprocessing]
+        names += ["float16"] * (precision != "float32")
+        rows = [ALLOWED[name] for name in names]
+        difference = max(row.difference for row in rows)
+        agreement = min(row.agreement for row in rows)
+        return Allowed(
+            difference if self.tolerance is None else self.tolerance,
+            agreement if self.agreement is None else self.agreement,
+        )
+
+
+def _read_pairs(subject):
+    """Yield batches of two samples, for the run and for the export, of one where sizes differ."""
+    for start in tqdm(range(0, subject.checked, 2), desc="Comparing", unit="pair"):
+        pairs = [subject.read(i) for i in range(start, min(start + 2, subject.checked))]
+        alike = len({served.shape[1:] for _, served in pairs}) == 1
+        for group in [pairs] if alike else [[pair] for pair in pairs]:
+            yield tuple(subject.join(list(arrays)) for arrays in zip(*group, strict=True))
+
+
+def compare(subject, run):
+    """Compare an export with the run that it was made of.
+
+    Args:
+        subject: `tasks.exports.Subject`.
+        run: function {name: array} -> the export's probabilities.
+
+    Returns:
+        A dict: samples, largest difference of a probability, share of equal top-1 (nearer than
+        `TIE` is equal), seconds a sample of either, scores of either.
+
+    Raises:
+        ValueError: the export's answer has another shape, or is no number.
+    """
+    answers, seconds = ([], []), [0.0, 0.0]
+    for both in _read_pairs(subject):
+        for place, (ask, inputs) in enumerate(zip((subject.answer, run), both, strict=True)):
+            begin = time.perf_counter()
+            probabilities = ask(inputs)
+            seconds[place] += time.perf_counter() - begin
+            answers[place].extend(subject.split(probabilities, inputs))
+    own, exported = (np.concatenate(each) for each in answers)
+    if own.shape != exported.shape or not np.isfinite(exported).all():
+        raise ValueError(
+            f"The export answers with {exported.shape}, the run with {own.shape}, or not with "
+            "numbers; nothing was written."
+        )
+    chosen = own[np.arange(len(own)), exported.argmax(1)]
+    times = [round(total / len(answers[0]), 4) for total in seconds]
+    return {
+        "samples": len(answers[0]),
+        "difference": float(np.abs(own - exported).max()),
+        "agreement": float(np.mean(own.max(1) - chosen <= TIE)),
+        "seconds": dict(zip(("run", "export"), times, strict=True)),
+        "scores": {"run": subject.score(answers[0]), "export": subject.score(answers[1])},
+    }
+
+
+def _print_comparison(name, found, size):
+    print(
+        f"{name}, {found['samples']} samples: largest difference {found['difference']:.2g}, "
+        f"top-1 agreement {found['agreement']:.3f}"
+    )
+    before, after = found["scores"].values()
+    for words, value in before.items():
+        change = after[words] - value
+        print(f"{words}: run {value:.3f}, export {after[words]:.3f} ({change:+.3f})")
+    own, exported = found["seconds"].values()
+    print(f"{size:.1f} MB; {exported:.3g} s a sample, the run {own:.3g}")
+
+
+def _check(options, precision, found):
+    allowed = options.allow(precision)
+    if found["difference"] > allowed.difference or found["agreement"] < allowed.agreement:
+        raise ValueError(
+            f"The export differs from {options.run}: by {found['difference']:.2g} (allowed "
+            f"{allowed.difference:g}), the same top-1 for {found['agreement']:.3f} of the samples "
+            f"(needed {allowed.agreement:g}); nothing was written. --tolerance and --agreement "
+            "change what is allowed."
+        )
+
+
+def _list_metadata(options, described):
+    packages = ("keras", "tensorflow", *FORMATS[options.format].needs)
+    return described | {
+        "run": options.run.name,
+        "format": options.format,
+        "precision": options.precision,
+        "versions": {name: import_module(name).__version__ for name in packages},
+    }
+
+
+def write_and_load(options, network, subject, metadata, folder):
+    """Write a run's network, and load it in its own runtime.
+
+    Args:
+        options: `Options`.
+        network: its name, for the error.
+        subject: `tasks.exports.Subject`.
+        metadata: what is written inside.
+        folder: where.
+
+    Returns:
+        (path of what is written, MB of it, function {name: array} -> probabilities).
+
+    Raises:
+        ValueError: the format cannot hold the network, or its runtime not run it.
+    """
+    row, precision = FORMATS[options.format], options.precision
+    # Those to calibrate on come after those to compare on, which stand in where there are none.
+    start = subject.checked if subject.calibrating else 0
+    places = range(start, subject.checked + subject.calibrating)
+    samples = (subject.join([subject.read(place)[1]]) for place in places)
+    model = subject.served(row.flat if row.portable else None)
+    try:
+        path, size = write_model(options.format, precision, model, folder, metadata, samples)
+        run = row.run(path)
+        run(subject.join([subject.read(0)[1]]))  # what it lacks shows here; later calls are timed
+    except Exception as error:  # converters and runtimes have many kinds
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        said = f"{options.run}: {network} cannot become {options.format} {precision}: {reason}"
+        raise ValueError(said) from error
+    return path, size, run
+
+
+def export_model(options):
+    """Export a run's network, run it in its own runtime, and compare it with the run.
+
+    Args:
+        options: `Options`.
+
+    Returns:
+        What `compare` found.
+
+    Raises:
+        ValueError: no run, one without a finished epoch, a target that is there, nothing to
+            compare on, or an export that does not agree: then nothing is written.
+    """
+    check_run(options.run), best_network(options.run)
+    if options.folder.exists():
+        raise ValueError(f"{options.folder} is there already; delete it, or give another --output.")
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(f"Exports need KERAS_BACKEND=tensorflow, not {keras.backend.backend()}.")
+    params = load_params(options.run / "params.json")
+    calibrating = FORMATS[options.format].calibrates and options.precision == "int8"
+    subject = TASKS[params.task](options, calibrating)
+    metadata = _list_metadata(options, subject.metadata)
+    with atomic_path(options.folder) as temporary:
+        temporary.mkdir()
+        loaded = write_and_load(options, params.network, subject, metadata, temporary)
+        path, size, run = loaded
+        found = compare(subject, run)
+        _print_comparison(f"{options.format} {options.precision}", found, size)
+        _check(options, params.precision, found)
+        text = json.dumps(metadata | {"compared": found}, indent=1) + "\n"
+        (temporary / "metadata.json").write_text(text)
+    print(f"Written to {options.folder}: {path.name}, metadata.json")
+    return found
+
+
+if __name__ == "__main__":
+    run_command(lambda: export_model(tyro.cli(Options, description=__doc__)))

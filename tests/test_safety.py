@@ -1,0 +1,185 @@
+"""Nothing that is loaded can execute code: not a run, not weights, not features."""
+
+import ast
+import io
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import evaluate
+from models.checkpoints import WeightsError, read_tensors
+from models.networks import build
+from scripts.explain import Options as Explanation
+from scripts.explain import explain
+from scripts.export_model import Options as ExportOptions
+from scripts.export_model import export_model
+from scripts.extract_embeddings import extract_embeddings
+from tasks.classification import load_start
+from utils.datasets import assign_splits, list_examples
+from utils.feature_store import load_features
+from utils.params import Params, save_params
+from utils.runs import read_network, save_data
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, write_dataset
+
+MARK = Path("executed")
+SMALL = Params(
+    network="vivit", num_segments=1, frames_per_segment=4, frame_size=32, short_side=36, run="evil"
+)
+VIDEO = Path("videos/left/left_01.avi")
+
+
+class Trap:
+    """Leaves a mark when a pickle of it is loaded."""
+
+    def __reduce__(self):
+        return Path.touch, (MARK,)
+
+
+def save_lambda(path):
+    """A network of the right shape that runs Python code, marshalled into its file."""
+    inputs = keras.Input((1, 4, 32, 32, 3))
+    x = keras.layers.Lambda(
+        lambda x: (__import__("pathlib").Path("executed").touch(), x)[1], output_shape=(1, 4, 2)
+    )(inputs)
+    keras.Model(inputs, x).save(path)
+    MARK.unlink(missing_ok=True)  # it may have run as the network was built
+
+
+def change_config(path, name, module, config):
+    """Save a network one layer of whose class is another."""
+    inputs = keras.Input((4,))
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {each: archive.read(each) for each in archive.namelist()}
+    known = json.loads(files["config.json"])
+    layer = known["config"]["layers"][1]
+    layer |= {"module": module, "class_name": name, "registered_name": name}
+    layer["config"] = config
+    files["config.json"] = json.dumps(known).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, data in files.items():
+            archive.writestr(each, data)
+
+
+def save_pickled_weights(path):
+    """Save a network whose weights are a pickled array."""
+    change_config(path, "Dense", "keras.layers", {"units": 2})
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json")
+    data = io.BytesIO()
+    np.savez(data, __root__=np.array([Trap()], object), allow_pickle=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("model.weights.npz", data.getvalue())
+
+
+TOUCH = {"name": "touch", "filepath": "executed"}
+EVIL = {
+    "a Python function in a layer": save_lambda,
+    "a function of the system": lambda path: change_config(path, "system", "os", TOUCH),
+    "a class of another package": lambda path: change_config(path, "Popen", "subprocess", TOUCH),
+    "a function of Keras that is no layer": lambda path: change_config(
+        path, "get_file", "keras.utils", {"fname": "executed", "origin": "file:///etc/hostname"}
+    ),
+    "pickled weights": save_pickled_weights,
+    "a pickle": lambda path: path.write_bytes(pickle.dumps(Trap())),
+    "text": lambda path: path.write_text("import os"),
+    "half a file": lambda path: (save_lambda(path), path.write_bytes(path.read_bytes()[:2000])),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", EVIL)
+def test_networks_run_no_code(folder, what):
+    EVIL[what](Path("evil.keras"))
+    with pytest.raises(ValueError, match=r"^evil\.keras cannot be loaded by Keras ") as raised:
+        read_network("evil.keras")
+    assert len(str(raised.value).splitlines()) == 1 and len(str(raised.value)) < 350
+    assert not MARK.exists()
+
+
+# Each command that loads a run.
+COMMANDS = {
+    "evaluate": lambda run: evaluate.evaluate(evaluate.Options((run,), split="val")),
+    "explain": lambda run: explain(Explanation(str(VIDEO), run)),
+    "extract_embeddings": lambda run: extract_embeddings(run),
+    "export_model": lambda run: export_model(ExportOptions(run, "keras")),
+    "a warm start": lambda run: load_start(
+        build("vivit", 2, 1, 4, 32), Params(network="vivit", weights=str(run))
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def evil_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evil")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_dataset(Path("videos"), videos=3)
+        run = Path("weights/evil")
+        run.mkdir(parents=True)
+        save_lambda(run / "best.keras")
+        save_params(SMALL, run / "params.json")
+        save_data(run, assign_splits(list_examples("videos"), 0.3), ["left", "right"], [])
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run_no_code_of_a_run(evil_run, command, monkeypatch):
+    monkeypatch.chdir(evil_run)
+    with pytest.raises(
+        ValueError, match=r"^weights/evil/best\.keras cannot be loaded by Keras .*[Ll]ambda"
+    ):
+        COMMANDS[command](Path("weights/evil"))
+    assert not MARK.exists() and not list(Path("weights/evil").glob("exports/*"))
+
+
+def test_features_and_weights_run_no_code(folder):
+    np.save("a.npy", np.array([Trap()], object), allow_pickle=True)
+    np.savez("a.npz", features=np.array([Trap()], object), allow_pickle=True)
+    Path("a.ckpt").write_bytes(pickle.dumps({"a": Trap()}))
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ValueError, match=rf"{name}: no array of numbers"):
+            load_features(name)
+    for name, said in (("a.npz", "a.npz cannot be read"), ("a.ckpt", "only NumPy arrays")):
+        with pytest.raises(WeightsError, match=said):
+            read_tensors(name)
+    assert not MARK.exists()
+
+
+# What loads or runs code, and the one file that may: its unpickler knows arrays alone.
+UNSAFE = {
+    "eval", "exec", "marshal", "dill", "cloudpickle", "joblib", "shelve", "Lambda", "func_load",
+    "enable_unsafe_deserialization", "load_library", "load_op_library",
+}  # fmt: skip
+ONLY_IN = {"pickle": {"models/checkpoints.py"}, "load_model": {"utils/runs.py"}}
+SAFE = {"allow_pickle": False, "safe_mode": True, "shell": False}
+FILES = [
+    *ROOT.glob("*.py"),
+    *(p for d in ("models", "utils", "tasks", "scripts") for p in (ROOT / d).glob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_asks_for_code(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names |= {getattr(node, "id", ""), getattr(node, "attr", "")}
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.keyword) and node.arg in SAFE:
+            assert getattr(node.value, "value", None) is SAFE[node.arg], node.arg
+    name = str(path.relative_to(ROOT))
+    known = {each for each, where in ONLY_IN.items() if name not in where}
+    assert not names & (UNSAFE | known)
