@@ -11,8 +11,9 @@ from statistics import median
 from typing import NamedTuple
 
 from utils.commands import run_command
-from utils.params import Params, load_params
+from utils.params import Params
 from utils.runs import RUNS, check_run, load_state
+from utils.saved_params import load_params
 from utils.visualization import find_score, plot_runs
 
 import tyro

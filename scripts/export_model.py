@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 from tasks.exports import prepare_sentences, prepare_videos
 from utils.commands import run_command
 from utils.files import atomic_path
-from utils.params import load_params
 from utils.runs import best_network, check_run
 from utils.runtimes import FORMATS, check_format, write_model
+from utils.saved_params import load_params
 
 import keras
 import numpy as np

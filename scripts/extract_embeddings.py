@@ -18,8 +18,8 @@ from utils.feature_rows import check_lengths, find_features, own_features
 from utils.features import ClipSource
 from utils.files import atomic_path
 from utils.inspection import inspect_videos
-from utils.params import load_params
 from utils.runs import best_network, load_data, load_network
+from utils.saved_params import load_params
 from utils.sequence import Sequence
 from utils.video import probe
 

@@ -30,8 +30,9 @@ from utils.files import write_atomically
 from utils.inspection import inspect_videos
 from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.metrics import format_report, score_classes
-from utils.params import load_params, pick_fields
+from utils.params import pick_fields
 from utils.runs import keep_features, load_data, load_network, open_run, save_data
+from utils.saved_params import load_params
 from utils.sequence import Sequence, TrainingOrder
 
 import numpy as np

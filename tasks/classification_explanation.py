@@ -22,9 +22,9 @@ from utils.overlays import (
     weigh_frames,
 )
 from utils.pages import embed_picture, embed_video, make_page, make_table, make_text
-from utils.params import load_params
 from utils.runs import best_network, load_data, load_network
 from utils.sampling import SAMPLINGS
+from utils.saved_params import load_params
 from utils.video import probe
 
 import keras

@@ -15,9 +15,9 @@ from utils.feature_store import MANIFEST, read_manifest
 from utils.files import atomic_path, write_atomically
 from utils.images import IMAGE_FPS
 from utils.pages import embed_picture, make_page, make_table, make_text
-from utils.params import load_params
 from utils.rows import row_edges
 from utils.runs import load_data
+from utils.saved_params import load_params
 from utils.sentences import pad_rows, plan_lengths, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment

@@ -3,7 +3,8 @@
 import json
 
 from scripts.compare_runs import Options, compare_runs
-from utils.params import Params, save_params
+from utils.params import Params
+from utils.saved_params import save_params
 
 import pytest
 

@@ -8,8 +8,9 @@ from scripts.extract_embeddings import extract_embeddings
 from utils.clips import list_views, read_clip
 from utils.datasets import assign_splits, list_examples
 from utils.embeddings import nearest, plot_map, project
-from utils.params import Params, save_params
+from utils.params import Params
 from utils.runs import save_data
+from utils.saved_params import save_params
 from utils.video import probe
 
 import keras

@@ -10,8 +10,9 @@ from scripts.explain import Options
 from scripts.explain import explain as run_explain
 from utils.datasets import assign_splits, list_examples
 from utils.overlays import blend, resize_maps, weigh_frames
-from utils.params import Params, save_params
+from utils.params import Params
 from utils.runs import save_data
+from utils.saved_params import save_params
 from utils.video import write_video
 
 import cv2

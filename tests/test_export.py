@@ -12,10 +12,11 @@ from models.serving import CentreCrop
 from scripts.export_model import Options, compare, export_model
 from tasks.exports import prepare_videos
 from utils.datasets import assign_splits, list_examples
-from utils.params import Params, save_params
+from utils.params import Params
 from utils.releases import Sentence
 from utils.runs import load_network, save_data
 from utils.runtimes import FORMATS
+from utils.saved_params import save_params
 from utils.sentences import save_sentences
 from utils.video import read_rgb, resized_frames, write_video
 

@@ -23,8 +23,9 @@ from tasks.fine_tuning import (
 from tasks.transcription import load_sentences, read_features
 from utils.augmentation import Augmentation
 from utils.frames import change_frames, read_frames
-from utils.params import Params, load_params, parse_params
+from utils.params import Params, parse_params
 from utils.runs import load_data
+from utils.saved_params import load_params
 from utils.sentences import RowChanges, pad_rows
 from utils.signer import render_signing
 from utils.video import write_video

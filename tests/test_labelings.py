@@ -24,8 +24,9 @@ from utils.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.params import Params, save_params
+from utils.params import Params
 from utils.runs import save_data
+from utils.saved_params import save_params
 from utils.visualization import plot_history, plot_roc
 
 import keras

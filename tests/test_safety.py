@@ -18,8 +18,9 @@ from scripts.extract_embeddings import extract_embeddings
 from tasks.classification import load_start
 from utils.datasets import assign_splits, list_examples
 from utils.feature_store import load_features
-from utils.params import Params, save_params
+from utils.params import Params
 from utils.runs import read_network, save_data
+from utils.saved_params import save_params
 
 import keras
 import numpy as np

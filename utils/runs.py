@@ -12,7 +12,7 @@ from utils.datasets import list_csv, save_examples
 from utils.feature_store import MANIFEST, read_manifest
 from utils.files import atomic_path, name_damaged, write_atomically
 from utils.manifest import list_differences, read_kind
-from utils.params import load_params, save_params
+from utils.saved_params import load_params, save_params
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
