@@ -82,6 +82,11 @@ def published_tensors(name):
     return {tensor: (tuple(shape), crc) for tensor, (shape, crc) in table.items()}
 
 
+def read_classes():
+    """Return the names of the 400 classes of Kinetics, in the order of the published logits."""
+    return Path(__file__).with_name("kinetics_400.txt").read_text().splitlines()
+
+
 def masked_crc32c(array):
     """Return TensorFlow's masked CRC32C of an array's little-endian float32 bytes."""
     crc = google_crc32c.value(np.ascontiguousarray(array, "<f4").tobytes())

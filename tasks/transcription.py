@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import decode, measure_blanks
+from models.ctc import BLANK, decode, measure_blanks
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from utils.corpora import leave_out, read_csv
@@ -17,6 +17,8 @@ from utils.runs import load_network
 from utils.sentences import SentenceSequence, pad_rows, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, score_corpus
+
+import numpy as np
 
 
 class Reading(NamedTuple):
@@ -73,6 +75,21 @@ def recognize(network, sequence, beam=1):
             blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
     return found, float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1))
+
+
+def locate_glosses(scores):
+    """Find the best gloss of each step, equal neighbours merged: what `decode` gives with beam 1.
+
+    Args:
+        scores: of one sentence, (steps, 1 + glosses).
+
+    Returns:
+        [(class, first step, step behind the last)] without blanks.
+    """
+    best = np.argmax(scores, -1)
+    firsts = np.flatnonzero(np.diff(best, prepend=-1))
+    runs = zip(firsts.tolist(), [*firsts[1:].tolist(), len(best)], strict=False)
+    return [(int(best[first]), first, end) for first, end in runs if best[first] != BLANK]
 
 
 def spell(found, sentences, vocabulary, cleaning):

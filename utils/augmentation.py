@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from utils.flow import FLOW_LIMIT, to_pixels
-from utils.video import warp
+from utils.pixels import warp
 
 import numpy as np
 

@@ -47,6 +47,11 @@ def list_videos(folder):
             yield path
 
 
+def find_videos(folder):
+    """Return the videos below a folder, known by their suffixes, and its folders of images."""
+    return [p for p in list_videos(folder) if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+
+
 def digest_video(path):
     """Return a hash of a file's bytes; of a folder of images, of their names and bytes.
 

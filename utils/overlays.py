@@ -1,6 +1,7 @@
 """Maps laid over the frames that they explain: pictures, a video, and numbers a frame."""
 
 import csv
+from functools import lru_cache
 
 import matplotlib
 
@@ -14,6 +15,7 @@ import numpy as np
 SHOWN = 8  # frames of a sheet, at most
 SIDE = 256  # pixels of a frame in the video, about
 _COLOURS = "turbo"
+_LABEL_COLOURS = matplotlib.colormaps["tab10"]
 
 
 def _interpolate(centres, length):
@@ -152,6 +154,7 @@ def save_weights(path, columns, seconds, weights):
             writer.writerow([*numbers, f"{second:.3f}", f"{weight:.6f}"])
 
 
+@lru_cache(maxsize=32)
 def _write_line(text, width, height=36):
     """Return white text on black, uint8 (height, width, 3)."""
     figure = plt.figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
@@ -185,3 +188,65 @@ def save_overlay(path, frames, maps, labels, fps):
 
     with atomic_path(path) as temporary:
         write_video(temporary, draw(), fps, "vp09")
+
+
+def _place_lanes(intervals):
+    """Return the lane of each interval, so that no two overlap in one."""
+    ends, lanes = [], []
+    for each in intervals:
+        free = (lane for lane, end in enumerate(ends) if end <= each.start)
+        lane = next(free, len(ends))
+        ends[lane:] = [each.end, *ends[lane + 1 :]]
+        lanes.append(lane)
+    return lanes
+
+
+def draw_timeline(intervals, duration, width, height=24):
+    """Draw intervals from left to right, a colour a label, those that overlap one over another.
+
+    Args:
+        intervals: list of `utils.intervals.Interval`, by their starts.
+        duration: seconds of the whole width.
+        width, height: pixels.
+
+    Returns:
+        (uint8 (height, width, 3), {label: its colour, from 0 to 1}).
+    """
+    labels = list(dict.fromkeys(each.label for each in intervals))
+    colours = {
+        label: np.array(_LABEL_COLOURS(place % 10)[:3]) for place, label in enumerate(labels)
+    }
+    bar, lanes = np.full((height, width, 3), 40, np.uint8), _place_lanes(intervals)
+    edges = np.linspace(0, height, max(lanes, default=0) + 2).astype(int)
+    for each, lane in zip(intervals, lanes, strict=True):
+        left, right = (round(seconds / duration * width) for seconds in (each.start, each.end))
+        rows = slice(edges[lane], max(edges[lane] + 1, edges[lane + 1] - 1))
+        bar[rows, left : max(right - 1, left + 1)] = 255 * colours[each.label]
+    return bar, colours
+
+
+def caption_frames(frames, intervals, duration):
+    """Add to frames the labels of their moment and a timeline with a mark where they are.
+
+    Args:
+        frames: iterable of (seconds, uint8 RGB (height, width, 3)).
+        intervals: list of `utils.intervals.Interval`, by their starts.
+        duration: seconds of the video.
+
+    Yields:
+        uint8 (height + 60, width, 3), even sides.
+    """
+    bar = None
+    for seconds, frame in frames:
+        frame = frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2]
+        width = frame.shape[1]
+        if bar is None:
+            bar, colours = draw_timeline(intervals, duration, width)
+        now = [each for each in intervals if each.start <= seconds < each.end]
+        line = _write_line("   ".join(f"{each.label} {each.score:.2f}" for each in now), width)
+        if now:
+            line = np.round(line * colours[now[0].label]).astype(np.uint8)
+        marked = bar.copy()
+        place = min(round(seconds / duration * width), width - 2)
+        marked[:, place : place + 2] = 255
+        yield np.concatenate([frame, line, marked])

@@ -4,15 +4,12 @@ OpenCV's FFmpeg backend decodes; the published preprocessing of I3D (kinetics-i3
 here: RGB, resampled in time, short side resized bilinearly with the aspect ratio kept, cropped.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.files import explain_missing
 from utils.images import IMAGE_FPS, ImageFolder, digest_video, list_images
-
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # broken files are reported, not spammed
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+from utils.pixels import resize_frame
 
 import cv2
 import numpy as np
@@ -68,6 +65,19 @@ def _open(path):
     if not capture.isOpened():
         raise VideoError(f"{path}: not a video that OpenCV can open.")
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    return capture
+
+
+def open_camera(number):
+    """Return the open `cv2.VideoCapture` of a camera, whose driver keeps no more than a frame back.
+
+    Raises:
+        VideoError: no such camera, or another program has it.
+    """
+    capture = cv2.VideoCapture(number)
+    if not capture.isOpened():
+        raise VideoError(f"webcam:{number}: no such camera, or another program is using it.")
+    capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
 
 
@@ -200,10 +210,7 @@ def resized_frames(path, indices, short_side):
             if not decoded:
                 raise VideoError(f"{path}: frame {index} cannot be decoded; was the file changed?")
             position += 1
-            height, width = frame.shape[:2]
-            scale = short_side / min(height, width)
-            size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
-            yield cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
+            yield resize_frame(frame, short_side)
     finally:
         capture.release()
 
@@ -242,31 +249,6 @@ def read_rgb(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     for slot, frame in enumerate(resized_frames(path, wanted, short_side)):
         clip[slot] = crop_frame(frame, frame_size, crop)[..., ::-1]
     return clip if np.array_equal(wanted, frames) else clip[places]
-
-
-def warp(clip, linear, shift=(0.0, 0.0)):
-    """Move the pixels of every frame of a clip alike; what comes from outside is grey (128).
-
-    Args:
-        clip: uint8 (..., height, width, 3).
-        linear: (2, 2) matrix that takes a result pixel's (x, y) from the centre to its source.
-        shift: added to the source, as a share of (width, height).
-
-    Returns:
-        uint8 array of the same shape, interpolated bilinearly.
-    """
-    height, width = clip.shape[-3:-1]
-    centre = np.array([width - 1, height - 1]) / 2
-    offset = centre - linear @ centre + np.multiply(shift, (width, height))
-    matrix = np.column_stack([linear, offset])
-    frames = clip.reshape(-1, height, width, 3)
-    warped = np.empty_like(frames)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    for frame, result in zip(frames, warped, strict=True):
-        result[:] = cv2.warpAffine(
-            frame, matrix, (width, height), flags=flags, borderValue=(128, 128, 128)
-        )
-    return warped.reshape(clip.shape)
 
 
 def write_video(path, frames, fps, codec=""):

@@ -1,0 +1,256 @@
+"""Say what videos show: python -m scripts.predict VIDEO|FOLDER|GLOB|webcam [--run weights/<run>].
+
+Without a run, the 400 classes of Kinetics by the published I3D. Of each video the five most
+probable labels, and which are seen when; of a run of recognition the glosses and their times.
+"""
+
+import csv
+import io
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.prediction import open_predictor
+from utils.commands import IncompleteError, run_command
+from utils.files import atomic_path, write_atomically
+from utils.images import find_videos, list_images
+from utils.overlays import caption_frames
+from utils.playing import play_camera
+from utils.video import probe, resized_frames, write_video
+
+import numpy as np
+import tyro
+from tqdm import tqdm
+
+_SIDE = 360  # pixels of the shorter side of an overlay, at most
+_WEBCAM = re.compile(r"webcam(?::(\d+))?")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to look at, with which network, and what to write."""
+
+    videos: tyro.conf.Positional[tuple[str, ...]]
+    """Videos, folders of videos (any tree), patterns such as 'a/*.mp4'; or webcam, webcam:1 for
+    the second one, until Ctrl-C."""
+    run: Path | None = None
+    """The run's folder, weights/<run>; without, the 400 classes of Kinetics."""
+    window: float = 0.0
+    """Seconds that are seen at once of a long video; 0: the frames of a clip (Kinetics: 64)."""
+    step: float = 0.0
+    """Seconds from a window to the next; 0: half a window."""
+    json: str = ""
+    """File for all that is found, of all videos."""
+    csv: str = ""
+    """File for the same as a table: a row for each of the five labels and for each interval."""
+    overlay: str = ""
+    """An .mp4 or .avi: the video (one alone) with its labels and a timeline."""
+
+    def __post_init__(self):
+        if not self.videos:
+            raise ValueError("Give a video, a folder, a pattern, or webcam.")
+        if self.window < 0 or self.step < 0:
+            raise ValueError(
+                f"window is {self.window}, step {self.step}; give seconds, or 0 for the default."
+            )
+        if self.overlay and Path(self.overlay).suffix not in (".mp4", ".avi"):
+            raise ValueError(f"overlay is {self.overlay}; it must be an .mp4 or .avi.")
+
+    @property
+    def camera(self):
+        """The number of the camera that is asked for, or None.
+
+        Raises:
+            ValueError: a camera and other videos, or an overlay of a camera.
+        """
+        found = [match for name in self.videos if (match := _WEBCAM.fullmatch(name))]
+        if not found or Path(self.videos[0]).exists():
+            return None
+        if len(self.videos) > 1 or self.overlay:
+            raise ValueError("A webcam goes alone, without other videos and without --overlay.")
+        return int(found[0][1] or 0)
+
+
+def list_inputs(names):
+    """Return the paths of videos, folders of videos and patterns, each once, in order.
+
+    Raises:
+        ValueError: nothing there, a folder without videos, or a URL; it is named.
+    """
+    paths = []
+    for name in names:
+        path = Path(name)
+        if re.match(r"\w+://", name):
+            raise ValueError(f"{name} is a URL; download the video, and give the file.")
+        if path.is_dir() and not list_images(path):
+            found = find_videos(path)
+            if not found:
+                raise ValueError(f"{name}: no video in this folder or below it.")
+            paths += found
+        elif path.exists():
+            paths.append(path)
+        elif found := sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))):
+            paths += list_inputs(map(str, found))
+        else:
+            raise ValueError(f"{name}: no such file, and no file of such a pattern.")
+    return list(dict.fromkeys(map(Path, paths)))
+
+
+def describe(prediction):
+    """Return a `Prediction` as a dict for JSON, without the steps."""
+    intervals = [
+        {**each._asdict(), "start": round(each.start, 3), "end": round(each.end, 3)}
+        for each in prediction.intervals
+    ]
+    return {
+        "video": prediction.video,
+        "duration": round(prediction.duration, 3),
+        "labels": prediction.labels,
+        "top": [{"label": label, "probability": p} for label, p in prediction.top],
+        "intervals": intervals,
+        "note": prediction.note,
+    }
+
+
+def save_results(options, found, failed):
+    """Write what was found as JSON and as CSV, where options ask for it.
+
+    Args:
+        options: `Options`.
+        found: [dict of `describe`].
+        failed: {path: why}.
+    """
+    if options.json:
+        run = None if options.run is None else str(options.run)
+        failures = [{"video": path, "reason": why} for path, why in failed.items()]
+        whole = {"run": run, "videos": found, "failed": failures}
+        write_atomically(options.json, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    if options.csv:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["video", "kind", "start", "end", "label", "score"])
+        for row in found:
+            name, duration = row["video"], f"{row['duration']:.3f}"
+            for each in row["top"]:
+                number = f"{each['probability']:.6f}"
+                writer.writerow([name, "top", "0.000", duration, each["label"], number])
+            for each in row["intervals"]:
+                times, number = (f"{each[n]:.3f}" for n in ("start", "end")), f"{each['score']:.6f}"
+                writer.writerow([name, "interval", *times, each["label"], number])
+        write_atomically(options.csv, text.getvalue())
+
+
+def show_prediction(prediction):
+    """Print a `Prediction`."""
+    print(f"{prediction.video} ({prediction.duration:.1f} s): {' '.join(prediction.labels) or '-'}")
+    if prediction.note:
+        print(f"  odd: {prediction.note}")
+    for label, probability in prediction.top:
+        print(f"  {probability:.3f}  {label}")
+    if len(prediction.times) > 2:
+        for each in prediction.intervals:
+            print(f"  {each.start:7.1f} to {each.end:7.1f} s  {each.score:.3f}  {each.label}")
+    sys.stdout.flush()
+
+
+def save_overlay(path, video, prediction, subtitles):
+    """Write a video with its labels and a timeline.
+
+    Args:
+        path: an .mp4 or .avi.
+        video: the video's path.
+        prediction: its `Prediction`.
+        subtitles: whether a label stays until the next one begins, as glosses should.
+    """
+    info, intervals = probe(video), prediction.intervals
+    if subtitles:
+        ends = [*(each.start for each in intervals[1:]), prediction.duration]
+        intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
+    times = np.arange(info.num_frames) / info.fps if info.times is None else info.times
+    side = min(_SIDE, info.height, info.width)
+    frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
+    shown = zip(times, frames, strict=True)
+    with atomic_path(path) as temporary:
+        captioned = caption_frames(shown, intervals, prediction.duration)
+        write_video(temporary, captioned, info.fps)
+
+
+def predict_file(predictor, path):
+    """Return the `Prediction` of a file, with a bar for its windows once there is one."""
+    bars = []
+
+    def advance(done, total):
+        if not bars:
+            bars.append(tqdm(total=total, desc=Path(path).name, unit="window", leave=False))
+        bars[0].update(done - bars[0].n)
+
+    try:
+        return predictor.predict_video(path, advance)
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+def follow_camera(predictor, number):
+    """Print what a camera sees, a line a window, until Ctrl-C; return the `Prediction` of all."""
+
+    def show(step):
+        top = ", ".join(f"{label} {probability:.2f}" for label, probability in step.top[:3])
+        print(f"{step.end:8.1f} s  {' '.join(step.labels) or '-'}  ({top})", flush=True)
+
+    print(f"webcam:{number}, until Ctrl-C", flush=True)
+    prediction = predictor.watch(play_camera(number, predictor.form), show)
+    return prediction._replace(video=f"webcam:{number}")
+
+
+def predict(options):
+    """Predict what videos, or a camera, show; print it, and write what is asked for.
+
+    A video that cannot be read ends the command where it is the only one asked for. Of several,
+    it is named and left out, and the exit status is 1 at the end.
+
+    Args:
+        options: `Options`.
+
+    Raises:
+        ValueError: nothing to look at, no run, or the only video cannot be read.
+        IncompleteError: some of several videos cannot be read.
+    """
+    camera = options.camera
+    paths = list_inputs(options.videos) if camera is None else []
+    alone = len(paths) == 1 and [Path(name) for name in options.videos] == paths
+    if options.overlay and len(paths) != 1:
+        raise ValueError(f"overlay takes one video, not {len(paths)}.")
+    predictor = open_predictor(options.run, options.window, options.step)
+    if camera is not None:
+        prediction = follow_camera(predictor, camera)
+        show_prediction(prediction)
+        save_results(options, [describe(prediction)], {})
+        return
+    found, failed = [], {}
+    for path in paths:
+        try:
+            prediction = predict_file(predictor, path)
+        except (ValueError, OSError) as error:
+            if alone:
+                raise
+            failed[str(path)] = str(error)
+            print(f"  failed: {error}", flush=True)
+        else:
+            show_prediction(prediction)
+            found.append(describe(prediction))
+        save_results(options, found, failed)  # after each, so that a stop loses nothing
+    if options.overlay and found:
+        save_overlay(options.overlay, paths[0], prediction, predictor.kind == "glosses")
+        print(f"Written to {options.overlay}")
+    if failed:
+        raise IncompleteError(f"{len(failed)} of {len(paths)} videos failed; they are named above.")
+
+
+if __name__ == "__main__":
+    run_command(
+        lambda: predict(tyro.cli(Options, description=__doc__)),
+        "what was found is in the files asked for; the same command begins anew",
+    )

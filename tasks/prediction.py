@@ -1,0 +1,175 @@
+"""What a video shows: a run's answer, or without a run one of the 400 classes of Kinetics.
+
+    predictor = open_predictor("weights/<run>")     # open_predictor(): Kinetics
+    prediction = predictor.predict_video("a.mp4")
+    prediction.top, prediction.labels, prediction.intervals
+
+All predictors have `labels` (names), `kind` ("classes" or "glosses"), `live` (whether they can
+`watch` a camera) and `predict_video`. The answer for a whole video (`top`, `labels`) is the mean
+over the run's evaluation views, what `evaluate.py` scores; for Kinetics, which has no such views,
+over the video's windows. `intervals` come from windows that slide over the video.
+"""
+
+from contextlib import closing, suppress
+from pathlib import Path
+
+import models.networks  # noqa: F401  its layers, for networks to be loaded
+from models.i3d import build_i3d
+from models.pretrained import load_pretrained, read_classes
+from tasks.answers import Judge, LiveStep, Seen, open_judge
+from tasks.row_prediction import open_recognizer, open_row_classifier
+from utils.clips import ClipFormat, check_flow
+from utils.features import ClipSource, predict_videos
+from utils.intervals import count_steps, smooth_step
+from utils.labelings import to_probabilities
+from utils.playing import count_windows, play_video, play_windows, show_window
+from utils.runs import best_network, check_run, load_network
+from utils.saved_params import load_params
+from utils.video import probe, timeline
+
+import keras
+import numpy as np
+
+
+class Classifier:
+    """Predicts the classes of videos, and of what a camera sees.
+
+    Args:
+        network: `keras.Model` from clips to logits.
+        judge: a `tasks.answers.Judge`.
+        form: a `utils.clips.ClipFormat`.
+        views: (clips, crops) that are averaged for a whole video; None for its windows.
+        seconds: (window, step); 0 for the frames of a clip, and for half a window.
+
+    Raises:
+        ValueError: a window or a step that is negative.
+    """
+
+    kind, live = "classes", True
+
+    def __init__(self, network, judge, form, views=None, seconds=(0, 0)):
+        if min(seconds) < 0:
+            raise ValueError(f"window and step are {seconds}; give seconds, or 0 for the default.")
+        self.network, self.judge, self.form, self.views = network, judge, form, views
+        self.seconds, self.labels = seconds, judge.labels
+
+    def plan_windows(self, fps=25.0):
+        """Return the frames of a window, and from the start of one to that of the next.
+
+        Args:
+            fps: frames per second of a source that is not resampled.
+        """
+        window, step = (seconds * (self.form.fps or fps) for seconds in self.seconds)
+        window = max(1, round(window)) if window else self.form.segments * self.form.frames
+        return window, max(1, round(step) if step else window // 2)
+
+    def see(self, window):
+        """Return the probabilities of a `Window`, float32 (outputs,)."""
+        clip = show_window(window, self.form)[None]
+        return to_probabilities(self.judge.labeling, self.network.predict_on_batch(clip))[0]
+
+    def predict_video(self, path, on_progress=lambda done, total: None):
+        """Return the `Prediction` of a video; no more frames are held than a window or view has.
+
+        Args:
+            path: a video file, or a folder of numbered images.
+            on_progress: function of the windows done and of all of them, called after each.
+
+        Raises:
+            VideoError: not a video, or a frame that cannot be decoded; it is named.
+        """
+        info = probe(path)
+        count, plan = len(timeline(info, self.form.fps)), self.plan_windows(info.fps)
+        total, seen = count_windows(count, *plan), Seen([], [], [])
+        for window in play_windows(play_video(path, info, self.form), self.form, *plan):
+            seen.add(window, self.see(window))
+            on_progress(len(seen.outputs), total)
+        if self.views:
+            shown, source = [(str(path), info)], ClipSource(self.form, workers=1)
+            whole = predict_videos(self.network, source, shown, self.views, 1, self.judge.labeling)[
+                0
+            ]
+        else:
+            whole = np.mean(seen.outputs, axis=0)
+        duration = count / (self.form.fps or info.fps)
+        return self.judge.conclude(path, whole, seen, plan, (duration, info.note))
+
+    def watch(self, frames, on_step):
+        """Predict what a live source shows until it ends, or Ctrl-C; return its `Prediction`.
+
+        No window is begun more than a step after its last frame came (with optical flow, a step and
+        a frame): while the network is busy, windows that come are dropped but for the newest. The
+        whole is the mean of the windows.
+
+        Args:
+            frames: generator of (seconds, `utils.playing.Picture`), such as `play_camera`.
+            on_step: function of a `LiveStep`, called after each window.
+
+        Raises:
+            VideoError: no such camera, or it gives no more frames.
+            ValueError: the source ended before its first frame.
+        """
+        plan, seen, end = self.plan_windows(), Seen([], [], []), 0.0
+        depth, rate = count_steps(*plan), self.form.fps or 25.0
+        windows = play_windows(frames, self.form, *plan, live=True)
+        with closing(windows), suppress(KeyboardInterrupt):
+            for window in windows:
+                outputs = self.see(window)
+                seen.add(window, outputs)
+                recent = smooth_step(
+                    window.index, seen.indices[-depth:], seen.outputs[-depth:], depth
+                )
+                end = window.items[-1][0] + 1 / rate
+                on_step(LiveStep(window.items[0][0], end, *self.judge.name(recent)))
+        if not seen.outputs:
+            raise ValueError("The source ended before its first window; nothing was predicted.")
+        whole = np.mean(seen.outputs, axis=0)
+        return self.judge.conclude("live", whole, seen, plan, (end, ""))
+
+
+def _open_kinetics(seconds):
+    i3d = build_i3d("rgb", endpoint="Logits")
+    print(f"I3D with {load_pretrained(i3d, 'kinetics', 'rgb')}, the 400 classes of Kinetics")
+    clips = keras.Input((1, *i3d.input_shape[1:]), name="clips")
+    network = keras.Model(clips, i3d(clips[:, 0]), name="kinetics")
+    form = ClipFormat(1, i3d.input_shape[1])
+    return Classifier(network, Judge(read_classes()), form, None, seconds)
+
+
+def _open_classifier(run, params, seconds):
+    judge, form = open_judge(run, params), params.clip_format
+    check_flow(form)
+    return Classifier(
+        load_network(run), judge, form, (params.eval_clips, params.eval_crops), seconds
+    )
+
+
+# (task, whether on features): function (run, parameters, seconds of windows) -> predictor.
+_OPENERS = {
+    ("classification", False): _open_classifier,
+    ("classification", True): open_row_classifier,
+    ("recognition", True): open_recognizer,
+    ("recognition", False): open_recognizer,
+}
+
+
+def open_predictor(run=None, window=0.0, step=0.0):
+    """Return what predicts videos: a `Classifier`, `RowClassifier` or `Recognizer`.
+
+    Args:
+        run: folder of a run; None for the 400 classes of Kinetics.
+        window: seconds of a window of long videos; 0 for the frames that a clip has (Kinetics: 64
+            at 25 a second).
+        step: seconds from a window to the next; 0 for half a window.
+
+    Raises:
+        ValueError: no run there, weights that cannot be had, or features that no video can be made
+            into.
+    """
+    if run is None:
+        return _open_kinetics((window, step))
+    check_run(run)
+    params = load_params(Path(run, "params.json"))
+    best_network(run)
+    opener = _OPENERS[params.task, bool(params.features)]
+    return opener(Path(run), params, (window, step))

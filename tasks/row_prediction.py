@@ -1,0 +1,173 @@
+"""Predictors of runs on features: a video's rows, and from those its classes or its glosses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from models.recognizer import count_pooled, output_lengths
+from tasks.answers import Prediction, Seen, open_judge
+from tasks.row_reader import RowReader
+from tasks.transcription import load_recognizer, locate_glosses
+from utils.corpora import CORPORA
+from utils.feature_store import CENTRE
+from utils.glosses import CLEANINGS
+from utils.intervals import Interval
+from utils.labelings import to_probabilities
+from utils.playing import cut_windows
+from utils.runs import load_data, load_network
+from utils.sampling import SAMPLINGS
+from utils.sentences import pad_rows, plan_lengths
+from utils.video import probe, timeline
+from utils.vocabulary import decode_glosses
+
+import keras
+import numpy as np
+
+_SIDES = {1: (CENTRE,), 3: ("left", CENTRE, "right")}  # of eval_crops
+
+
+def _refuse_live(*_):
+    raise ValueError(
+        "This run was trained on features, which are made of whole videos: it cannot follow a "
+        "camera. Give a video file, or a run that was trained on videos."
+    )
+
+
+def _inspect(path, reader):
+    """Return (`VideoInfo`, seconds) of a video."""
+    info = probe(path)
+    if Path(path).is_dir():
+        info = replace(info, fps=reader.form.image_fps)
+    rate = reader.fps or info.fps
+    return info, len(timeline(info, reader.fps)) / rate, rate
+
+
+class RowClassifier:
+    """Predicts the classes of videos by a head that was trained on features.
+
+    Args:
+        network: `keras.Model` from (batch, segments, channels) to logits.
+        judge: a `tasks.answers.Judge`.
+        reader: a `tasks.row_reader.RowReader`.
+        views: (clips, crops) that are averaged for a whole video.
+        seconds: as of `tasks.prediction.Classifier`.
+    """
+
+    kind, live, form, watch = "classes", False, None, staticmethod(_refuse_live)
+
+    def __init__(self, network, judge, reader, views, seconds=(0, 0)):
+        self.network, self.judge, self.reader, self.views = network, judge, reader, views
+        self.seconds, self.labels = seconds, judge.labels
+
+    def _plan_rows(self, rate):
+        window, step = (round(each * rate / self.reader.stride) for each in self.seconds)
+        window = window or self.network.input_shape[1]
+        return window, step or max(1, window // 2)
+
+    def _classify(self, rows, place=0.5):
+        """Return the probabilities (outputs,) of rows, sampled as in training."""
+        places = SAMPLINGS["segments"](len(rows), self.network.input_shape[1], 1, place)[:, 0]
+        logits = self.network.predict_on_batch(rows[places][None])
+        return to_probabilities(self.judge.labeling, logits)[0]
+
+    def predict_video(self, path, on_progress=lambda done, total: None):
+        """Return the `Prediction` of a video; as of `tasks.prediction.Classifier`."""
+        info, duration, rate = _inspect(path, self.reader)
+        clips, crops = self.views
+        rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
+        whole = [
+            self._classify(rows[side], (clip + 0.5) / clips)
+            for clip in range(clips)
+            for side in _SIDES[crops]
+        ]
+        plan, seen = self._plan_rows(rate), Seen([], [], [])
+        begins = np.maximum(times - self.reader.stride / rate / 2, 0)
+        for window in cut_windows(zip(begins, rows[CENTRE], strict=True), *plan):
+            seen.add(window, self._classify(np.stack([row for _, row in window.items])))
+        whole, about = np.mean(whole, axis=0), (duration, info.note)
+        return self.judge.conclude(path, whole, seen, plan, about)
+
+
+class Recognizer:
+    """Predicts the glosses of continuous signing, with their times.
+
+    Args:
+        network: a recognizer (`models.recognizer`).
+        labels: the vocabulary.
+        reader: a `tasks.row_reader.RowReader`.
+        front: of the network, a key of `FRONTS`.
+        cleaning: a key of `CLEANINGS`.
+    """
+
+    kind, live, form, watch = "glosses", False, None, staticmethod(_refuse_live)
+
+    def __init__(self, network, labels, reader, front, cleaning):
+        self.network, self.labels, self.reader = network, labels, reader
+        self.front, self.cleaning = front, cleaning
+
+    def recognize(self, rows):
+        """Return the probabilities of each step, float32 (steps, 1 + glosses), the blank first.
+
+        Args:
+            rows: float32 (rows, dim).
+        """
+        logits = self.network.predict_on_batch(pad_rows([rows], plan_lengths(len(rows))))
+        steps = output_lengths(len(rows), self.front)
+        return keras.ops.convert_to_numpy(keras.ops.softmax(logits[0, 0, :steps], -1))
+
+    def predict_video(self, path, on_progress=lambda done, total: None):
+        """Return the `Prediction` of a video: the best gloss of each step, equal neighbours merged.
+
+        A gloss lasts as long as the steps that say it; CTC often says it in one or two steps of
+        those that it really takes.
+
+        Args:
+            path: a video file, or a folder of numbered images.
+            on_progress: function of the rows of features done and of all of them.
+
+        Raises:
+            VideoError: not a video, or a frame that cannot be decoded; it is named.
+        """
+        info, duration, rate = _inspect(path, self.reader)
+        rows, times = self.reader.read(path, info, on_progress=on_progress)
+        probabilities = self.recognize(rows[CENTRE])
+        pooled = count_pooled(self.front)
+        begins = np.append(times[::pooled][: len(probabilities)], times[-1])
+        begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)
+        begins[-1] = duration
+        found = locate_glosses(probabilities)
+        intervals = [
+            Interval(
+                float(begins[first]),
+                float(begins[end]),
+                decode_glosses([gloss], self.labels)[0],
+                float(probabilities[first:end, gloss].mean()),
+            )
+            for gloss, first, end in found
+        ]
+        words = CLEANINGS[self.cleaning].hypothesis([each.label for each in intervals])
+        return Prediction(
+            str(path), duration, [], list(words), intervals, begins, probabilities[:, 1:], info.note
+        )
+
+
+def open_row_classifier(run, params, seconds):
+    """Return the `RowClassifier` of a run; arguments as of the openers in `tasks.prediction`."""
+    judge, reader = open_judge(run, params), RowReader(run)
+    views = params.eval_clips, params.eval_crops
+    return RowClassifier(load_network(run), judge, reader, views, seconds)
+
+
+def open_recognizer(run, params, seconds):
+    """Return the `Recognizer` of a run; arguments as of the openers in `tasks.prediction`."""
+    if any(seconds):
+        raise ValueError(f"{run} recognises whole videos; leave out window and step.")
+    if not params.features:
+        raise ValueError(
+            f"{run} recognises through an I3D of its own (stage 2), which only evaluate.py takes; "
+            f"give the run on features that it began with, {params.weights}."
+        )
+    vocabulary = load_data(run, lambda path: None)[1]
+    reader = RowReader(run, params.row_step)
+    network = load_recognizer(run, params.features)
+    cleaning = CORPORA[params.corpus].cleaning
+    return Recognizer(network, vocabulary, reader, params.front, cleaning)

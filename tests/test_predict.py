@@ -1,0 +1,439 @@
+"""Predictions as the command is run: right labels at the right times, and what is no video."""
+
+import csv
+import itertools
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import evaluate
+from models.design import Design
+from models.networks import build, build_on_features
+from models.pretrained import read_classes
+from models.recognizer import build_recognizer, set_statistics
+from scripts import predict as command
+from scripts.extract_features import Options as ExtractionOptions
+from scripts.extract_features import extract_features
+from scripts.predict import Options, predict
+from tasks.answers import Judge
+from tasks.prediction import Classifier, open_predictor
+from tasks.transcription import load_sentences, locate_glosses
+from utils.clips import ClipFormat
+from utils.commands import run_command
+from utils.datasets import assign_splits, list_examples
+from utils.inspection import inspect_videos
+from utils.params import Params
+from utils.playing import play_video
+from utils.runs import keep_features, save_data
+from utils.saved_params import save_params
+from utils.sentences import measure_statistics, save_sentences
+from utils.video import probe, write_video
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, moving_square, run, write_dataset
+
+SMALL = Params(
+    network="timesformer",
+    sampling="uniform",
+    num_segments=1,
+    frames_per_segment=4,
+    frame_size=32,
+    short_side=36,
+    patch_size=8,
+)
+COLOURS = ClipFormat(1, 8, short_side=36, frame_size=32)
+REAL = ROOT / "weights/pretrained/rgb_scratch.npz"
+CLIPS = ROOT.parent / "shared/videos/kinetics"
+
+
+def paint(seconds, size=(48, 64)):
+    """Yield frames that are red, green and blue, so many seconds each."""
+    for colour in np.eye(3, dtype=np.uint8):
+        yield from [np.full((*size, 3), 255 * colour, np.uint8)] * round(25 * seconds)
+
+
+def colour_classifier(**settings):
+    """Return a classifier whose logits are how red, green and blue a clip is."""
+    clips = keras.Input((1, 8, 32, 32, 3))
+    network = keras.Model(clips, 4 * keras.ops.mean(clips, axis=(1, 2, 3, 4)))
+    return Classifier(network, Judge(["red", "green", "blue"]), COLOURS, **settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with six short videos, of two classes, and one of three colours."""
+    folder = tmp_path_factory.mktemp("predict")
+    write_dataset(folder / "videos", videos=3)
+    write_video(folder / "colours.avi", paint(1.6), 25)
+    return folder
+
+
+@pytest.fixture
+def inside(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("utils.visualization._save", lambda *_: None)
+    return folder
+
+
+def save_run(name, params, network, thresholds=None, infos=None):
+    """Write the run weights/<name> on the videos, or on their features, untrained."""
+    run_folder = Path("weights", name)
+    run_folder.mkdir(parents=True, exist_ok=True)
+    network.save(run_folder / "best.keras")
+    save_params(params, run_folder / "params.json")
+    if infos:
+        keep_features(run_folder, params.features, infos)
+    examples = assign_splits(list_examples("videos"), 0.34)
+    save_data(run_folder, examples, ["left", "right"], [])
+    if thresholds:
+        (run_folder / "thresholds.json").write_text(json.dumps(thresholds))
+    return run_folder
+
+
+def read_table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def scored(run_folder, **options):
+    """Return {path: row} of what evaluate.py writes."""
+    evaluate.evaluate(evaluate.Options((run_folder,), split="val", **options))
+    return {row["path"]: row for row in read_table(run_folder / "evaluation/val/predictions.csv")}
+
+
+@pytest.mark.parametrize(
+    "name, changes, outputs, thresholds",
+    [
+        ("one", {"eval_crops": 3, "eval_clips": 2}, 2, None),
+        ("two", {"stream": "both", "flow": "farneback", "activation": "sigmoid"}, 1, [0.4]),
+    ],
+)
+def test_a_whole_video_is_what_evaluation_gives(inside, name, changes, outputs, thresholds):
+    params = replace(SMALL, **changes)
+    keras.utils.set_random_seed(3)
+    shape = (1, 4, 32, params.stream)
+    network = build("timesformer", outputs, *shape, Design(attention="space", patch_size=8))
+    run_folder = save_run(name, params, network, thresholds)
+    expected, predictor = scored(run_folder), open_predictor(run_folder)
+    assert predictor.labels == ["left", "right"] and len(expected) == 2
+    for path, row in expected.items():
+        prediction = predictor.predict_video(path)
+        assert ";".join(prediction.labels) == row["predicted"]
+        for label, probability in prediction.top:
+            assert probability == pytest.approx(float(row[label]), abs=2e-6)
+        assert prediction.duration == pytest.approx(24 / 25)
+        assert prediction.times[-1] == pytest.approx(24 / 25)
+        assert prediction.probabilities.shape == (len(prediction.times) - 1, 2)
+
+
+def test_one_window_of_one_view_is_the_whole_video(inside):
+    network = build("timesformer", 2, 1, 4, 32, "rgb", Design(attention="space", patch_size=8))
+    run_folder = save_run("window", SMALL, network)
+    prediction = open_predictor(run_folder, window=5.0).predict_video("videos/left/left_01.avi")
+    (interval,) = prediction.intervals
+    assert interval[:3] == (0, pytest.approx(0.96), prediction.labels[0])
+    assert interval.score == pytest.approx(prediction.top[0][1], abs=1e-6)
+
+
+def test_intervals_are_where_the_colours_are(inside):
+    seen = []
+    prediction = colour_classifier().predict_video("colours.avi", lambda *done: seen.append(done))
+    assert [each.label for each in prediction.intervals] == ["red", "green", "blue"]
+    times = [each.start for each in prediction.intervals] + [prediction.intervals[-1].end]
+    np.testing.assert_allclose(times, [0, 1.6, 3.2, 4.8], atol=0.161)
+    assert all(each.score > 0.9 for each in prediction.intervals)
+    assert prediction.top[0][0] == prediction.labels[0]
+    assert sum(p for _, p in prediction.top) == pytest.approx(1, abs=1e-5)
+    assert seen == [(done, 29) for done in range(1, 30)]
+    coarse = colour_classifier(seconds=(1.0, 0.8)).predict_video("colours.avi")
+    assert np.diff(coarse.times)[:-1] == pytest.approx(0.8)
+    assert [each.label for each in coarse.intervals] == ["red", "green", "blue"]
+
+
+def test_a_file_through_the_live_path_gives_the_same(inside):
+    """Frame by frame, from another thread, as a camera's, when none need be dropped."""
+    predictor, done, steps = colour_classifier(), threading.Semaphore(0), []
+    length, step = predictor.plan_windows()
+
+    def film():
+        frames = play_video("colours.avi", probe("colours.avi"), predictor.form)
+        for count, frame in enumerate(frames):
+            if count > length + 1 and (count - length - 2) % step == 0:
+                assert done.acquire(timeout=20)  # the window that is whole by now
+            yield frame
+
+    def show(shown):
+        steps.append(shown)
+        done.release()
+
+    live = predictor.watch(film(), show)
+    offline = predictor.predict_video("colours.avi")
+    np.testing.assert_array_equal(live.probabilities, offline.probabilities)
+    np.testing.assert_allclose(live.times, offline.times)
+    assert [each.label for each in live.intervals] == [each.label for each in offline.intervals]
+    assert live.top == offline.top and len(steps) == 29
+    assert [step.labels for step in (steps[0], steps[14], steps[-1])] == [
+        ["red"],
+        ["green"],
+        ["blue"],
+    ]
+    assert steps[3].begin == pytest.approx(0.48) and steps[3].end == pytest.approx(0.8)
+
+
+def test_a_source_that_ends_or_is_stopped(inside):
+    predictor = colour_classifier()
+    with pytest.raises(ValueError, match="ended before its first window"):
+        predictor.watch((frame for frame in ()), print)
+
+    def stop(step):
+        raise KeyboardInterrupt
+
+    red = next(play_video("colours.avi", probe("colours.avi"), predictor.form))[1]
+    endless = ((count / 25, red) for count in itertools.count())
+    stopped = predictor.watch(endless, stop)
+    assert stopped.labels == ["red"] and len(stopped.times) == 2
+
+
+@pytest.fixture
+def colours(inside, monkeypatch):
+    """The command, with a network that knows colours."""
+    predictor = colour_classifier()
+    monkeypatch.setattr(command, "open_predictor", lambda *_: predictor)
+    return inside
+
+
+def test_command_writes_what_it_finds(colours, capsys):
+    predict(Options(("colours.avi",), json="out/a.json", csv="out/a.csv", overlay="out/o.mp4"))
+    printed = capsys.readouterr().out
+    assert printed.startswith("colours.avi (4.8 s): ") and "  green\n" in printed
+    assert " s  0.9" in printed
+    (found,) = json.loads(Path("out/a.json").read_text())["videos"]
+    assert [each["label"] for each in found["intervals"]] == ["red", "green", "blue"]
+    assert found["duration"] == 4.8 and len(found["top"]) == 3
+    rows = read_table("out/a.csv")
+    assert [row["kind"] for row in rows] == ["top"] * 3 + ["interval"] * 3
+    assert [row["label"] for row in rows[3:]] == ["red", "green", "blue"]
+    capture, frames = cv2.VideoCapture("out/o.mp4"), []
+    while (read := capture.read())[0]:
+        frames.append(read[1][..., ::-1])
+    frames = np.array(frames).astype(int)
+    assert frames.shape == (120, 48 + 60, 64, 3)
+    assert (frames[[20, 60, 100], 20, 30].argmax(-1) == [0, 1, 2]).all()
+    bar = frames[60, 48 + 40 :].mean(0)
+    assert np.abs(bar[10] - bar[54]).max() > 60  # another label, another colour
+    assert (bar[31:34] > 180).all(-1).any() and not (bar[:28] > 180).all(-1).any()  # where it is
+    assert frames[60, 48:84].max() > 100  # words
+
+
+def test_many_videos_and_a_broken_one(colours, capsys):
+    Path("videos/left/text.mp4").write_text("no video")
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            names = ("videos", "colours.avi", "videos/*/left_00.avi")
+            run_command(lambda: predict(Options(names, json="all.json")))
+    finally:
+        Path("videos/left/text.mp4").unlink()
+    assert stopped.value.code == 1
+    written = json.loads(Path("all.json").read_text())
+    assert len(written["videos"]) == 7
+    assert written["failed"][0]["video"] == "videos/left/text.mp4"
+    said = capsys.readouterr()
+    assert "failed: videos/left/text.mp4: not a video" in said.out
+    assert "1 of 8 videos failed" in said.err
+
+
+def write_bad_files():
+    Path("empty.mp4").touch()
+    Path("text.mp4").write_text("no video")
+    write_video("whole.mp4", moving_square(20, (48, 64)), 25)
+    whole = Path("whole.mp4").read_bytes()
+    Path("cut.mp4").write_bytes(whole[: len(whole) // 2])
+    cv2.VideoWriter("frameless.avi", cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48)).release()
+    Path("nothing/below").mkdir(parents=True, exist_ok=True)
+    Path("nothing/notes.txt").write_text("notes")
+
+
+@pytest.mark.parametrize(
+    "videos, words",
+    [
+        (("text.mp4",), "text.mp4: not a video that OpenCV can open"),
+        (("empty.mp4",), "empty.mp4: the file is empty"),
+        (("cut.mp4",), "cut.mp4: "),
+        (("frameless.avi",), "frameless.avi: "),
+        (("gone.mp4",), "gone.mp4: no such file"),
+        (("no*.mp4",), "no*.mp4: no such file, and no file of such a pattern"),
+        (("https://example.org/a.mp4",), "https://example.org/a.mp4 is a URL; download"),
+        (("nothing",), "nothing: no video in this folder or below it"),
+        (("webcam:97",), "webcam:97: no such camera"),
+        (("webcam", "whole.mp4"), "A webcam goes alone"),
+        ((), "Give a video"),
+    ],
+)
+def test_bad_input_is_one_line(colours, capfd, videos, words):
+    write_bad_files()
+    with pytest.raises(SystemExit) as stopped:
+        run_command(lambda: predict(Options(videos)))
+    said = capfd.readouterr().err.strip()
+    assert stopped.value.code == 2
+    assert said.startswith("Error: ") and words in said and "\n" not in said
+
+
+def test_runs_of_another_version(inside, capfd):
+    run_folder = Path("weights/old")
+    run_folder.mkdir(parents=True)
+    save_params(SMALL, run_folder / "params.json")
+    save_data(run_folder, assign_splits(list_examples("videos"), 0.34), ["left", "right"], [])
+    known = json.loads((run_folder / "params.json").read_text())
+    signs = json.dumps(known | {"task": "recognition", "network": "bilstm"})
+    for params, network, words in (
+        (json.dumps(known), None, "weights/old has no best.keras yet"),
+        (json.dumps(known), b"junk", "best.keras cannot be loaded by Keras"),
+        (signs, b"junk", "through an I3D of its own (stage 2)"),
+    ):
+        (run_folder / "params.json").write_text(params)
+        if network:
+            (run_folder / "best.keras").write_bytes(network)
+        with pytest.raises(SystemExit) as stopped:
+            run_command(lambda: predict(Options(("colours.avi",), run_folder)))
+        said = capfd.readouterr().err.strip()
+        assert stopped.value.code == 2
+        assert said.startswith("Error: ") and words in said and "\n" not in said
+
+
+def test_bad_flags(colours):
+    for flags, words in (
+        ({"overlay": "a.gif"}, "must be an .mp4 or .avi"),
+        ({"step": -1.0}, "step -1.0; give seconds"),
+        ({"overlay": "a.mp4", "videos": ("videos",)}, "overlay takes one video, not 6"),
+        ({"overlay": "a.mp4", "videos": ("webcam",)}, "without --overlay"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            predict(Options(**{"videos": ("colours.avi",)} | flags))
+
+
+def test_as_a_user_runs_it(inside):
+    """No such run, and one line about it."""
+    done = run(["scripts/predict.py", "colours.avi", "--run", "weights/none"], inside)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def features(folder):
+    """Features of all videos, of an I3D that knows nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        small = {"frame_size": 112, "short_side": 112, "endpoint": "Conv3d_1a_7x7", "workers": 1}
+        kind = {"window": 8, "stride": 4, "weights": "none", "views": ("centre", "left", "right")}
+        extract_features(ExtractionOptions("videos", "F", **small, **kind))
+    return str(folder / "F")
+
+
+def test_classes_of_a_run_on_features(inside, features):
+    params = Params(network="i3d", num_segments=3, features=features, eval_clips=2, eval_crops=3)
+    keras.utils.set_random_seed(1)
+    infos, _ = inspect_videos([e.path for e in list_examples("videos")], "c", 1, features)
+    run_folder = save_run("head", params, build_on_features("i3d", 2, 3, 64), infos=infos)
+    expected, predictor = scored(run_folder), open_predictor(run_folder, 0.32, 0.16)
+    assert (predictor.kind, predictor.live) == ("classes", False)
+    for path, row in expected.items():
+        prediction = predictor.predict_video(path)
+        assert dict(prediction.top)["left"] == pytest.approx(float(row["left"]), abs=1e-5)
+        np.testing.assert_allclose(prediction.times, np.append(np.arange(6) * 0.16, 0.96))
+    with pytest.raises(ValueError, match="cannot follow a camera"):
+        predictor.watch(iter(()), print)
+    manifest = json.loads((run_folder / "features.json").read_text())
+    for change, words in (
+        ({"fingerprint": {"rgb": "0"}}, "weights none .* are not the same now"),
+        ({"stride": None}, ""),
+    ):
+        changed = manifest["manifest"] | change
+        if not words:
+            del changed["stride"]
+            words = "scripts.extract_features did not write"
+        (run_folder / "features.json").write_text(json.dumps(manifest | {"manifest": changed}))
+        with pytest.raises(ValueError, match=words):
+            open_predictor(run_folder)
+
+
+def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch):
+    words = ["RAIN", "SUN", "WIND"]
+    lines = [f"{e.path},{' '.join(words)},dev" for e in list_examples("videos")]
+    Path("corpus.csv").write_text("\n".join(["path,glosses,split", *lines]) + "\n")
+    sentences = load_sentences("corpus.csv")
+    infos, _ = inspect_videos([s.path for s in sentences], "c", 1, features)
+    run_folder = Path("weights/signs")
+    run_folder.mkdir(parents=True)
+    params = Params(
+        task="recognition",
+        network="bilstm",
+        features=features,
+        corpus="csv",
+        front="K5-K5",
+        width=16,
+    )
+    save_params(params, run_folder / "params.json")
+    keep_features(run_folder, features, infos)
+    save_data(run_folder, sentences, words, [], save_sentences)
+    keras.utils.set_random_seed(2)
+    network = build_recognizer(64, 3, "K5-K5", width=16)
+    set_statistics(network, *measure_statistics(list(infos.values())))
+    network.save(run_folder / "best.keras")
+
+    evaluate.evaluate(evaluate.Options((run_folder,), split="dev"))
+    rows = read_table(run_folder / "evaluation/dev/predictions.csv")
+    predictor = open_predictor(run_folder)
+    assert (predictor.kind, predictor.labels) == ("glosses", words)
+    for row in rows:
+        prediction = predictor.predict_video(str(Path(row["id"])))
+        assert " ".join(prediction.labels) == row["hypothesis"]
+        assert prediction.labels == [each.label for each in prediction.intervals]
+        assert prediction.probabilities.shape == (6, 3)
+        np.testing.assert_allclose(prediction.times, np.append(np.arange(6) * 0.16, 0.96))
+    assert any(row["hypothesis"] for row in rows)
+    with pytest.raises(ValueError, match="recognises whole videos"):
+        open_predictor(run_folder, window=1.0)
+    monkeypatch.setattr(command, "open_predictor", lambda *_: predictor)
+    capsys.readouterr()
+    video = str(Path(rows[0]["id"]))
+    predict(Options((video,), run_folder, overlay="signs.mp4"))
+    assert rows[0]["hypothesis"] in capsys.readouterr().out
+    assert probe("signs.mp4").num_frames == 24
+    with pytest.raises(ValueError, match="cannot follow a camera"):
+        predict(Options(("webcam",), run_folder))
+
+
+def test_glosses_are_located():
+    best = [0, 2, 2, 0, 2, 1, 1, 0]
+    assert locate_glosses(np.eye(3)[best]) == [(2, 1, 3), (2, 4, 5), (1, 5, 7)]
+    assert locate_glosses(np.zeros((0, 3))) == []
+    assert locate_glosses(np.eye(3)[[1]]) == [(1, 0, 1)]
+
+
+def test_the_classes_of_kinetics():
+    classes = read_classes()
+    assert len(classes) == len(set(classes)) == 400
+    assert (classes[0], classes[-1]) == ("abseiling", "zumba")
+
+
+LABELS = {
+    "R6llTwEh07w.mp4": "using segway",
+    "SOX5yA1l24A.mp4": "using segway",
+    "v_SoccerJuggling_g23_c01.avi": "juggling soccer ball",
+    "hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi": "cartwheeling",
+    "v_CricketShot_g04_c01_rgb.gif": "playing cricket",
+}
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not REAL.is_file(), reason=f"{REAL} has not been fetched")
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="the real clips are not there")
+def test_clips_of_kinetics_get_their_labels(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    predictor = open_predictor()
+    found = {name: predictor.predict_video(CLIPS / name).top[0][0] for name in LABELS}
+    assert found == LABELS
