@@ -144,6 +144,24 @@ def build_on_features(name, num_outputs, segments, length, stream="rgb", design=
     return keras.Model(features, head(features), name=name)
 
 
+def as_network(i3d):
+    """Wrap an I3D that ends in its own logits as a network like those of `build`.
+
+    Args:
+        i3d: from `build_i3d`, of RGB, with the endpoint "Logits".
+
+    Returns:
+        A `keras.Model` from (batch, 1, frames, height, width, 3) to logits that shares its layers:
+        "backbone", up to its last map, and "head", what follows.
+    """
+    last = i3d.get_layer(_LAST_MAP).output
+    clips = keras.Input((1, *i3d.input_shape[1:]), name="clips")
+    maps = TimeDistributed(keras.Model(i3d.input, last, name="i3d"), name="backbone")(clips)
+    features = keras.Input(maps.shape[1:], name="maps")
+    head = keras.Model(features, keras.Model(last, i3d.output)(features[:, 0]), name="head")
+    return keras.Model(clips, head(maps), name="i3d_logits")
+
+
 def streams_of(network):
     """Return the streams that a network takes."""
     if len(network.input_shape) == 3:  # features, whose channels do not tell

@@ -13,8 +13,8 @@ over the video's windows. `intervals` come from windows that slide over the vide
 from contextlib import closing, suppress
 from pathlib import Path
 
-import models.networks  # noqa: F401  its layers, for networks to be loaded
 from models.i3d import build_i3d
+from models.networks import as_network
 from models.pretrained import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.row_prediction import open_recognizer, open_row_classifier
@@ -27,7 +27,6 @@ from utils.runs import best_network, check_run, load_network
 from utils.saved_params import load_params
 from utils.video import probe, timeline
 
-import keras
 import numpy as np
 
 
@@ -130,10 +129,8 @@ class Classifier:
 def _open_kinetics(seconds):
     i3d = build_i3d("rgb", endpoint="Logits")
     print(f"I3D with {load_pretrained(i3d, 'kinetics', 'rgb')}, the 400 classes of Kinetics")
-    clips = keras.Input((1, *i3d.input_shape[1:]), name="clips")
-    network = keras.Model(clips, i3d(clips[:, 0]), name="kinetics")
     form = ClipFormat(1, i3d.input_shape[1])
-    return Classifier(network, Judge(read_classes()), form, None, seconds)
+    return Classifier(as_network(i3d), Judge(read_classes()), form, None, seconds)
 
 
 def _open_classifier(run, params, seconds):

@@ -2,8 +2,9 @@
 
 from models.design import Design
 from models.heads import HEADS, build_head, embedding_model
+from models.i3d import build_i3d
 from models.layers import TimeDistributed
-from models.networks import NETWORKS, backbones_of, build, freeze, split
+from models.networks import NETWORKS, as_network, backbones_of, build, cut_after, freeze, split
 
 import keras
 import numpy as np
@@ -162,3 +163,14 @@ def test_saved_head_gives_the_same_outputs(tmp_path, name):
 def test_bad_names(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_an_i3d_alone_is_a_network():
+    i3d = build_i3d("rgb", 16, 112, "Logits", num_classes=5)
+    network, clips = as_network(i3d), draw(2, 1, 16, 112, 112, 3)
+    logits = np.asarray(i3d(clips[:, 0]))
+    np.testing.assert_allclose(np.asarray(network(clips)), logits, atol=1e-5)
+    assert network.count_params() == i3d.count_params() and list(backbones_of(network)) == ["rgb"]
+    for endpoint in ("Mixed_4f", "Mixed_5c"):
+        first, rest = cut_after(network, endpoint)
+        np.testing.assert_allclose(np.asarray(rest(first(clips))), logits, atol=1e-5)
