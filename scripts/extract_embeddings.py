@@ -8,8 +8,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-from models.heads import embedding_model
-from models.networks import split as split_network
+from tasks.embedding import EMBEDDINGS, make_embedder
 from utils.clips import list_views
 from utils.commands import run_command
 from utils.datasets import group_of, list_examples, select_split
@@ -23,7 +22,6 @@ from utils.saved_params import load_params
 from utils.sequence import Sequence
 from utils.video import probe
 
-import keras
 import numpy as np
 import tyro
 
@@ -35,18 +33,6 @@ def choose_examples(run, split, data_path, group_pattern):
         replace(example, group=group_of(example.path, group_pattern))
         for example in select_split(examples, split)
     ]
-
-
-def load_embedder(run, params):
-    """Return (frozen part or None, model from its features, or from clips, to embeddings)."""
-    network = load_network(run)
-    keras.config.set_dtype_policy(params.precision)
-    frozen, trained = split_network(network, params.cut)
-    head = network.get_layer("head")
-    embed = embedding_model(head)
-    if trained is not head:  # the head follows what is trained of the backbone
-        embed = keras.Model(trained.input, embed(trained.layers[-2].output))
-    return frozen, embed
 
 
 def read_query(path, features):
@@ -100,7 +86,7 @@ def save_embeddings(folder, examples, embeddings, classes, neighbours):
         f"{name}s": np.array([getattr(example, name) for example in examples])
         for name in ("path", "label", "split")
     }
-    with atomic_path(folder / "embeddings.npz") as temporary:
+    with atomic_path(folder / EMBEDDINGS) as temporary:
         np.savez(temporary, embeddings=embeddings, classes=np.array(classes), **columns)
     indices, similarities = nearest(embeddings, [e.group for e in examples], neighbours)
     share = save_neighbours(folder / "neighbours.csv", examples, indices, similarities)
@@ -149,7 +135,7 @@ def extract_embeddings(
     if len(examples) < 2:
         raise ValueError("Fewer than two readable videos; see the problems above.")
 
-    frozen, model = load_embedder(run, params)
+    frozen, model = make_embedder(load_network(run), params)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
     videos = [(example.path, infos[example.path]) for example in examples]
     if params.features:

@@ -14,17 +14,14 @@ from pathlib import Path
 
 from tasks.prediction import open_predictor
 from utils.commands import IncompleteError, run_command
-from utils.files import atomic_path, write_atomically
+from utils.files import write_atomically
 from utils.images import find_videos, list_images
-from utils.overlays import caption_frames
+from utils.overlays import save_captions
 from utils.playing import play_camera
-from utils.video import probe, resized_frames, write_video
 
-import numpy as np
 import tyro
 from tqdm import tqdm
 
-_SIDE = 360  # pixels of the shorter side of an overlay, at most
 _WEBCAM = re.compile(r"webcam(?::(\d+))?")
 
 
@@ -155,28 +152,6 @@ def show_prediction(prediction):
     sys.stdout.flush()
 
 
-def save_overlay(path, video, prediction, subtitles):
-    """Write a video with its labels and a timeline.
-
-    Args:
-        path: an .mp4 or .avi.
-        video: the video's path.
-        prediction: its `Prediction`.
-        subtitles: whether a label stays until the next one begins, as glosses should.
-    """
-    info, intervals = probe(video), prediction.intervals
-    if subtitles:
-        ends = [*(each.start for each in intervals[1:]), prediction.duration]
-        intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
-    times = np.arange(info.num_frames) / info.fps if info.times is None else info.times
-    side = min(_SIDE, info.height, info.width)
-    frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
-    shown = zip(times, frames, strict=True)
-    with atomic_path(path) as temporary:
-        captioned = caption_frames(shown, intervals, prediction.duration)
-        write_video(temporary, captioned, info.fps)
-
-
 def predict_file(predictor, path):
     """Return the `Prediction` of a file, with a bar for its windows once there is one."""
     bars = []
@@ -243,7 +218,8 @@ def predict(options):
             found.append(describe(prediction))
         save_results(options, found, failed)  # after each, so that a stop loses nothing
     if options.overlay and found:
-        save_overlay(options.overlay, paths[0], prediction, predictor.kind == "glosses")
+        shown = prediction.intervals, prediction.duration, predictor.kind == "glosses"
+        save_captions(options.overlay, paths[0], *shown)
         print(f"Written to {options.overlay}")
     if failed:
         raise IncompleteError(f"{len(failed)} of {len(paths)} videos failed; they are named above.")

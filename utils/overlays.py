@@ -7,13 +7,14 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.files import atomic_path
-from utils.video import write_video
+from utils.video import probe, resized_frames, write_video
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 SHOWN = 8  # frames of a sheet, at most
 SIDE = 256  # pixels of a frame in the video, about
+_CAPTIONED = 360  # pixels of the shorter side of a video with captions, at most
 _COLOURS = "turbo"
 _LABEL_COLOURS = matplotlib.colormaps["tab10"]
 
@@ -201,6 +202,12 @@ def _place_lanes(intervals):
     return lanes
 
 
+def colour_labels(intervals):
+    """Return {label: its colour, float (3,) from 0 to 1}, in the order of the intervals."""
+    labels = dict.fromkeys(each.label for each in intervals)
+    return {label: np.array(_LABEL_COLOURS(place % 10)[:3]) for place, label in enumerate(labels)}
+
+
 def draw_timeline(intervals, duration, width, height=24):
     """Draw intervals from left to right, a colour a label, those that overlap one over another.
 
@@ -212,10 +219,7 @@ def draw_timeline(intervals, duration, width, height=24):
     Returns:
         (uint8 (height, width, 3), {label: its colour, from 0 to 1}).
     """
-    labels = list(dict.fromkeys(each.label for each in intervals))
-    colours = {
-        label: np.array(_LABEL_COLOURS(place % 10)[:3]) for place, label in enumerate(labels)
-    }
+    colours = colour_labels(intervals)
     bar, lanes = np.full((height, width, 3), 40, np.uint8), _place_lanes(intervals)
     edges = np.linspace(0, height, max(lanes, default=0) + 2).astype(int)
     for each, lane in zip(intervals, lanes, strict=True):
@@ -250,3 +254,27 @@ def caption_frames(frames, intervals, duration):
         place = min(round(seconds / duration * width), width - 2)
         marked[:, place : place + 2] = 255
         yield np.concatenate([frame, line, marked])
+
+
+def save_captions(path, video, intervals, duration, subtitles=False):
+    """Write a video with its labels and a timeline.
+
+    Args:
+        path: an .mp4, .avi or .webm.
+        video: the video's path.
+        intervals, duration: as of `caption_frames`.
+        subtitles: whether a label stays until the next one begins, as glosses should.
+
+    Raises:
+        VideoError: the video cannot be read, or the file cannot be written.
+    """
+    info = probe(video)
+    if subtitles:
+        ends = [*(each.start for each in intervals[1:]), duration]
+        intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
+    times = np.arange(info.num_frames) / info.fps if info.times is None else info.times
+    side = min(_CAPTIONED, info.height, info.width)
+    frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
+    captioned = caption_frames(zip(times, frames, strict=True), intervals, duration)
+    with atomic_path(path) as temporary:
+        write_video(temporary, captioned, info.fps)

@@ -1,0 +1,77 @@
+"""What a classifier's network makes of a video before it decides, and which videos are alike."""
+
+from pathlib import Path
+
+from models.heads import embedding_model
+from models.networks import split as split_network
+from utils.clips import list_views, read_clip
+from utils.embeddings import nearest
+from utils.video import probe
+
+import keras
+import numpy as np
+
+EMBEDDINGS = "embeddings.npz"
+
+
+def make_embedder(network, params):
+    """Return (frozen part or None, model from its features, or from clips, to embeddings).
+
+    Args:
+        network: of a run.
+        params: its `Params`.
+    """
+    keras.config.set_dtype_policy(params.precision)
+    frozen, trained = split_network(network, params.cut)
+    head = network.get_layer("head")
+    embed = embedding_model(head)
+    if trained is not head:  # the head follows what is trained of the backbone
+        embed = keras.Model(trained.input, embed(trained.layers[-2].output))
+    return frozen, embed
+
+
+class Neighbours:
+    """The videos that `scripts.extract_embeddings` embedded, to find those that one is like.
+
+    Args:
+        run: folder of a run with embeddings/embeddings.npz.
+        network: the run's.
+        params: its `Params`.
+
+    Raises:
+        ValueError: embeddings of another network.
+    """
+
+    def __init__(self, run, network, params):
+        path = Path(run, "embeddings", EMBEDDINGS)
+        with np.load(path) as arrays:
+            self.known, self.paths, self.labels = (
+                arrays[name] for name in ("embeddings", "paths", "labels")
+            )
+        self.frozen, self.model = make_embedder(network, params)
+        self.form, width = params.clip_format, self.model.output_shape[-1]
+        if self.known.shape[1:] != (width,):
+            raise ValueError(
+                f"{path} is of another network: its embeddings are {self.known.shape[1:]}, this "
+                f"one's ({width},). Make it anew: python -m scripts.extract_embeddings {run}"
+            )
+
+    def find(self, video, count):
+        """Return [(path, label, cosine similarity)] of the nearest videos to one, nearest first.
+
+        Args:
+            video: its path.
+            count: how many, at most.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        clip = read_clip(list_views(video, probe(video))[0], self.form)[None]
+        if self.frozen is not None:
+            clip = self.frozen.predict_on_batch(clip)
+        query = np.asarray(self.model.predict_on_batch(clip), np.float32)
+        places, cosines = nearest(self.known, None, count, query)
+        return [
+            (str(self.paths[place]), str(self.labels[place]), float(cosine))
+            for place, cosine in zip(places[0], cosines[0], strict=True)
+        ]
