@@ -31,7 +31,9 @@ def make_embedder(network, params):
 
 
 class Neighbours:
-    """The videos that `scripts.extract_embeddings` embedded, to find those that one is like.
+    """The training videos that `scripts.extract_embeddings` embedded, to find those like another.
+
+    Where none of what it embedded is of a training split, all of it.
 
     Args:
         run: folder of a run with embeddings/embeddings.npz.
@@ -45,8 +47,10 @@ class Neighbours:
     def __init__(self, run, network, params):
         path = Path(run, "embeddings", EMBEDDINGS)
         with np.load(path) as arrays:
+            training = arrays["splits"] == "train"
+            own = training if training.any() else slice(None)
             self.known, self.paths, self.labels = (
-                arrays[name] for name in ("embeddings", "paths", "labels")
+                arrays[name][own] for name in ("embeddings", "paths", "labels")
             )
         self.frozen, self.model = make_embedder(network, params)
         self.form, width = params.clip_format, self.model.output_shape[-1]

@@ -293,6 +293,7 @@ def test_runs_of_another_version(inside, capfd):
         (json.dumps(known), None, "weights/old has no best.keras yet"),
         (json.dumps(known), b"junk", "best.keras cannot be loaded by Keras"),
         (signs, b"junk", "through an I3D of its own (stage 2)"),
+        (json.dumps(known | {"warp": 9}), b"junk", "this one does not know: warp"),
     ):
         (run_folder / "params.json").write_text(params)
         if network:

@@ -1,0 +1,138 @@
+"""All that the page of `scripts.demo` shows of a video, piece by piece as it is found."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from models.explanations import METHODS, choose_method
+from tasks.classification_explanation import load_views, make_question, save_maps
+from tasks.embedding import EMBEDDINGS, Neighbours
+from tasks.prediction import Classifier, open_predictor
+from utils.overlays import save_captions
+from utils.panels import draw_answer, draw_intervals
+from utils.params import Params
+from utils.saved_params import load_params
+from utils.video import VideoError, probe, skim
+
+import keras
+import numpy as np
+
+_NEAREST = 6  # training videos that are shown
+_SIDE = 320  # pixels of the longer side of their pictures
+_DOUBT = 3  # times the limit: headers may be wrong that far before nothing is decoded
+_GREY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
+
+
+def check_length(video, limit):
+    """Raise a VideoError for a video of more seconds than the limit; or that cannot be read.
+
+    Args:
+        video: its path.
+        limit: in seconds.
+    """
+    for look, most in ((lambda: skim(video, 1)[0], _DOUBT * limit), (lambda: probe(video), limit)):
+        info = look()
+        seconds = info.num_frames / info.fps
+        if seconds > most:
+            raise VideoError(
+                f"{video}: it lasts {seconds:.1f} s, and {limit:g} s are the most that this page "
+                "takes; cut out the part that matters."
+            )
+
+
+def _read_middle(path):
+    try:
+        return skim(path, 1, _SIDE)[2][0, 0]
+    except VideoError:
+        return _GREY
+
+
+class Demonstration:
+    """A network that is shown videos.
+
+    Args:
+        run: a run's folder; None for the 400 classes of Kinetics.
+
+    Attributes:
+        predictor: of `tasks.prediction.open_predictor`.
+        about: what the network is, in a sentence.
+
+    Raises:
+        ValueError: as `open_predictor` and `Neighbours`.
+    """
+
+    def __init__(self, run=None):
+        self.predictor = open_predictor(run)
+        labels = self.predictor.labels
+        known = f"{len(labels)} {self.predictor.kind}"
+        if len(labels) <= 10:
+            known += f": {', '.join(labels)}"
+        if run is None:
+            self.params = Params(network="i3d", num_segments=1, frames_per_segment=64)
+            self.about = f"The published I3D, trained on Kinetics. It knows {known}."
+        else:
+            self.params = load_params(Path(run, "params.json"))
+            self.about = f"The run {Path(run).name}, {self.params.network}. It knows {known}."
+        self.neighbours = None
+        sees_frames = isinstance(self.predictor, Classifier)
+        if run and sees_frames and Path(run, "embeddings", EMBEDDINGS).is_file():
+            self.neighbours = Neighbours(run, self.predictor.network, self.params)
+
+    def show(self, video, folder, limit, on_progress):
+        """Yield {name: what is shown} of a video, as each is found.
+
+        answer, timeline: HTML; captions: path of a video; why: text, overlay and sheet: paths of a
+        video and a picture; similar: [(picture, text)]. The last two only where there are such.
+
+        Args:
+            video: its path.
+            folder: where videos and pictures are written.
+            limit: seconds that it may last.
+            on_progress: function of the share that is done, and of what is done now.
+
+        Raises:
+            ValueError: it is too long, or cannot be read.
+        """
+        check_length(video, limit)
+        prediction = self.predictor.predict_video(
+            video, lambda done, total: on_progress(done / total, "Looking")
+        )
+        spans = prediction.intervals, prediction.duration
+        yield {"answer": draw_answer(prediction), "timeline": draw_intervals(*spans)}
+        on_progress(None, "Writing captions")
+        captions = Path(folder, "captions.webm")
+        save_captions(captions, video, *spans, self.predictor.kind == "glosses")
+        yield {"captions": str(captions)}
+        if isinstance(self.predictor, Classifier):
+            on_progress(None, "Explaining")
+            yield self._explain(video, prediction, Path(folder))
+        if self.neighbours:
+            on_progress(None, "Searching")
+            found = self.neighbours.find(video, _NEAREST)
+            shown = [
+                (_read_middle(path), f"{label}, {cosine:.2f}") for path, label, cosine in found
+            ]
+            yield {"similar": shown}
+
+    def _explain(self, video, prediction, folder):
+        """Return the explanation of one centred clip: of what a run says of the whole video, or,
+        where the clip is only a part of it, of what is seen there."""
+        predictor, params = self.predictor, self.params
+        centred = replace(params, eval_clips=1, eval_crops=1)
+        clips, frames, indices, seconds = load_views(Path(video), centred)
+        shares = np.array([dict(prediction.top).get(label, 0) for label in predictor.labels])
+        if not predictor.views:
+            step = np.searchsorted(prediction.times[1:-1], np.median(seconds), "right")
+            shares = prediction.probabilities[step]
+        asked = int(np.argmax(shares))
+        keras.config.set_dtype_policy(params.precision)
+        network, labeling = predictor.network, predictor.judge.labeling
+        method = choose_method("", network)
+        maps = METHODS[method].explain(make_question(network, clips, params, labeling, asked))
+        title = f"{predictor.labels[asked]} {shares[asked]:.3f}, {method.replace('_', ' ')}"
+        save_maps(folder, maps, frames, indices, seconds, title)
+        why = (
+            f"Why **{predictor.labels[asked]}**, from {seconds[0]:.1f} to {seconds[-1]:.1f} s. "
+            f"{METHODS[method].meaning}"
+        )
+        paths = {"overlay": "overlay.mp4", "sheet": "contact_sheet.png"}
+        return {"why": why} | {name: str(folder / file) for name, file in paths.items()}

@@ -1,0 +1,302 @@
+"""The page of scripts.demo, as a person uses it in a browser, and all that it shows."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from models.design import Design
+from models.networks import build
+from scripts import demo
+from scripts.demo import Options, build_page, import_gradio, keep_files, launch, serve
+from scripts.extract_embeddings import extract_embeddings
+from tasks.answers import Prediction
+from tasks.demonstration import Demonstration, check_length
+from utils.commands import run_command
+from utils.datasets import assign_splits, list_examples
+from utils.intervals import Interval
+from utils.panels import draw_answer, draw_intervals
+from utils.params import Params
+from utils.runs import save_data
+from utils.saved_params import save_params
+from utils.video import VideoError, probe, write_video
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from conftest import moving_square, write_dataset
+
+PARAMS = Params(
+    network="timesformer",
+    sampling="uniform",
+    num_segments=1,
+    frames_per_segment=4,
+    frame_size=32,
+    short_side=36,
+    patch_size=8,
+)
+VIDEO = Path("videos/left/left_01.avi")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with six videos, files that are none, and the run weights/<left> with embeddings."""
+    folder, before = tmp_path_factory.mktemp("demo"), Path.cwd()
+    os.chdir(folder)
+    write_dataset(Path("videos"), videos=3)
+    Path("text.mp4").write_text("no video\n")
+    Path("empty.mp4").touch()
+    write_video("whole.mp4", moving_square(), 25)
+    Path("part.mp4").write_bytes(Path("whole.mp4").read_bytes()[:-3000])
+    write_video("long.avi", moving_square(100), 5)
+    run_folder = Path("weights/small")
+    run_folder.mkdir(parents=True)
+    keras.utils.set_random_seed(0)
+    network = build("timesformer", 2, 1, 4, 32, "rgb", Design(attention="divided", patch_size=8))
+    network.save(run_folder / "best.keras")
+    save_params(PARAMS, run_folder / "params.json")
+    save_data(run_folder, assign_splits(list_examples("videos"), 0.34), ["left", "right"], [])
+    extract_embeddings(run_folder)
+    os.chdir(before)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def demonstration(folder):
+    before = Path.cwd()
+    os.chdir(folder)
+    found = Demonstration(Path("weights/small"))
+    os.chdir(before)
+    return found
+
+
+@pytest.fixture
+def inside(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def read_frames(path):
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return np.array(frames)
+
+
+def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
+    assert "weights" not in demonstration.about and "left, right" in demonstration.about
+    done = []
+    steps = list(
+        demonstration.show(str(VIDEO), tmp_path, 10, lambda share, what: done.append((share, what)))
+    )
+    assert [sorted(step) for step in steps] == [
+        ["answer", "timeline"],
+        ["captions"],
+        ["overlay", "sheet", "why"],
+        ["similar"],
+    ]
+    assert done[0][1] == "Looking" and (1.0, "Looking") in done and done[-1][1] == "Searching"
+    found = {name: value for step in steps for name, value in step.items()}
+    expected = demonstration.predictor.predict_video(VIDEO)
+    (label, share), second = expected.top
+    assert f"<h2>{label}</h2>" in found["answer"] and f"{share:.1%}" in found["answer"]
+    assert found["answer"].index(f"{share:.1%}") < found["answer"].index(f"{second[1]:.1%}")
+    assert f"**{label}**" in found["why"] and "Integrated gradients" in found["why"]
+    captioned = read_frames(found["captions"])
+    assert captioned.shape == (24, 188, 160, 3)  # a line and a timeline below 128 rows
+    original = read_frames(VIDEO)
+    assert np.abs(captioned[:, :128].astype(int) - original).mean() < 12
+    assert len(read_frames(found["overlay"])) == 4
+    assert cv2.imread(found["sheet"]).std() > 5
+    pictures, texts = zip(*found["similar"], strict=True)
+    assert len(texts) == 4 and texts[0] == "left, 1.00"  # of four, the video itself
+    assert np.array_equal(pictures[0], original[11][..., ::-1])  # in its middle
+
+
+def test_embeddings_of_another_network_are_refused(inside, demonstration, tmp_path):
+    run_folder = shutil.copytree("weights/small", tmp_path / "other")
+    arrays = dict(np.load(run_folder / "embeddings/embeddings.npz"))
+    narrow = arrays | {"embeddings": arrays["embeddings"][:, :5]}
+    np.savez(run_folder / "embeddings/embeddings.npz", **narrow)
+    with pytest.raises(ValueError, match=r"of another network.*scripts\.extract_embeddings"):
+        Demonstration(run_folder)
+    (run_folder / "embeddings/embeddings.npz").unlink()
+    assert Demonstration(run_folder).neighbours is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("text.mp4", "text.mp4: not a video"),
+        ("empty.mp4", "empty.mp4: the file is empty"),
+        ("part.mp4", "part.mp4: not a video"),
+        ("long.avi", r"long.avi: it lasts 20.0 s, and 2 s are the most"),
+    ],
+)
+def test_what_is_not_taken(inside, demonstration, tmp_path, name, words):
+    with pytest.raises(VideoError, match=words):
+        next(demonstration.show(name, tmp_path, 2, lambda *_: None))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_header_that_is_wrong_is_not_believed(inside, monkeypatch):
+    """A video is refused unseen only where its header says far too much, and measured else."""
+    header = replace(probe("long.avi"), num_frames=35 * 5)
+    monkeypatch.setattr("tasks.demonstration.skim", lambda *_: (header, "", None))
+    check_length("long.avi", 20)
+    with pytest.raises(VideoError, match=r"it lasts 35.0 s, and 10 s"):
+        check_length("long.avi", 10)
+
+
+def test_panels():
+    intervals = [Interval(0, 1, "a<b", 0.9), Interval(1, 2, "c", 0.8), Interval(3, 4, "a<b", 0.7)]
+    html = draw_intervals(intervals, 4)
+    assert html.count("<i ") == 3 and "a<b" not in html and html.count(">a&lt;b<") == 1
+    assert "left:75.00%;width:25.00%;background:rgb(31,119,180)" in html
+    assert "left:25.00%;width:25.00%;background:rgb(255,127,14)" in html
+    assert ">2.0 s<" in html and 'title="a&lt;b, 3.0 to 4.0 s: 0.70"' in html
+    steps = np.arange(2), np.zeros((1, 1))
+    html = draw_answer(Prediction("v", 1.0, [("<i>", 0.25)], [], [], *steps, "breaks <off>"))
+    assert "nothing that it knows" in html and "&lt;i&gt;" in html and "25.0%" in html
+    assert "width:25.00%" in html and "breaks &lt;off&gt;" in html
+
+
+def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
+    """They stay until the next one begins; there are no probabilities of the whole."""
+    signs = [Interval(0.1, 0.14, "REGEN", 0.9), Interval(0.5, 0.54, "NORD", 0.8)]
+    answer = Prediction("v", 0.96, [], ["REGEN", "NORD"], signs, None, None)
+    signer = SimpleNamespace(kind="glosses", labels=["NORD", "REGEN"])
+    signer.predict_video = lambda path, on_progress: answer
+    monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: signer)
+    shown = {}
+    for kind in ("glosses", "classes"):
+        signer.kind = kind
+        first, second = Demonstration(Path("weights/small")).show(str(VIDEO), tmp_path, 2, print)
+        assert "<h2>REGEN NORD</h2>" in first["answer"] and "<i " not in first["answer"]
+        assert first["timeline"].count("<i ") == 2
+        lines = read_frames(second["captions"])[:, 130:160]
+        shown[kind] = np.flatnonzero(lines.max((1, 2, 3)) > 60).tolist()
+    assert shown == {"classes": [3, 13], "glosses": [*range(3, 24)]}
+
+
+def test_files_are_gone_after_the_program(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), keep_files() as folder:
+        Path(os.environ["GRADIO_TEMP_DIR"]).mkdir()
+        assert folder.parent == tmp_path and demo.tempfile.gettempdir() == str(folder)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert not list(tmp_path.iterdir()) and "GRADIO_TEMP_DIR" not in os.environ
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_wrong_options_and_no_gradio(inside, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    for make in (lambda: Options(max_seconds=0), Options):
+        with pytest.raises(SystemExit, match="2"):
+            run_command(lambda make=make: serve(make()))
+    printed = capsys.readouterr().err
+    assert "max_seconds 0" in printed and "requirements-demo.txt" in printed
+    assert Options().host == "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def served(folder, demonstration):
+    """The page in a thread: (address, folder of all its files)."""
+    pytest.importorskip("gradio", reason="Gradio is not installed (requirements-demo.txt)")
+    gr, before = import_gradio(), Path.cwd()
+    os.chdir(folder)
+    options = Options(port=0, max_seconds=15, max_megabytes=2)
+    with keep_files() as files:
+        page = build_page(gr, demonstration, options, files)
+        yield launch(gr, page, options), files
+        page.close()
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    reason = "Playwright is not installed (requirements-demo.txt)"
+    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not found:
+        pytest.skip("No Chromium on this machine, such as Debian's package chromium")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found[0], args=["--no-sandbox", *camera])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, served):
+    """A tab with the page; whatever it asked of other machines fails the test."""
+    page, asked = browser.new_page(), []
+    page.set_default_timeout(120_000)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(served[0])
+    page.wait_for_selector("input[type=file]", state="attached")
+    yield page
+    page.close()
+    own = (served[0], "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []
+
+
+def upload(page, path):
+    page.set_input_files("input[type=file]", path)
+
+
+def test_the_page_in_a_browser(served, page, inside, demonstration):
+    assert "The run small, timesformer. It knows 2 classes: left, right." in page.inner_text("body")
+    upload(page, "text.mp4")
+    page.wait_for_selector(".problem")
+    assert page.inner_text(".problem") == "text.mp4: not a video that OpenCV can open."
+    assert not page.is_visible("h2:text-is('When')")
+
+    page.click("[aria-label=Clear]")
+    page.wait_for_selector(".problem", state="detached")
+    upload(page, VIDEO)
+    page.wait_for_selector("text=Similar training videos")
+    page.wait_for_selector("text='left, 1.00'")
+    expected = demonstration.predictor.predict_video(VIDEO)
+    assert page.inner_text(".panel h2") == expected.labels[0]
+    lines = page.locator(".panel").first.locator(".line").all_inner_texts()
+    assert [line.split() for line in lines] == [
+        [label, f"{share:.1%}"] for label, share in expected.top
+    ]
+    assert page.locator(".lanes .track i").count() == len(expected.intervals)
+    played = "videos => videos.map(video => video.readyState > 1 && video.videoWidth)"
+    page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(160)")
+    page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(512)")
+    assert page.is_visible("#sheet img") and any(served[1].rglob(VIDEO.name))
+    page.close()
+    for _ in range(50):
+        if not list(served[1].rglob("*.*")):
+            break
+        time.sleep(0.2)
+    assert not list(served[1].rglob("*.*"))  # nothing is kept
+
+
+def test_limits_and_the_camera_in_a_browser(page, inside):
+    upload(page, {"name": "large.mp4", "mimeType": "video/mp4", "buffer": bytes(2_100_000)})
+    page.wait_for_selector("text=/exceed/i")
+    upload(page, "long.avi")
+    page.wait_for_selector(".problem")
+    assert "it lasts 20.0 s, and 15 s are the most" in page.inner_text(".problem")
+    page.click("[aria-label=Clear]")
+    page.click("[aria-label='Capture from camera']")
+    page.click("text=/access webcam/i")
+    streams = "[...document.querySelectorAll('video')].some(v => v.srcObject && v.videoWidth)"
+    page.wait_for_function(streams)
+    page.click("[aria-label='start recording']")
+    page.wait_for_timeout(1000)
+    page.click("[aria-label='start recording']")  # it stops
+    page.wait_for_selector(".panel h2")
+    assert page.inner_text(".panel h2") in ("left", "right")
