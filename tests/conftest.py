@@ -17,7 +17,6 @@ from utils.video import write_video
 import h5py
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).parent.parent
 # JAX compiles each operation of each shape: it repeats what shows its arithmetic, a case of a kind.
@@ -111,6 +110,8 @@ def folder(trained, monkeypatch, no_pictures):
 
 def read_pictures(run_folder):
     """Return {name: {epoch: PNG or text, as bytes}} of what TensorBoard shows of a run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(Path(run_folder, "logs/pictures")), {"tensors": 0})
     events.Reload()
     return {

@@ -29,7 +29,7 @@ TINY = (
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, no_pictures):
+def folder(tmp_path, monkeypatch):
     write_dataset(tmp_path / "videos")
     monkeypatch.setitem(SIZES, "small", Size(32, 2, 2, 2, 32, 32, 128, 0.1))
     monkeypatch.chdir(tmp_path)
@@ -69,13 +69,13 @@ def test_resumed_run_is_the_unbroken_one(folder):
     assert evaluate.evaluate(evaluate.Options([parts], split="val"))["top1"] == report["top1"]
 
 
-def test_kept_weights_are_the_averaged_ones(folder):
+def test_kept_weights_are_the_averaged_ones(folder, no_pictures):
     """With a momentum near 1 the average stays at the first step's weights."""
     run_folder, _ = train("--learning-rates", 0.05, 0.05, 0.05, "--ema", 0.9999)
     assert np.ptp(column(run_folder, "val_loss")) < np.ptp(column(run_folder, "loss")) / 10
 
 
-def test_binary_with_one_output(folder):
+def test_binary_with_one_output(folder, no_pictures):
     run_folder, report = train(
         "--activation", "sigmoid", "--class-names", "right", "left", "--epochs", 1
     )
@@ -122,7 +122,7 @@ def test_several_labels_a_video(folder):
     assert (run_folder / "evaluation/train/roc.png").stat().st_size
 
 
-def test_a_run_starts_another(folder, capsys):
+def test_a_run_starts_another(folder, no_pictures, capsys):
     train("--run", "first", "--epochs", 1)
     write_dataset(folder / "three", ("left", "right", "up"), 3)
     capsys.readouterr()
@@ -134,7 +134,7 @@ def test_a_run_starts_another(folder, capsys):
     assert column(second, "loss")
 
 
-def test_impossible_runs_stop_before_any_video_is_decoded(folder, monkeypatch):
+def test_impossible_runs_stop_before_any_video_is_decoded(folder, no_pictures, monkeypatch):
     train("--run", "short", "--epochs", 1)
     monkeypatch.setattr(classification, "inspect_videos", lambda *_: pytest.fail("decoded a video"))
     before = sorted((folder / "weights").iterdir())

@@ -88,7 +88,7 @@ def trained(tmp_path_factory):
         patch.setattr("utils.signed_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
         write_corpus(folder / "few", (12, 3, 3), (2, 2))
-        train("--run", "first", "--pictures", 0.05)
+        train("--run", "first", "--pictures", 0.001)
     return folder, printed.getvalue()
 
 
