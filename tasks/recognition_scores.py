@@ -134,8 +134,6 @@ def _open_inputs(run, network, sentences, params):
         sentences, infos, problems = read_features(sentences, params)
         check_lengths(list(infos.items()), count_channels(network))
         return network, sentences, infos, problems, FEATURES
-    if params.features:
-        raise ValueError(f"features is {params.features}, but {run} reads frames; leave it out.")
     settings = read_settings(run)
     form = make_form(settings, params.row_step)
     sentences, infos, problems = look_at_frames(sentences, params, form)

@@ -172,7 +172,7 @@ RUNS = {
     "lists": "weights/lists/splits.csv is damaged",
     "text": "weights/text/best.keras cannot be loaded by Keras 3",
     "cut": "Keras 2.0.0 wrote it. Use the version that wrote it",
-    "other": "without the layer 'head': not one of this version's for such a run",
+    "other": "without head: not one of this version's for such a run",
 }
 # Command, input, words of its message.
 CASES = [
@@ -201,7 +201,7 @@ CASES = [
     (lambda: rows("v", weights="weights/notes.txt"), (), "notes.txt cannot be read as I3D weights"),
     (train, ("--data-path", "good", "--weights", "kinetics"), "vivit has no published weights"),
     (train, ("--data-path", "good", "--weights", "weights/cut"), "weights/cut/best.keras"),
-    (train, ("--data-path", "good", "--weights", "weights/other"), "without the layer 'head'"),
+    (train, ("--data-path", "good", "--weights", "weights/other"), "without head"),
     (train, ("--data-path", "good", "--features", "wide.npy"), "no features of any of the 4 vid"),
     (train, ("--task", "recognition", "--features", "wide.npy"), "no folder of class folders"),
     (explain_it, ("wide.npy", "rows"), "wide.npy: its rows have 48 channels, the network takes 64"),

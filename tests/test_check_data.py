@@ -81,7 +81,7 @@ def test_exit_status(data, tmp_path):
     for bad, words in (
         ("empty", "no video below it"),
         ("nowhere", "nowhere: not there"),
-        ("https://example.org/a.mp4", "not there"),
+        ("https://example.org/a.mp4", "an address; download the file first"),
     ):
         with pytest.raises(ValueError, match=words):
             check_data(Options(bad))

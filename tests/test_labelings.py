@@ -289,7 +289,7 @@ def make_run(tmp_path, monkeypatch):
         inputs = keras.Input((1, 8, 112, 112, 3))
         frames = keras.layers.Reshape((8, 112, 112, 3))(inputs)
         means = keras.layers.GlobalAveragePooling3D()(frames)
-        logits = keras.layers.Dense(OUTPUTS[labeling])(means)
+        logits = keras.layers.Dense(OUTPUTS[labeling], name="head")(means)
         keras.Model(inputs, logits).save(run / "best.keras")
         return run
 
