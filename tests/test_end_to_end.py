@@ -14,7 +14,7 @@ SIZE, WINDOW = 6, 4
 
 def build_inner(shape):
     inputs = keras.Input(shape)
-    x = layers.Rescaling(0.1, dtype="float32")(inputs)
+    x = layers.Rescaling(0.01, dtype="float32")(inputs)
     x = layers.Flatten()(x)
     x = layers.BatchNormalization(trainable=False)(x)
     return keras.Model(inputs, layers.Dense(3, activation="tanh", name="dense")(x))
