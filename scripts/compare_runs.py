@@ -45,7 +45,7 @@ def _read_scores(folder):
     scores = {}
     for path in sorted(folder.glob("evaluation/*/report.json")):
         report = json.loads(path.read_text())
-        name = "mean_average_precision" if report.get("task") == "multi" else "accuracy"
+        name = "mean_average_precision" if report.get("labeling") == "multi" else "accuracy"
         wer = f"WER {report['wer']:.4g}" if "wer" in report else ""
         scores[path.parent.name] = wer or f"{report[name]:.4g}"
     return scores

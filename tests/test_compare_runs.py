@@ -34,13 +34,13 @@ def write_run(folder, params, scores, best, reports=(), **more):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     scores = [{"accuracy": 0.5, "val_accuracy": 0.25}, {"accuracy": 1, "val_accuracy": 0.75}]
-    reports = {"test": {"task": "single", "accuracy": 0.625, "mean_average_precision": 0.9}}
+    reports = {"test": {"labeling": "single", "accuracy": 0.625, "mean_average_precision": 0.9}}
     write_run(tmp_path / "weights/a", CLIPS, scores, 0.75, reports, best_epoch=2)
     slower = Params(**vars(CLIPS) | {"learning_rates": (0.1, 0.01, 1e-5), "run": "b"})
     write_run(tmp_path / "weights/b", slower, scores[:1] * 3, None)  # nothing was validated
     several = Params(**vars(CLIPS) | {"activation": "sigmoid"})
     rows = [{"val_average_precision": 0.5, "val_accuracy": 0.9, "accuracy": 0.8}]
-    reports = {"val": {"task": "multi", "accuracy": 0.625, "mean_average_precision": 0.875}}
+    reports = {"val": {"labeling": "multi", "accuracy": 0.625, "mean_average_precision": 0.875}}
     write_run(tmp_path / "weights/several", several, rows, 0.5, reports, best_epoch=1)
     rows = [{"val_wer": 80.5, "val_blanks": 0.9}, {"val_wer": 90.25, "val_blanks": 0.9}]
     write_run(tmp_path / "weights/signs", SIGNS, rows, 80.5, {"dev": {"wer": 79.5}})
