@@ -19,7 +19,7 @@ from models.networks import build
 from models.timesformer import SCHEMES
 from utils.commands import run_command
 from utils.files import write_atomically
-from utils.timing import measure_seconds, prepare_steps
+from utils.timing import limit_memory, measure_seconds, prepare_steps
 
 import keras
 import tyro
@@ -94,9 +94,7 @@ def _peak_gib():
 
 def measure(options):
     """Measure the first scheme, number of frames and step of `Options`; return seconds and GiB."""
-    if options.memory:
-        limit = int(options.memory * 2**30)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    limit_memory(options.memory)
     if options.whole:
         attention.SCORES = 2**60
     keras.config.set_dtype_policy(options.precision)

@@ -6,7 +6,6 @@ sentence, random weights, a step of AdamW.
 
 import itertools
 import json
-import resource
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from utils.files import write_atomically
 from utils.fitting import compile_model
 from utils.optimization import Optimization, make_optimizer
 from utils.processes import measure_peak
-from utils.timing import measure_seconds
+from utils.timing import limit_memory, measure_seconds
 
 import keras
 import numpy as np
@@ -62,9 +61,7 @@ class Options:
 
 def measure(options, path):
     """Measure the first of each choice; write the median seconds of a step to a file."""
-    if options.memory:
-        limit = int(options.memory * 2**30)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    limit_memory(options.memory)
     keras.config.set_dtype_policy(options.precision)
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
     i3d = build_windows(options.window, options.frame_size, "Features")

@@ -21,8 +21,9 @@ from utils.inspection import inspect_videos
 from utils.labelings import choose_labeling, encode_targets
 from utils.metrics import spread_outputs
 from utils.params import parse_params
+from utils.sampling import spread
 from utils.sequence import Sequence, TrainingOrder
-from utils.sheets import paint_clips, plot_rows, spread
+from utils.sheets import paint_clips, plot_rows
 
 import numpy as np
 import tyro

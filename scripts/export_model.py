@@ -231,7 +231,8 @@ def export_model(options):
         ValueError: no run, one without a finished epoch, a target that is there, nothing to
             compare on, or an export that does not agree: then nothing is written.
     """
-    check_run(options.run), best_network(options.run)
+    check_run(options.run)
+    best_network(options.run)
     if options.folder.exists():
         raise ValueError(f"{options.folder} is there already; delete it, or give another --output.")
     if keras.backend.backend() != "tensorflow":

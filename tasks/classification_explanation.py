@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.explanations import METHODS, Question, choose_method, map_windows
+from tasks.answers import rank_labels
 from utils.alignments import read_moments
-from utils.clips import choose_frames, list_views, read_clip
+from utils.augmentation import restore_rgb
+from utils.clips import list_views, read_clip, time_frames
 from utils.feature_rows import check_crops, check_lengths, find_features, find_times
 from utils.files import atomic_path, write_atomically
 from utils.gradients import differentiate
@@ -22,15 +24,13 @@ from utils.overlays import (
     weigh_frames,
 )
 from utils.pages import embed_picture, embed_video, make_page, make_table, make_text
-from utils.runs import best_network, load_data, load_network
+from utils.runs import best_network, explanation_folder, load_data, load_network
 from utils.sampling import SAMPLINGS
 from utils.saved_params import load_params
 from utils.video import probe
 
 import keras
 import numpy as np
-
-_TOP = 5  # classes whose probabilities are shown
 
 
 def load_views(video, params):
@@ -45,11 +45,8 @@ def load_views(video, params):
     views = list_views(video, info, params.eval_clips, params.eval_crops)
     middle = views[len(views) // 2]
     clips = np.stack([read_clip(view, form) for view in views])
-    seen = read_clip(middle, replace(form, stream="rgb"))
-    seen = np.round((seen + 1) * 127.5).astype(np.uint8).reshape(-1, *seen.shape[2:])
-    frames, places = choose_frames(middle, form)
-    times = np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
-    return clips, seen, frames[places], times[frames[places]]
+    seen = restore_rgb(read_clip(middle, replace(form, stream="rgb")))
+    return clips, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, form)
 
 
 def load_rows(video, info, params):
@@ -161,9 +158,8 @@ def draw_page(folder, title, answer, pictures):
         answer: an `Answer`.
         pictures: their names, keys of `_PICTURES`.
     """
-    probabilities = answer.probabilities
-    top = np.argsort(-probabilities, kind="stable")[:_TOP]
-    rows = [(answer.classes[index], f"{probabilities[index]:.3f}") for index in top]
+    top = rank_labels(answer.classes, answer.probabilities)
+    rows = [(label, f"{probability:.3f}") for label, probability in top]
     parts = [make_text(answer.note), make_text(METHODS[answer.method].meaning)]
     parts.append(make_table(("class", "probability"), rows))
     for name in pictures:
@@ -205,17 +201,12 @@ def _answer(options, network, clips, run):
 
 def _finish(options, answer, arrays, pictures):
     """Write maps.npz and the page; return the folder."""
-    folder = name_folder(options)
+    folder = explanation_folder(options, options.video)
     known = {"probabilities": answer.probabilities, "classes": np.array(answer.classes)}
     with atomic_path(folder / "maps.npz") as temporary:
         np.savez(temporary, **arrays, **known)
     draw_page(folder, f"{options.video}: {answer.title}", answer, pictures)
     return folder
-
-
-def name_folder(options):
-    """Return the folder that an explanation is written to."""
-    return Path(options.output or options.run / "explanations" / Path(options.video).stem)
 
 
 def explain_video(options):
@@ -235,7 +226,8 @@ def explain_video(options):
     network = load_network(options.run)
     keras.config.set_dtype_policy(params.precision)
     answer = _answer(options, network, clips, (params, labeling, classes))
-    folder, arrays = name_folder(options), {"frames": indices, "seconds": seconds}
+    folder = explanation_folder(options, options.video)
+    arrays = {"frames": indices, "seconds": seconds}
     pictures = ["contact_sheet.png", "temporal_weights.png"]
     if METHODS["rollout"].fits(network):
         pictures.append("attention.png")
@@ -274,7 +266,7 @@ def explain_rows(options):
     check_lengths([(options.video, info)], network.input_shape[-1])
     clips, rows, seconds, note = load_rows(options.video, info, params)
     answer = _answer(options, network, clips, (params, labeling, classes))
-    folder, pictures = name_folder(options), ["temporal_weights.png"]
+    folder, pictures = explanation_folder(options, options.video), ["temporal_weights.png"]
     weights = weigh_frames(*METHODS[answer.method].explain(answer.question), len(rows))
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
     plot_weights(folder / pictures[0], seconds[None], weights[None], answer.title)

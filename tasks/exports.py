@@ -25,6 +25,7 @@ from utils.labelings import (
 )
 from utils.metrics import SUMMARIES, score_classes, spread_outputs
 from utils.runs import load_changed, load_data, load_network
+from utils.sampling import spread
 from utils.sentences import pad_rows, read_sentence
 from utils.wer import align_corpus, score_corpus
 
@@ -66,8 +67,7 @@ class Subject(NamedTuple):
 
 def _spread(items, count):
     """Return so many of a list, evenly spread; all for 0."""
-    count = min(count or len(items), len(items))
-    return [items[i] for i in np.linspace(0, len(items) - 1, count).round().astype(int)]
+    return [items[i] for i in spread(len(items), min(count or len(items), len(items)))]
 
 
 def _prepare_network(network, serve):

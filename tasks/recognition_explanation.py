@@ -16,7 +16,7 @@ from utils.files import atomic_path, write_atomically
 from utils.images import IMAGE_FPS
 from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.rows import row_edges
-from utils.runs import load_data
+from utils.runs import explanation_folder, load_data
 from utils.saved_params import load_params
 from utils.sentences import pad_rows, plan_lengths, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
@@ -189,7 +189,7 @@ def explain_sentence(options):
     rows, notes = place_rows(reading, vocabulary)
     frames, missing = show_frames(reading.path, rows["recognised"], params.features)
     notes += [missing] if missing else []
-    folder = Path(options.output or run / "explanations" / Path(reading.name).stem)
+    folder = explanation_folder(options, reading.name)
     save_readings(folder, reading, rows, frames, vocabulary)
     compared, cleaning = "", CORPORA[params.corpus].cleaning
     if reading.sentence:

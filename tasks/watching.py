@@ -6,7 +6,8 @@ from tasks.transcription import recognize, spell
 from utils.clips import list_views, time_frames
 from utils.feature_rows import FeatureInfo
 from utils.metrics import decide_classes, score_classes, spread_outputs
-from utils.sheets import Row, plot_rows, spread
+from utils.sampling import spread
+from utils.sheets import Row, plot_rows
 from utils.video import VideoError, probe, read_rgb
 from utils.visualization import plot_classes, plot_confusion
 from utils.wer import align, format_alignment

@@ -11,7 +11,8 @@ from utils.datasets import assign_splits, list_examples
 from utils.inspection import inspect_videos
 from utils.labelings import encode_targets
 from utils.params import parse_params
-from utils.sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb, spread
+from utils.sampling import spread
+from utils.sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb
 
 import numpy as np
 import pytest

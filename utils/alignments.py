@@ -1,13 +1,14 @@
 """Glosses over time: when each is signed, drawn with probabilities and a frame of the video."""
 
 import csv
+from dataclasses import replace
 from typing import NamedTuple
 
 import matplotlib
 
 matplotlib.use("Agg")
 from utils.files import atomic_path
-from utils.video import VideoError, probe, resized_frames
+from utils.video import VideoError, frame_times, probe, resized_frames
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -44,8 +45,7 @@ def read_moments(path, seconds, image_fps):
     """
     try:
         info = probe(path)
-        even = np.arange(info.num_frames) / (image_fps if path.is_dir() else info.fps)
-        begins = even if info.times is None else np.array(info.times)
+        begins = frame_times(replace(info, fps=image_fps) if path.is_dir() else info)
         shown = np.maximum(np.searchsorted(begins, np.add(seconds, 1e-4)) - 1, 0)
         wanted, places = np.unique(shown, return_inverse=True)
         frames = [frame[..., ::-1] for frame in resized_frames(path, wanted, _SIDE)]

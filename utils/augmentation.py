@@ -170,6 +170,11 @@ def apply_rgb(clip, transform):
     return clip
 
 
+def restore_rgb(clip):
+    """Return the uint8 pixels of RGB (..., 3) in [-1, 1]."""
+    return np.round((clip + 1) * 127.5).astype(np.uint8)
+
+
 def apply_flow(clip, transform):
     """Flip a float32 flow clip (..., height, width, 2) and scale +-20 pixels to [-1, 1].
 

@@ -12,7 +12,7 @@ from utils.feature_store import CENTRE
 from utils.flow import flow_frames, flow_kind
 from utils.images import digest_video
 from utils.rows import plan_chunks, row_starts, row_times
-from utils.video import crop_frame, probe, resized_frames, timeline
+from utils.video import crop_frame, frame_times, probe, resized_frames, timeline
 
 import numpy as np
 
@@ -151,7 +151,7 @@ def _place_times(info, fps):
     """Return when the frames of a video that is not resampled begin, and the last one ends."""
     if fps:
         return None
-    times = np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
+    times = frame_times(info)
     return np.append(times, times[-1] + 1 / info.fps)
 
 

@@ -8,7 +8,7 @@ from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_tr
 from utils.feature_rows import FeatureInfo, read_rows
 from utils.flow import check_store, flow_kind, read_flow
 from utils.sampling import SAMPLINGS
-from utils.video import read_rgb, resized_frames, timeline
+from utils.video import frame_times, read_rgb, resized_frames, timeline
 
 import numpy as np
 
@@ -100,8 +100,7 @@ def choose_frames(clip, form):
 def time_frames(clip, form):
     """Return the file's frames that a clip shows, segments x frames in a row, and their seconds."""
     frames, places = choose_frames(clip, form)
-    shown, times = frames[places], clip.info.times
-    return shown, shown / clip.info.fps if times is None else np.array(times)[shown]
+    return frames[places], frame_times(clip.info)[frames[places]]
 
 
 def _read_rgb(clip, form):

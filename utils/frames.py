@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.augmentation import CENTRE, apply_rgb, draw_transform
+from utils.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
 from utils.blocks import RowFormat
 from utils.sentences import draw_places
 from utils.video import VideoInfo, read_rgb, timeline
@@ -56,7 +56,7 @@ def read_frames(info, chosen=None, transform=CENTRE):
     shown = read_rgb(info.path, frames[places], form.short_side, form.frame_size, transform.crop)
     if transform[1:] == CENTRE[1:]:
         return shown
-    return np.round((apply_rgb(shown, transform) + 1) * 127.5).astype(np.uint8)
+    return restore_rgb(apply_rgb(shown, transform))
 
 
 def change_frames(info, least, generator, changes, augmentation):

@@ -47,9 +47,14 @@ def list_videos(folder):
             yield path
 
 
+def is_video(path):
+    """Say whether one of `list_videos` is a video, by its suffix, or a folder of images."""
+    return path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES
+
+
 def find_videos(folder):
     """Return the videos below a folder, known by their suffixes, and its folders of images."""
-    return [p for p in list_videos(folder) if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+    return list(filter(is_video, list_videos(folder)))
 
 
 def digest_video(path):

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from utils.datasets import DATASETS, list_examples
-from utils.images import VIDEO_SUFFIXES, list_images, list_videos
+from utils.images import is_video, list_images, list_videos
 
 
 def list_paths(data, root=""):
@@ -25,7 +25,7 @@ def list_paths(data, root=""):
     path = Path(data)
     if path.is_dir() and not list_images(path):
         found = list(list_videos(path))
-        videos = [p for p in found if p.is_dir() or p.suffix.lower() in VIDEO_SUFFIXES]
+        videos = list(filter(is_video, found))
         if not videos:
             raise ValueError(f"data {data}: no video below it ({len(found)} files).")
         others = Counter(p.suffix.lower() or p.name for p in set(found) - set(videos))

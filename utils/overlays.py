@@ -7,7 +7,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.files import atomic_path
-from utils.video import probe, resized_frames, write_video
+from utils.sampling import spread
+from utils.video import frame_times, probe, resized_frames, write_video
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -90,7 +91,7 @@ def plot_sheet(path, frames, rows, labels, title):
         labels: a line over each frame.
         title: over all.
     """
-    chosen = np.unique(np.linspace(0, len(frames) - 1, SHOWN).round().astype(int))
+    chosen = spread(len(frames), SHOWN)
     count = len(chosen)
     size = (max(1.5 * count + 1.2, 0.085 * len(title)), 1.6 * (1 + len(rows)) + 0.8)
     figure, axes = plt.subplots(
@@ -272,9 +273,8 @@ def save_captions(path, video, intervals, duration, subtitles=False):
     if subtitles:
         ends = [*(each.start for each in intervals[1:]), duration]
         intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
-    times = np.arange(info.num_frames) / info.fps if info.times is None else info.times
     side = min(_CAPTIONED, info.height, info.width)
     frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
-    captioned = caption_frames(zip(times, frames, strict=True), intervals, duration)
+    captioned = caption_frames(zip(frame_times(info), frames, strict=True), intervals, duration)
     with atomic_path(path) as temporary:
         write_video(temporary, captioned, info.fps)

@@ -14,7 +14,7 @@ from utils.augmentation import CENTRE, apply_flow, apply_rgb
 from utils.flow import make_method, to_levels, to_pixels
 from utils.pixels import resize_frame, to_grey
 from utils.sampling import SAMPLINGS
-from utils.video import VideoError, crop_frame, open_camera, resized_frames
+from utils.video import VideoError, crop_frame, frame_times, open_camera, resized_frames
 
 import numpy as np
 
@@ -78,9 +78,8 @@ def play_video(path, info, form):
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    times = info.times or (place / info.fps for place in range(info.num_frames))
     frames = resized_frames(path, range(info.num_frames), form.short_side)
-    for seconds, frame in zip(times, frames, strict=True):
+    for seconds, frame in zip(frame_times(info).tolist(), frames, strict=True):
         yield seconds, Picture(frame, form)
 
 

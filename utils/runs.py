@@ -209,6 +209,16 @@ def evaluation_folder(run, split, data_path="", features=""):
     return Path(run) / "evaluation" / "-".join([*given, split])
 
 
+def explanation_folder(options, name):
+    """Return where an explanation goes.
+
+    Args:
+        options: with `run`, its folder, and `output`, another place or "".
+        name: of what is explained.
+    """
+    return Path(options.output or Path(options.run, "explanations", Path(name).stem))
+
+
 def _written_by(folder):
     path = Path(folder, "environment.json")
     keras_version = read_kind(path).get("keras") if path.is_file() else None

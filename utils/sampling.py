@@ -1,6 +1,6 @@
 """Which frames of a video make a clip: pure functions from numbers to index arrays.
 
-Segments as in temporal segment networks (Wang et al., ECCV 2016). All functions share one
+Segments as in temporal segment networks (Wang et al., ECCV 2016). All samplings share one
 signature: (num_frames, segments, length, place), where `place` holds one number in [0, 1) per
 draw, random when training, 0.5 for the centre when testing.
 """
@@ -41,3 +41,8 @@ def sample_uniform(num_frames, segments, length, place=0.5):
 
 
 SAMPLINGS = {"segments": sample_segments, "uniform": sample_uniform}
+
+
+def spread(length, count):
+    """Return at most `count` indices, distinct, spread evenly over `length` from end to end."""
+    return np.unique(np.linspace(0, length - 1, count).round().astype(int))

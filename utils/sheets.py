@@ -6,6 +6,7 @@ from typing import NamedTuple
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.augmentation import restore_rgb
 from utils.files import atomic_path
 from utils.flow import FLOW_LIMIT
 
@@ -34,14 +35,9 @@ class Row(NamedTuple):
     color: str = "black"
 
 
-def spread(length, count):
-    """Return at most `count` indices, distinct, spread evenly over `length` from end to end."""
-    return np.unique(np.linspace(0, length - 1, count).round().astype(int))
-
-
 def paint_rgb(clip, _largest=1.0):
     """Return the uint8 pixels of RGB (..., 3) in [-1, 1]."""
-    return np.round((clip + 1) * 127.5).astype(np.uint8)
+    return restore_rgb(clip)
 
 
 def paint_flow(clip, largest=1.0):

@@ -1,5 +1,6 @@
-"""How long calls take, and the two calls of a network that are timed."""
+"""How long calls take, in how much memory, and the two calls of a network that are timed."""
 
+import resource
 import statistics
 import time
 
@@ -9,6 +10,13 @@ from utils.optimization import Optimization, make_optimizer
 
 import keras
 import numpy as np
+
+
+def limit_memory(gib):
+    """Let this process take at most so many GiB of main memory; 0: all there is."""
+    if gib:
+        limit = int(gib * 2**30)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def measure_seconds(call):

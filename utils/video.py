@@ -168,6 +168,11 @@ def skim(path, places=16, side=160):
     return VideoInfo(count, fps, width, height, "", None, note), codec.strip("\0 "), np.array(pairs)
 
 
+def frame_times(info):
+    """Return when each frame of a file begins, in seconds, float (num_frames,)."""
+    return np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
+
+
 def timeline(info, fps):
     """Resample a video in time, as FFmpeg's `fps` filter does (round to the nearest slot).
 
@@ -180,7 +185,7 @@ def timeline(info, fps):
     """
     if not fps:
         return np.arange(info.num_frames)
-    times = np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
+    times = frame_times(info)
     count = max(1, round((times[-1] + 1 / info.fps) * fps))
     slots = (np.arange(count) + 0.5) / fps
     return np.maximum(np.searchsorted(times, slots - 1e-4) - 1, 0)
