@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.dense import SHARED, Extractor, build_maps
+from models.dense import SHARED, build_maps
 from models.i3d import ENDPOINTS, TOP
 from models.networks import STREAMS
-from tasks.backbones import start_maps
-from utils.augmentation import list_levels
+from tasks.backbones import make_extractor, start_maps
 from utils.blocks import READERS, VIEWS, RowFormat
 from utils.commands import IncompleteError, run_command
 from utils.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
@@ -179,7 +178,7 @@ def list_data(options):
 
 
 def load_extractor(options):
-    """Build the network and load its weights; return (`Extractor`, the store's settings)."""
+    """Build the network and load its weights; return (the extractor, the store's settings)."""
     keras.config.set_dtype_policy(options.precision)
     keras.utils.set_random_seed(0)
     maps, names = {}, {}
@@ -197,9 +196,7 @@ def load_extractor(options):
     settings["flow"] = options.flow_kind if options.stream != "rgb" else None
     settings["weights"] = names
     settings["fingerprint"] = {stream: fingerprint(each) for stream, each in maps.items()}
-    levels = {stream: list_levels(stream) for stream in maps}
-    rows = options.window, options.stride, options.endpoint, options.shared
-    return Extractor(maps, levels, *rows), settings
+    return make_extractor(maps, settings), settings
 
 
 def extract_features(options):

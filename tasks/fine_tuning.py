@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from models.dense import SHARED, Extractor, build_maps
+from models.dense import build_maps
 from models.end_to_end import (
     build_end_to_end,
     build_windows,
@@ -17,11 +17,8 @@ from models.end_to_end import (
     trained_part,
 )
 from models.i3d import ENDPOINTS, TOP
-from models.pretrained import PRETRAINED
-from tasks.backbones import find_units, start_maps
+from tasks.backbones import SETTINGS, find_units, load_maps, make_extractor
 from tasks.transcription import FEATURES, Reading
-from utils.augmentation import list_levels
-from utils.blocks import RowFormat
 from utils.corpora import leave_out
 from utils.extraction import Collector, Progress, extract_rows
 from utils.feature_rows import FeatureInfo, thin_rows
@@ -36,38 +33,13 @@ from utils.feature_store import (
 from utils.features import fingerprint
 from utils.frames import FrameInfo, read_frames
 from utils.inspection import inspect_videos
-from utils.manifest import read_kind
 from utils.runs import load_network
 from utils.sentences import pad_rows
 
 import keras
 
-ROWS = "rows.json"  # in a run's folder: the settings of the features it began with
-_NEEDED = (
-    "window stride edges route endpoint stream fps image_fps short_side frame_size dtype precision "
-    "chunk shared weights fingerprint"
-).split()
 _WAITING = 256 << 20  # bytes of frames
 _BATCH_FRAMES = 128
-
-
-def read_settings(run):
-    """Return the settings of the features that a recognizer's run began with.
-
-    Raises:
-        ValueError: nothing tells them.
-    """
-    path = Path(run, ROWS)
-    if path.is_file():
-        return read_kind(path)
-    path = Path(run, "features.json")
-    settings = (read_kind(path).get("manifest") if path.is_file() else None) or {}
-    if missing := [name for name in _NEEDED if name not in settings]:
-        raise ValueError(
-            f"{run}: nothing tells how its features were made (no {missing[0]} in {path.name}), "
-            "so I3D cannot go on from them. Train stage 1 on what scripts.extract_features wrote."
-        )
-    return settings
 
 
 def check_settings(settings, finetune, caches):
@@ -91,19 +63,6 @@ def check_settings(settings, finetune, caches):
             f"all up to {shared}: that must stay frozen, with its maps kept. Give an endpoint "
             "behind it (and feature_views 1), or train stage 1 on features of --route windows."
         )
-
-
-def make_form(settings, row_step):
-    """Return the `RowFormat` of the rows that a recognizer sees.
-
-    On the route dense all rows are computed, and those between left out afterwards: fewer of them
-    would be cut into other chunks.
-    """
-    same = {name: settings[name] for name in RowFormat._fields if name in settings}
-    alone = settings["route"] == "windows"
-    lengths = (settings["window"],) if alone else tuple(settings["chunk"])
-    own = {"lengths": lengths, "views": (CENTRE,), "step": row_step if alone else 1}
-    return RowFormat(**same | own | {"flow": RowFormat().flow})
 
 
 def look_at_frames(sentences, params, form):
@@ -132,24 +91,6 @@ def look_at_frames(sentences, params, form):
     return kept, infos, lost + [(path, note) for path, note in notes if path in videos]
 
 
-def _load_i3d(settings, run):
-    """Return the I3D of a window that made some features, and its layers {name: layer}."""
-    size, endpoint, name = settings["frame_size"], settings["endpoint"], settings["weights"]["rgb"]
-    keras.utils.set_random_seed(0)  # as in scripts.extract_features, for weights none
-    maps = build_maps("rgb", size, endpoint)
-    start_maps(maps, PRETRAINED[name]["weights"] if name in PRETRAINED else name, "rgb")
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings["precision"])
-    same = fingerprint(maps) == settings["fingerprint"]["rgb"]
-    keras.config.set_dtype_policy(policy)
-    if not same:
-        raise ValueError(
-            f"The features of {run} were made by an I3D that began with {name}, but what is found "
-            "under that name now has other weights."
-        )
-    return {layer.name: layer for layer in maps.layers}
-
-
 def open_network(params, settings):
     """Return the network that stage 2 begins with: the run's recognizer behind its features' I3D.
 
@@ -166,7 +107,7 @@ def open_network(params, settings):
     if units := find_units(recognizer).get("rgb"):  # of stage 2 itself
         recognizer = recognizer.get_layer("recognizer")
     else:
-        units = _load_i3d(settings, run)
+        units = {layer.name: layer for layer in load_maps(settings, run)["rgb"].layers}
         keras.utils.set_random_seed(params.seed)
     copy_units(units, i3d)
     stride = settings["stride"] * params.row_step
@@ -185,7 +126,7 @@ def _cache_maps(network, settings, infos, params):
     copy_units(list_units(network), maps)
     own = {"endpoint": cut, "fingerprint": fingerprint(maps)}
     own |= {"precision": params.precision, "row_step": form.step}
-    settings = {name: settings[name] for name in _NEEDED if name != "weights"} | own
+    settings = {name: settings[name] for name in SETTINGS if name != "weights"} | own
     store = Path(params.cache_path, "features", settings_hash(settings))
     open_store(store, settings)
     missing = {
@@ -195,8 +136,8 @@ def _cache_maps(network, settings, infos, params):
     }
     if missing:
         print(f"Running the frozen part of I3D over {len(missing)} sentences", flush=True)
-        stages = (form.window, form.row_stride, "", settings["shared"] or SHARED)
-        extractor = Extractor({"rgb": maps}, {"rgb": list_levels("rgb")}, *stages)
+        rows = settings | {"stride": form.row_stride, "endpoint": ""}
+        extractor = make_extractor({"rgb": maps}, rows)
         collector = Collector(store, settings, form.views, settings["dtype"])
         how = (_BATCH_FRAMES, params.workers, _WAITING)
         progress = Progress(missing, 1)

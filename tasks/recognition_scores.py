@@ -5,13 +5,11 @@ import json
 from collections import Counter
 
 from models.recognizer import count_channels
+from tasks.backbones import ROWS, make_form, read_settings
 from tasks.fine_tuning import (
-    ROWS,
     choose_part,
     look_at_frames,
-    make_form,
     open_sentences,
-    read_settings,
 )
 from tasks.transcription import (
     FEATURES,

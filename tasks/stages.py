@@ -12,15 +12,13 @@ from models.recognizer import (
     choose_front,
     set_statistics,
 )
+from tasks.backbones import ROWS, make_form, read_settings
 from tasks.fine_tuning import (
-    ROWS,
     check_settings,
     choose_part,
     look_at_frames,
-    make_form,
     open_network,
     open_sentences,
-    read_settings,
 )
 from tasks.strides import drop_impossible, find_stride
 from tasks.transcription import FEATURES, Reading, load_sentences, read_features

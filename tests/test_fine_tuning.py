@@ -12,13 +12,12 @@ import training
 from models import i3d
 from scripts.extract_features import Options, extract_features
 from tasks import fine_tuning
+from tasks.backbones import make_form, read_settings
 from tasks.fine_tuning import (
     choose_part,
     look_at_frames,
-    make_form,
     open_network,
     open_sentences,
-    read_settings,
 )
 from tasks.transcription import load_sentences, read_features
 from utils.augmentation import Augmentation
