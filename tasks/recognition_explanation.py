@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.ctc import BLANK, align, decode
-from models.recognizer import count_channels, count_pooled, output_lengths
+from models.recognizer import count_channels, count_pooled
 from tasks.strides import find_stride
-from tasks.transcription import load_recognizer, load_sentences, spell
+from tasks.transcription import load_recognizer, load_sentences, read_logits, spell
 from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.corpora import CORPORA
 from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
@@ -18,7 +18,7 @@ from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.rows import row_edges
 from utils.runs import explanation_folder, load_data
 from utils.saved_params import load_params
-from utils.sentences import pad_rows, plan_lengths, read_sentence
+from utils.sentences import read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment
 
@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 
-class Reading(NamedTuple):
+class Recognition(NamedTuple):
     """What a recognizer says of a sentence.
 
     Attributes:
@@ -55,7 +55,7 @@ def find_sentence(given, sentences):
 
 
 def read_sentence_of(options, params, sentences):
-    """Return the `Reading` of a video by a run; arguments and errors as of `explain_sentence`.
+    """Return the `Recognition` of a video by a run; arguments and errors as of `explain_sentence`.
 
     Args:
         options: `scripts.explain.Options`.
@@ -67,18 +67,14 @@ def read_sentence_of(options, params, sentences):
     network = load_recognizer(options.run, params.features)
     info = thin_rows(find_features(str(path), params.features), params.row_step)
     check_lengths([(path, info)], count_channels(network))
-    steps = int(output_lengths(info.shape[0], params.front))
-    if not steps:
-        raise ValueError(f"{path}: {info.shape[0]} rows make no step of the front {params.front}.")
-    rows = read_sentence(info)
-    logits = network.predict(pad_rows([rows], plan_lengths(len(rows))), verbose=0)[0, 0, :steps]
-    (found,) = decode(logits[None], [steps], options.beam)
+    logits = read_logits(network, read_sentence(info), params.front, path)
+    (found,) = decode(logits[None], [len(logits)], options.beam)
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
     times, told = find_times(info, stride)
-    edges = row_edges(times)[:: count_pooled(params.front)][: steps + 1]
+    edges = row_edges(times)[:: count_pooled(params.front)][: len(logits) + 1]
     notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
     name = sentence.id if sentence else str(path)
-    return Reading(name, path, sentence, logits, edges, found, notes)
+    return Recognition(name, path, sentence, logits, edges, found, notes)
 
 
 def _softmax(logits):
@@ -112,17 +108,17 @@ def compare(sentence, labels, vocabulary, cleaning):
     return format_alignment(align_corpus(*said)[sentence.id])
 
 
-def place_rows(reading, vocabulary):
+def place_rows(recognition, vocabulary):
     """Return ({name: spans} of what was recognised and of the reference, notes)."""
-    sentence, notes = reading.sentence, list(reading.notes)
-    where = (reading.edges, vocabulary)
-    rows = {"recognised": place_glosses(reading.logits, reading.found, *where)}
+    sentence, notes = recognition.sentence, list(recognition.notes)
+    where = (recognition.edges, vocabulary)
+    rows = {"recognised": place_glosses(recognition.logits, recognition.found, *where)}
     if sentence:
         if unseen := [gloss for gloss in sentence.glosses if gloss not in vocabulary]:
             notes.append(f"Never in training, so without a place: {' '.join(unseen)}.")
         known = encode_glosses(sentence.glosses, vocabulary)
         try:
-            rows["reference"] = place_glosses(reading.logits, known, *where)
+            rows["reference"] = place_glosses(recognition.logits, known, *where)
         except ValueError as error:
             notes.append(f"The reference has no place: {error}")
     return rows, notes
@@ -135,15 +131,17 @@ def show_frames(path, spans, features):
     return read_moments(path, [s.middle for s in spans], image_fps) if spans else ([], "")
 
 
-def save_readings(folder, reading, rows, frames, vocabulary):
+def save_recognition(folder, recognition, rows, frames, vocabulary):
     """Write alignment.csv, probabilities.npz and alignment.png."""
-    probabilities = _softmax(reading.logits)
+    probabilities = _softmax(recognition.logits)
     shown = {span.gloss for spans in rows.values() for span in spans}
     curves = {"": probabilities[:, BLANK]}
     curves |= {g: probabilities[:, c] for c, g in enumerate(vocabulary, BLANK + 1) if g in shown}
-    plot_alignment(folder / "alignment.png", reading.edges, curves, rows, frames, reading.name)
+    plot_alignment(
+        folder / "alignment.png", recognition.edges, curves, rows, frames, recognition.name
+    )
     save_spans(folder / "alignment.csv", rows)
-    arrays = {"edges": reading.edges, "probabilities": probabilities}
+    arrays = {"edges": recognition.edges, "probabilities": probabilities}
     with atomic_path(folder / "probabilities.npz") as temporary:
         np.savez(temporary, glosses=np.array(vocabulary), **arrays)
 
@@ -185,18 +183,18 @@ def explain_sentence(options):
     run, params = options.run, load_params(options.run / "params.json")
     own, vocabulary = load_data(run, load_sentences)
     params = replace(params, features=options.features or params.features)
-    reading = read_sentence_of(options, params, own)
-    rows, notes = place_rows(reading, vocabulary)
-    frames, missing = show_frames(reading.path, rows["recognised"], params.features)
+    recognition = read_sentence_of(options, params, own)
+    rows, notes = place_rows(recognition, vocabulary)
+    frames, missing = show_frames(recognition.path, rows["recognised"], params.features)
     notes += [missing] if missing else []
-    folder = explanation_folder(options, reading.name)
-    save_readings(folder, reading, rows, frames, vocabulary)
+    folder = explanation_folder(options, recognition.name)
+    save_recognition(folder, recognition, rows, frames, vocabulary)
     compared, cleaning = "", CORPORA[params.corpus].cleaning
-    if reading.sentence:
-        compared = compare(reading.sentence, reading.found, vocabulary, cleaning)
+    if recognition.sentence:
+        compared = compare(recognition.sentence, recognition.found, vocabulary, cleaning)
     glosses = " ".join(span.gloss for span in rows["recognised"]) or "no gloss"
-    _draw_page(folder, f"{reading.name}: {glosses}", rows, compared, notes)
-    print("\n".join(filter(None, [f"{reading.name}: {glosses}", compared, *notes])))
+    _draw_page(folder, f"{recognition.name}: {glosses}", rows, compared, notes)
+    print("\n".join(filter(None, [f"{recognition.name}: {glosses}", compared, *notes])))
     for span in rows["recognised"]:
         print(f"  {span.start:6.2f} to {span.end:6.2f} s  {span.probability:.3f}  {span.gloss}")
     return folder

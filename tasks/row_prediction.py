@@ -3,10 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from models.recognizer import count_pooled, output_lengths
+from models.recognizer import count_pooled
 from tasks.answers import Prediction, Seen, open_judge
 from tasks.row_reader import RowReader
-from tasks.transcription import load_recognizer, locate_glosses
+from tasks.transcription import load_recognizer, locate_glosses, read_logits
 from utils.corpora import CORPORA
 from utils.feature_store import CENTRE
 from utils.glosses import CLEANINGS
@@ -15,7 +15,6 @@ from utils.labelings import to_probabilities
 from utils.playing import cut_windows
 from utils.runs import load_data, load_network
 from utils.sampling import SAMPLINGS
-from utils.sentences import pad_rows, plan_lengths
 from utils.video import probe, timeline
 from utils.vocabulary import decode_glosses
 
@@ -104,16 +103,6 @@ class Recognizer:
         self.network, self.labels, self.reader = network, labels, reader
         self.front, self.cleaning = front, cleaning
 
-    def recognize(self, rows):
-        """Return the probabilities of each step, float32 (steps, 1 + glosses), the blank first.
-
-        Args:
-            rows: float32 (rows, dim).
-        """
-        logits = self.network.predict_on_batch(pad_rows([rows], plan_lengths(len(rows))))
-        steps = output_lengths(len(rows), self.front)
-        return keras.ops.convert_to_numpy(keras.ops.softmax(logits[0, 0, :steps], -1))
-
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video: the best gloss of each step, equal neighbours merged.
 
@@ -129,7 +118,8 @@ class Recognizer:
         """
         info, duration, rate = _inspect(path, self.reader)
         rows, times = self.reader.read(path, info, on_progress=on_progress)
-        probabilities = self.recognize(rows[CENTRE])
+        logits = read_logits(self.network, rows[CENTRE], self.front, path)
+        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1))
         pooled = count_pooled(self.front)
         begins = np.append(times[::pooled][: len(probabilities)], times[-1])
         begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)

@@ -14,7 +14,7 @@ from utils.feature_rows import thin_rows
 from utils.glosses import CLEANINGS
 from utils.inspection import inspect_videos
 from utils.runs import load_network
-from utils.sentences import SentenceSequence, pad_rows, read_sentence
+from utils.sentences import SentenceSequence, pad_rows, plan_lengths, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, score_corpus
 
@@ -50,6 +50,24 @@ def read_features(sentences, params):
     kept, lost = leave_out(sentences, reasons, params.features)
     infos = {path: thin_rows(info, params.row_step) for path, info in infos.items()}
     return kept, infos, lost + [(path, note) for path, note in notes if path in infos]
+
+
+def read_logits(network, rows, front, path):
+    """Return what a recognizer says of a sentence, float32 (steps, 1 + glosses), the blank first.
+
+    Args:
+        network: a recognizer.
+        rows: float32 (rows, dim) of features.
+        front: of the network, a key of `FRONTS`.
+        path: of the video, for messages.
+
+    Raises:
+        ValueError: too few rows for a step.
+    """
+    steps = int(output_lengths(len(rows), front))
+    if not steps:
+        raise ValueError(f"{path}: {len(rows)} rows make no step of the front {front}.")
+    return network.predict_on_batch(pad_rows([rows], plan_lengths(len(rows))))[0, 0, :steps]
 
 
 def recognize(network, sequence, beam=1):
