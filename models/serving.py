@@ -13,7 +13,7 @@ class CentreCrop(layers.Layer):
     along the way, so that an eighth of the values differ, by one of 255 steps.
 
     Args:
-        short_side: pixels of the shorter side before cropping.
+        short_side: pixels of the shorter side before cropping; 0: all is stretched to the square.
         frame_size: height and width of the crop.
     """
 
@@ -25,6 +25,7 @@ class CentreCrop(layers.Layer):
         """Return the two pixels that each of the crop's lies between, and the second's share."""
         length, shortest = (ops.cast(n, "float32") for n in (length, shortest))
         resized = ops.maximum(ops.round(length * self.short_side / shortest), self.short_side)
+        resized = resized if self.short_side else ops.cast(self.frame_size, "float32")
         start = ops.round((resized - self.frame_size) / 2)
         places = ops.arange(self.frame_size, dtype="float32") + start
         places = (places + 0.5) * (length / resized) - 0.5

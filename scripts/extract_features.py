@@ -14,6 +14,7 @@ from models.i3d import ENDPOINTS, TOP
 from models.networks import STREAMS
 from tasks.backbones import make_extractor, start_maps
 from utils.blocks import READERS, VIEWS, RowFormat
+from utils.checks import check_sizes
 from utils.commands import IncompleteError, run_command
 from utils.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.feature_store import CENTRE, name_features, open_store
@@ -79,7 +80,8 @@ class Options:
     image_fps: float = IMAGE_FPS
     """Frames per second of folders of images."""
     short_side: int = Params.short_side
-    """Pixels of the shorter side before cropping; the weights expect 256."""
+    """Pixels of the shorter side before cropping; the weights expect 256. 0: nothing is cut, the
+    whole frame is stretched to the square."""
     frame_size: int = Params.frame_size
     """Height and width of the crop in pixels, from 112 up; the weights expect 224."""
     flow: Literal[tuple(FLOWS)] = Params.flow
@@ -106,11 +108,11 @@ class Options:
 
     def __post_init__(self):
         lows = {"window": 8, "stride": 1, "batch_frames": 8, "workers": 1, "read_ahead": 1}
-        lows |= {"fps": 0, "image_fps": 0.01, "frame_size": 112, "short_side": self.frame_size}
-        lows["ray_actors"] = 0
+        lows |= {"fps": 0, "image_fps": 0.01, "frame_size": 112, "ray_actors": 0}
         for name, low in lows.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+        check_sizes(self.short_side, self.frame_size, self.stream)
         if len(self.ray or ()) > 1:
             raise ValueError(f"ray is {' '.join(self.ray)}; give one address, or none.")
         if CENTRE not in self.views or len(set(self.views)) < len(self.views):

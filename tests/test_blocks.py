@@ -80,9 +80,9 @@ def test_chunks_hold_the_frames_of_their_rows(tmp_path, monkeypatch, edges, stri
     video = make_video(tmp_path / "a.avi", 90)
     seen, resized = [], utils.blocks.resized_frames
 
-    def count(path, indices, short_side):
+    def count(path, indices, *sizes):
         seen.extend(indices)
-        return resized(path, indices, short_side)
+        return resized(path, indices, *sizes)
 
     monkeypatch.setattr(utils.blocks, "resized_frames", count)
     single = FORM._replace(window=16, stride=stride, edges=edges, lengths=(16,))

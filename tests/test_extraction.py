@@ -243,7 +243,8 @@ def test_data_of_every_form(tmp_path):
         ({"window": 12, "route": "dense"}, "window is 12; --route dense takes multiples of 8"),
         ({"chunk": 100, "route": "dense"}, "chunk is 100"),
         ({"window": 7}, "window is 7; it must be at least 8"),
-        ({"short_side": 100}, "short_side is 100; it must be at least 112"),
+        ({"short_side": 100}, "frame_size is 112 but short_side 100"),
+        ({"short_side": 0, "stream": "both"}, "flow is not computed on stretched frames"),
         ({"views": ("flip",)}, "views are flip; centre and others"),
     ],
 )

@@ -43,6 +43,7 @@ def test_round_trip(tmp_path):
         ({"schedule": "cosine", "warmup_epochs": 20}, "warmup_epochs is 20 of 20 epochs"),
         ({"ema": 1.0}, "from 0 to below 1"),
         ({"frame_size": 300}, "raise short_side or lower frame_size"),
+        ({"short_side": 0, "stream": "flow"}, "flow is not computed on stretched frames"),
         ({"learning_rates": (1e-2, -1.0, 1e-4)}, r"learning_rates is -1.0"),
         ({"rate_epochs": (5, 5)}, "second phase must end after"),
         ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),

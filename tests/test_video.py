@@ -47,6 +47,20 @@ def _patch(path, old, new, count=1):
     path.write_bytes(data.replace(old, new, count))
 
 
+def test_whole_frames_are_stretched(tmp_path):
+    """A mark in each corner of a portrait frame stays in its corner; a crop has none of them."""
+    frame = np.zeros((260, 210, 3), np.uint8)
+    for rows in (slice(0, 26), slice(-26, None)):
+        frame[rows, :21] = frame[rows, -21:] = 255
+    write_video(tmp_path / "a.avi", [frame] * 3, 25)
+    for crop in ((0.5, 0.5), (0.0, 1.0)):
+        seen = read_rgb(tmp_path / "a.avi", [1], 0, 112, crop)[0]
+        assert seen.shape == (112, 112, 3)
+        assert min(seen[y, x].min() for y in (5, 106) for x in (5, 106)) > 200
+        assert seen[20:92].max() < 60
+    assert read_rgb(tmp_path / "a.avi", [1], 128, 112)[0].max() < 60
+
+
 def test_rotated_phone_video_is_upright(tmp_path):
     path = write(tmp_path / "phone.mp4")
     one, minus = struct.pack(">i", 1 << 16), struct.pack(">i", -(1 << 16))

@@ -118,7 +118,7 @@ def _crop_views(frame, form, portrait, mirror):
 
 def _read_rgb(path, info, form, places):
     portrait, frames = info.height > info.width, timeline(info, form.fps)[places]
-    shown, last = resized_frames(path, np.unique(frames), form.short_side), None
+    shown, last = resized_frames(path, np.unique(frames), form.short_side, form.frame_size), None
     for index in frames.tolist():
         if index != last:  # slow videos show a frame twice
             views = _crop_views(next(shown), form, portrait, lambda crop: crop[:, ::-1])

@@ -96,6 +96,20 @@ def _check_recognition(params):
         )
 
 
+def check_sizes(short_side, frame_size, stream):
+    """Raise a ValueError where frames of a stream cannot be made to such sizes."""
+    if short_side and frame_size > short_side:
+        raise ValueError(
+            f"frame_size is {frame_size} but short_side {short_side}; a crop cannot be larger than "
+            "the frame: raise short_side or lower frame_size, or stretch whole frames with 0."
+        )
+    if not short_side and stream != "rgb":
+        raise ValueError(
+            f"short_side is 0 and stream {stream}: flow is not computed on stretched frames; give "
+            f"short_side {frame_size} or more."
+        )
+
+
 def check_params(params):
     """Check a `utils.params.Params`.
 
@@ -112,11 +126,7 @@ def check_params(params):
         raise ValueError(
             f"rate_epochs are {first} and {second}; the second phase must end after the first."
         )
-    if params.frame_size > params.short_side:
-        raise ValueError(
-            f"frame_size is {params.frame_size} but short_side {params.short_side}; a crop cannot "
-            "be larger than the frame: raise short_side or lower frame_size."
-        )
+    check_sizes(params.short_side, params.frame_size, params.stream)
     if params.val_fraction + params.test_fraction >= 1:
         raise ValueError(
             f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} leave "

@@ -60,7 +60,8 @@ class Params(Derived):
     fps: float = 25.0
     """Frames per second after resampling; the weights expect 25. 0: the file's own frames."""
     short_side: int = 256
-    """Pixels of the shorter side before cropping; the weights expect 256."""
+    """Pixels of the shorter side before cropping; the weights expect 256. 0: nothing is cut, the
+    whole frame is stretched to the square: for signing, where hands reach the edges."""
     frame_size: int = 224
     """Height and width of the crop in pixels, from 112 up; the weights expect 224."""
     flip: bool = True

@@ -11,16 +11,18 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
-def resize_frame(frame, short_side):
-    """Resize an array (height, width, channels) bilinearly, its aspect ratio kept.
+def resize_frame(frame, short_side, square=0):
+    """Resize an array (height, width, channels) bilinearly.
 
     Args:
         frame: the array.
-        short_side: pixels of the shorter side.
+        short_side: pixels of the shorter side, the aspect ratio kept; 0: stretched to a square.
+        square: pixels of that square's side.
     """
     height, width = frame.shape[:2]
     scale = short_side / min(height, width)
     size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
+    size = size if short_side else (square, square)
     return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
 
 

@@ -78,7 +78,7 @@ def play_video(path, info, form):
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    frames = resized_frames(path, range(info.num_frames), form.short_side)
+    frames = resized_frames(path, range(info.num_frames), form.short_side, form.frame_size)
     for seconds, frame in zip(frame_times(info).tolist(), frames, strict=True):
         yield seconds, Picture(frame, form)
 
@@ -98,7 +98,10 @@ def play_camera(number, form):
         while (shot := capture.read())[0]:
             now = time.monotonic()
             begin = now if begin is None else begin
-            yield now - begin, Picture(resize_frame(shot[1], form.short_side), form)
+            yield (
+                now - begin,
+                Picture(resize_frame(shot[1], form.short_side, form.frame_size), form),
+            )
     finally:
         capture.release()
     raise VideoError(f"webcam:{number}: the camera gives no more frames; is it still connected?")

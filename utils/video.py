@@ -191,13 +191,13 @@ def timeline(info, fps):
     return np.maximum(np.searchsorted(times, slots - 1e-4) - 1, 0)
 
 
-def resized_frames(path, indices, short_side):
+def resized_frames(path, indices, short_side, square=0):
     """Yield chosen frames of a video, resized bilinearly; one at a time is in memory.
 
     Args:
         path: the file.
         indices: of the file's frames, sorted and distinct.
-        short_side: pixels of the shorter side.
+        short_side, square: as of `utils.pixels.resize_frame`.
 
     Returns:
         A generator of uint8 (height, width, 3), BGR.
@@ -215,7 +215,7 @@ def resized_frames(path, indices, short_side):
             if not decoded:
                 raise VideoError(f"{path}: frame {index} cannot be decoded; was the file changed?")
             position += 1
-            yield resize_frame(frame, short_side)
+            yield resize_frame(frame, short_side, square)
     finally:
         capture.release()
 
@@ -239,7 +239,8 @@ def read_rgb(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     Args:
         path: the file.
         frames: 1-D array of the file's frame indices, in any order, repeats allowed.
-        short_side: pixels of the shorter side before cropping.
+        short_side: pixels of the shorter side before cropping; 0: nothing is cut, the whole frame
+            is stretched to the square.
         frame_size: height and width of the crop, at most `short_side`.
         crop: position of the crop, from top left (0, 0) to bottom right (1, 1).
 
@@ -251,7 +252,7 @@ def read_rgb(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     """
     wanted, places = np.unique(frames, return_inverse=True)
     clip = np.empty((len(wanted), frame_size, frame_size, 3), np.uint8)
-    for slot, frame in enumerate(resized_frames(path, wanted, short_side)):
+    for slot, frame in enumerate(resized_frames(path, wanted, short_side, frame_size)):
         clip[slot] = crop_frame(frame, frame_size, crop)[..., ::-1]
     return clip if np.array_equal(wanted, frames) else clip[places]
 
