@@ -141,11 +141,27 @@ def find_actors(pid):
     return [worker for worker in workers if belongs(worker)]
 
 
-def measure_ray(folder, count):
-    """Yield what becomes of many short videos on Ray with a worker that is killed, against alone.
+def _start_workers():
+    return ["--ray"], lambda process: os.kill(find_actors(process.pid)[0], signal.SIGKILL)
 
-    Two workers; one is killed when a quarter of the videos is done. The network ends early: this
-    is about videos, not about the network's rate.
+
+def _start_machines():
+    from ray.cluster_utils import Cluster  # optional; both machines are on this one
+
+    cluster = Cluster(True, head_node_args={"num_cpus": 1})
+    other = cluster.add_node(num_cpus=1)
+    return ["--ray", cluster.address], lambda _: cluster.remove_node(other, allow_graceful=False)
+
+
+# Where two workers run: function () -> (flags, function of a process that stops one of them).
+LOSSES = {"Ray, a worker dies": _start_workers, "Ray, a machine dies": _start_machines}
+
+
+def measure_ray(folder, count):
+    """Yield what becomes of many short videos on Ray where something dies, against without Ray.
+
+    That is when a quarter of the videos is done. The network ends early: this is about videos, not
+    about its rate.
     """
     for index in range(count):
         path = folder / f"many/{index % 10}/{index:05}.avi"
@@ -155,23 +171,24 @@ def measure_ray(folder, count):
     command += "--weights none --window 8 --stride 8 --frame-size 112 --short-side 112".split()
     command += ["--endpoint", "MaxPool3d_2a_3x3", "--output"]
     trees = []
-    for name, flags in (("alone", []), ("ray", ["--ray", "--ray-actors", "2"])):
-        begin, store = time.perf_counter(), folder / name
-        process = subprocess.Popen([*command, str(store), *flags], cwd=ROOT)
-        while flags and process.poll() is None and len(list(store.rglob("*.npy"))) < count // 4:
+    for name, start in {"alone": None, **LOSSES}.items():
+        store = folder / f"rows{len(trees)}"
+        flags, stop = start() if start else ([], None)
+        flags = [*flags, "--ray-actors", "2"] if flags else []
+        begin, process = time.perf_counter(), subprocess.Popen([*command, store, *flags], cwd=ROOT)
+        while stop and process.poll() is None and len(list(store.rglob("*.npy"))) < count // 4:
             time.sleep(0.5)
-        for worker in find_actors(process.pid)[:1]:
-            os.kill(worker, signal.SIGKILL)
-            yield f"{name}: a worker was killed, done were", len(list(store.rglob("*.npy"))), ""
+        if stop:
+            stop(process)
+            yield f"{name}: videos done by then", len(list(store.rglob("*.npy"))), ""
         if process.wait():
             raise ValueError("scripts.extract_features failed; its message is above.")
         yield f"{name}: {count} videos, start included", time.perf_counter() - begin, "s"
         files = [path for path in store.rglob("*") if path.is_file()]
         trees.append({path.relative_to(store): path.read_bytes() for path in files})
-    alone, ray = trees
-    yield "files alone", len(alone), ""
-    yield "files on Ray", len(ray), ""
-    yield "files that are the same, byte for byte", len(alone.items() & ray.items()), ""
+        yield f"{name}: files", len(trees[-1]), ""
+        same = len(trees[0].items() & trees[-1].items())
+        yield f"{name}: files as alone, byte for byte", same, ""
 
 
 @dataclass(frozen=True)
