@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.prediction import open_predictor
+from utils.captions import save_captions
 from utils.commands import IncompleteError, run_command
 from utils.files import write_atomically
 from utils.images import find_videos, list_images
-from utils.overlays import save_captions
 from utils.playing import play_camera
 
 import tyro

@@ -7,7 +7,7 @@ from models.explanations import METHODS, choose_method
 from tasks.classification_explanation import load_views, make_question, save_maps
 from tasks.embedding import EMBEDDINGS, Neighbours
 from tasks.prediction import Classifier, open_predictor
-from utils.overlays import save_captions
+from utils.captions import save_captions
 from utils.panels import draw_answer, draw_intervals
 from utils.params import Params
 from utils.saved_params import load_params

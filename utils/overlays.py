@@ -1,23 +1,21 @@
 """Maps laid over the frames that they explain: pictures, a video, and numbers a frame."""
 
 import csv
-from functools import lru_cache
 
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.captions import write_line
 from utils.files import atomic_path
 from utils.sampling import spread
-from utils.video import frame_times, probe, resized_frames, write_video
+from utils.video import write_video
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 SHOWN = 8  # frames of a sheet, at most
 SIDE = 256  # pixels of a frame in the video, about
-_CAPTIONED = 360  # pixels of the shorter side of a video with captions, at most
 _COLOURS = "turbo"
-_LABEL_COLOURS = matplotlib.colormaps["tab10"]
 
 
 def _interpolate(centres, length):
@@ -156,17 +154,6 @@ def save_weights(path, columns, seconds, weights):
             writer.writerow([*numbers, f"{second:.3f}", f"{weight:.6f}"])
 
 
-@lru_cache(maxsize=32)
-def _write_line(text, width, height=36):
-    """Return white text on black, uint8 (height, width, 3)."""
-    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
-    figure.text(0.5, 0.5, text, color="white", fontsize=8, ha="center", va="center")
-    figure.canvas.draw()
-    image = np.asarray(figure.canvas.buffer_rgba())[:height, :width, :3].copy()
-    plt.close(figure)
-    return image
-
-
 def save_overlay(path, frames, maps, labels, fps):
     """Write a video of the frames with the maps laid over them, beside the frames alone.
 
@@ -186,95 +173,7 @@ def save_overlay(path, frames, maps, labels, fps):
         for pair, label in zip(pairs, labels, strict=True):
             large = pair.repeat(factor, axis=0).repeat(factor, axis=1)
             large = large[: len(large) // 2 * 2]  # codecs want even sides
-            yield np.concatenate([_write_line(label, large.shape[1]), large])
+            yield np.concatenate([write_line(((label, "white"),), large.shape[1]), large])
 
     with atomic_path(path) as temporary:
         write_video(temporary, draw(), fps, "vp09")
-
-
-def _place_lanes(intervals):
-    """Return the lane of each interval, so that no two overlap in one."""
-    ends, lanes = [], []
-    for each in intervals:
-        free = (lane for lane, end in enumerate(ends) if end <= each.start)
-        lane = next(free, len(ends))
-        ends[lane:] = [each.end, *ends[lane + 1 :]]
-        lanes.append(lane)
-    return lanes
-
-
-def colour_labels(intervals):
-    """Return {label: its colour, float (3,) from 0 to 1}, in the order of the intervals."""
-    labels = dict.fromkeys(each.label for each in intervals)
-    return {label: np.array(_LABEL_COLOURS(place % 10)[:3]) for place, label in enumerate(labels)}
-
-
-def draw_timeline(intervals, duration, width, height=24):
-    """Draw intervals from left to right, a colour a label, those that overlap one over another.
-
-    Args:
-        intervals: list of `utils.intervals.Interval`, by their starts.
-        duration: seconds of the whole width.
-        width, height: pixels.
-
-    Returns:
-        (uint8 (height, width, 3), {label: its colour, from 0 to 1}).
-    """
-    colours = colour_labels(intervals)
-    bar, lanes = np.full((height, width, 3), 40, np.uint8), _place_lanes(intervals)
-    edges = np.linspace(0, height, max(lanes, default=0) + 2).astype(int)
-    for each, lane in zip(intervals, lanes, strict=True):
-        left, right = (round(seconds / duration * width) for seconds in (each.start, each.end))
-        rows = slice(edges[lane], max(edges[lane] + 1, edges[lane + 1] - 1))
-        bar[rows, left : max(right - 1, left + 1)] = 255 * colours[each.label]
-    return bar, colours
-
-
-def caption_frames(frames, intervals, duration):
-    """Add to frames the labels of their moment and a timeline with a mark where they are.
-
-    Args:
-        frames: iterable of (seconds, uint8 RGB (height, width, 3)).
-        intervals: list of `utils.intervals.Interval`, by their starts.
-        duration: seconds of the video.
-
-    Yields:
-        uint8 (height + 60, width, 3), even sides.
-    """
-    bar = None
-    for seconds, frame in frames:
-        frame = frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2]
-        width = frame.shape[1]
-        if bar is None:
-            bar, colours = draw_timeline(intervals, duration, width)
-        now = [each for each in intervals if each.start <= seconds < each.end]
-        line = _write_line("   ".join(f"{each.label} {each.score:.2f}" for each in now), width)
-        if now:
-            line = np.round(line * colours[now[0].label]).astype(np.uint8)
-        marked = bar.copy()
-        place = min(round(seconds / duration * width), width - 2)
-        marked[:, place : place + 2] = 255
-        yield np.concatenate([frame, line, marked])
-
-
-def save_captions(path, video, intervals, duration, subtitles=False):
-    """Write a video with its labels and a timeline.
-
-    Args:
-        path: an .mp4, .avi or .webm.
-        video: the video's path.
-        intervals, duration: as of `caption_frames`.
-        subtitles: whether a label stays until the next one begins, as glosses should.
-
-    Raises:
-        VideoError: the video cannot be read, or the file cannot be written.
-    """
-    info = probe(video)
-    if subtitles:
-        ends = [*(each.start for each in intervals[1:]), duration]
-        intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
-    side = min(_CAPTIONED, info.height, info.width)
-    frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
-    captioned = caption_frames(zip(frame_times(info), frames, strict=True), intervals, duration)
-    with atomic_path(path) as temporary:
-        write_video(temporary, captioned, info.fps)

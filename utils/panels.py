@@ -2,7 +2,7 @@
 
 from html import escape
 
-from utils.overlays import colour_labels
+from utils.captions import colour_labels
 from utils.pages import make_text
 
 STYLE = """

@@ -1,0 +1,139 @@
+"""Labels written over a video: those of each moment, and a timeline of all."""
+
+from functools import lru_cache
+
+import matplotlib
+
+matplotlib.use("Agg")
+from utils.files import atomic_path
+from utils.video import frame_times, probe, resized_frames, write_video
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
+from matplotlib.text import Text
+
+_CAPTIONED = 360  # pixels of the shorter side of a video with captions, at most
+_LABEL_COLOURS = matplotlib.colormaps["tab10"]
+_WHITE = 0.4  # of a label's colour as a caption, else some are too dark to be read on black
+_MARGIN = 4  # pixels beside a line
+
+
+@lru_cache(maxsize=32)
+def write_line(parts, width, height=36):
+    """Return texts side by side on black, smaller where they would not fit.
+
+    Args:
+        parts: ((text, its colour), ...).
+        width, height: pixels.
+
+    Returns:
+        uint8 (height, width, 3).
+    """
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
+    how = {"fontsize": 8, "multialignment": "center", "parse_math": False}
+    texts = [TextArea(text, textprops=how | {"color": colour}) for text, colour in parts]
+    row = HPacker(children=texts, align="center", pad=0, sep=9)
+    place = {"bbox_to_anchor": figure.bbox, "pad": 0, "borderpad": 0, "frameon": False}
+    figure.add_artist(AnchoredOffsetbox("center", child=row, **place))
+    figure.canvas.draw()
+    taken = row.get_window_extent(figure.canvas.get_renderer()).width
+    if taken > width - 2 * _MARGIN:
+        for text in row.findobj(Text):
+            text.set_fontsize(8 * (width - 2 * _MARGIN) / taken)
+        figure.canvas.draw()
+    image = np.asarray(figure.canvas.buffer_rgba())[:height, :width, :3].copy()
+    plt.close(figure)
+    return image
+
+
+def _place_lanes(intervals):
+    """Return the lane of each interval, so that no two overlap in one."""
+    ends, lanes = [], []
+    for each in intervals:
+        free = (lane for lane, end in enumerate(ends) if end <= each.start)
+        lane = next(free, len(ends))
+        ends[lane:] = [each.end, *ends[lane + 1 :]]
+        lanes.append(lane)
+    return lanes
+
+
+def colour_labels(intervals):
+    """Return {label: its colour, float (3,) from 0 to 1}, in the order of the intervals."""
+    labels = dict.fromkeys(each.label for each in intervals)
+    return {label: np.array(_LABEL_COLOURS(place % 10)[:3]) for place, label in enumerate(labels)}
+
+
+def draw_timeline(intervals, duration, width, height=24):
+    """Draw intervals from left to right, a colour a label, those that overlap one over another.
+
+    Args:
+        intervals: list of `utils.intervals.Interval`, by their starts.
+        duration: seconds of the whole width.
+        width, height: pixels.
+
+    Returns:
+        (uint8 (height, width, 3), {label: its colour, from 0 to 1}).
+    """
+    colours = colour_labels(intervals)
+    bar, lanes = np.full((height, width, 3), 40, np.uint8), _place_lanes(intervals)
+    edges = np.linspace(0, height, max(lanes, default=0) + 2).astype(int)
+    for each, lane in zip(intervals, lanes, strict=True):
+        left, right = (round(seconds / duration * width) for seconds in (each.start, each.end))
+        rows = slice(edges[lane], max(edges[lane] + 1, edges[lane + 1] - 1))
+        bar[rows, left : max(right - 1, left + 1)] = 255 * colours[each.label]
+    return bar, colours
+
+
+def _caption(interval, colours):
+    """Return (text, colour) of an interval."""
+    colour = _WHITE + (1 - _WHITE) * colours[interval.label]
+    return f"{interval.label} {interval.score:.2f}", tuple(colour.tolist())
+
+
+def caption_frames(frames, intervals, duration):
+    """Add to frames the labels of their moment and a timeline with a mark where they are.
+
+    Args:
+        frames: iterable of (seconds, uint8 RGB (height, width, 3)).
+        intervals: list of `utils.intervals.Interval`, by their starts.
+        duration: seconds of the video.
+
+    Yields:
+        uint8 (height + 60, width, 3), even sides.
+    """
+    bar = None
+    for seconds, frame in frames:
+        frame = frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2]
+        width = frame.shape[1]
+        if bar is None:
+            bar, colours = draw_timeline(intervals, duration, width)
+        now = [each for each in intervals if each.start <= seconds < each.end]
+        line = write_line(tuple(_caption(each, colours) for each in now), width)
+        marked = bar.copy()
+        place = min(round(seconds / duration * width), width - 2)
+        marked[:, place : place + 2] = 255
+        yield np.concatenate([frame, line, marked])
+
+
+def save_captions(path, video, intervals, duration, subtitles=False):
+    """Write a video with its labels and a timeline.
+
+    Args:
+        path: an .mp4, .avi or .webm.
+        video: the video's path.
+        intervals, duration: as of `caption_frames`.
+        subtitles: whether a label stays until the next one begins, as glosses should.
+
+    Raises:
+        VideoError: the video cannot be read, or the file cannot be written.
+    """
+    info = probe(video)
+    if subtitles:
+        ends = [*(each.start for each in intervals[1:]), duration]
+        intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
+    side = min(_CAPTIONED, info.height, info.width)
+    frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
+    captioned = caption_frames(zip(frame_times(info), frames, strict=True), intervals, duration)
+    with atomic_path(path) as temporary:
+        write_video(temporary, captioned, info.fps)
