@@ -7,9 +7,7 @@ also the first batch. What is broken is left out as in training, but only these 
 
 import sys
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 from tasks.classification import list_data, make_drawer
 from utils.augmentation import CENTRE
@@ -20,6 +18,7 @@ from utils.files import write_atomically
 from utils.inspection import inspect_videos
 from utils.labelings import choose_labeling, encode_targets
 from utils.metrics import spread_outputs
+from utils.pages import link_picture, make_page, make_text
 from utils.params import parse_params
 from utils.sampling import spread
 from utils.sequence import Sequence, TrainingOrder
@@ -178,16 +177,10 @@ def write_index(path, title, facts, sheets):
         facts: a line.
         sheets: {file name: heading}.
     """
-    style = "body{font:15px system-ui,sans-serif;margin:2em}img{max-width:100%}h2{font-size:1em}"
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>",
-        f"<h1>{escape(title)}</h1><p>{escape(facts)}</p>",
-    ]
+    parts = [make_text(facts)]
     for name, heading in sheets.items():
-        text = escape(heading)
-        parts.append(f'<h2>{text}</h2><img loading="lazy" src="{quote(name)}" alt="{text}">')
-    write_atomically(path, "\n".join([*parts, "</body></html>\n"]))
+        parts += [make_text(heading, "h3"), link_picture(name, heading, "plot")]
+    write_atomically(path, make_page(title, parts))
 
 
 def draw_sheets(options, params, videos, labels, folder):

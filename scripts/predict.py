@@ -15,7 +15,7 @@ from pathlib import Path
 from tasks.prediction import open_predictor
 from utils.captions import save_captions
 from utils.commands import IncompleteError, run_command
-from utils.files import write_atomically
+from utils.files import is_address, write_atomically
 from utils.images import find_videos, list_images
 from utils.playing import play_camera
 
@@ -79,7 +79,7 @@ def list_inputs(names):
     paths = []
     for name in names:
         path = Path(name)
-        if re.match(r"\w+://", name):
+        if is_address(name):
             raise ValueError(f"{name} is a URL; download the video, and give the file.")
         if path.is_dir() and not list_images(path):
             found = find_videos(path)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import models  # noqa: F401  before TensorFlow
+from utils.params import Params
 from utils.video import write_video
 
 import h5py
@@ -29,6 +30,16 @@ TINY = (
     "--frames-per-segment 8 --num-segments 2 --frame-size 112 --short-side 112 --batch-size 4 "
     "--epochs 3 --rate-epochs 1 2 --learning-rates 1e-2 1e-3 1e-4 --workers 1 --pictures 0"
 ).split()
+# A TimeSformer of the smallest frames.
+SMALL = Params(
+    network="timesformer",
+    sampling="uniform",
+    num_segments=1,
+    frames_per_segment=4,
+    frame_size=32,
+    short_side=36,
+    patch_size=8,
+)
 
 
 def moving_square(frames=24, size=(128, 160), speed=4, shade=200, seed=0):

@@ -20,7 +20,6 @@ from utils.commands import run_command
 from utils.datasets import assign_splits, list_examples
 from utils.intervals import Interval
 from utils.panels import draw_answer, draw_intervals
-from utils.params import Params
 from utils.runs import save_data
 from utils.saved_params import save_params
 from utils.video import VideoError, probe, write_video
@@ -29,17 +28,8 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import moving_square, write_dataset
+from conftest import SMALL, moving_square, write_dataset
 
-PARAMS = Params(
-    network="timesformer",
-    sampling="uniform",
-    num_segments=1,
-    frames_per_segment=4,
-    frame_size=32,
-    short_side=36,
-    patch_size=8,
-)
 VIDEO = Path("videos/left/left_01.avi")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -60,7 +50,7 @@ def folder(tmp_path_factory):
     keras.utils.set_random_seed(0)
     network = build("timesformer", 2, 1, 4, 32, "rgb", Design(attention="divided", patch_size=8))
     network.save(run_folder / "best.keras")
-    save_params(PARAMS, run_folder / "params.json")
+    save_params(SMALL, run_folder / "params.json")
     save_data(run_folder, assign_splits(list_examples("videos"), 0.34), ["left", "right"], [])
     extract_embeddings(run_folder)
     os.chdir(before)

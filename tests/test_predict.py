@@ -34,17 +34,8 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, moving_square, run, write_dataset
+from conftest import ROOT, SMALL, moving_square, run, write_dataset
 
-SMALL = Params(
-    network="timesformer",
-    sampling="uniform",
-    num_segments=1,
-    frames_per_segment=4,
-    frame_size=32,
-    short_side=36,
-    patch_size=8,
-)
 COLOURS = ClipFormat(1, 8, short_side=36, frame_size=32)
 REAL = ROOT / "weights/pretrained/rgb_scratch.npz"
 CLIPS = ROOT.parent / "shared/videos/kinetics"

@@ -37,12 +37,17 @@ def name_damaged(path):
         raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
 
 
+def is_address(path):
+    """Return whether a path is one on the internet, such as https://example.org/a.mp4."""
+    return re.match(r"[A-Za-z][\w+.-]+:/", str(path)) is not None  # a drive has one letter
+
+
 def explain_missing(path, otherwise=""):
     """Say why nothing could be made of a path: it is an address, or what is given as `otherwise`.
 
     Without the latter: that it is of another kind, or not there.
     """
-    if re.match(r"[A-Za-z][\w+.-]+:/", str(path)):  # a drive has one letter
+    if is_address(path):
         return "an address; download the file first, and give its path"
     return otherwise or ("of no known kind" if Path(path).exists() else "not there")
 

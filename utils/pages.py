@@ -1,7 +1,8 @@
-"""HTML pages of one file: pictures and videos are inside, nothing is fetched, names are escaped."""
+"""HTML pages: pictures and videos are inside or beside, nothing is fetched, names are escaped."""
 
 from base64 import b64encode
 from html import escape
+from urllib.parse import quote
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --card: #8881; }
@@ -28,6 +29,12 @@ def embed_picture(content, kind, text, style=""):
     """Return an `<img>` of a picture's bytes; kind is "png" or "jpeg", text what it shows."""
     code = b64encode(content).decode()
     return f'<img class="{style}" alt="{escape(text)}" src="data:image/{kind};base64,{code}">'
+
+
+def link_picture(name, text, style=""):
+    """Return an `<img>` of a picture that lies beside the page; text says what it shows."""
+    source = f'src="{quote(name)}" loading="lazy"'
+    return f'<img class="{style}" alt="{escape(text)}" {source}>'
 
 
 def embed_video(content):
