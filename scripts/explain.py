@@ -28,7 +28,8 @@ class Options:
 
     video: tyro.conf.Positional[str]
     """A video file or a folder of numbered images. For runs on features the video need not be
-    there, and may be a file of features; for recognition it may be a sentence's id."""
+    there, and may be a file of features; for recognition it may be a sentence's id. Of recognition
+    through I3D the video itself is read."""
     run: Path
     """The run's folder, weights/<run>."""
     class_name: Annotated[str, tyro.conf.arg(name="class")] = ""

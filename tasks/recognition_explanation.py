@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from models.ctc import BLANK, align, decode
 from models.recognizer import count_channels, count_pooled
+from tasks.row_reader import open_rows
 from tasks.strides import find_stride
 from tasks.transcription import load_recognizer, load_sentences, read_logits, spell
 from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.corpora import CORPORA
 from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
-from utils.feature_store import MANIFEST, read_manifest
+from utils.feature_store import CENTRE, MANIFEST, read_manifest
 from utils.files import atomic_path, write_atomically
 from utils.images import IMAGE_FPS
 from utils.pages import embed_picture, make_page, make_table, make_text
@@ -19,11 +20,18 @@ from utils.rows import row_edges
 from utils.runs import explanation_folder, load_data
 from utils.saved_params import load_params
 from utils.sentences import read_sentence
+from utils.video import probe
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment
 
 import keras
 import numpy as np
+
+MEANING = (
+    "The probability of each gloss at each step, and where the most probable alignment of all "
+    "glosses puts each one. A recognizer trained by CTC tends to say a gloss at a few steps within "
+    "its sign, so beginnings and ends are those of its answer, not of the movement."
+)
 
 
 class Recognition(NamedTuple):
@@ -37,6 +45,7 @@ class Recognition(NamedTuple):
         edges: (steps + 1,) seconds.
         found: the classes that are recognised.
         notes: sentences on what is not known.
+        image_fps: frames per second of the video where it is a folder of images.
     """
 
     name: str
@@ -46,12 +55,34 @@ class Recognition(NamedTuple):
     edges: np.ndarray
     found: list
     notes: list
+    image_fps: float = IMAGE_FPS
 
 
 def find_sentence(given, sentences):
     """Return the sentence that has a given id or path, or None."""
     whole = str(Path(given).resolve())
     return next((s for s in sentences if given == s.id or whole == s.path), None)
+
+
+def _read_stored(run, params, path):
+    """Return (recognizer, rows, their seconds, frames per second of images, notes)."""
+    network = load_recognizer(run, params.features)
+    info = thin_rows(find_features(str(path), params.features), params.row_step)
+    check_lengths([(path, info)], count_channels(network))
+    stride = find_stride(params.features, params.row_step) or 4 * params.row_step
+    times, told = find_times(info, stride)
+    notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
+    known = Path(params.features, MANIFEST).is_file()
+    settings = read_manifest(params.features) if known else {}
+    return network, read_sentence(info), times, settings.get("image_fps", IMAGE_FPS), notes
+
+
+def _read_video(run, params, path):
+    """Return the same where the I3D that makes the rows is the run's own (stage 2)."""
+    info = probe(path)
+    network, reader = open_rows(run, params)
+    rows, times = reader.read(path, info)
+    return network, rows[CENTRE], times, reader.form.image_fps, []
 
 
 def read_sentence_of(options, params, sentences):
@@ -64,17 +95,13 @@ def read_sentence_of(options, params, sentences):
     """
     sentence = find_sentence(options.video, sentences)
     path = Path(sentence.path if sentence else options.video)
-    network = load_recognizer(options.run, params.features)
-    info = thin_rows(find_features(str(path), params.features), params.row_step)
-    check_lengths([(path, info)], count_channels(network))
-    logits = read_logits(network, read_sentence(info), params.front, path)
+    read = _read_stored if params.features else _read_video
+    network, rows, times, image_fps, notes = read(options.run, params, path)
+    logits = read_logits(network, rows, params.front, path)
     (found,) = decode(logits[None], [len(logits)], options.beam)
-    stride = find_stride(params.features, params.row_step) or 4 * params.row_step
-    times, told = find_times(info, stride)
     edges = row_edges(times)[:: count_pooled(params.front)][: len(logits) + 1]
-    notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
     name = sentence.id if sentence else str(path)
-    return Recognition(name, path, sentence, logits, edges, found, notes)
+    return Recognition(name, path, sentence, logits, edges, found, notes, image_fps)
 
 
 def _softmax(logits):
@@ -124,11 +151,10 @@ def place_rows(recognition, vocabulary):
     return rows, notes
 
 
-def show_frames(path, spans, features):
+def show_frames(recognition, spans):
     """Return (a frame of each span, or none, and why) of a video that need not be there."""
-    known = Path(features, MANIFEST).is_file()
-    image_fps = read_manifest(features).get("image_fps", IMAGE_FPS) if known else IMAGE_FPS
-    return read_moments(path, [s.middle for s in spans], image_fps) if spans else ([], "")
+    seconds = [span.middle for span in spans]
+    return read_moments(recognition.path, seconds, recognition.image_fps) if spans else ([], "")
 
 
 def save_recognition(folder, recognition, rows, frames, vocabulary):
@@ -150,14 +176,7 @@ def _draw_page(folder, title, rows, compared, notes):
     """Write explanation.html: what was recognised, the picture, when each gloss is."""
     parts = [make_text(compared, "pre")] if compared else []
     parts += [make_text(note) for note in notes]
-    parts.append(
-        make_text(
-            "The probability of each gloss at each step, and where the most probable alignment of "
-            "all glosses puts each one. A recognizer trained by CTC tends to say a gloss at a few "
-            "steps within its sign, so beginnings and ends are those of its answer, not of the "
-            "movement."
-        )
-    )
+    parts.append(make_text(MEANING))
     picture = (folder / "alignment.png").read_bytes()
     parts.append(embed_picture(picture, "png", "glosses over time", "plot"))
     for name, spans in rows.items():
@@ -185,7 +204,7 @@ def explain_sentence(options):
     params = replace(params, features=options.features or params.features)
     recognition = read_sentence_of(options, params, own)
     rows, notes = place_rows(recognition, vocabulary)
-    frames, missing = show_frames(recognition.path, rows["recognised"], params.features)
+    frames, missing = show_frames(recognition, rows["recognised"])
     notes += [missing] if missing else []
     folder = explanation_folder(options, recognition.name)
     save_recognition(folder, recognition, rows, frames, vocabulary)

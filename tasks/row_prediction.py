@@ -1,12 +1,12 @@
-"""Predictors of runs on features: a video's rows, and from those its classes or its glosses."""
+"""Predictors of what reads rows of features: of a video's rows its classes, or its glosses."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from models.recognizer import count_pooled
 from tasks.answers import Prediction, Seen, open_judge
-from tasks.row_reader import RowReader
-from tasks.transcription import load_recognizer, locate_glosses, read_logits
+from tasks.row_reader import RowReader, open_rows
+from tasks.transcription import locate_glosses, read_logits
 from utils.corpora import CORPORA
 from utils.feature_store import CENTRE
 from utils.glosses import CLEANINGS
@@ -26,13 +26,21 @@ _SIDES = {1: (CENTRE,), 3: ("left", CENTRE, "right")}  # of eval_crops
 
 def _refuse_live(*_):
     raise ValueError(
-        "This run was trained on features, which are made of whole videos: it cannot follow a "
-        "camera. Give a video file, or a run that was trained on videos."
+        "This run sees rows of features, which are made of whole videos: it cannot follow a "
+        "camera. Give a video file, or a run that was trained to classify videos."
     )
 
 
-def _inspect(path, reader):
-    """Return (`VideoInfo`, seconds) of a video."""
+def inspect_video(path, reader):
+    """Return (`VideoInfo`, seconds, frames per second that are seen) of a video.
+
+    Args:
+        path: a video file, or a folder of numbered images.
+        reader: a `tasks.row_reader.RowReader`.
+
+    Raises:
+        VideoError: not a video; it is named.
+    """
     info = probe(path)
     if Path(path).is_dir():
         info = replace(info, fps=reader.form.image_fps)
@@ -49,28 +57,35 @@ class RowClassifier:
         reader: a `tasks.row_reader.RowReader`.
         views: (clips, crops) that are averaged for a whole video.
         seconds: as of `tasks.prediction.Classifier`.
+
+    Attributes:
+        seen: of the last video, the rows of the view in the middle (1, segments, channels), and
+            their seconds.
     """
 
     kind, live, form, watch = "classes", False, None, staticmethod(_refuse_live)
 
     def __init__(self, network, judge, reader, views, seconds=(0, 0)):
         self.network, self.judge, self.reader, self.views = network, judge, reader, views
-        self.seconds, self.labels = seconds, judge.labels
+        self.seconds, self.labels, self.seen = seconds, judge.labels, None
 
     def _plan_rows(self, rate):
         window, step = (round(each * rate / self.reader.stride) for each in self.seconds)
         window = window or self.network.input_shape[1]
         return window, step or max(1, window // 2)
 
+    def _choose_rows(self, count, place=0.5):
+        """Return which of so many rows the network is shown, sampled as in training."""
+        return SAMPLINGS["segments"](count, self.network.input_shape[1], 1, place)[:, 0]
+
     def _classify(self, rows, place=0.5):
-        """Return the probabilities (outputs,) of rows, sampled as in training."""
-        places = SAMPLINGS["segments"](len(rows), self.network.input_shape[1], 1, place)[:, 0]
-        logits = self.network.predict_on_batch(rows[places][None])
+        """Return the probabilities (outputs,) of rows."""
+        logits = self.network.predict_on_batch(rows[self._choose_rows(len(rows), place)][None])
         return to_probabilities(self.judge.labeling, logits)[0]
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video; as of `tasks.prediction.Classifier`."""
-        info, duration, rate = _inspect(path, self.reader)
+        info, duration, rate = inspect_video(path, self.reader)
         clips, crops = self.views
         rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
         whole = [
@@ -78,6 +93,8 @@ class RowClassifier:
             for clip in range(clips)
             for side in _SIDES[crops]
         ]
+        middle = self._choose_rows(len(times))
+        self.seen = rows[CENTRE][middle][None], times[middle]
         plan, seen = self._plan_rows(rate), Seen([], [], [])
         begins = np.maximum(times - self.reader.stride / rate / 2, 0)
         for window in cut_windows(zip(begins, rows[CENTRE], strict=True), *plan):
@@ -116,7 +133,7 @@ class Recognizer:
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
-        info, duration, rate = _inspect(path, self.reader)
+        info, duration, rate = inspect_video(path, self.reader)
         rows, times = self.reader.read(path, info, on_progress=on_progress)
         logits = read_logits(self.network, rows[CENTRE], self.front, path)
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1))
@@ -151,13 +168,7 @@ def open_recognizer(run, params, seconds):
     """Return the `Recognizer` of a run; arguments as of the openers in `tasks.prediction`."""
     if any(seconds):
         raise ValueError(f"{run} recognises whole videos; leave out window and step.")
-    if not params.features:
-        raise ValueError(
-            f"{run} recognises through an I3D of its own (stage 2), which only evaluate.py takes; "
-            f"give the run on features that it began with, {params.weights}."
-        )
     vocabulary = load_data(run, lambda path: None)[1]
-    reader = RowReader(run, params.row_step)
-    network = load_recognizer(run, params.features)
+    network, reader = open_rows(run, params)
     cleaning = CORPORA[params.corpus].cleaning
     return Recognizer(network, vocabulary, reader, params.front, cleaning)

@@ -1,13 +1,26 @@
 """Rows of features of a video, made as those were that a run was trained on."""
 
-from tasks.backbones import load_maps, make_extractor, make_form, read_settings
+from models.dense import build_maps
+from models.end_to_end import copy_units
+from tasks.backbones import find_units, load_maps, make_extractor, make_form, read_settings
+from tasks.transcription import load_recognizer
 from utils.blocks import read_blocks
 from utils.extraction import batch_blocks
 from utils.feature_store import CENTRE
+from utils.runs import load_network
 
 import numpy as np
 
 _BATCH_FRAMES = 128
+
+
+def _copy_maps(network, settings):
+    """Return {stream: `build_maps`} of the I3D inside a network."""
+    found = {}
+    for stream, units in find_units(network).items():
+        found[stream] = build_maps(stream, settings["frame_size"], settings["endpoint"])
+        copy_units(units, found[stream])
+    return found
 
 
 class RowReader:
@@ -16,6 +29,7 @@ class RowReader:
     Args:
         run: the run's folder.
         step: from a row that is taken to the next.
+        network: the run's, whose own I3D makes the rows; None for the one that made its features.
 
     Attributes:
         stride: frames from a row that is taken to the next.
@@ -26,12 +40,14 @@ class RowReader:
             not there or not the same.
     """
 
-    def __init__(self, run, step=1):
+    def __init__(self, run, step=1, network=None):
         settings = read_settings(run)
         self.stride, self.fps = settings["stride"] * step, settings["fps"]
-        self.dtype, self.form = settings["dtype"], make_form(settings, step)
+        self.dtype = "float32" if network else settings["dtype"]
+        self.form = make_form(settings, step)
         self.thin = step // self.form.step
-        self.extractor = make_extractor(load_maps(settings, run), settings)
+        maps = _copy_maps(network, settings) if network else load_maps(settings, run)
+        self.extractor = make_extractor(maps, settings)
 
     def read(self, path, info, views=(CENTRE,), on_progress=lambda done, total: None):
         """Read a video once and return its rows.
@@ -64,3 +80,19 @@ class RowReader:
             for view, found in parts.items()
         }
         return rows, times[:: self.thin]
+
+
+def open_rows(run, params):
+    """Return (what of a run of recognition reads rows, the `RowReader` that makes them of a video).
+
+    Args:
+        run: its folder.
+        params: its `Params`; without features, the I3D is in its network (stage 2).
+
+    Raises:
+        ValueError: as of `RowReader`, or no such network.
+    """
+    if params.features:
+        return load_recognizer(run, params.features), RowReader(run, params.row_step)
+    network = load_network(run, ("recognizer",))
+    return network.get_layer("recognizer"), RowReader(run, params.row_step, network)

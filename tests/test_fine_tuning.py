@@ -1,5 +1,6 @@
 """Stage 2 as commands are run: I3D trained behind what a run on its features has learned."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import evaluate
 import training
 from models import i3d
+from scripts import explain
 from scripts.extract_features import Options, extract_features
 from tasks import fine_tuning
 from tasks.backbones import make_form, read_settings
@@ -19,15 +21,18 @@ from tasks.fine_tuning import (
     open_network,
     open_sentences,
 )
-from tasks.transcription import load_sentences, read_features
+from tasks.prediction import open_predictor
+from tasks.recognition_explanation import explain_sentence
+from tasks.row_reader import RowReader
+from tasks.transcription import load_sentences, read_features, read_logits
 from utils.augmentation import Augmentation
-from utils.frames import change_frames, read_frames
+from utils.frames import FrameInfo, change_frames, read_frames
 from utils.params import Params, parse_params
 from utils.runs import load_data
 from utils.saved_params import load_params
 from utils.sentences import RowChanges, pad_rows
 from utils.signer import render_signing
-from utils.video import write_video
+from utils.video import probe, write_video
 
 import keras
 import numpy as np
@@ -131,6 +136,10 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
     for one, other, count in zip(found, expected, rows, strict=True):
         np.testing.assert_allclose(one[:, :count], other[:, :count], atol=2e-3)
     assert (network.name == part.name) == bool(flags)
+    reader = RowReader(Path("weights", run), step, network)
+    seen = reader.read(sentences[0].path, probe(sentences[0].path))[0]["centre"]
+    logits = read_logits(network.get_layer("recognizer"), seen, "K5-K5", "")
+    np.testing.assert_allclose(logits, expected[0][0, : rows[0]], atol=2e-3)
 
 
 def test_maps_are_kept_and_training_goes_on(folder, capsys):
@@ -163,6 +172,30 @@ def test_maps_are_kept_and_training_goes_on(folder, capsys):
         assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
     with pytest.raises(ValueError, match=r"was trained on videos, so it takes no features, F"):
         evaluate.evaluate(evaluate.Options((run,), split="dev", features="F"))
+    check_answers(run)
+
+
+def check_answers(run):
+    """Check that predict and explain say of a sentence what its network does of the frames."""
+    sentences, vocabulary = load_data(run, load_sentences)
+    sentence = next(s for s in sentences if s.split == "dev")
+    info = FrameInfo(sentence.path, probe(sentence.path), make_form(read_settings(run)))
+    padding = {"name": "frames", "window": 8, "stride": 4}
+    logits, _ = predict(keras.saving.load_model(run / "best.keras"), [read_frames(info)], **padding)
+    expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits[0, 0]))
+    predictor = open_predictor(run)
+    prediction = predictor.predict_video(sentence.path)
+    assert (predictor.kind, predictor.labels) == ("glosses", vocabulary)
+    np.testing.assert_allclose(prediction.probabilities, expected[:, 1:], atol=1e-3)
+    with open(run / "evaluation/dev/predictions.csv", newline="") as file:
+        scored = {row["id"]: row["hypothesis"] for row in csv.DictReader(file)}
+    assert " ".join(prediction.labels) == scored[sentence.id]
+    assert prediction.times[-1] == pytest.approx(prediction.duration)
+    folder = explain_sentence(explain.Options(sentence.id, run))
+    explained = np.load(folder / "probabilities.npz")
+    np.testing.assert_allclose(explained["probabilities"], expected, atol=1e-3)
+    page = (folder / "explanation.html").read_text()
+    assert sentence.id in page and "No frames" not in page
 
 
 def list_variables(network):

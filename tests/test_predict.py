@@ -283,7 +283,7 @@ def test_runs_of_another_version(inside, capfd):
     for params, network, words in (
         (json.dumps(known), None, "weights/old has no best.keras yet"),
         (json.dumps(known), b"junk", "best.keras cannot be loaded by Keras"),
-        (signs, b"junk", "through an I3D of its own (stage 2)"),
+        (signs, b"junk", "best.keras cannot be loaded by Keras"),
         (json.dumps(known | {"warp": 9}), b"junk", "this one does not know: warp"),
     ):
         (run_folder / "params.json").write_text(params)
