@@ -15,7 +15,7 @@ from pathlib import Path
 
 from utils.commands import run_command
 from utils.corpora import CORPORA, list_sentences
-from utils.files import atomic_path
+from utils.files import atomic_path, name_damaged
 from utils.inspection import inspect_videos
 from utils.listing import list_paths
 from utils.params import Params
@@ -46,7 +46,7 @@ class Options:
 def list_corpus(path):
     """Return the folders of frames of a corpus of sentences, [] where there is none, or several."""
     if path.suffix.lower() == ".csv" and path.is_file():
-        with open(path, newline="", encoding="utf-8-sig") as file:
+        with name_damaged(path), open(path, newline="", encoding="utf-8-sig") as file:
             found = "glosses" in next(csv.reader(file, skipinitialspace=True), ())
     else:
         found = sum(row.find(path) is not None for row in CORPORA.values()) == 1

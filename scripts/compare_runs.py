@@ -4,13 +4,13 @@ Prints a table (what differs among their parameters, their best epochs, what `ev
 and draws their curves. Folders that are no runs are skipped.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from utils.commands import run_command
+from utils.manifest import read_kind
 from utils.params import Params
 from utils.runs import RUNS, check_run, load_state
 from utils.saved_params import load_params
@@ -44,10 +44,12 @@ class Run(NamedTuple):
 def _read_scores(folder):
     scores = {}
     for path in sorted(folder.glob("evaluation/*/report.json")):
-        report = json.loads(path.read_text())
+        report = read_kind(path)
         name = "mean_average_precision" if report.get("labeling") == "multi" else "accuracy"
-        wer = f"WER {report['wer']:.4g}" if "wer" in report else ""
-        scores[path.parent.name] = wer or f"{report[name]:.4g}"
+        if "wer" in report:
+            scores[path.parent.name] = f"WER {report['wer']:.4g}"
+        elif name in report:  # older versions' may lack it
+            scores[path.parent.name] = f"{report[name]:.4g}"
     return scores
 
 
@@ -105,7 +107,7 @@ def find_differences(runs):
 
 def describe_run(run):
     """Return {column: text} of how a run went: epochs, the best one, its scores, seconds."""
-    history, best = run.state["history"], run.state["best"]
+    history, best = run.state["history"], run.state.get("best")
     score = find_score(history)
     found = (
         row["epoch"] for row in history if best is not None and row.get(f"val_{score}") == best

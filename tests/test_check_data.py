@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from pathlib import Path
 
 from scripts.check_data import Options, check_data
 from utils.video import write_video
@@ -78,9 +79,11 @@ def test_exit_status(data, tmp_path):
     assert done.returncode == 1, done.stderr
     assert "7 of 10 videos decode" in done.stdout and "Traceback" not in done.stderr
     (tmp_path / "empty").mkdir()
+    Path("binary.csv").write_bytes(bytes(range(128, 256)))
     for bad, words in (
         ("empty", "no video below it"),
         ("nowhere", "nowhere: not there"),
+        ("binary.csv", "binary.csv is damaged, or of another kind"),
         ("https://example.org/a.mp4", "an address; download the file first"),
     ):
         with pytest.raises(ValueError, match=words):

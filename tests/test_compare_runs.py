@@ -79,9 +79,22 @@ def test_runs_alike_differ_in_nothing(folder, capsys):
     ]  # fmt: skip
 
 
-def test_no_runs(folder):
+def test_no_runs(folder, capsys):
     with pytest.raises(ValueError, match="nowhere: not there; give folders of runs"):
         compare_runs(Options((folder / "a", folder / "nowhere")))
     (folder / "signs/state.json").write_text("{")
-    with pytest.raises(ValueError, match="None of 3 paths is a run that has finished an epoch"):
-        compare_runs(Options(tuple(folder / name for name in ("cache", "begun", "signs"))))
+    (folder / "b/state.json").write_text("{}")
+    (folder / "a/evaluation/test/report.json").write_text("")
+    names = ("cache", "begun", "signs", "a", "b")
+    with pytest.raises(ValueError, match="None of 5 paths is a run that has finished an epoch"):
+        compare_runs(Options(tuple(folder / name for name in names)))
+    said = capsys.readouterr().out
+    assert "signs/state.json is damaged" in said and "test/report.json is damaged" in said
+    assert "b/state.json is damaged, or another version's: it has no epoch" in said
+    assert not (folder / "comparison.png").exists()
+
+
+def test_reports_without_the_score_leave_it_out(folder):
+    (folder / "several/evaluation/val/report.json").write_text('{"labeling": "multi"}')
+    (row,) = compare_runs(Options((folder / "several",), folder / "x.png"))
+    assert "val" not in row

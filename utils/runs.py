@@ -133,9 +133,18 @@ def check_run(folder):
 
 
 def load_state(folder):
-    """Return what `fitting.SaveRun` left in a run's folder, or None before its first epoch."""
+    """Return what `fitting.SaveRun` left in a run's folder, or None before its first epoch.
+
+    Raises:
+        ValueError: a damaged file, or one that lacks something; it is named.
+    """
     path = Path(folder) / "state.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    if not path.is_file():
+        return None
+    state = read_kind(path)
+    if missing := [name for name in ("epoch", "history") if name not in state]:
+        raise ValueError(f"{path} is damaged, or another version's: it has no {missing[0]}.")
+    return state
 
 
 def load_data(folder, read=list_csv):
