@@ -102,7 +102,8 @@ def lay_out(gr, about):
     with gr.Column(visible=False) as parts["explanation"]:
         gr.Markdown("## Why")
         parts["why"] = gr.Markdown()
-        parts["overlay"] = gr.Video(label="Overlay", **playing)
+        with gr.Column(visible=False) as parts["heat"]:
+            parts["overlay"] = gr.Video(label="Overlay", **playing)
         parts["sheet"] = gr.Image(
             show_label=False, elem_id="sheet", buttons=["fullscreen", "download"]
         )
@@ -115,7 +116,7 @@ def lay_out(gr, about):
 
 
 # Part that is found: the column that is shown with it.
-_COLUMNS = {"timeline": "when", "why": "explanation", "similar": "alike"}
+_COLUMNS = {"timeline": "when", "why": "explanation", "overlay": "heat", "similar": "alike"}
 
 
 def make_responder(gr, demonstration, parts, limit):

@@ -3,11 +3,25 @@
 from dataclasses import replace
 from pathlib import Path
 
+from models.ctc import decode
 from models.explanations import METHODS, choose_method
-from tasks.classification_explanation import load_views, make_question, save_maps
+from tasks.classification_explanation import (
+    load_views,
+    make_question,
+    save_maps,
+)
 from tasks.embedding import EMBEDDINGS, Neighbours
 from tasks.prediction import Classifier, open_predictor
+from tasks.recognition_explanation import (
+    MEANING,
+    Recognition,
+    place_rows,
+    save_recognition,
+    show_frames,
+)
+from tasks.row_prediction import Recognizer, RowClassifier
 from utils.captions import save_captions
+from utils.overlays import plot_moments, weigh_frames
 from utils.panels import draw_answer, draw_intervals
 from utils.params import Params
 from utils.saved_params import load_params
@@ -19,6 +33,7 @@ import numpy as np
 _NEAREST = 6  # training videos that are shown
 _SIDE = 320  # pixels of the longer side of their pictures
 _DOUBT = 3  # times the limit: headers may be wrong that far before nothing is decoded
+_LEAST = 1e-9  # probability, for its logarithm
 _GREY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
 
 
@@ -44,6 +59,74 @@ def _read_middle(path):
         return skim(path, 1, _SIDE)[2][0, 0]
     except VideoError:
         return _GREY
+
+
+def _ask(predictor, params, clips, shares):
+    """Return (`Method`, `Question` about clips, class, title) of what has the largest share."""
+    asked = int(np.argmax(shares))
+    network, labeling = predictor.network, predictor.judge.labeling
+    method = choose_method("", network)
+    title = f"{predictor.labels[asked]} {shares[asked]:.3f}, {method.replace('_', ' ')}"
+    question = make_question(network, clips, params, labeling, asked)
+    return METHODS[method], question, predictor.labels[asked], title
+
+
+def _say_why(label, seconds, method):
+    return f"Why **{label}**, from {seconds[0]:.1f} to {seconds[-1]:.1f} s. {method.meaning}"
+
+
+def _share(predictor, prediction):
+    """Return the probability of each class in the whole video."""
+    top = dict(prediction.top)
+    return np.array([top.get(label, 0) for label in predictor.labels])
+
+
+def _explain_frames(predictor, params, prediction, folder):
+    """Explain one centred clip: what a run says of the whole video, or, where the clip is only a
+    part of it, what is seen there."""
+    centred = replace(params, eval_clips=1, eval_crops=1)
+    clips, frames, indices, seconds = load_views(Path(prediction.video), centred)
+    shares = _share(predictor, prediction)
+    if not predictor.views:
+        step = np.searchsorted(prediction.times[1:-1], np.median(seconds), "right")
+        shares = prediction.probabilities[step]
+    keras.config.set_dtype_policy(params.precision)
+    method, question, label, title = _ask(predictor, params, clips, shares)
+    save_maps(folder, method.explain(question), frames, indices, seconds, title)
+    paths = {"overlay": "overlay.mp4", "sheet": "contact_sheet.png"}
+    why = {"why": _say_why(label, seconds, method)}
+    return why | {name: str(folder / file) for name, file in paths.items()}
+
+
+def _explain_rows(predictor, params, prediction, folder):
+    """Explain by which of its rows of features a video is of its class."""
+    clips, seconds = predictor.seen
+    method, question, label, title = _ask(predictor, params, clips, _share(predictor, prediction))
+    weights = weigh_frames(*method.explain(question), len(seconds))
+    path = folder / "frames.png"
+    plot_moments(path, Path(prediction.video), seconds, weights, title)
+    return {"why": _say_why(label, seconds, method), "sheet": str(path)}
+
+
+def _explain_glosses(predictor, params, prediction, folder):
+    """Show when each gloss is said, and with what probability."""
+    glosses = prediction.probabilities
+    whole = np.concatenate([1 - glosses.sum(1, keepdims=True), glosses], axis=1)
+    logits, video = np.log(np.maximum(whole, _LEAST)), Path(prediction.video)
+    (found,) = decode(logits[None], [len(logits)])
+    recognition = Recognition(video.name, video, None, logits, prediction.times, found, [])
+    rows, _ = place_rows(recognition, predictor.labels)
+    frames, _ = show_frames(recognition, rows["recognised"])
+    save_recognition(folder, recognition, rows, frames, predictor.labels)
+    return {"why": MEANING, "sheet": str(folder / "alignment.png")}
+
+
+# Predictor: function (predictor, parameters, prediction, folder) -> why, and paths of pictures.
+_EXPLAINERS = {
+    Classifier: _explain_frames,
+    RowClassifier: _explain_rows,
+    Recognizer: _explain_glosses,
+}
 
 
 class Demonstration:
@@ -81,7 +164,8 @@ class Demonstration:
         """Yield {name: what is shown} of a video, as each is found.
 
         answer, timeline: HTML; captions: path of a video; why: text, overlay and sheet: paths of a
-        video and a picture; similar: [(picture, text)]. The last two only where there are such.
+        video and a picture; similar: [(picture, text)]. No overlay where a network sees rows of
+        features; the last only where there are embeddings.
 
         Args:
             video: its path.
@@ -102,9 +186,9 @@ class Demonstration:
         captions = Path(folder, "captions.webm")
         save_captions(captions, video, *spans, self.predictor.kind == "glosses")
         yield {"captions": str(captions)}
-        if isinstance(self.predictor, Classifier):
+        if explain := _EXPLAINERS.get(type(self.predictor)):
             on_progress(None, "Explaining")
-            yield self._explain(video, prediction, Path(folder))
+            yield explain(self.predictor, self.params, prediction, Path(folder))
         if self.neighbours:
             on_progress(None, "Searching")
             found = self.neighbours.find(video, _NEAREST)
@@ -112,27 +196,3 @@ class Demonstration:
                 (_read_middle(path), f"{label}, {cosine:.2f}") for path, label, cosine in found
             ]
             yield {"similar": shown}
-
-    def _explain(self, video, prediction, folder):
-        """Return the explanation of one centred clip: of what a run says of the whole video, or,
-        where the clip is only a part of it, of what is seen there."""
-        predictor, params = self.predictor, self.params
-        centred = replace(params, eval_clips=1, eval_crops=1)
-        clips, frames, indices, seconds = load_views(Path(video), centred)
-        shares = np.array([dict(prediction.top).get(label, 0) for label in predictor.labels])
-        if not predictor.views:
-            step = np.searchsorted(prediction.times[1:-1], np.median(seconds), "right")
-            shares = prediction.probabilities[step]
-        asked = int(np.argmax(shares))
-        keras.config.set_dtype_policy(params.precision)
-        network, labeling = predictor.network, predictor.judge.labeling
-        method = choose_method("", network)
-        maps = METHODS[method].explain(make_question(network, clips, params, labeling, asked))
-        title = f"{predictor.labels[asked]} {shares[asked]:.3f}, {method.replace('_', ' ')}"
-        save_maps(folder, maps, frames, indices, seconds, title)
-        why = (
-            f"Why **{predictor.labels[asked]}**, from {seconds[0]:.1f} to {seconds[-1]:.1f} s. "
-            f"{METHODS[method].meaning}"
-        )
-        paths = {"overlay": "overlay.mp4", "sheet": "contact_sheet.png"}
-        return {"why": why} | {name: str(folder / file) for name, file in paths.items()}

@@ -17,7 +17,9 @@ from scripts.extract_features import Options as ExtractionOptions
 from scripts.extract_features import extract_features
 from scripts.predict import Options, predict
 from tasks.answers import Judge
+from tasks.demonstration import Demonstration
 from tasks.prediction import Classifier, open_predictor
+from tasks.recognition_explanation import MEANING
 from tasks.transcription import load_sentences, locate_glosses
 from utils.clips import ClipFormat
 from utils.commands import run_command
@@ -325,7 +327,14 @@ def features(folder):
     return str(folder / "F")
 
 
-def test_classes_of_a_run_on_features(inside, features):
+def show_on_page(predictor, run_folder, video, folder, monkeypatch):
+    """Return {name: what is shown} of a video on the page of scripts.demo."""
+    monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: predictor)
+    steps = Demonstration(run_folder).show(video, folder, 10, lambda *_: None)
+    return {name: value for step in steps for name, value in step.items()}
+
+
+def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
     params = Params(network="i3d", num_segments=3, features=features, eval_clips=2, eval_crops=3)
     keras.utils.set_random_seed(1)
     infos, _ = inspect_videos([e.path for e in list_examples("videos")], "c", 1, features)
@@ -338,6 +347,11 @@ def test_classes_of_a_run_on_features(inside, features):
         np.testing.assert_allclose(prediction.times, np.append(np.arange(6) * 0.16, 0.96))
     with pytest.raises(ValueError, match="cannot follow a camera"):
         predictor.watch(iter(()), print)
+    shown = show_on_page(predictor, run_folder, path, tmp_path, monkeypatch)
+    assert f"Why **{prediction.labels[0]}**" in shown["why"] and "Occlusion" in shown["why"]
+    assert "overlay" not in shown and cv2.imread(shown["sheet"]).std() > 5
+    rows, places = np.load(Path("F", *Path(path).parts[-2:]).with_suffix(".npy")), [1, 3, 5]
+    np.testing.assert_allclose(predictor.seen[0], rows[None, places], atol=1e-5)
     manifest = json.loads((run_folder / "features.json").read_text())
     for change, words in (
         ({"fingerprint": {"rgb": "0"}}, "weights none .* are not the same now"),
@@ -352,7 +366,7 @@ def test_classes_of_a_run_on_features(inside, features):
             open_predictor(run_folder)
 
 
-def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch):
+def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path):
     words = ["RAIN", "SUN", "WIND"]
     lines = [f"{e.path},{' '.join(words)},dev" for e in list_examples("videos")]
     Path("corpus.csv").write_text("\n".join(["path,glosses,split", *lines]) + "\n")
@@ -387,6 +401,11 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch):
         assert prediction.probabilities.shape == (6, 3)
         np.testing.assert_allclose(prediction.times, np.append(np.arange(6) * 0.16, 0.96))
     assert any(row["hypothesis"] for row in rows)
+    shown = show_on_page(predictor, run_folder, rows[0]["id"], tmp_path, monkeypatch)
+    assert shown["why"] == MEANING and cv2.imread(shown["sheet"]).std() > 5
+    with open(tmp_path / "alignment.csv", newline="") as file:
+        glosses = [row["gloss"] for row in csv.DictReader(file)]
+    assert " ".join(glosses) == rows[0]["hypothesis"]
     with pytest.raises(ValueError, match="recognises whole videos"):
         open_predictor(run_folder, window=1.0)
     monkeypatch.setattr(command, "open_predictor", lambda *_: predictor)

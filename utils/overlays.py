@@ -5,8 +5,10 @@ import csv
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.alignments import read_moments
 from utils.captions import write_line
 from utils.files import atomic_path
+from utils.images import IMAGE_FPS
 from utils.sampling import spread
 from utils.video import write_video
 
@@ -114,6 +116,25 @@ def plot_sheet(path, frames, rows, labels, title):
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
+
+
+def plot_moments(path, video, seconds, weights, title):
+    """Draw the frames of a video that its rows of features show, and each one's weight.
+
+    Args:
+        path: of the PNG.
+        video: its path.
+        seconds, weights: of the rows.
+        title: over all.
+
+    Returns:
+        Why nothing is drawn, or "".
+    """
+    frames, missing = read_moments(video, seconds, IMAGE_FPS)
+    if not missing:
+        labels = [f"{time:.2f} s: {w:.0%}" for time, w in zip(seconds, weights, strict=True)]
+        plot_sheet(path, frames, {}, labels, title)
+    return missing
 
 
 def plot_weights(path, seconds, weights, title):
