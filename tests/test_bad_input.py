@@ -12,15 +12,21 @@ from models.design import Design
 from models.networks import build, build_on_features
 from scripts import (
     analyze_dataset,
+    browse,
+    check_data,
+    compare_runs,
     compare_settings,
     cross_validate,
     explain,
+    export_model,
     extract_embeddings,
     extract_features,
     extract_flow,
+    predict,
     render_corpus,
     summarize_network,
 )
+from tasks.demonstration import Demonstration
 from utils.commands import IncompleteError, run_command, run_script
 from utils.datasets import assign_splits, list_examples
 from utils.params import Params, parse_params
@@ -108,6 +114,7 @@ def folder(tmp_path_factory):
         change_file("classes", "classes.json", b"{")
         change_file("lists", "splits.csv", bytes(range(128, 256)))
         change_file("params", "params.json", b"not JSON")
+        change_file("state", "state.json", b"{}")
         Path("weights/begun").mkdir()
         Path("weights/notes.txt").write_text("no weights")
     return folder
@@ -131,6 +138,31 @@ def train(*flags):
 
 def analyze(data):
     analyze_dataset.analyze_dataset(analyze_dataset.Options(data, workers=1))
+
+
+def check(data):
+    check_data.check_data(check_data.Options(data, workers=1))
+
+
+def look_through(data):
+    browse.main([data, *FLAGS])
+
+
+def show(name):
+    Demonstration(Path("weights", name))
+
+
+def export(name, **options):
+    export_model.export_model(export_model.Options(Path("weights", name), "keras", **options))
+
+
+def foresee(video, name="good"):
+    options = {"json": "found.json", "csv": "found.csv", "overlay": "found.mp4"}
+    predict.predict(predict.Options((video,), Path("weights", name), **options))
+
+
+def set_beside(name):
+    compare_runs.compare_runs(compare_runs.Options((Path("weights", name),)))
 
 
 def flow(data):
@@ -183,9 +215,22 @@ CASES = [
     *((lambda data: score(data_path=data), (data,), words) for data, words in DATA.items()),
     *((analyze, (data,), words) for data, words in DATA.items()),
     *((flow, (data,), words) for data, words in DATA.items()),
+    *((look_through, (data,), words) for data, words in DATA.items()),
+    *((check, (data,), DATA[data]) for data in ("gone", "binary.csv", "header.csv")),
+    (check, ("empty",), "empty: no video below it (0 files)"),
+    (check, ("https://example.org/a.zip",), DATA["https://example.org/a.zip"]),
     *((explain_it, ("v/whole.mp4", name), words) for name, words in RUNS.items()),
+    *((foresee, ("v/whole.mp4", name), words) for name, words in RUNS.items()),
+    *((show, (name,), words) for name, words in RUNS.items()),
+    *((export, (name,), words) for name, words in RUNS.items()),
+    *((set_beside, (name,), "None of 1 paths is a run") for name in ("future", "state", "begun")),
     *((score, (name,), words) for name, words in RUNS.items()),
     *((embed, (name,), words) for name, words in RUNS.items()),
+    *(
+        (lambda video: export("good", videos=(Path(video),)), (video,), "No readable video")
+        for video in ("v/text.mp4", "v/empty.mp4", "v/none", "https://example.org/a.mp4")
+    ),
+    (look_through, ("bad",), "nothing can be held out"),
     (train, ("--data-path", "bad"), "No readable training video is left of left, right"),
     (lambda: score(data_path="bad"), (), "No readable video is left to score"),
     (analyze, ("bad",), "None of 4 videos can be read; bad/left/cut.mp4: not a video"),
@@ -247,7 +292,11 @@ def test_bad_input_is_one_line_and_status_2(folder, monkeypatch, capsys, command
 
 def test_nothing_is_begun_by_what_is_refused(folder):
     assert not list(Path(folder, "weights").glob("*/explanations"))
-    assert not Path(folder, "F").exists()
+    assert not list(Path(folder, "weights").glob("*/exports/*"))
+    assert not Path(folder, "weights/browse").exists()
+    assert not [
+        name for name in ("F", *Path(folder).glob("found.*")) if Path(folder, name).exists()
+    ]
 
 
 def test_missing_parameters_are_todays_defaults(folder, monkeypatch, capsys):
