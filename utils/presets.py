@@ -51,6 +51,7 @@ PRESETS = {
         "network": "i3d_transformer",
         "num_segments": 2,
         "frames_per_segment": 16,
+        "short_side": 0,
         "flip": False,
         "feature_views": 2,
         "learning_rates": (1e-2, 1e-3, 1e-4),
