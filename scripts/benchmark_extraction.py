@@ -255,7 +255,8 @@ def benchmark_extraction(options):
         options: `Options`.
     """
     rows, chosen, found = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
+    # Where a part fails, what it started may still write.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         for width, height in options.sizes if "share" in options.parts else ():
             paths = [folder / f"{width}x{height}_{index}.mp4" for index in range(options.videos)]
