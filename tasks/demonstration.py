@@ -29,7 +29,6 @@ import numpy as np
 _NEAREST = 6  # training videos that are shown
 _SIDE = 320  # pixels of the longer side of their pictures
 _DOUBT = 3  # times the limit: headers may be wrong that far before nothing is decoded
-_LEAST = 1e-9  # probability, for its logarithm
 _GREY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
 
 
@@ -106,9 +105,7 @@ def _explain_rows(predictor, params, prediction, folder):
 
 def _explain_glosses(predictor, params, prediction, folder):
     """Show when each gloss is said, and with what probability."""
-    glosses = prediction.probabilities
-    whole = np.concatenate([1 - glosses.sum(1, keepdims=True), glosses], axis=1)
-    logits, video = np.log(np.maximum(whole, _LEAST)), Path(prediction.video)
+    logits, video = predictor.seen, Path(prediction.video)
     (found,) = decode(logits[None], [len(logits)])
     recognition = Recognition(video.name, video, None, logits, prediction.times, found, [])
     rows, _ = place_rows(recognition, predictor.labels)

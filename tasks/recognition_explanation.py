@@ -15,6 +15,7 @@ from utils.feature_rows import check_lengths, find_features, find_times, thin_ro
 from utils.feature_store import CENTRE, MANIFEST, read_manifest
 from utils.files import atomic_path, write_atomically
 from utils.images import IMAGE_FPS
+from utils.labelings import to_probabilities
 from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.rows import row_edges
 from utils.runs import explanation_folder, load_data
@@ -24,7 +25,6 @@ from utils.video import probe
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment
 
-import keras
 import numpy as np
 
 MEANING = (
@@ -79,9 +79,8 @@ def _read_stored(run, params, path):
 
 def _read_video(run, params, path):
     """Return the same where the I3D that makes the rows is the run's own (stage 2)."""
-    info = probe(path)
     network, reader = open_rows(run, params)
-    rows, times = reader.read(path, info)
+    rows, times = reader.read(path, probe(path, reader.form.image_fps))
     return network, rows[CENTRE], times, reader.form.image_fps, []
 
 
@@ -104,10 +103,6 @@ def read_sentence_of(options, params, sentences):
     return Recognition(name, path, sentence, logits, edges, found, notes, image_fps)
 
 
-def _softmax(logits):
-    return keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1))
-
-
 def place_glosses(logits, labels, edges, vocabulary):
     """Return the `Span` of each label, by the most probable alignment of all of them.
 
@@ -120,7 +115,7 @@ def place_glosses(logits, labels, edges, vocabulary):
     Raises:
         ValueError: fewer steps than the labels need.
     """
-    probabilities, spans = _softmax(logits), align(logits, labels).tolist()
+    probabilities, spans = to_probabilities("single", logits), align(logits, labels).tolist()
     return [
         Span(gloss, edges[start], edges[end], float(probabilities[start:end, label].mean()))
         for gloss, label, (start, end) in zip(
@@ -159,7 +154,7 @@ def show_frames(recognition, spans):
 
 def save_recognition(folder, recognition, rows, frames, vocabulary):
     """Write alignment.csv, probabilities.npz and alignment.png."""
-    probabilities = _softmax(recognition.logits)
+    probabilities = to_probabilities("single", recognition.logits)
     shown = {span.gloss for spans in rows.values() for span in spans}
     curves = {"": probabilities[:, BLANK]}
     curves |= {g: probabilities[:, c] for c, g in enumerate(vocabulary, BLANK + 1) if g in shown}

@@ -6,11 +6,7 @@ from collections import Counter
 
 from models.recognizer import count_channels
 from tasks.backbones import ROWS, make_form, read_settings
-from tasks.fine_tuning import (
-    choose_part,
-    look_at_frames,
-    open_sentences,
-)
+from tasks.fine_tuning import choose_part, look_at_frames, open_sentences
 from tasks.transcription import (
     FEATURES,
     load_sentences,

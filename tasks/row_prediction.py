@@ -1,8 +1,5 @@
 """Predictors of what reads rows of features: of a video's rows its classes, or its glosses."""
 
-from dataclasses import replace
-from pathlib import Path
-
 from models.recognizer import count_pooled
 from tasks.answers import Prediction, Seen, open_judge
 from tasks.row_reader import RowReader, open_rows
@@ -18,7 +15,6 @@ from utils.sampling import SAMPLINGS
 from utils.video import probe, timeline
 from utils.vocabulary import decode_glosses
 
-import keras
 import numpy as np
 
 _SIDES = {1: (CENTRE,), 3: ("left", CENTRE, "right")}  # of eval_crops
@@ -31,19 +27,9 @@ def _refuse_live(*_):
     )
 
 
-def inspect_video(path, reader):
-    """Return (`VideoInfo`, seconds, frames per second that are seen) of a video.
-
-    Args:
-        path: a video file, or a folder of numbered images.
-        reader: a `tasks.row_reader.RowReader`.
-
-    Raises:
-        VideoError: not a video; it is named.
-    """
-    info = probe(path)
-    if Path(path).is_dir():
-        info = replace(info, fps=reader.form.image_fps)
+def _inspect(path, reader):
+    """Return (`VideoInfo`, seconds, frames per second that are seen) of a video."""
+    info = probe(path, reader.form.image_fps)
     rate = reader.fps or info.fps
     return info, len(timeline(info, reader.fps)) / rate, rate
 
@@ -85,7 +71,7 @@ class RowClassifier:
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video; as of `tasks.prediction.Classifier`."""
-        info, duration, rate = inspect_video(path, self.reader)
+        info, duration, rate = _inspect(path, self.reader)
         clips, crops = self.views
         rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
         whole = [
@@ -112,13 +98,16 @@ class Recognizer:
         reader: a `tasks.row_reader.RowReader`.
         front: of the network, a key of `FRONTS`.
         cleaning: a key of `CLEANINGS`.
+
+    Attributes:
+        seen: the logits of the last video, (steps, 1 + glosses).
     """
 
     kind, live, form, watch = "glosses", False, None, staticmethod(_refuse_live)
 
     def __init__(self, network, labels, reader, front, cleaning):
         self.network, self.labels, self.reader = network, labels, reader
-        self.front, self.cleaning = front, cleaning
+        self.front, self.cleaning, self.seen = front, cleaning, None
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video: the best gloss of each step, equal neighbours merged.
@@ -133,10 +122,10 @@ class Recognizer:
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
-        info, duration, rate = inspect_video(path, self.reader)
+        info, duration, rate = _inspect(path, self.reader)
         rows, times = self.reader.read(path, info, on_progress=on_progress)
-        logits = read_logits(self.network, rows[CENTRE], self.front, path)
-        probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1))
+        self.seen = read_logits(self.network, rows[CENTRE], self.front, path)
+        probabilities = to_probabilities("single", self.seen)
         pooled = count_pooled(self.front)
         begins = np.append(times[::pooled][: len(probabilities)], times[-1])
         begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)

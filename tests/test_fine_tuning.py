@@ -13,7 +13,6 @@ import training
 from models import i3d
 from scripts import explain
 from scripts.extract_features import Options, extract_features
-from tasks import fine_tuning
 from tasks.backbones import make_form, read_settings
 from tasks.fine_tuning import (
     choose_part,
@@ -24,7 +23,7 @@ from tasks.fine_tuning import (
 from tasks.prediction import open_predictor
 from tasks.recognition_explanation import explain_sentence
 from tasks.row_reader import RowReader
-from tasks.transcription import load_sentences, read_features, read_logits
+from tasks.transcription import FEATURES, load_sentences, read_features, read_logits
 from utils.augmentation import Augmentation
 from utils.frames import FrameInfo, change_frames, read_frames
 from utils.params import Params, parse_params
@@ -117,9 +116,7 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
     params = load_params(Path("weights", run, "params.json"))
     sentences, features, _ = read_features(sentences[:3], params)
     first = keras.saving.load_model(Path("weights", run, "best.keras"))
-    expected, rows = predict(
-        first, [fine_tuning.FEATURES.read(features[s.path]) for s in sentences]
-    )
+    expected, rows = predict(first, [FEATURES.read(features[s.path]) for s in sentences])
 
     params = parse_params([*FLAGS, "--weights", f"weights/{run}", "--finetune", "Mixed_5c", *flags])
     settings, step = read_settings(params.weights), 2 if run == "dense" else 1

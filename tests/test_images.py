@@ -1,6 +1,7 @@
 """Folders of images as videos, through everything that reads a video."""
 
 import shutil
+from dataclasses import replace
 
 from utils.clips import ClipFormat, list_views, read_clip
 from utils.datasets import list_examples
@@ -28,6 +29,7 @@ def test_a_folder_of_numbered_images_is_a_video(tmp_path, name):
     info = probe(folder)
     assert (info.num_frames, info.fps, info.width, info.height) == (12, 25, 80, 60)
     assert (info.times, info.note) == (None, "")
+    assert probe(folder, 10) == replace(info, fps=10)
     clip = read_rgb(folder, np.array([2, 10, 11]), 60, 60)
     assert np.array_equal(clip, [shown[i][:, 10:70] for i in (2, 10, 11)])
     header, codec, pairs = skim(folder, places=3)

@@ -1,7 +1,6 @@
 """Glosses over time: when each is signed, drawn with probabilities and a frame of the video."""
 
 import csv
-from dataclasses import replace
 from typing import NamedTuple
 
 import matplotlib
@@ -44,8 +43,7 @@ def read_moments(path, seconds, image_fps):
         (uint8 (times, height, width, 3), RGB; ""), or ([], why there are none).
     """
     try:
-        info = probe(path)
-        begins = frame_times(replace(info, fps=image_fps) if path.is_dir() else info)
+        begins = frame_times(probe(path, image_fps))
         shown = np.maximum(np.searchsorted(begins, np.add(seconds, 1e-4)) - 1, 0)
         wanted, places = np.unique(shown, return_inverse=True)
         frames = [frame[..., ::-1] for frame in resized_frames(path, wanted, _SIDE)]

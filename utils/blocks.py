@@ -4,8 +4,6 @@ A block is a chunk of one view with the labels that lead its rows back to their 
 be run in any order, beside those of other videos, anywhere.
 """
 
-from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from utils.feature_store import CENTRE
@@ -203,10 +201,7 @@ def read_video(path, name, form):
     Arguments as of `read_blocks`; the video is decoded once before, for its length and its times.
     """
     try:
-        info = probe(path)
-        if Path(path).is_dir():
-            info = replace(info, fps=form.image_fps)
-        yield from read_blocks(path, info, name, form)
+        yield from read_blocks(path, probe(path, form.image_fps), name, form)
     except (ValueError, OSError) as error:
         yield Failure(name, str(path), str(error).removeprefix(f"{path}: "), try_digest(path))
 

@@ -91,14 +91,15 @@ def _frame_rate(seconds, header_fps):
     return (header_fps if 0 < header_fps <= 240 else 25.0), None
 
 
-def probe(path):
+def probe(path, image_fps=IMAGE_FPS):
     """Decode a file once from end to end.
 
     Args:
         path: a video in any container that OpenCV's FFmpeg reads, or a folder of images.
+        image_fps: frames per second of a folder of images.
 
     Returns:
-        A `VideoInfo`; images are 25 a second.
+        A `VideoInfo`.
 
     Raises:
         VideoError: missing, empty, not a video, or without a frame that decodes.
@@ -119,6 +120,7 @@ def probe(path):
     if expected > 0 and abs(expected - len(seconds)) > 1:
         note = f"the header says {expected} frames, {len(seconds)} decode"
     height, width = frame.shape[:2]
+    fps = image_fps if Path(path).is_dir() else fps
     return VideoInfo(len(seconds), fps, width, height, digest_video(path), times, note)
 
 
