@@ -97,6 +97,24 @@ def small_i3d():
         yield
 
 
+@contextlib.contextmanager
+def untraced_steps():
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def untraced():
+    """TensorFlow's steps are run, not traced: for few of them tracing takes most of the time."""
+    with untraced_steps():
+        yield
+
+
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Plots are made but not drawn, where a test does not look at them."""

@@ -50,7 +50,7 @@ def train(*flags):
     training.train(parse_params([*FLAGS, *flags]))
 
 
-def test_commands(tmp_path, monkeypatch, capsys, no_pictures):
+def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):
     monkeypatch.setitem(SIZES, "small", Size(32, 1, 1, 2, 32, 32, 32, 0.0))
     write_dataset(tmp_path / "videos", videos=8)
     monkeypatch.chdir(tmp_path)

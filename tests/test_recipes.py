@@ -53,7 +53,7 @@ EVERYTHING = (
 ).split()
 
 
-def test_resumed_run_is_the_unbroken_one(folder):
+def test_resumed_run_is_the_unbroken_one(folder, untraced):
     whole, report = train("--run", "whole", *EVERYTHING, "--pictures", 1)  # which change nothing
     assert {name: [*steps] for name, steps in read_pictures(whole).items()} == {
         "clips": [1, 2],

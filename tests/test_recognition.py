@@ -45,6 +45,9 @@ FLAGS = (
     "--drop-rows 0.05 --pictures 0"
 ).split()
 
+# For what a few sentences show.
+FEW = "--features few/F --data-path few/release --width 16 --network transformer".split()
+
 
 def sign(glosses, seed, scale):
     """Return rows in which each gloss is a direction of its own, rest in between."""
@@ -163,9 +166,9 @@ def test_sclite_scores_a_run_the_same(folder, capsys):
     assert "sclite: WER" in said and "DIFFERS" not in said
 
 
-def test_mixed_precision_trains(folder):
+def test_mixed_precision_trains(folder, untraced):
     try:
-        flags = ("--precision", "mixed_bfloat16", "--epochs", 2, "--rate-epochs", 1, 2)
+        flags = (*FEW, "--precision", "mixed_bfloat16", "--epochs", 2, "--rate-epochs", 1, 2)
         run, _ = train("--run", "mixed", *flags)
     finally:
         keras.config.set_dtype_policy("float32")
@@ -241,15 +244,10 @@ def test_glosses_are_found_in_time(folder, capsys):
         explain(Explanation("other.npy", FIRST, class_name="A"))
 
 
-SHORT = "--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1 --network transformer".split()
-
-
-# For what a few sentences show.
-FEW = "--features few/F --data-path few/release --width 16 --network transformer".split()
 SHORT = [*FEW, *"--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1".split()]
 
 
-def test_resumed_run_is_the_unbroken_one(folder):
+def test_resumed_run_is_the_unbroken_one(folder, untraced):
     whole, report = train("--run", "whole", *SHORT)
     break_off(train, "--run", "parts", *SHORT)
     parts, again = train("--run", "parts", "--resume", *SHORT)
@@ -282,12 +280,12 @@ def test_too_few_steps_stop_the_run(folder):
         train("--row-step", 2, "--front", "K5-P2-K5-P2", "--run", "pooled")
 
 
-def test_every_other_row_is_taken_as_told(folder, capsys):
-    flags = ("--row-step", 2, "--front", "auto", "--epochs", 2, "--rate-epochs", 1, 2)
+def test_every_other_row_is_taken_as_told(folder, untraced, capsys):
+    flags = (*FEW, "--row-step", 2, "--front", "auto", "--epochs", 1)
     _, report = train("--run", "thin", *flags)
     assert f"rows of stride {2 * STRIDE}, front K5-K5" in capsys.readouterr().out
-    sentences = list_sentences("release", needs_frames=False)[0]
-    _, infos, _ = read_features(sentences, parse_params([*FLAGS, "--row-step", "2"]))
+    sentences = list_sentences("few/release", needs_frames=False)[0]
+    _, infos, _ = read_features(sentences, parse_params([*FLAGS, *FEW, "--row-step", "2"]))
     info = infos[sentences[0].path]
     whole = np.load(info.views["centre"][0])
     np.testing.assert_array_equal(read_sentence(info), whole[::2])
