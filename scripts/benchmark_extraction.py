@@ -176,13 +176,16 @@ def measure_ray(folder, count):
         flags, stop = start() if start else ([], None)
         flags = [*flags, "--ray-actors", "2"] if flags else []
         begin, process = time.perf_counter(), subprocess.Popen([*command, store, *flags], cwd=ROOT)
-        while stop and process.poll() is None and len(list(store.rglob("*.npy"))) < count // 4:
-            time.sleep(0.5)
-        if stop:
-            stop(process)
-            yield f"{name}: videos done by then", len(list(store.rglob("*.npy"))), ""
-        if process.wait():
-            raise ValueError("scripts.extract_features failed; its message is above.")
+        try:
+            while stop and process.poll() is None and len(list(store.rglob("*.npy"))) < count // 4:
+                time.sleep(0.5)
+            if stop:
+                stop(process)
+                yield f"{name}: videos done by then", len(list(store.rglob("*.npy"))), ""
+            if process.wait():
+                raise ValueError("scripts.extract_features failed; its message is above.")
+        finally:
+            process.kill()
         yield f"{name}: {count} videos, start included", time.perf_counter() - begin, "s"
         files = [path for path in store.rglob("*") if path.is_file()]
         trees.append({path.relative_to(store): path.read_bytes() for path in files})

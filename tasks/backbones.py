@@ -107,18 +107,21 @@ def load_maps(settings, run):
         ValueError: their weights are not there, or not the same.
     """
     policy, maps = keras.config.dtype_policy(), {}
-    keras.config.set_dtype_policy(settings["precision"])
     keras.utils.set_random_seed(0)  # as in scripts.extract_features, for weights none
+    keras.config.set_dtype_policy(settings["precision"])
+    try:
+        for stream, name in settings["weights"].items():
+            maps[stream] = build_maps(stream, settings["frame_size"], settings["endpoint"])
+            start_maps(maps[stream], _find_start(name), stream)
+    finally:
+        keras.config.set_dtype_policy(policy)
     for stream, name in settings["weights"].items():
-        maps[stream] = build_maps(stream, settings["frame_size"], settings["endpoint"])
-        start_maps(maps[stream], _find_start(name), stream)
         if fingerprint(maps[stream]) != settings["fingerprint"][stream]:
             raise ValueError(
                 f"The features of {run} were made by an I3D that began with {name}, but the "
                 f"weights {name} ({stream}) are not the same now; put back those that the features "
                 "were made with."
             )
-    keras.config.set_dtype_policy(policy)
     return maps
 
 

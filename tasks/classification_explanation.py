@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 from models.explanations import METHODS, Question, choose_method, map_windows
 from tasks.answers import rank_labels
+from utils.alignments import read_moments
 from utils.augmentation import restore_rgb
 from utils.clips import list_views, read_clip, time_frames
 from utils.feature_rows import check_crops, check_lengths, find_features, find_times
+from utils.feature_store import find_manifest
 from utils.files import atomic_path, write_atomically
 from utils.gradients import differentiate
+from utils.images import IMAGE_FPS
 from utils.labelings import choose_labeling, to_probabilities
 from utils.metrics import spread_outputs
 from utils.overlays import (
@@ -269,8 +272,10 @@ def explain_rows(options):
     weights = weigh_frames(*METHODS[answer.method].explain(answer.question), len(rows))
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
     plot_weights(folder / pictures[0], seconds[None], weights[None], answer.title)
-    video, moments = Path(options.video), (seconds, weights, answer.title)
-    if not (missing := plot_moments(folder / "frames.png", video, *moments)):
+    image_fps = find_manifest(params.features).get("image_fps", IMAGE_FPS)
+    frames, missing = read_moments(Path(options.video), seconds, image_fps)
+    if not missing:
+        plot_moments(folder / "frames.png", frames, seconds, weights, answer.title)
         pictures.insert(0, "frames.png")
     if notes := [text for text in (note, missing) if text]:
         print("\n".join(notes))

@@ -12,7 +12,7 @@ from tasks.transcription import load_recognizer, load_sentences, read_logits, sp
 from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.corpora import CORPORA
 from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
-from utils.feature_store import CENTRE, MANIFEST, read_manifest
+from utils.feature_store import CENTRE, find_manifest
 from utils.files import atomic_path, write_atomically
 from utils.images import IMAGE_FPS
 from utils.labelings import to_probabilities
@@ -72,9 +72,8 @@ def _read_stored(run, params, path):
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
     times, told = find_times(info, stride)
     notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
-    known = Path(params.features, MANIFEST).is_file()
-    settings = read_manifest(params.features) if known else {}
-    return network, read_sentence(info), times, settings.get("image_fps", IMAGE_FPS), notes
+    image_fps = find_manifest(params.features).get("image_fps", IMAGE_FPS)
+    return network, read_sentence(info), times, image_fps, notes
 
 
 def _read_video(run, params, path):

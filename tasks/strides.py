@@ -1,10 +1,8 @@
 """Whether a corpus' rows come often enough for CTC, and what mends it where they do not."""
 
-from pathlib import Path
-
 from models.ctc import count_needed_steps, find_impossible
 from models.recognizer import POOLING_FRONTS, choose_front, count_pooled, output_lengths
-from utils.feature_store import MANIFEST, read_manifest
+from utils.feature_store import find_manifest
 
 import numpy as np
 
@@ -13,8 +11,7 @@ MOST_IMPOSSIBLE = 0.01  # share of the training sentences
 
 def find_stride(features, row_step=1):
     """Return the frames from a row to the next, every `row_step`th taken; None: nothing tells."""
-    known = Path(features, MANIFEST).is_file()
-    stride = read_manifest(features).get("stride") if known else None
+    stride = find_manifest(features).get("stride")
     return stride and stride * row_step
 
 

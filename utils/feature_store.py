@@ -51,6 +51,15 @@ def read_manifest(folder):
     return read_kind(path)
 
 
+def find_manifest(folder):
+    """Return the settings of a store; {} of features without a manifest.
+
+    Raises:
+        ValueError: the manifest is damaged.
+    """
+    return read_manifest(folder) if Path(folder, MANIFEST).is_file() else {}
+
+
 def settings_hash(settings):
     """Return a hash of settings, whatever their order."""
     text = json.dumps(settings, sort_keys=True)

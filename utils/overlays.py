@@ -5,10 +5,8 @@ import csv
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.alignments import read_moments
 from utils.captions import write_line
 from utils.files import atomic_path
-from utils.images import IMAGE_FPS
 from utils.sampling import spread
 from utils.video import write_video
 
@@ -118,23 +116,17 @@ def plot_sheet(path, frames, rows, labels, title):
     plt.close(figure)
 
 
-def plot_moments(path, video, seconds, weights, title):
+def plot_moments(path, frames, seconds, weights, title):
     """Draw the frames of a video that its rows of features show, and each one's weight.
 
     Args:
         path: of the PNG.
-        video: its path.
+        frames: of `utils.alignments.read_moments`.
         seconds, weights: of the rows.
         title: over all.
-
-    Returns:
-        Why nothing is drawn, or "".
     """
-    frames, missing = read_moments(video, seconds, IMAGE_FPS)
-    if not missing:
-        labels = [f"{time:.2f} s: {w:.0%}" for time, w in zip(seconds, weights, strict=True)]
-        plot_sheet(path, frames, {}, labels, title)
-    return missing
+    labels = [f"{time:.2f} s: {w:.0%}" for time, w in zip(seconds, weights, strict=True)]
+    plot_sheet(path, frames, {}, labels, title)
 
 
 def plot_weights(path, seconds, weights, title):

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from utils.datasets import list_csv, save_examples
-from utils.feature_store import MANIFEST, read_manifest
+from utils.feature_store import find_manifest
 from utils.files import atomic_path, name_damaged, write_atomically
 from utils.manifest import list_differences, read_kind
 from utils.saved_params import load_params, save_params
@@ -103,9 +103,8 @@ def keep_features(folder, features, infos):
                 "leave out --resume for a new run."
             )
     elif features:
-        known = Path(features, MANIFEST).is_file()
         kept = {"features": features, "digest": digest}
-        kept["manifest"] = read_manifest(features) if known else None
+        kept["manifest"] = find_manifest(features) or None
         write_atomically(path, json.dumps(kept, indent=1) + "\n")
 
 
@@ -186,9 +185,9 @@ def load_changed(folder, options, names):
     features = given.get("features", "")
     if features and not params.features:
         raise ValueError(f"{folder} was trained on videos, so it takes no features, {features}.")
-    if features and Path(features, MANIFEST).is_file():
+    if features and (manifest := find_manifest(features)):
         trained = read_kind(Path(folder, "features.json"))["manifest"] or {}
-        differing = list_differences(trained, read_manifest(features))
+        differing = list_differences(trained, manifest)
         others = f"other {', '.join(differing)}" if differing else "no other settings"
         print(f"{features}: {others} than what {folder} was trained on")
     return replace(params, **given)
