@@ -17,7 +17,8 @@ from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
-from tasks import classification
+from tasks import classification, classification_explanation
+from utils.alignments import read_moments
 from utils.augmentation import Augmentation, Transform
 from utils.clips import Clip, ClipFormat, list_views, random_clip, read_clip
 from utils.feature_rows import find_length, read_info
@@ -27,6 +28,7 @@ from utils.inspection import inspect_videos
 from utils.params import Params, parse_params
 from utils.video import probe, write_video
 
+import cv2
 import h5py
 import keras
 import numpy as np
@@ -321,7 +323,7 @@ def test_what_does_not_fit_is_said(folder):
             Params(features="F", **changes)
 
 
-def test_the_rows_that_decide_are_named(folder, capsys):
+def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
     """Only one of three rows speaks for a class; a video without a record tells no times."""
     rows = np.ones((3, DIM), np.float32)
     rows[1, : DIM // 2] += 4  # as of left
@@ -353,6 +355,22 @@ def test_the_rows_that_decide_are_named(folder, capsys):
         *("explanation.html", "frames.png", "maps.npz"),
         *("temporal_weights.csv", "temporal_weights.png"),
     }
+
+    manifest = json.loads(Path("timed/manifest.json").read_text())
+    Path("timed/manifest.json").write_text(json.dumps(manifest | {"image_fps": 10}))
+    for index in range(6):
+        Path("images/left/left_03").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(f"images/left/left_03/{index}.png", np.full((60, 80, 3), 40 * index, np.uint8))
+    shown = []
+
+    def read(*asked):
+        found = read_moments(*asked)
+        shown.extend(frame.mean() for frame in found[0])
+        return found
+
+    monkeypatch.setattr(classification_explanation, "read_moments", read)
+    explain(Explanation("images/left/left_03", FIRST, features="timed", output="slow"))
+    assert shown == [40, 120, 160]
 
 
 def test_other_commands_take_runs_on_features(folder, capsys):
