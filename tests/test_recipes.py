@@ -122,7 +122,7 @@ def test_several_labels_a_video(folder):
     assert (run_folder / "evaluation/train/roc.png").stat().st_size
 
 
-def test_a_run_starts_another(folder, no_pictures, capsys):
+def test_a_run_starts_another(folder, no_pictures, untraced, capsys):
     train("--run", "first", "--epochs", 1)
     write_dataset(folder / "three", ("left", "right", "up"), 3)
     capsys.readouterr()
@@ -134,7 +134,9 @@ def test_a_run_starts_another(folder, no_pictures, capsys):
     assert column(second, "loss")
 
 
-def test_impossible_runs_stop_before_any_video_is_decoded(folder, no_pictures, monkeypatch):
+def test_impossible_runs_stop_before_any_video_is_decoded(
+    folder, no_pictures, untraced, monkeypatch
+):
     train("--run", "short", "--epochs", 1)
     monkeypatch.setattr(classification, "inspect_videos", lambda *_: pytest.fail("decoded a video"))
     before = sorted((folder / "weights").iterdir())
