@@ -251,7 +251,7 @@ def browse(options, params):
     elif mixes:
         print("MixUp blends the cached features, not the frames: it is not shown.")
     facts = (
-        f"{form.segments} segments of {form.frames} frames at {form.fps:g} a second, "
+        f"{form.segments} x {form.frames} frames at {form.fps:g} a second, "
         f"{form.frame_size} pixels, stream {form.stream}. Up to {options.columns} frames are shown."
     )
     write_index(folder / "index.html", f"What training sees of {params.data_path}", facts, sheets)
