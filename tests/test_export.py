@@ -208,6 +208,13 @@ def test_sentences_of_any_length_go_in(folder, form):
     np.testing.assert_allclose(both[1, :7], alone[0], atol=1e-5)
 
 
+def test_each_weight_is_written_once(folder):
+    export("clips", "savedmodel", limit=1)
+    (written,) = Path("weights/clips/exports/savedmodel").rglob("variables.data-*")
+    needed = 4 * load_network("weights/clips").count_params()
+    assert needed <= written.stat().st_size < 1.1 * needed
+
+
 def test_what_does_not_agree_is_not_kept(folder):
     with pytest.raises(ValueError, match=r"differs from weights/rows: by .*nothing was written"):
         export("rows", "litert", precision="float16", tolerance=0.0)

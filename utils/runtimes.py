@@ -22,8 +22,18 @@ _OUTPUT = "probabilities"
 _INSIDE = "export.json"  # what the metadata is called inside a zip archive
 
 
+def _sign(model):
+    """Return what a model takes; Keras finds it by itself only for one that was called."""
+    return {
+        name: keras.InputSpec(dtype=x.dtype, shape=x.shape, name=name)
+        for name, x in model.input.items()
+    }
+
+
 def _write_savedmodel(model, path, samples):
-    model.export(path, format="tf_saved_model", verbose=False)
+    archive = keras.export.ExportArchive()  # model.export would write each variable twice
+    archive.add_endpoint("serve", model.__call__, [_sign(model)])
+    archive.write_out(path, verbose=False)
 
 
 def _attach_savedmodel(path, metadata):
@@ -46,11 +56,7 @@ def _run_savedmodel(path):
 
 def _write_onnx(model, path, samples):
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    signature = {  # which Keras finds by itself only for a model that was called
-        name: keras.InputSpec(dtype=x.dtype, shape=x.shape, name=name)
-        for name, x in model.input.items()
-    }
-    model.export(path, format="onnx", verbose=False, input_signature=[signature])
+    model.export(path, format="onnx", verbose=False, input_signature=[_sign(model)])
 
 
 def _write_onnx_half(model, path, samples):
