@@ -64,13 +64,13 @@ def serve_classifier(network, activation, crop=None):
         the first class's before it. It takes {name: the network's input}, or {"frames": uint8
         (batch, segments, frames, any height, any width, 3)}.
     """
-    inputs = network.inputs[0]
-    logits = network.output
+    x = inputs = network.inputs[0]
     if crop:
         shape = (*network.input_shape[1:3], None, None, 3)
         inputs = keras.Input(shape, dtype="uint8", name="frames")
-        logits = network(CentreCrop(*crop, dtype="float32", name="preprocessing")(inputs))
-    x = layers.Activation(activation, dtype="float32", name=activation)(logits)
+        x = CentreCrop(*crop, dtype="float32", name="preprocessing")(inputs)
+    # Called, so that names of what comes behind are not those of operations that were loaded.
+    x = layers.Activation(activation, dtype="float32", name=activation)(network(x))
     if x.shape[-1] == 1:
         x = ops.concatenate([1 - x, x], axis=-1)
     return keras.Model({inputs.name: inputs}, {"probabilities": x}, name="served")
@@ -82,5 +82,6 @@ def serve_recognizer(network):
     Args:
         network: of `models.recognizer.build_recognizer`; what goes in stays the same.
     """
-    x = layers.Activation("softmax", dtype="float32", name="softmax")(network.output[:, 0])
+    logits = network(network.input)[:, 0]
+    x = layers.Activation("softmax", dtype="float32", name="softmax")(logits)
     return keras.Model(network.input, {"probabilities": x}, name="served")

@@ -111,6 +111,7 @@ def make_wanted(name):
 
 def export(name, form, **options):
     make_wanted(name)
+    keras.utils.clear_session()  # names begin anew, as in a process of its own
     return export_model(Options(Path("weights", name), form, **options))
 
 
