@@ -113,15 +113,14 @@ def load_maps(settings, run):
         for stream, name in settings["weights"].items():
             maps[stream] = build_maps(stream, settings["frame_size"], settings["endpoint"])
             start_maps(maps[stream], _find_start(name), stream)
+            if fingerprint(maps[stream]) != settings["fingerprint"][stream]:
+                raise ValueError(
+                    f"The features of {run} were made by an I3D that began with {name}, but the "
+                    f"weights {name} ({stream}) are not the same now; put back those that the "
+                    "features were made with."
+                )
     finally:
         keras.config.set_dtype_policy(policy)
-    for stream, name in settings["weights"].items():
-        if fingerprint(maps[stream]) != settings["fingerprint"][stream]:
-            raise ValueError(
-                f"The features of {run} were made by an I3D that began with {name}, but the "
-                f"weights {name} ({stream}) are not the same now; put back those that the features "
-                "were made with."
-            )
     return maps
 
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from models.explanations import METHODS, Question, choose_method, map_windows
 from tasks.answers import rank_labels
-from utils.alignments import read_moments
 from utils.augmentation import restore_rgb
 from utils.clips import list_views, read_clip, time_frames
 from utils.feature_rows import check_crops, check_lengths, find_features, find_times
@@ -273,9 +272,8 @@ def explain_rows(options):
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
     plot_weights(folder / pictures[0], seconds[None], weights[None], answer.title)
     image_fps = find_manifest(params.features).get("image_fps", IMAGE_FPS)
-    frames, missing = read_moments(Path(options.video), seconds, image_fps)
-    if not missing:
-        plot_moments(folder / "frames.png", frames, seconds, weights, answer.title)
+    moments = (image_fps, seconds, weights, answer.title)
+    if not (missing := plot_moments(folder / "frames.png", Path(options.video), *moments)):
         pictures.insert(0, "frames.png")
     if notes := [text for text in (note, missing) if text]:
         print("\n".join(notes))

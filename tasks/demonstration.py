@@ -16,7 +16,6 @@ from tasks.recognition_explanation import (
     show_frames,
 )
 from tasks.row_prediction import Recognizer, RowClassifier
-from utils.alignments import read_moments
 from utils.captions import save_captions
 from utils.overlays import plot_moments, weigh_frames
 from utils.panels import draw_answer, draw_intervals
@@ -100,11 +99,9 @@ def _explain_rows(predictor, params, prediction, folder):
     method, question, label, title = _ask(predictor, params, clips, _share(predictor, prediction))
     weights = weigh_frames(*method.explain(question), len(seconds))
     why, path = _say_why(label, seconds, method), folder / "frames.png"
-    image_fps = predictor.reader.form.image_fps
-    frames, missing = read_moments(Path(prediction.video), seconds, image_fps)
-    if missing:
+    moments = (predictor.reader.form.image_fps, seconds, weights, title)
+    if missing := plot_moments(path, Path(prediction.video), *moments):
         return {"why": f"{why} {missing}"}
-    plot_moments(path, frames, seconds, weights, title)
     return {"why": why, "sheet": str(path)}
 
 

@@ -17,7 +17,8 @@ from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
-from tasks import classification, classification_explanation
+from tasks import classification
+from utils import overlays
 from utils.alignments import read_moments
 from utils.augmentation import Augmentation, Transform
 from utils.clips import Clip, ClipFormat, list_views, random_clip, read_clip
@@ -368,7 +369,7 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
         shown.extend(frame.mean() for frame in found[0])
         return found
 
-    monkeypatch.setattr(classification_explanation, "read_moments", read)
+    monkeypatch.setattr(overlays, "read_moments", read)
     explain(Explanation("images/left/left_03", FIRST, features="timed", output="slow"))
     assert shown == [40, 120, 160]
 

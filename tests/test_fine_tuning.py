@@ -270,21 +270,27 @@ import sys, training
 from conftest import shrunk_i3d
 from utils.params import parse_params
 with shrunk_i3d():
-    folder, report = training.train(parse_params(sys.argv[1:]))
-print("dev", report["val_wer"])
+    for line in sys.stdin:
+        folder, report = training.train(parse_params(line.split()))
+        print("dev", report["val_wer"], flush=True)
 """
 
 
 def test_two_devices_train_in_step(folder):
-    """A sentence each, losses summed over both."""
-    flags = ("--weights", "weights/windows", "--finetune", "Mixed_5c", "--run", "mirrored")
+    """Both stages: a sentence each, losses summed over both."""
+    lines = [
+        [*FLAGS, "--features", "F", "--run", "mirrored"],
+        [*FLAGS, "--weights", "weights/mirrored", "--finetune", "Mixed_5c", "--run", "mirrored2"],
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", MIRRORED, *FLAGS, *flags],
+        [sys.executable, "-c", MIRRORED],
+        input="".join(" ".join(line) + "\n" for line in lines),
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
         timeout=200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "\ndev " in done.stdout
-    assert np.isfinite(float(read_history("weights/mirrored")[0]["loss"]))
+    assert done.stdout.count("\ndev ") == 2
+    for run in ("mirrored", "mirrored2"):
+        assert np.isfinite(float(read_history(f"weights/{run}")[0]["loss"]))

@@ -168,7 +168,7 @@ def test_sclite_scores_a_run_the_same(folder, capsys):
 
 def test_mixed_precision_trains(folder, untraced):
     try:
-        flags = (*FEW, "--precision", "mixed_bfloat16", "--epochs", 2, "--rate-epochs", 1, 2)
+        flags = (*FEW, "--network", "bilstm", "--precision", "mixed_bfloat16", "--epochs", 2)
         run, _ = train("--run", "mixed", *flags)
     finally:
         keras.config.set_dtype_policy("float32")

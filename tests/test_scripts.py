@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from scripts import benchmark_attention as attention
 from scripts import cross_validate
-from scripts.benchmark import benchmark
 from scripts.cross_validate import Options, block_of
 
 import pytest
@@ -63,7 +62,9 @@ def test_cross_validation_needs_numbers_and_blocks(tmp_path):
 
 
 def test_benchmark_reads_videos(tmp_path):
-    benchmark(("reading",), repeats=1, output=tmp_path / "rows.json")
+    script = ["scripts/benchmark.py", "--parts", "reading", "--repeats", 1]
+    done = run([*script, "--output", "rows.json"], tmp_path)
+    assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row["unit"] for row in rows] == ["frames/s", "s a clip"] * 3
     assert all(row["value"] > 0 for row in rows) and "1920x1080" in rows[-1]["name"]

@@ -141,11 +141,11 @@ print("counted", report["videos"])
 
 def test_two_devices_train_in_step(tmp_path):
     write_dataset(tmp_path / "videos", videos=7)
-    with start(["-c", MIRRORED], ["--epochs", "2", "--network", "i3d"], tmp_path) as process:
+    with start(["-c", MIRRORED], ["--epochs", "2"], tmp_path) as process:
         printed = process.communicate(timeout=300)[0]
     assert process.returncode == 0, printed[-3000:]
     assert "counted 3" in printed
-    rows = read_history(tmp_path / "weights/videos_i3d")
+    rows = read_history(tmp_path / "weights/videos_i3d_lstm")
     assert len(rows) == 2
     assert all(np.isfinite(float(row["val_loss"])) for row in rows)
 

@@ -5,6 +5,7 @@ import csv
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.alignments import read_moments
 from utils.captions import write_line
 from utils.files import atomic_path
 from utils.sampling import spread
@@ -116,17 +117,23 @@ def plot_sheet(path, frames, rows, labels, title):
     plt.close(figure)
 
 
-def plot_moments(path, frames, seconds, weights, title):
+def plot_moments(path, video, image_fps, seconds, weights, title):
     """Draw the frames of a video that its rows of features show, and each one's weight.
 
     Args:
         path: of the PNG.
-        frames: of `utils.alignments.read_moments`.
+        video, image_fps: its path, and frames per second of a folder of images.
         seconds, weights: of the rows.
         title: over all.
+
+    Returns:
+        Why nothing is drawn, or "".
     """
-    labels = [f"{time:.2f} s: {w:.0%}" for time, w in zip(seconds, weights, strict=True)]
-    plot_sheet(path, frames, {}, labels, title)
+    frames, missing = read_moments(video, seconds, image_fps)
+    if not missing:
+        labels = [f"{time:.2f} s: {w:.0%}" for time, w in zip(seconds, weights, strict=True)]
+        plot_sheet(path, frames, {}, labels, title)
+    return missing
 
 
 def plot_weights(path, seconds, weights, title):
