@@ -1,11 +1,11 @@
 """Train, or go on with a run: python training.py [PRESET] [--resume] [flags]."""
 
 from tasks import classification, recognition
-from utils.commands import run_command
 from utils.fitting import SaveRun, choose_devices, compile_model, make_callbacks
 from utils.optimization import Optimization, make_optimizer
 from utils.params import parse_params, pick_fields
 from utils.runs import load_state
+from utils.system.commands import run_command
 from utils.visualization import plot_history
 
 import keras

@@ -13,11 +13,9 @@ from textwrap import fill, shorten
 
 from utils.advice import advise
 from utils.analysis import find_differences, score_shortcuts, summarize, summarize_clips
-from utils.commands import run_command
 from utils.dataset_plots import draw_plots
 from utils.datasets import list_examples, save_examples
 from utils.duplicates import join
-from utils.files import atomic_path, write_atomically
 from utils.leaks import (
     draw_clean_split,
     find_split_groups,
@@ -29,6 +27,8 @@ from utils.leaks import (
 from utils.params import Params
 from utils.report import make_report
 from utils.skimming import skim_examples
+from utils.system.commands import run_command
+from utils.system.files import atomic_path, write_atomically
 
 import tyro
 

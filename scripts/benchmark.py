@@ -19,16 +19,16 @@ from models.i3d import build_i3d
 from models.networks import build, split
 from models.timesformer import SCHEMES
 from utils.clips import Clip, ClipFormat, list_views, read_clip
-from utils.commands import ROOT, run_command
 from utils.features import ClipSource
-from utils.files import write_atomically
 from utils.fitting import compile_model
 from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer
-from utils.processes import measure_peak
 from utils.sample import render_video
 from utils.sequence import Sequence, TrainingOrder
-from utils.timing import measure_seconds, median_seconds, prepare_steps
+from utils.system.commands import ROOT, run_command
+from utils.system.files import write_atomically
+from utils.system.processes import measure_peak
+from utils.system.timing import measure_seconds, median_seconds, prepare_steps
 from utils.video import probe
 
 import keras

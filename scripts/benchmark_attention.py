@@ -17,9 +17,9 @@ from models import attention
 from models.design import Design
 from models.networks import build
 from models.timesformer import SCHEMES
-from utils.commands import run_command
-from utils.files import write_atomically
-from utils.timing import limit_memory, measure_seconds, prepare_steps
+from utils.system.commands import run_command
+from utils.system.files import write_atomically
+from utils.system.timing import limit_memory, measure_seconds, prepare_steps
 
 import keras
 import tyro

@@ -20,12 +20,12 @@ from typing import Literal
 from models.dense import SHARED, Extractor, build_maps
 from utils.augmentation import list_levels
 from utils.blocks import RowFormat
-from utils.commands import ROOT, run_command
 from utils.extraction import Collector, extract_rows
-from utils.files import write_atomically
-from utils.processes import measure_peak
 from utils.sample import render_video
-from utils.timing import measure_seconds
+from utils.system.commands import ROOT, run_command
+from utils.system.files import write_atomically
+from utils.system.processes import measure_peak
+from utils.system.timing import measure_seconds
 
 import numpy as np
 import tyro

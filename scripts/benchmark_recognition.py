@@ -15,12 +15,12 @@ from typing import Literal
 
 from models.end_to_end import build_end_to_end, build_windows, trained_part
 from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
-from utils.commands import ROOT, run_command
-from utils.files import write_atomically
 from utils.fitting import compile_model
 from utils.optimization import Optimization, make_optimizer
-from utils.processes import measure_peak
-from utils.timing import limit_memory, measure_seconds
+from utils.system.commands import ROOT, run_command
+from utils.system.files import write_atomically
+from utils.system.processes import measure_peak
+from utils.system.timing import limit_memory, measure_seconds
 
 import keras
 import numpy as np

@@ -13,12 +13,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.commands import run_command
 from utils.corpora import CORPORA, list_sentences
-from utils.files import atomic_path, name_damaged
 from utils.inspection import inspect_videos
 from utils.listing import list_paths
 from utils.params import Params
+from utils.system.commands import run_command
+from utils.system.files import atomic_path, name_damaged
 
 import tyro
 

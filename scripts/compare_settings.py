@@ -17,14 +17,14 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build, build_on_features
-from utils.commands import run_command, train_run
 from utils.datasets import assign_splits, list_classes, list_examples, select_split
 from utils.feature_rows import find_length, own_features
-from utils.files import write_atomically
 from utils.fitting import choose_devices
 from utils.labelings import LABELINGS, choose_labeling
 from utils.params import Params, parse_params, pick_fields
 from utils.runs import RUNS, load_data, load_state, open_run
+from utils.system.commands import run_command, train_run
+from utils.system.files import write_atomically
 from utils.visualization import plot_comparison
 
 import numpy as np

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.commands import run_command, run_script, train_run
 from utils.datasets import list_examples, save_examples
-from utils.files import write_atomically
 from utils.runs import evaluation_folder
+from utils.system.commands import run_command, run_script, train_run
+from utils.system.files import write_atomically
 
 import numpy as np
 import tyro

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.demonstration import Demonstration
-from utils.commands import ROOT, run_command
 from utils.panels import STYLE, draw_problem
+from utils.system.commands import ROOT, run_command
 
 import tyro
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tasks.exports import prepare_sentences, prepare_videos
-from utils.commands import run_command
-from utils.files import atomic_path
 from utils.runs import best_network, check_run
 from utils.runtimes import FORMATS, check_format, write_model
 from utils.saved_params import load_params
+from utils.system.commands import run_command
+from utils.system.files import atomic_path
 
 import keras
 import numpy as np

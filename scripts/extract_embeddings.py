@@ -10,16 +10,16 @@ from pathlib import Path
 
 from tasks.embedding import EMBEDDINGS, make_embedder
 from utils.clips import list_views
-from utils.commands import run_command
 from utils.datasets import group_of, list_examples, select_split
 from utils.embeddings import nearest, plot_map, project
 from utils.feature_rows import check_lengths, find_features, own_features
 from utils.features import ClipSource
-from utils.files import atomic_path
 from utils.inspection import inspect_videos
 from utils.runs import best_network, load_data, load_network
 from utils.saved_params import load_params
 from utils.sequence import Sequence
+from utils.system.commands import run_command
+from utils.system.files import atomic_path
 from utils.video import probe
 
 import numpy as np

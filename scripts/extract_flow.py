@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from utils.commands import IncompleteError, run_command
 from utils.datasets import list_examples
-from utils.files import atomic_path, clear_leftovers
 from utils.flow import (
     FLOWS,
     default_store,
@@ -23,7 +21,9 @@ from utils.flow import (
 )
 from utils.inspection import inspect_videos
 from utils.params import Params
-from utils.processes import run_tasks
+from utils.system.commands import IncompleteError, run_command
+from utils.system.files import atomic_path, clear_leftovers
+from utils.system.processes import run_tasks
 from utils.video import VideoError, timeline
 
 import numpy as np

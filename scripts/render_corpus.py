@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from utils.commands import run_command
-from utils.files import write_atomically
-from utils.processes import run_tasks
 from utils.releases import RELEASES, SPLITS
 from utils.signed_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
+from utils.system.commands import run_command
+from utils.system.files import write_atomically
+from utils.system.processes import run_tasks
 
 import tyro
 from tqdm import tqdm

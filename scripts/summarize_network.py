@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from models.design import Design
 from models.flops import list_parts
 from models.networks import build, build_on_features
-from utils.commands import run_command
 from utils.feature_rows import find_length
 from utils.params import parse_params, pick_fields
+from utils.system.commands import run_command
 
 import tyro
 

@@ -9,8 +9,8 @@ from models.pretrained import INFLATED, PRETRAINED, load_pretrained
 from utils.augmentation import list_levels
 from utils.blocks import RowFormat
 from utils.features import fingerprint
-from utils.manifest import read_kind
 from utils.runs import load_network
+from utils.system.settings_files import read_kind
 
 import keras
 

@@ -26,7 +26,6 @@ from utils.clips import check_flow, list_views, random_clip, read_clip
 from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
 from utils.feature_rows import find_length, own_features
 from utils.features import ClipSource, predict_videos
-from utils.files import write_atomically
 from utils.inspection import inspect_videos
 from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.metrics import format_report, score_classes
@@ -34,6 +33,7 @@ from utils.params import pick_fields
 from utils.runs import keep_features, load_data, load_network, open_run, save_data
 from utils.saved_params import load_params
 from utils.sequence import Sequence, TrainingOrder
+from utils.system.files import write_atomically
 
 import numpy as np
 

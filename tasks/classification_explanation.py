@@ -10,7 +10,6 @@ from utils.augmentation import restore_rgb
 from utils.clips import list_views, read_clip, time_frames
 from utils.feature_rows import check_crops, check_lengths, find_features, find_times
 from utils.feature_store import find_manifest
-from utils.files import atomic_path, write_atomically
 from utils.gradients import differentiate
 from utils.images import IMAGE_FPS
 from utils.labelings import choose_labeling, to_probabilities
@@ -28,6 +27,7 @@ from utils.pages import embed_picture, embed_video, make_page, make_table, make_
 from utils.runs import best_network, explanation_folder, load_data, load_network
 from utils.sampling import SAMPLINGS
 from utils.saved_params import load_params
+from utils.system.files import atomic_path, write_atomically
 from utils.video import probe
 
 import keras

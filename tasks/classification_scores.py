@@ -8,7 +8,6 @@ from models.networks import split as split_network
 from utils.datasets import list_examples, select_split
 from utils.feature_rows import check_crops, check_lengths, own_features
 from utils.features import ClipSource, predict_videos
-from utils.files import atomic_path, write_atomically
 from utils.fusion import choose_weight
 from utils.fusion import fuse as fuse_logits
 from utils.inspection import inspect_videos
@@ -21,6 +20,7 @@ from utils.metrics import (
     spread_outputs,
 )
 from utils.runs import evaluation_folder, load_changed, load_data, load_network
+from utils.system.files import atomic_path, write_atomically
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras

@@ -10,11 +10,11 @@ from tasks.stages import prepare_features, prepare_frames
 from tasks.transcription import make_sequence, measure
 from tasks.watching import SHOWN, write_hypotheses
 from utils.corpora import CORPORA
-from utils.files import write_atomically
 from utils.runs import keep_features, open_run, save_data
 from utils.sampling import spread
 from utils.sentences import SentenceSequence, save_sentences
 from utils.sequence import TrainingOrder
+from utils.system.files import write_atomically
 from utils.vocabulary import encode_glosses
 
 import numpy as np

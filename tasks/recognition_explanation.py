@@ -13,7 +13,6 @@ from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.corpora import CORPORA
 from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
 from utils.feature_store import CENTRE, find_manifest
-from utils.files import atomic_path, write_atomically
 from utils.images import IMAGE_FPS
 from utils.labelings import to_probabilities
 from utils.pages import embed_picture, make_page, make_table, make_text
@@ -21,6 +20,7 @@ from utils.rows import row_edges
 from utils.runs import explanation_folder, load_data
 from utils.saved_params import load_params
 from utils.sentences import read_sentence
+from utils.system.files import atomic_path, write_atomically
 from utils.video import probe
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment

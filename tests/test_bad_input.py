@@ -27,11 +27,11 @@ from scripts import (
     summarize_network,
 )
 from tasks.demonstration import Demonstration
-from utils.commands import IncompleteError, run_command, run_script
 from utils.datasets import assign_splits, list_examples
 from utils.params import Params, parse_params
 from utils.runs import save_data
 from utils.saved_params import load_params, save_params
+from utils.system.commands import IncompleteError, run_command, run_script
 from utils.video import write_video
 
 import keras

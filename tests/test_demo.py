@@ -16,12 +16,12 @@ from scripts.demo import Options, build_page, import_gradio, keep_files, launch,
 from scripts.extract_embeddings import extract_embeddings
 from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
-from utils.commands import run_command
 from utils.datasets import assign_splits, list_examples
 from utils.intervals import Interval
 from utils.panels import draw_answer, draw_intervals
 from utils.runs import save_data
 from utils.saved_params import save_params
+from utils.system.commands import run_command
 from utils.video import VideoError, probe, write_video
 
 import cv2

@@ -22,7 +22,6 @@ from tasks.prediction import Classifier, open_predictor
 from tasks.recognition_explanation import MEANING
 from tasks.transcription import load_sentences, locate_glosses
 from utils.clips import ClipFormat
-from utils.commands import run_command
 from utils.datasets import assign_splits, list_examples
 from utils.inspection import inspect_videos
 from utils.params import Params
@@ -30,6 +29,7 @@ from utils.playing import play_video
 from utils.runs import keep_features, save_data
 from utils.saved_params import save_params
 from utils.sentences import measure_statistics, save_sentences
+from utils.system.commands import run_command
 from utils.video import probe, write_video
 
 import cv2

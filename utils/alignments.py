@@ -6,7 +6,7 @@ from typing import NamedTuple
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.files import atomic_path
+from utils.system.files import atomic_path
 from utils.video import VideoError, frame_times, probe, resized_frames
 
 import matplotlib.pyplot as plt

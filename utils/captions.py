@@ -5,7 +5,7 @@ from functools import lru_cache
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.files import atomic_path
+from utils.system.files import atomic_path
 from utils.video import frame_times, probe, resized_frames, write_video
 
 import matplotlib.pyplot as plt

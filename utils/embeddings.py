@@ -3,7 +3,7 @@
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.files import atomic_path
+from utils.system.files import atomic_path
 
 import matplotlib.pyplot as plt
 import numpy as np

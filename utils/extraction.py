@@ -15,8 +15,8 @@ from pathlib import Path
 
 from utils.blocks import Failure, Part, read_video, try_digest
 from utils.feature_store import is_done, read_record, save_features, settings_hash
-from utils.files import write_atomically
 from utils.images import stamp_video
+from utils.system.files import write_atomically
 
 import numpy as np
 from tqdm import tqdm

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features, read_record
-from utils.files import explain_missing
 from utils.sampling import SAMPLINGS
+from utils.system.files import explain_missing
 
 import numpy as np
 

@@ -11,8 +11,8 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-from utils.files import atomic_path, write_atomically
-from utils.manifest import open_kind, read_kind
+from utils.system.files import atomic_path, write_atomically
+from utils.system.settings_files import open_kind, read_kind
 
 import h5py
 import numpy as np

@@ -7,8 +7,8 @@ import json
 import time
 from pathlib import Path
 
-from utils.files import atomic_path, write_atomically
 from utils.progress import EpochLines, Pictures
+from utils.system.files import atomic_path, write_atomically
 
 import keras
 

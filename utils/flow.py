@@ -8,8 +8,8 @@ Farneback, SCIA 2003. A store is a folder of one kind of flow: `flow.json` says 
 import json
 from pathlib import Path
 
-from utils.files import atomic_path, write_atomically
-from utils.manifest import check_kind, read_kind
+from utils.system.files import atomic_path, write_atomically
+from utils.system.settings_files import check_kind, read_kind
 from utils.video import VideoError, crop_frame, resized_frames, timeline
 
 import cv2

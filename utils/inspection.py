@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from utils.feature_rows import check_lengths, locate_features, read_info
-from utils.files import write_atomically
 from utils.images import stamp_video
+from utils.system.files import write_atomically
 from utils.video import VideoError, VideoInfo, probe
 
 from tqdm import tqdm

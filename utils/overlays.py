@@ -7,8 +7,8 @@ import matplotlib
 matplotlib.use("Agg")
 from utils.alignments import read_moments
 from utils.captions import write_line
-from utils.files import atomic_path
 from utils.sampling import spread
+from utils.system.files import atomic_path
 from utils.video import write_video
 
 import matplotlib.pyplot as plt

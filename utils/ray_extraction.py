@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 
 from utils.blocks import Failure, Part, read_video
-from utils.commands import ROOT
 from utils.extraction import batch_blocks
+from utils.system.commands import ROOT
 
 import numpy as np
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from utils.datasets import list_csv, save_examples
 from utils.feature_store import find_manifest
-from utils.files import atomic_path, name_damaged, write_atomically
-from utils.manifest import list_differences, read_kind
 from utils.saved_params import load_params, save_params
+from utils.system.files import atomic_path, name_damaged, write_atomically
+from utils.system.settings_files import list_differences, read_kind
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
-from utils.manifest import read_kind
 from utils.params import Params
+from utils.system.settings_files import read_kind
 
 
 def save_params(params, path):

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from utils.files import write_atomically
+from utils.system.files import write_atomically
 from utils.wer import Score
 
 SECONDS = 0.5  # of a word: only their order counts, since a sentence is a file of its own

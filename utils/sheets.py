@@ -7,8 +7,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.augmentation import restore_rgb
-from utils.files import atomic_path
 from utils.flow import FLOW_LIMIT
+from utils.system.files import atomic_path
 
 import matplotlib.pyplot as plt
 import numpy as np

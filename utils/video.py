@@ -7,9 +7,9 @@ here: RGB, resampled in time, short side resized bilinearly with the aspect rati
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.files import explain_missing
 from utils.images import IMAGE_FPS, ImageFolder, digest_video, list_images
 from utils.pixels import resize_frame
+from utils.system.files import explain_missing
 
 import cv2
 import numpy as np

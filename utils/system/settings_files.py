@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from utils.files import name_damaged, write_atomically
+from utils.system.files import name_damaged, write_atomically
 
 
 def list_differences(found, wanted):
