@@ -18,13 +18,13 @@ from models.heads import HEADS, build_head
 from models.i3d import build_i3d
 from models.networks import build, split
 from models.timesformer import SCHEMES
-from utils.clips import Clip, ClipFormat, list_views, read_clip
+from utils.clips.batches import Sequence, TrainingOrder
+from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
 from utils.features import ClipSource
 from utils.fitting import compile_model
 from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer
 from utils.sample import render_video
-from utils.sequence import Sequence, TrainingOrder
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak

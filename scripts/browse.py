@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.classification import list_data, make_drawer
-from utils.augmentation import CENTRE
-from utils.clips import check_flow, list_views, read_clip, time_frames
+from utils.clips.augmentation import CENTRE
+from utils.clips.batches import Sequence, TrainingOrder
+from utils.clips.reading import check_flow, list_views, read_clip, time_frames
+from utils.clips.sampling import spread
 from utils.datasets import assign_splits, check_readable
 from utils.inspection import inspect_videos
 from utils.labelings import choose_labeling, encode_targets
 from utils.metrics import spread_outputs
 from utils.pages import link_picture, make_page, make_text
 from utils.params import parse_params
-from utils.sampling import spread
-from utils.sequence import Sequence, TrainingOrder
 from utils.sheets import paint_clips, plot_rows
 from utils.system.commands import run_command
 from utils.system.files import write_atomically

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.embedding import EMBEDDINGS, make_embedder
-from utils.clips import list_views
+from utils.clips.batches import Sequence
+from utils.clips.reading import list_views
 from utils.datasets import group_of, list_examples, select_split
 from utils.embeddings import nearest, plot_map, project
 from utils.feature_rows import check_lengths, find_features, own_features
@@ -17,7 +18,6 @@ from utils.features import ClipSource
 from utils.inspection import inspect_videos
 from utils.runs import best_network, load_data, load_network
 from utils.saved_params import load_params
-from utils.sequence import Sequence
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
 from utils.video import probe

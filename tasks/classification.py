@@ -21,8 +21,9 @@ from models.published import load_published
 from models.warm_start import warm_start
 from tasks.job import Job
 from tasks.watching import draw_classifier, read_strips
-from utils.augmentation import Augmentation
-from utils.clips import check_flow, list_views, random_clip, read_clip
+from utils.clips.augmentation import Augmentation
+from utils.clips.batches import Sequence, TrainingOrder
+from utils.clips.reading import check_flow, list_views, random_clip, read_clip
 from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
 from utils.feature_rows import find_length, own_features
 from utils.features import ClipSource, predict_videos
@@ -32,7 +33,6 @@ from utils.metrics import format_report, score_classes
 from utils.params import pick_fields
 from utils.runs import keep_features, load_data, load_network, open_run, save_data
 from utils.saved_params import load_params
-from utils.sequence import Sequence, TrainingOrder
 from utils.system.files import write_atomically
 
 import numpy as np

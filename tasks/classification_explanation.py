@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from models.explanations import METHODS, Question, choose_method, map_windows
 from tasks.answers import rank_labels
-from utils.augmentation import restore_rgb
-from utils.clips import list_views, read_clip, time_frames
+from utils.clips.augmentation import restore_rgb
+from utils.clips.reading import list_views, read_clip, time_frames
+from utils.clips.sampling import SAMPLINGS
 from utils.feature_rows import check_crops, check_lengths, find_features, find_times
 from utils.feature_store import find_manifest
 from utils.gradients import differentiate
@@ -25,7 +26,6 @@ from utils.overlays import (
 )
 from utils.pages import embed_picture, embed_video, make_page, make_table, make_text
 from utils.runs import best_network, explanation_folder, load_data, load_network
-from utils.sampling import SAMPLINGS
 from utils.saved_params import load_params
 from utils.system.files import atomic_path, write_atomically
 from utils.video import probe

@@ -12,7 +12,8 @@ from models.serving import serve_classifier, serve_recognizer
 from tasks.classification_scores import read_infos
 from tasks.recognition_scores import choose_sentences
 from tasks.transcription import load_recognizer, load_sentences, read_features, spell
-from utils.clips import describe_form, list_views, read_clip, read_whole
+from utils.clips.reading import describe_form, list_views, read_clip, read_whole
+from utils.clips.sampling import spread
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.datasets import Example, list_examples
 from utils.feature_rows import own_features
@@ -25,7 +26,6 @@ from utils.labelings import (
 )
 from utils.metrics import SUMMARIES, score_classes, spread_outputs
 from utils.runs import load_changed, load_data, load_network
-from utils.sampling import spread
 from utils.sentences import pad_rows, read_sentence
 from utils.wer import align_corpus, score_corpus
 

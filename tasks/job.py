@@ -14,7 +14,7 @@ class Job(NamedTuple):
         folder: the run's.
         network: what is kept.
         model: what is fitted: the network, or the part of it that is trained.
-        training, validation: `utils.sequence.Sequence`; no validation: None.
+        training, validation: `utils.clips.batches.Sequence`; no validation: None.
         loss: of Keras.
         metrics: list of Keras metrics.
         monitor: what makes the best epoch, as `utils.fitting.SaveRun` takes it.

@@ -18,7 +18,7 @@ from models.networks import as_network
 from models.pretrained import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.row_prediction import open_recognizer, open_row_classifier
-from utils.clips import ClipFormat, check_flow
+from utils.clips.reading import ClipFormat, check_flow
 from utils.features import ClipSource, predict_videos
 from utils.intervals import count_steps, smooth_step
 from utils.labelings import to_probabilities
@@ -36,7 +36,7 @@ class Classifier:
     Args:
         network: `keras.Model` from clips to logits.
         judge: a `tasks.answers.Judge`.
-        form: a `utils.clips.ClipFormat`.
+        form: a `utils.clips.reading.ClipFormat`.
         views: (clips, crops) that are averaged for a whole video; None for its windows.
         seconds: (window, step); 0 for the frames of a clip, and for half a window.
 

@@ -9,11 +9,11 @@ from tasks.job import Job
 from tasks.stages import prepare_features, prepare_frames
 from tasks.transcription import make_sequence, measure
 from tasks.watching import SHOWN, write_hypotheses
+from utils.clips.batches import TrainingOrder
+from utils.clips.sampling import spread
 from utils.corpora import CORPORA
 from utils.runs import keep_features, open_run, save_data
-from utils.sampling import spread
 from utils.sentences import SentenceSequence, save_sentences
-from utils.sequence import TrainingOrder
 from utils.system.files import write_atomically
 from utils.vocabulary import encode_glosses
 

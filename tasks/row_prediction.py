@@ -4,6 +4,7 @@ from models.recognizer import count_pooled
 from tasks.answers import Prediction, Seen, open_judge
 from tasks.row_reader import RowReader, open_rows
 from tasks.transcription import locate_glosses, read_logits
+from utils.clips.sampling import SAMPLINGS
 from utils.corpora import CORPORA
 from utils.feature_store import CENTRE
 from utils.glosses import CLEANINGS
@@ -11,7 +12,6 @@ from utils.intervals import Interval
 from utils.labelings import to_probabilities
 from utils.playing import cut_windows
 from utils.runs import load_data, load_network
-from utils.sampling import SAMPLINGS
 from utils.video import probe, timeline
 from utils.vocabulary import decode_glosses
 

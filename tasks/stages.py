@@ -22,7 +22,7 @@ from tasks.fine_tuning import (
 )
 from tasks.strides import drop_impossible, find_stride
 from tasks.transcription import FEATURES, Reading, load_sentences, read_features
-from utils.augmentation import Augmentation
+from utils.clips.augmentation import Augmentation
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.frames import change_frames
 from utils.params import pick_fields

@@ -3,10 +3,10 @@
 from contextlib import suppress
 
 from tasks.transcription import recognize, spell
-from utils.clips import list_views, time_frames
+from utils.clips.reading import list_views, time_frames
+from utils.clips.sampling import spread
 from utils.feature_rows import FeatureInfo
 from utils.metrics import decide_classes, score_classes, spread_outputs
-from utils.sampling import spread
 from utils.sheets import Row, plot_rows
 from utils.video import VideoError, probe, read_rgb
 from utils.visualization import plot_classes, plot_confusion

@@ -1,16 +1,16 @@
 """Transforms of clips and mixtures of batches: the same in every frame, and as published."""
 
-from utils.augmentation import (
+from utils.clips.augmentation import (
     CENTRE,
-    OPERATIONS,
     Augmentation,
     Transform,
     apply_flow,
     apply_rgb,
     draw_transform,
 )
-from utils.clips import ClipFormat, clip_key, list_views, random_clip
-from utils.mixing import mix
+from utils.clips.mixing import mix
+from utils.clips.rand_augment import OPERATIONS
+from utils.clips.reading import ClipFormat, clip_key, list_views, random_clip
 from utils.video import VideoInfo
 
 import numpy as np

@@ -4,9 +4,9 @@ import tracemalloc
 from dataclasses import replace
 
 import utils.blocks
-from utils.augmentation import Transform, list_levels
 from utils.blocks import READERS, VIEWS, Failure, RowFormat, read_blocks, read_video
-from utils.clips import Clip, ClipFormat, read_clip
+from utils.clips.augmentation import Transform, list_levels
+from utils.clips.reading import Clip, ClipFormat, read_clip
 from utils.flow import flow_kind, open_store, store_flow
 from utils.rows import plan_rows, row_starts
 from utils.video import probe, timeline, write_video

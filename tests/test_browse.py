@@ -5,13 +5,13 @@ from types import SimpleNamespace
 from scripts import browse as script
 from scripts.browse import describe_transform, main
 from tasks import classification
-from utils.augmentation import Transform
-from utils.clips import STREAMS
+from utils.clips.augmentation import Transform
+from utils.clips.reading import STREAMS
+from utils.clips.sampling import spread
 from utils.datasets import assign_splits, list_examples
 from utils.inspection import inspect_videos
 from utils.labelings import encode_targets
 from utils.params import parse_params
-from utils.sampling import spread
 from utils.sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb
 
 import numpy as np

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from models.networks import build
 from scripts.extract_embeddings import extract_embeddings
-from utils.clips import list_views, read_clip
+from utils.clips.reading import list_views, read_clip
 from utils.datasets import assign_splits, list_examples
 from utils.embeddings import nearest, plot_map, project
 from utils.params import Params

@@ -20,8 +20,8 @@ from scripts.summarize_network import summarize_network
 from tasks import classification
 from utils import overlays
 from utils.alignments import read_moments
-from utils.augmentation import Augmentation, Transform
-from utils.clips import Clip, ClipFormat, list_views, random_clip, read_clip
+from utils.clips.augmentation import Augmentation, Transform
+from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
 from utils.feature_rows import find_length, read_info
 from utils.feature_store import open_store, save_features, settings_hash
 from utils.features import ClipSource, fingerprint

@@ -23,7 +23,7 @@ from tasks.prediction import open_predictor
 from tasks.recognition_explanation import explain_sentence
 from tasks.row_reader import RowReader
 from tasks.transcription import FEATURES, load_sentences, read_features, read_logits
-from utils.augmentation import Augmentation
+from utils.clips.augmentation import Augmentation
 from utils.frames import FrameInfo, change_frames, read_frames
 from utils.params import Params, parse_params
 from utils.runs import load_data

@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from utils.clips import ClipFormat, list_views, read_clip
+from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.datasets import list_examples
 from utils.images import digest_video, list_images, list_videos
 from utils.inspection import inspect_videos

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 from utils import playing
-from utils.clips import ClipFormat, list_views, read_clip
+from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.playing import (
     Window,
     count_windows,

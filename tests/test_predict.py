@@ -21,7 +21,7 @@ from tasks.demonstration import Demonstration
 from tasks.prediction import Classifier, open_predictor
 from tasks.recognition_explanation import MEANING
 from tasks.transcription import load_sentences, locate_glosses
-from utils.clips import ClipFormat
+from utils.clips.reading import ClipFormat
 from utils.datasets import assign_splits, list_examples
 from utils.inspection import inspect_videos
 from utils.params import Params

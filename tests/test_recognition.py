@@ -12,6 +12,7 @@ from scripts.explain import Options as Explanation
 from scripts.explain import explain
 from tasks.strides import advise_stride, drop_impossible
 from tasks.transcription import load_sentences, read_features
+from utils.clips.batches import TrainingOrder
 from utils.corpora import list_sentences
 from utils.feature_store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
@@ -28,7 +29,6 @@ from utils.sentences import (
     plan_lengths,
     read_sentence,
 )
-from utils.sequence import TrainingOrder
 from utils.signed_corpus import list_rows, plan_corpus
 
 import cv2

@@ -11,7 +11,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from utils.clips import ClipFormat, list_views, read_clip
+from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.datasets import assign_splits, list_examples
 from utils.figures import ACTIONS, SIZES, STAND, render_clip
 from utils.params import parse_params

@@ -1,6 +1,6 @@
 """Batches: whatever the workers do, an epoch is decided by (seed, epoch, index)."""
 
-from utils.sequence import Sequence, TrainingOrder, draw_order, example_weights
+from utils.clips.batches import Sequence, TrainingOrder, draw_order, example_weights
 
 import numpy as np
 import pytest

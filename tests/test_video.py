@@ -2,7 +2,7 @@
 
 import struct
 
-from utils.sampling import SAMPLINGS, sample_segments, sample_uniform
+from utils.clips.sampling import SAMPLINGS, sample_segments, sample_uniform
 from utils.video import VideoError, VideoInfo, probe, read_rgb, timeline, write_video
 
 import cv2

@@ -6,7 +6,7 @@ import sys
 import training
 from tasks import watching
 from tasks.watching import describe_prediction, draw_classifier, read_strips
-from utils.clips import ClipFormat, list_views, read_clip
+from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.fitting import SaveRun, make_callbacks
 from utils.inspection import inspect_videos
 from utils.params import parse_params

@@ -36,7 +36,7 @@ class RowFormat(NamedTuple):
         fps: frames per second after resampling; 0 keeps the file's own frames.
         image_fps: frames per second of folders of images.
         short_side, frame_size: pixels before and after cropping.
-        flow, flow_path: as in `utils.clips.ClipFormat`.
+        flow, flow_path: as in `utils.clips.reading.ClipFormat`.
         step: from a row that is read to the next; 1 reads all.
     """
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from utils.clips import ClipFormat
+from utils.clips.reading import ClipFormat
 from utils.flow import default_store, flow_kind
 
 

@@ -9,8 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from utils.clips.sampling import SAMPLINGS
 from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features, read_record
-from utils.sampling import SAMPLINGS
 from utils.system.files import explain_missing
 
 import numpy as np
@@ -269,7 +269,7 @@ def read_rows(clip, segments):
     """Read rows from equal parts of a video, of the view nearest to the clip's crop and flip.
 
     Args:
-        clip: with `info`, a `FeatureInfo`, `place` and `transform` (`utils.clips.Clip`).
+        clip: with `info`, a `FeatureInfo`, `place` and `transform` (`utils.clips.reading.Clip`).
         segments: rows; where the video has fewer, they repeat.
 
     Returns:

@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from utils.clips import check_flow, clip_key, describe_form, list_views, read_clip
+from utils.clips.batches import Sequence
+from utils.clips.reading import check_flow, clip_key, describe_form, list_views, read_clip
 from utils.feature_store import (
     CENTRE,
     array_path,
@@ -13,7 +14,6 @@ from utils.feature_store import (
     settings_hash,
 )
 from utils.labelings import to_probabilities
-from utils.sequence import Sequence
 
 import keras
 import numpy as np

@@ -269,7 +269,7 @@ def read_flow(clip, places, kind, folder="", frame_size=224):
     """Read the flow from chosen frames of a resampled video to the next ones.
 
     Args:
-        clip: with the `path`, `info` and `transform.crop` of a video (`utils.clips.Clip`).
+        clip: with the `path`, `info` and `transform.crop` of a video (`utils.clips.reading.Clip`).
         places: 1-D array of frames of the resampled video, in any order, repeats allowed.
         kind: of `flow_kind`.
         folder: as of `flow_frames`.

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from utils.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
 from utils.blocks import RowFormat
+from utils.clips.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
 from utils.sentences import draw_places
 from utils.video import VideoInfo, read_rgb, timeline
 
@@ -40,7 +40,7 @@ def read_frames(info, chosen=None, transform=CENTRE):
     Args:
         info: a `FrameInfo`.
         chosen: places in the resampled video that are shown, int array; None for all.
-        transform: a `utils.augmentation.Transform`.
+        transform: a `utils.clips.augmentation.Transform`.
 
     Returns:
         uint8 (frames, frame_size, frame_size, 3): row i is the window that begins with frame
@@ -67,7 +67,7 @@ def change_frames(info, least, generator, changes, augmentation):
         least: rows that stay at least, at most as many as there are.
         generator: a `numpy.random.Generator`.
         changes: `utils.sentences.RowChanges`, of frames.
-        augmentation: an `utils.augmentation.Augmentation`.
+        augmentation: an `utils.clips.augmentation.Augmentation`.
     """
     count, form = len(timeline(info.video, info.form.fps)), info.form
     needed = min(count, (least - 1) * form.row_stride + form.window)

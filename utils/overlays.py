@@ -7,7 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 from utils.alignments import read_moments
 from utils.captions import write_line
-from utils.sampling import spread
+from utils.clips.sampling import spread
 from utils.system.files import atomic_path
 from utils.video import write_video
 

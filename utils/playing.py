@@ -10,10 +10,10 @@ from collections import deque
 from contextlib import closing
 from typing import NamedTuple
 
-from utils.augmentation import CENTRE, apply_flow, apply_rgb
+from utils.clips.augmentation import CENTRE, apply_flow, apply_rgb
+from utils.clips.sampling import SAMPLINGS
 from utils.flow import make_method, to_levels, to_pixels
 from utils.pixels import resize_frame, to_grey
-from utils.sampling import SAMPLINGS
 from utils.video import VideoError, crop_frame, frame_times, open_camera, resized_frames
 
 import numpy as np
@@ -27,7 +27,7 @@ class Picture:
 
     Args:
         frame: uint8 (height, width, 3), BGR, resized.
-        form: a `utils.clips.ClipFormat`.
+        form: a `utils.clips.reading.ClipFormat`.
     """
 
     __slots__ = ("_grey", "_levels", "rgb", "size")
@@ -73,7 +73,7 @@ def play_video(path, info, form):
 
     Args:
         path, info: a video and its `VideoInfo`.
-        form: a `utils.clips.ClipFormat`.
+        form: a `utils.clips.reading.ClipFormat`.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
@@ -88,7 +88,7 @@ def play_camera(number, form):
 
     Args:
         number: of the camera, from 0.
-        form: a `utils.clips.ClipFormat`.
+        form: a `utils.clips.reading.ClipFormat`.
 
     Raises:
         VideoError: no such camera, or it gives no more frames.
@@ -238,11 +238,11 @@ _SHOWN = {"rgb": (_show_rgb,), "flow": (_show_flow,), "both": (_show_rgb, _show_
 
 
 def show_window(window, form):
-    """Return the clip that a network sees of a window, as `utils.clips.read_clip` does of a video.
+    """Return the clip that a network sees of a window, as `utils.clips.reading.read_clip` does.
 
     Args:
         window: a `Window` of `pair_pictures`.
-        form: a `utils.clips.ClipFormat`.
+        form: a `utils.clips.reading.ClipFormat`.
 
     Returns:
         float32 (segments, frames, frame_size, frame_size, channels), the crop in the middle.
@@ -258,7 +258,7 @@ def play_windows(frames, form, length, step, live=False):
 
     Args:
         frames: of `play_video` or `play_camera`.
-        form: a `utils.clips.ClipFormat`.
+        form: a `utils.clips.reading.ClipFormat`.
         length, step: of `cut_windows`.
         live: whether frames come in their own time: windows that are not taken in time are dropped.
     """

@@ -4,8 +4,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.clips.batches import Sequence
 from utils.feature_store import CENTRE, load_features
-from utils.sequence import Sequence
 
 import numpy as np
 

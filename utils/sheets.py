@@ -6,7 +6,7 @@ from typing import NamedTuple
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.augmentation import restore_rgb
+from utils.clips.augmentation import restore_rgb
 from utils.flow import FLOW_LIMIT
 from utils.system.files import atomic_path
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.mixing import mix
+from utils.clips.mixing import mix
 
 import keras
 import numpy as np
@@ -17,7 +17,7 @@ class TrainingOrder:
     Attributes:
         seed: of the order and the mixing.
         balance: "none", "weights" or "sampling" (`utils.params`).
-        mixup, cutmix: alphas, as in `utils.mixing.mix`; 0 for none.
+        mixup, cutmix: alphas, as in `utils.clips.mixing.mix`; 0 for none.
     """
 
     seed: int

@@ -4,10 +4,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from utils.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
+from utils.clips.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
+from utils.clips.sampling import SAMPLINGS
 from utils.feature_rows import FeatureInfo, read_rows
 from utils.flow import check_store, flow_kind, read_flow
-from utils.sampling import SAMPLINGS
 from utils.video import frame_times, read_rgb, resized_frames, timeline
 
 import numpy as np
