@@ -19,8 +19,8 @@ from models.i3d import build_i3d
 from models.networks import build, split
 from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
+from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
-from utils.features import ClipSource
 from utils.fitting import compile_model
 from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from models.dense import SHARED, Extractor, build_maps
-from utils.blocks import RowFormat
 from utils.clips.augmentation import list_levels
-from utils.extraction import Collector, extract_rows
+from utils.features.blocks import RowFormat
+from utils.features.extraction import Collector, extract_rows
 from utils.sample import render_video
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically

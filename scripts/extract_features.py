@@ -13,17 +13,17 @@ from models.dense import SHARED, build_maps
 from models.i3d import ENDPOINTS, TOP
 from models.networks import STREAMS
 from tasks.backbones import make_extractor, start_maps
-from utils.blocks import READERS, VIEWS, RowFormat
 from utils.checks import check_sizes
-from utils.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
-from utils.feature_store import CENTRE, name_features, open_store
-from utils.features import fingerprint
+from utils.clips.inputs import fingerprint
+from utils.features.blocks import READERS, VIEWS, RowFormat
+from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
+from utils.features.ray_extraction import extract_on_ray, start_ray
+from utils.features.rows import EDGES
+from utils.features.store import CENTRE, name_features, open_store
 from utils.flow import FLOWS, check_store, default_store, flow_kind
 from utils.images import IMAGE_FPS, list_images
 from utils.listing import list_paths
 from utils.params import Params
-from utils.ray_extraction import extract_on_ray, start_ray
-from utils.rows import EDGES
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models.design import Design
 from models.flops import list_parts
 from models.networks import build, build_on_features
-from utils.feature_rows import find_length
+from utils.features.lookup import find_length
 from utils.params import parse_params, pick_fields
 from utils.system.commands import run_command
 

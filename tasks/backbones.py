@@ -6,9 +6,9 @@ from models.dense import SHARED, Extractor, build_maps
 from models.end_to_end import END_TO_END, copy_units, list_units
 from models.networks import backbones_of
 from models.pretrained import INFLATED, PRETRAINED, load_pretrained
-from utils.blocks import RowFormat
 from utils.clips.augmentation import list_levels
-from utils.features import fingerprint
+from utils.clips.inputs import fingerprint
+from utils.features.blocks import RowFormat
 from utils.runs import load_network
 from utils.system.settings_files import read_kind
 

@@ -23,10 +23,10 @@ from tasks.job import Job
 from tasks.watching import draw_classifier, read_strips
 from utils.clips.augmentation import Augmentation
 from utils.clips.batches import Sequence, TrainingOrder
+from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import check_flow, list_views, random_clip, read_clip
 from utils.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
-from utils.feature_rows import find_length, own_features
-from utils.features import ClipSource, predict_videos
+from utils.features.lookup import find_length, own_features
 from utils.inspection import inspect_videos
 from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.metrics import format_report, score_classes

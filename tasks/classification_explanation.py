@@ -9,8 +9,8 @@ from tasks.answers import rank_labels
 from utils.clips.augmentation import restore_rgb
 from utils.clips.reading import list_views, read_clip, time_frames
 from utils.clips.sampling import SAMPLINGS
-from utils.feature_rows import check_crops, check_lengths, find_features, find_times
-from utils.feature_store import find_manifest
+from utils.features.lookup import check_crops, check_lengths, find_features, find_times
+from utils.features.store import find_manifest
 from utils.gradients import differentiate
 from utils.images import IMAGE_FPS
 from utils.labelings import choose_labeling, to_probabilities

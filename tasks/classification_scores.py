@@ -5,9 +5,9 @@ import json
 from dataclasses import replace
 
 from models.networks import split as split_network
+from utils.clips.inputs import ClipSource, predict_videos
 from utils.datasets import list_examples, select_split
-from utils.feature_rows import check_crops, check_lengths, own_features
-from utils.features import ClipSource, predict_videos
+from utils.features.lookup import check_crops, check_lengths, own_features
 from utils.fusion import choose_weight
 from utils.fusion import fuse as fuse_logits
 from utils.inspection import inspect_videos

@@ -18,8 +18,8 @@ from models.networks import as_network
 from models.pretrained import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.row_prediction import open_recognizer, open_row_classifier
+from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
-from utils.features import ClipSource, predict_videos
 from utils.intervals import count_steps, smooth_step
 from utils.labelings import to_probabilities
 from utils.playing import count_windows, play_video, play_windows, show_window

@@ -11,12 +11,12 @@ from tasks.strides import find_stride
 from tasks.transcription import load_recognizer, load_sentences, read_logits, spell
 from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.corpora import CORPORA
-from utils.feature_rows import check_lengths, find_features, find_times, thin_rows
-from utils.feature_store import CENTRE, find_manifest
+from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
+from utils.features.rows import row_edges
+from utils.features.store import CENTRE, find_manifest
 from utils.images import IMAGE_FPS
 from utils.labelings import to_probabilities
 from utils.pages import embed_picture, make_page, make_table, make_text
-from utils.rows import row_edges
 from utils.runs import explanation_folder, load_data
 from utils.saved_params import load_params
 from utils.sentences import read_sentence

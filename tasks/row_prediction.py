@@ -6,7 +6,7 @@ from tasks.row_reader import RowReader, open_rows
 from tasks.transcription import locate_glosses, read_logits
 from utils.clips.sampling import SAMPLINGS
 from utils.corpora import CORPORA
-from utils.feature_store import CENTRE
+from utils.features.store import CENTRE
 from utils.glosses import CLEANINGS
 from utils.intervals import Interval
 from utils.labelings import to_probabilities

@@ -4,9 +4,9 @@ from models.dense import build_maps
 from models.end_to_end import copy_units
 from tasks.backbones import find_units, load_maps, make_extractor, make_form, read_settings
 from tasks.transcription import load_recognizer
-from utils.blocks import read_blocks
-from utils.extraction import batch_blocks
-from utils.feature_store import CENTRE
+from utils.features.blocks import read_blocks
+from utils.features.extraction import batch_blocks
+from utils.features.store import CENTRE
 from utils.runs import load_network
 
 import numpy as np
@@ -54,7 +54,7 @@ class RowReader:
 
         Args:
             path, info: a video and its `VideoInfo`.
-            views: keys of `utils.blocks.VIEWS`.
+            views: keys of `utils.features.blocks.VIEWS`.
             on_progress: function of the rows done and of all of them.
 
         Returns:

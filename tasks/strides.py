@@ -2,7 +2,7 @@
 
 from models.ctc import count_needed_steps, find_impossible
 from models.recognizer import POOLING_FRONTS, choose_front, count_pooled, output_lengths
-from utils.feature_store import find_manifest
+from utils.features.store import find_manifest
 
 import numpy as np
 

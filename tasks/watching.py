@@ -5,7 +5,7 @@ from contextlib import suppress
 from tasks.transcription import recognize, spell
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
-from utils.feature_rows import FeatureInfo
+from utils.features.lookup import FeatureInfo
 from utils.metrics import decide_classes, score_classes, spread_outputs
 from utils.sheets import Row, plot_rows
 from utils.video import VideoError, probe, read_rgb

@@ -3,12 +3,12 @@
 import tracemalloc
 from dataclasses import replace
 
-import utils.blocks
-from utils.blocks import READERS, VIEWS, Failure, RowFormat, read_blocks, read_video
+import utils.features.blocks
 from utils.clips.augmentation import Transform, list_levels
 from utils.clips.reading import Clip, ClipFormat, read_clip
+from utils.features.blocks import READERS, VIEWS, Failure, RowFormat, read_blocks, read_video
+from utils.features.rows import plan_rows, row_starts
 from utils.flow import flow_kind, open_store, store_flow
-from utils.rows import plan_rows, row_starts
 from utils.video import probe, timeline, write_video
 
 import numpy as np
@@ -78,13 +78,13 @@ def test_stored_flow_is_the_same_flow(tmp_path):
 @pytest.mark.parametrize("stride", [3, 4, 40])
 def test_chunks_hold_the_frames_of_their_rows(tmp_path, monkeypatch, edges, stride):
     video = make_video(tmp_path / "a.avi", 90)
-    seen, resized = [], utils.blocks.resized_frames
+    seen, resized = [], utils.features.blocks.resized_frames
 
     def count(path, indices, *sizes):
         seen.extend(indices)
         return resized(path, indices, *sizes)
 
-    monkeypatch.setattr(utils.blocks, "resized_frames", count)
+    monkeypatch.setattr(utils.features.blocks, "resized_frames", count)
     single = FORM._replace(window=16, stride=stride, edges=edges, lengths=(16,))
     rows = [block.frames for block in read_blocks(*video, "", single)]
     assert len(rows) == len(plan_rows(90, 16, stride, edges))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import scripts.extract_features
-import utils.feature_store
+import utils.features.store
 from models.dense import build_maps
 from models.layers import TimeDistributed
 from scripts.extract_features import (
@@ -21,11 +21,11 @@ from scripts.extract_features import (
     load_extractor,
 )
 from tasks.backbones import start_maps
-from utils.blocks import Block, Failure, Part, RowFormat
-from utils.extraction import Collector, batch_blocks, extract_rows, read_ahead
-from utils.feature_store import settings_hash
-from utils.features import fingerprint
-from utils.rows import plan_rows
+from utils.clips.inputs import fingerprint
+from utils.features.blocks import Block, Failure, Part, RowFormat
+from utils.features.extraction import Collector, batch_blocks, extract_rows, read_ahead
+from utils.features.rows import plan_rows
+from utils.features.store import settings_hash
 from utils.video import probe, read_rgb, write_video
 
 import keras
@@ -186,7 +186,7 @@ def test_a_full_disk_is_one_error_and_nothing_half_written(tmp_path, means, monk
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         save(path, *arguments, **named)
 
-    monkeypatch.setattr(utils.feature_store.np, "save", fill)
+    monkeypatch.setattr(utils.features.store.np, "save", fill)
     with pytest.raises(OSError, match="No space left on device"):
         extract_features(options(tmp_path))
     assert len(list((tmp_path / "features").rglob("*.npy"))) == 1

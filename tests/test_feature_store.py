@@ -4,9 +4,9 @@ import errno
 import json
 from pathlib import Path
 
-from utils import feature_store
-from utils.feature_rows import index_features, locate_features
-from utils.feature_store import (
+from utils.features import store as feature_store
+from utils.features.lookup import index_features, locate_features
+from utils.features.store import (
     READERS,
     is_done,
     leave_records,

@@ -21,10 +21,10 @@ from tasks import classification
 from utils import overlays
 from utils.alignments import read_moments
 from utils.clips.augmentation import Augmentation, Transform
+from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
-from utils.feature_rows import find_length, read_info
-from utils.feature_store import open_store, save_features, settings_hash
-from utils.features import ClipSource, fingerprint
+from utils.features.lookup import find_length, read_info
+from utils.features.store import open_store, save_features, settings_hash
 from utils.inspection import inspect_videos
 from utils.params import Params, parse_params
 from utils.video import probe, write_video

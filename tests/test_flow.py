@@ -12,8 +12,8 @@ import training
 from scripts.benchmark_flow import MOTIONS, benchmark_flow, move, render_texture
 from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from utils.clips.augmentation import Transform
+from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
-from utils.features import ClipSource
 from utils.flow import (
     FLOWS,
     check_store,

@@ -14,7 +14,7 @@ from tasks.strides import advise_stride, drop_impossible
 from tasks.transcription import load_sentences, read_features
 from utils.clips.batches import TrainingOrder
 from utils.corpora import list_sentences
-from utils.feature_store import open_store, save_features, settings_hash
+from utils.features.store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
 from utils.params import Params, parse_params
 from utils.releases import RELEASES, SPLITS

@@ -1,6 +1,6 @@
 """Rows of features: which frames they see, when, and the chunks they are computed in."""
 
-from utils.rows import EDGES, plan_chunks, plan_rows, row_edges, row_starts, row_times
+from utils.features.rows import EDGES, plan_chunks, plan_rows, row_edges, row_starts, row_times
 
 import numpy as np
 import pytest

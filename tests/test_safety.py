@@ -17,7 +17,7 @@ from scripts.export_model import export_model
 from scripts.extract_embeddings import extract_embeddings
 from tasks.classification import load_start
 from utils.datasets import assign_splits, list_examples
-from utils.feature_store import load_features
+from utils.features.store import load_features
 from utils.params import Params
 from utils.runs import read_network, save_data
 from utils.saved_params import save_params

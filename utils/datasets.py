@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.feature_store import leave_records
+from utils.features.store import leave_records
 from utils.images import list_videos
 from utils.sample import SAMPLES
 from utils.system.files import explain_missing, name_damaged

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from utils.blocks import RowFormat
 from utils.clips.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
+from utils.features.blocks import RowFormat
 from utils.sentences import draw_places
 from utils.video import VideoInfo, read_rgb, timeline
 

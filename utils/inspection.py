@@ -5,7 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from utils.feature_rows import check_lengths, locate_features, read_info
+from utils.features.lookup import check_lengths, locate_features, read_info
 from utils.images import stamp_video
 from utils.system.files import write_atomically
 from utils.video import VideoError, VideoInfo, probe
@@ -58,7 +58,7 @@ def inspect_videos(paths, cache_path, workers=2, features=""):
         paths: the files.
         cache_path: folder of the memory, `videos.json`.
         workers: threads.
-        features: as in `utils.feature_rows.index_features`: those are read, in place of the
+        features: as in `utils.features.lookup.index_features`: those are read, in place of the
             videos, which need not be there; "" for the videos.
 
     Returns:

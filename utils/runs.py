@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from utils.datasets import list_csv, save_examples
-from utils.feature_store import find_manifest
+from utils.features.store import find_manifest
 from utils.saved_params import load_params, save_params
 from utils.system.files import atomic_path, name_damaged, write_atomically
 from utils.system.settings_files import list_differences, read_kind

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.clips.batches import Sequence
-from utils.feature_store import CENTRE, load_features
+from utils.features.store import CENTRE, load_features
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def read_sentence(info):
     """Read the rows of a sentence, of the centre view.
 
     Args:
-        info: a `utils.feature_rows.FeatureInfo`.
+        info: a `utils.features.lookup.FeatureInfo`.
     """
     return np.asarray(load_features(*info.views[CENTRE])[:: info.step], np.float32)
 
@@ -119,7 +119,7 @@ def measure_statistics(infos):
     """Return mean and variance of each channel over all rows of sentences, float64 (dim,).
 
     Args:
-        infos: list of `utils.feature_rows.FeatureInfo`.
+        infos: list of `utils.features.lookup.FeatureInfo`.
     """
     count = total = spread = 0.0
     for info in infos:  # Chan et al., 1979: means far from zero lose no digits

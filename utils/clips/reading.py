@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 
 from utils.clips.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
 from utils.clips.sampling import SAMPLINGS
-from utils.feature_rows import FeatureInfo, read_rows
+from utils.features.lookup import _SIDES, FeatureInfo
+from utils.features.store import load_features
 from utils.flow import check_store, flow_kind, read_flow
 from utils.video import frame_times, read_rgb, resized_frames, timeline
 
@@ -182,3 +183,28 @@ def clip_key(clip, form, network):
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
     parts = [clip.info.digest, clip.place, transform, describe_form(form), network]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _choose_view(views, transform):
+    """Return the stored view nearest to a crop and a flip, the flip first."""
+    flips = [v for v in views if v.endswith("flip") == transform.flip] or list(views)
+    side = {v: _SIDES.get(v.removesuffix("flip").removesuffix("_") or CENTRE) for v in flips}
+    return min(flips, key=lambda view: abs(side[view] - transform.crop[1]))
+
+
+def read_rows(clip, segments):
+    """Read rows from equal parts of a video, of the view nearest to the clip's crop and flip.
+
+    Args:
+        clip: with `info`, a `FeatureInfo`, `place` and `transform` (`utils.clips.reading.Clip`).
+        segments: rows; where the video has fewer, they repeat.
+
+    Returns:
+        float32 (segments, channels).
+
+    Raises:
+        ValueError: the file cannot be read; it is named.
+    """
+    array = load_features(*clip.info.views[_choose_view(clip.info.views, clip.transform)])
+    places = SAMPLINGS["segments"](len(array), segments, 1, clip.place)[:, 0]
+    return np.asarray(array[places], np.float32)

@@ -6,10 +6,10 @@ be run in any order, beside those of other videos, anywhere.
 
 from typing import NamedTuple
 
-from utils.feature_store import CENTRE
+from utils.features.rows import plan_chunks, row_starts, row_times
+from utils.features.store import CENTRE
 from utils.flow import flow_frames, flow_kind
 from utils.images import digest_video
-from utils.rows import plan_chunks, row_starts, row_times
 from utils.video import crop_frame, frame_times, probe, resized_frames, timeline
 
 import numpy as np
@@ -29,8 +29,8 @@ class RowFormat(NamedTuple):
     """What the rows of all videos have in common; plain values.
 
     Attributes:
-        window, stride, edges: see `utils.rows.row_starts`.
-        lengths: frames of a chunk, see `utils.rows.plan_chunks`.
+        window, stride, edges: see `utils.features.rows.row_starts`.
+        lengths: frames of a chunk, see `utils.features.rows.plan_chunks`.
         views: keys of `VIEWS`.
         stream: a key of `READERS`.
         fps: frames per second after resampling; 0 keeps the file's own frames.
@@ -60,7 +60,7 @@ class RowFormat(NamedTuple):
         return self.stride * self.step
 
     def place_rows(self, num_frames):
-        """Return where the rows that are read begin, as `utils.rows.row_starts`."""
+        """Return where the rows that are read begin, as `utils.features.rows.row_starts`."""
         return row_starts(num_frames, self.window, self.stride, self.edges)[:: self.step]
 
     @property

@@ -1,4 +1,4 @@
-"""Extraction on Ray Data: the stages of `utils.extraction`, on all CPUs and GPUs of a cluster.
+"""The stages of `utils.features.extraction` on Ray Data: on all CPUs and GPUs of a cluster.
 
 Tasks read videos and yield batches of blocks, a pool of actors runs them, and the driver puts their
 rows together and writes them as they come. Ray holds reading back where the network is slower, and
@@ -12,8 +12,8 @@ import logging
 import os
 from pathlib import Path
 
-from utils.blocks import Failure, Part, read_video
-from utils.extraction import batch_blocks
+from utils.features.blocks import Failure, Part, read_video
+from utils.features.extraction import batch_blocks
 from utils.system.commands import ROOT
 
 import numpy as np
@@ -147,7 +147,7 @@ def _stream(videos, form, extractor, batch_frames, actors, precision):
 
 
 def extract_on_ray(videos, form, extractor, collector, options, progress=lambda item: None):
-    """Do as `utils.extraction.extract_rows` does, on the cluster of `start_ray`.
+    """Do as `utils.features.extraction.extract_rows` does, on the cluster of `start_ray`.
 
     Args:
         videos, form, collector, progress: as there.

@@ -1,8 +1,8 @@
 """Videos to features in three stages: read blocks, run them, put their rows together.
 
-The stages are plain functions and values: reading is `utils.blocks.read_video`, running is any
-function of a batch of blocks, and `Collector` takes rows in any order. Here they are joined in one
-process, threads reading ahead of the network.
+The stages are plain functions and values: reading is `utils.features.blocks.read_video`, running is
+any function of a batch of blocks, and `Collector` takes rows in any order. Here they are joined in
+one process, threads reading ahead of the network.
 """
 
 import csv
@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from utils.blocks import Failure, Part, read_video, try_digest
-from utils.feature_store import is_done, read_record, save_features, settings_hash
+from utils.features.blocks import Failure, Part, read_video, try_digest
+from utils.features.store import is_done, read_record, save_features, settings_hash
 from utils.images import stamp_video
 from utils.system.files import write_atomically
 
@@ -46,7 +46,7 @@ class Collector:
         """Take the rows of a part; save the video if they were its last. A part may come twice.
 
         Args:
-            part: a `utils.blocks.Part`.
+            part: a `utils.features.blocks.Part`.
             rows: float array; the first `len(part.times)` count.
 
         Raises:
@@ -243,7 +243,7 @@ def extract_rows(videos, form, infer, collector, options, progress=lambda part: 
 
     Args:
         videos: list of (path, name).
-        form: a `utils.blocks.RowFormat`.
+        form: a `utils.features.blocks.RowFormat`.
         infer: function of a batch of blocks, uint8, to rows (blocks, rows, dim).
         collector: a `Collector`.
         options: (batch_frames, reading threads, bytes that may wait).

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from utils.clips.batches import Sequence
 from utils.clips.reading import check_flow, clip_key, describe_form, list_views, read_clip
-from utils.feature_store import (
+from utils.features.store import (
     CENTRE,
     array_path,
     is_done,
@@ -35,7 +35,7 @@ class ClipSource:
         form: a `ClipFormat`.
         frozen: model from a batch of clips to their features, run once a clip; None to hand out
             the clips themselves.
-        folder: where features are kept, in a store (`utils.feature_store`) for each network and
+        folder: where features are kept, in a store (`utils.features.store`) for each network and
             format.
         workers: threads that read videos while the model runs.
         replicas: devices that the model runs on.

@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.clips.sampling import SAMPLINGS
-from utils.feature_store import CENTRE, READERS, VIEWS, list_arrays, load_features, read_record
+from utils.features.store import CENTRE, READERS, VIEWS, list_arrays, load_features, read_record
 from utils.system.files import explain_missing
 
 import numpy as np
@@ -256,28 +255,3 @@ def check_crops(videos):
                 f"{path}: no features of its view {missing[0]}, which eval_crops 3 averages; give "
                 "eval_crops 1, or extract them."
             )
-
-
-def _choose_view(views, transform):
-    """Return the stored view nearest to a crop and a flip, the flip first."""
-    flips = [v for v in views if v.endswith("flip") == transform.flip] or list(views)
-    side = {v: _SIDES.get(v.removesuffix("flip").removesuffix("_") or CENTRE) for v in flips}
-    return min(flips, key=lambda view: abs(side[view] - transform.crop[1]))
-
-
-def read_rows(clip, segments):
-    """Read rows from equal parts of a video, of the view nearest to the clip's crop and flip.
-
-    Args:
-        clip: with `info`, a `FeatureInfo`, `place` and `transform` (`utils.clips.reading.Clip`).
-        segments: rows; where the video has fewer, they repeat.
-
-    Returns:
-        float32 (segments, channels).
-
-    Raises:
-        ValueError: the file cannot be read; it is named.
-    """
-    array = load_features(*clip.info.views[_choose_view(clip.info.views, clip.transform)])
-    places = SAMPLINGS["segments"](len(array), segments, 1, clip.place)[:, 0]
-    return np.asarray(array[places], np.float32)
