@@ -6,7 +6,7 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("video")
 class CentreCrop(layers.Layer):
-    """Frames of any size to what a network sees, as `utils.video.read_rgb` makes it on files.
+    """Frames of any size to what a network sees, as `utils.video.reading.read_rgb` makes it.
 
     Maps uint8 (batch, segments, frames, height, width, 3) to float32 in [-1, 1] with height and
     width `frame_size`: short side resized (bilinear), the centre cut out. OpenCV rounds

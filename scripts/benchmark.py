@@ -29,7 +29,7 @@ from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak
 from utils.system.timing import measure_seconds, median_seconds, prepare_steps
-from utils.video import probe
+from utils.video.reading import probe
 
 import keras
 import numpy as np

@@ -10,12 +10,12 @@ import statistics
 from pathlib import Path
 from typing import Literal
 
-from utils.flow import FLOW_LIMIT, FLOWS, limit_threads, make_method, to_levels, to_pixels
-from utils.pixels import warp
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.timing import median_seconds
-from utils.video import probe, read_rgb
+from utils.video.flow import FLOW_LIMIT, FLOWS, limit_threads, make_method, to_levels, to_pixels
+from utils.video.frames import warp
+from utils.video.reading import probe, read_rgb
 
 import numpy as np
 import tyro

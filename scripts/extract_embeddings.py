@@ -20,7 +20,7 @@ from utils.runs import best_network, load_data, load_network
 from utils.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
-from utils.video import probe
+from utils.video.reading import probe
 
 import numpy as np
 import tyro

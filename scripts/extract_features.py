@@ -20,12 +20,13 @@ from utils.features.extraction import FAILURES, Collector, Progress, extract_row
 from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
 from utils.features.store import CENTRE, name_features, open_store
-from utils.flow import FLOWS, check_store, default_store, flow_kind
-from utils.images import IMAGE_FPS, list_images
 from utils.listing import list_paths
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
+from utils.video.flow import FLOWS, flow_kind
+from utils.video.flow_store import check_store, default_store
+from utils.video.image_folders import IMAGE_FPS, list_images
 
 import keras
 import tyro

@@ -11,20 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from utils.datasets import list_examples
-from utils.flow import (
-    FLOWS,
-    default_store,
-    flow_kind,
-    is_stored,
-    open_store,
-    store_flow,
-)
 from utils.inspection import inspect_videos
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import atomic_path, clear_leftovers
 from utils.system.processes import run_tasks
-from utils.video import VideoError, timeline
+from utils.video.flow import FLOWS, flow_kind
+from utils.video.flow_store import default_store, is_stored, open_store, store_flow
+from utils.video.reading import VideoError
+from utils.video.resampling import timeline
 
 import numpy as np
 import tyro
@@ -64,7 +59,7 @@ class Options:
 
 
 def make_estimate(batch):
-    """Return a function of pairs of frames, at most `batch`, for `utils.flow.compute_flow`."""
+    """Return a function of at most `batch` pairs of frames, for `utils.video.flow.compute_flow`."""
     from models.tvl1 import build_tvl1  # not above: each worker would start TensorFlow
 
     networks = {}
@@ -109,7 +104,7 @@ def extract_videos(videos, folder, kind, workers):
     Args:
         videos: list of (path, VideoInfo).
         folder: an open store.
-        kind: of `utils.flow.flow_kind`.
+        kind: of `utils.video.flow.flow_kind`.
         workers: processes.
 
     Returns:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tasks.prediction import open_predictor
 from utils.captions import save_captions
-from utils.images import find_videos, list_images
-from utils.playing import play_camera
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
+from utils.video.image_folders import find_videos, list_images
+from utils.video.live import play_camera
 
 import tyro
 from tqdm import tqdm

@@ -66,7 +66,7 @@ class Seen(NamedTuple):
     outputs: list[np.ndarray]
 
     def add(self, window, outputs):
-        """Take a `utils.playing.Window` and what came out of it."""
+        """Take a `utils.clips.windows.Window` and what came out of it."""
         self.indices.append(window.index)
         self.begins.append(window.begin)
         self.outputs.append(outputs)

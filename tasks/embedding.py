@@ -6,7 +6,7 @@ from models.heads import embedding_model
 from models.networks import split as split_network
 from utils.clips.reading import list_views, read_clip
 from utils.embeddings import nearest
-from utils.video import probe
+from utils.video.reading import probe
 
 import keras
 import numpy as np

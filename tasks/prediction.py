@@ -20,12 +20,14 @@ from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.row_prediction import open_recognizer, open_row_classifier
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
+from utils.clips.windows import count_windows, play_windows, show_window
 from utils.intervals import count_steps, smooth_step
 from utils.labelings import to_probabilities
-from utils.playing import count_windows, play_video, play_windows, show_window
 from utils.runs import best_network, check_run, load_network
 from utils.saved_params import load_params
-from utils.video import probe, timeline
+from utils.video.live import play_video
+from utils.video.reading import probe
+from utils.video.resampling import timeline
 
 import numpy as np
 
@@ -101,7 +103,7 @@ class Classifier:
         whole is the mean of the windows.
 
         Args:
-            frames: generator of (seconds, `utils.playing.Picture`), such as `play_camera`.
+            frames: generator of (seconds, `utils.video.live.Picture`), such as `play_camera`.
             on_step: function of a `LiveStep`, called after each window.
 
         Raises:

@@ -14,14 +14,14 @@ from utils.corpora import CORPORA
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
 from utils.features.store import CENTRE, find_manifest
-from utils.images import IMAGE_FPS
 from utils.labelings import to_probabilities
 from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.runs import explanation_folder, load_data
 from utils.saved_params import load_params
 from utils.sentences import read_sentence
 from utils.system.files import atomic_path, write_atomically
-from utils.video import probe
+from utils.video.image_folders import IMAGE_FPS
+from utils.video.reading import probe
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, format_alignment
 

@@ -5,14 +5,15 @@ from tasks.answers import Prediction, Seen, open_judge
 from tasks.row_reader import RowReader, open_rows
 from tasks.transcription import locate_glosses, read_logits
 from utils.clips.sampling import SAMPLINGS
+from utils.clips.windows import cut_windows
 from utils.corpora import CORPORA
 from utils.features.store import CENTRE
 from utils.glosses import CLEANINGS
 from utils.intervals import Interval
 from utils.labelings import to_probabilities
-from utils.playing import cut_windows
 from utils.runs import load_data, load_network
-from utils.video import probe, timeline
+from utils.video.reading import probe
+from utils.video.resampling import timeline
 from utils.vocabulary import decode_glosses
 
 import numpy as np

@@ -8,7 +8,7 @@ from utils.clips.sampling import spread
 from utils.features.lookup import FeatureInfo
 from utils.metrics import decide_classes, score_classes, spread_outputs
 from utils.sheets import Row, plot_rows
-from utils.video import VideoError, probe, read_rgb
+from utils.video.reading import VideoError, probe, read_rgb
 from utils.visualization import plot_classes, plot_confusion
 from utils.wer import align, format_alignment
 

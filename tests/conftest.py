@@ -13,7 +13,7 @@ from pathlib import Path
 
 import models  # noqa: F401  before TensorFlow
 from utils.params import Params
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import h5py
 import numpy as np

@@ -14,7 +14,7 @@ from utils.datasets import Example
 from utils.duplicates import find_copies, find_pairs, join
 from utils.leaks import PATTERNS, count_leaks, draw_clean_split, relate, suggest_pattern
 from utils.skimming import look_at, skim_examples
-from utils.video import skim, write_video
+from utils.video.reading import skim, write_video
 
 import numpy as np
 import pytest

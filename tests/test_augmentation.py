@@ -11,7 +11,7 @@ from utils.clips.augmentation import (
 from utils.clips.mixing import mix
 from utils.clips.rand_augment import OPERATIONS
 from utils.clips.reading import ClipFormat, clip_key, list_views, random_clip
-from utils.video import VideoInfo
+from utils.video.reading import VideoInfo
 
 import numpy as np
 import pytest

@@ -32,7 +32,7 @@ from utils.params import Params, parse_params
 from utils.runs import save_data
 from utils.saved_params import load_params, save_params
 from utils.system.commands import IncompleteError, run_command, run_script
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import keras
 import numpy as np

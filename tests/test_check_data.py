@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from scripts.check_data import Options, check_data
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import numpy as np
 import pytest

@@ -11,7 +11,7 @@ from utils.glosses import CLEANINGS
 from utils.releases import FRAMES, RELEASES, Sentence
 from utils.signed_corpus import GLOSSES, LAYOUTS, UNSEEN, list_rows, plan_corpus
 from utils.signer import SILENT, find_gloss
-from utils.video import write_video
+from utils.video.reading import write_video
 from utils.vocabulary import (
     decode_glosses,
     encode_glosses,
@@ -214,7 +214,9 @@ def test_sentences_that_cannot_be_used_are_named(release):
 
 
 def test_unreadable_frames_are_named(release, tmp_path):
-    pytest.importorskip("utils.images", reason="folders of images are not read as videos yet")
+    pytest.importorskip(
+        "utils.video.image_folders", reason="folders of images are not read as videos yet"
+    )
     folder, _ = release
     sentences, _ = list_sentences(folder)
     first = next(s for s in sentences if s.split == "train")

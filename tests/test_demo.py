@@ -22,7 +22,7 @@ from utils.panels import draw_answer, draw_intervals
 from utils.runs import save_data
 from utils.saved_params import save_params
 from utils.system.commands import run_command
-from utils.video import VideoError, probe, write_video
+from utils.video.reading import VideoError, probe, write_video
 
 import cv2
 import keras

@@ -11,7 +11,7 @@ from utils.embeddings import nearest, plot_map, project
 from utils.params import Params
 from utils.runs import save_data
 from utils.saved_params import save_params
-from utils.video import probe
+from utils.video.reading import probe
 
 import keras
 import matplotlib.pyplot as plt

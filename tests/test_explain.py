@@ -13,7 +13,7 @@ from utils.overlays import blend, resize_maps, weigh_frames
 from utils.params import Params
 from utils.runs import save_data
 from utils.saved_params import save_params
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import cv2
 import keras

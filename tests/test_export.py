@@ -18,7 +18,7 @@ from utils.runs import load_network, save_data
 from utils.runtimes import FORMATS
 from utils.saved_params import save_params
 from utils.sentences import save_sentences
-from utils.video import read_rgb, resized_frames, write_video
+from utils.video.reading import read_rgb, resized_frames, write_video
 
 import keras
 import numpy as np

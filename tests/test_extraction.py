@@ -26,7 +26,7 @@ from utils.features.blocks import Block, Failure, Part, RowFormat
 from utils.features.extraction import Collector, batch_blocks, extract_rows, read_ahead
 from utils.features.rows import plan_rows
 from utils.features.store import settings_hash
-from utils.video import probe, read_rgb, write_video
+from utils.video.reading import probe, read_rgb, write_video
 
 import keras
 import numpy as np

@@ -27,7 +27,7 @@ from utils.features.lookup import find_length, read_info
 from utils.features.store import open_store, save_features, settings_hash
 from utils.inspection import inspect_videos
 from utils.params import Params, parse_params
-from utils.video import probe, write_video
+from utils.video.reading import probe, write_video
 
 import cv2
 import h5py

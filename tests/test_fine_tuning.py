@@ -30,7 +30,7 @@ from utils.runs import load_data
 from utils.saved_params import load_params
 from utils.sentences import RowChanges, pad_rows
 from utils.signer import render_signing
-from utils.video import probe, write_video
+from utils.video.reading import probe, write_video
 
 import keras
 import numpy as np

@@ -14,20 +14,10 @@ from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
-from utils.flow import (
-    FLOWS,
-    check_store,
-    compute_flow,
-    flow_kind,
-    make_method,
-    open_store,
-    read_flow,
-    store_flow,
-    to_levels,
-    to_pixels,
-)
 from utils.params import Params, parse_params
-from utils.video import VideoError, probe, write_video
+from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
+from utils.video.flow_store import check_store, open_store, read_flow, store_flow
+from utils.video.reading import VideoError, probe, write_video
 
 import numpy as np
 import pytest
@@ -79,7 +69,7 @@ def test_benchmark_measures_methods(tmp_path, video):
 
 def test_a_picture_that_changes_its_size_is_named(video, monkeypatch):
     frames = (np.zeros((64, 64 + 8 * (index // 6), 3), np.uint8) for index in range(12))
-    monkeypatch.setattr("utils.flow.resized_frames", lambda *_: frames)
+    monkeypatch.setattr("utils.video.flow.resized_frames", lambda *_: frames)
     with pytest.raises(VideoError, match=r"square\.avi: the size .* at frame 6"):
         list(compute_flow(*video, flow_kind("dis", 25, 64)))
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.datasets import list_examples
-from utils.images import digest_video, list_images, list_videos
 from utils.inspection import inspect_videos
-from utils.video import VideoError, probe, read_rgb, skim
+from utils.video.image_folders import digest_video, list_images, list_videos
+from utils.video.reading import VideoError, probe, read_rgb, skim
 
 import cv2
 import numpy as np

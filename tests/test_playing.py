@@ -4,20 +4,12 @@ import itertools
 import threading
 import weakref
 
-from utils import playing
 from utils.clips.reading import ClipFormat, list_views, read_clip
-from utils.playing import (
-    Window,
-    count_windows,
-    cut_windows,
-    play_camera,
-    play_video,
-    play_windows,
-    resample,
-    show_window,
-    take_newest,
-)
-from utils.video import VideoError, VideoInfo, probe, timeline, write_video
+from utils.clips.windows import Window, count_windows, cut_windows, play_windows, show_window
+from utils.video import live as playing
+from utils.video.live import play_camera, play_video, take_newest
+from utils.video.reading import VideoError, VideoInfo, probe, write_video
+from utils.video.resampling import resample, timeline
 
 import numpy as np
 import pytest

@@ -25,12 +25,12 @@ from utils.clips.reading import ClipFormat
 from utils.datasets import assign_splits, list_examples
 from utils.inspection import inspect_videos
 from utils.params import Params
-from utils.playing import play_video
 from utils.runs import keep_features, save_data
 from utils.saved_params import save_params
 from utils.sentences import measure_statistics, save_sentences
 from utils.system.commands import run_command
-from utils.video import probe, write_video
+from utils.video.live import play_video
+from utils.video.reading import probe, write_video
 
 import cv2
 import keras

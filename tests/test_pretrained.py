@@ -15,7 +15,8 @@ from models.checkpoints import WeightsError, read_tensors
 from models.download import download
 from models.i3d import build_i3d
 from utils.params import parse_params
-from utils.video import probe, read_rgb, timeline
+from utils.video.reading import probe, read_rgb
+from utils.video.resampling import timeline
 
 import cv2
 import numpy as np

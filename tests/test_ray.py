@@ -9,7 +9,7 @@ import time
 from scripts.benchmark_extraction import find_actors
 from scripts.extract_features import Options, extract_features, load_extractor
 from utils.features.ray_extraction import plan_actors, start_ray
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import numpy as np
 import pytest

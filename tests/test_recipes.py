@@ -9,7 +9,7 @@ from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
 from tasks import classification
 from utils.params import parse_params
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import numpy as np
 import pytest

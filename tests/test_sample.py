@@ -24,7 +24,7 @@ from utils.sample import (
     render_signs,
     render_twins,
 )
-from utils.video import probe
+from utils.video.reading import probe
 
 import cv2
 import numpy as np

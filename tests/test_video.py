@@ -3,7 +3,8 @@
 import struct
 
 from utils.clips.sampling import SAMPLINGS, sample_segments, sample_uniform
-from utils.video import VideoError, VideoInfo, probe, read_rgb, timeline, write_video
+from utils.video.reading import VideoError, VideoInfo, probe, read_rgb, write_video
+from utils.video.resampling import timeline
 
 import cv2
 import numpy as np

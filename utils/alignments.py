@@ -7,7 +7,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.system.files import atomic_path
-from utils.video import VideoError, frame_times, probe, resized_frames
+from utils.video.reading import VideoError, probe, resized_frames
+from utils.video.resampling import frame_times
 
 import matplotlib.pyplot as plt
 import numpy as np

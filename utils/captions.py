@@ -6,7 +6,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.system.files import atomic_path
-from utils.video import frame_times, probe, resized_frames, write_video
+from utils.video.reading import probe, resized_frames, write_video
+from utils.video.resampling import frame_times
 
 import matplotlib.pyplot as plt
 import numpy as np

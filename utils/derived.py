@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from utils.clips.reading import ClipFormat
-from utils.flow import default_store, flow_kind
+from utils.video.flow import flow_kind
+from utils.video.flow_store import default_store
 
 
 class Derived:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from utils.clips.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
 from utils.features.blocks import RowFormat
 from utils.sentences import draw_places
-from utils.video import VideoInfo, read_rgb, timeline
+from utils.video.reading import VideoInfo, read_rgb
+from utils.video.resampling import timeline
 
 import numpy as np
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from utils.features.lookup import check_lengths, locate_features, read_info
-from utils.images import stamp_video
 from utils.system.files import write_atomically
-from utils.video import VideoError, VideoInfo, probe
+from utils.video.image_folders import stamp_video
+from utils.video.reading import VideoError, VideoInfo, probe
 
 from tqdm import tqdm
 

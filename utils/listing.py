@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from utils.datasets import DATASETS, list_examples
-from utils.images import is_video, list_images, list_videos
+from utils.video.image_folders import is_video, list_images, list_videos
 
 
 def list_paths(data, root=""):

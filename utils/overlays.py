@@ -9,7 +9,7 @@ from utils.alignments import read_moments
 from utils.captions import write_line
 from utils.clips.sampling import spread
 from utils.system.files import atomic_path
-from utils.video import write_video
+from utils.video.reading import write_video
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -8,8 +8,8 @@ from typing import Literal
 
 from utils.checks import check_params
 from utils.derived import Derived
-from utils.flow import FLOWS
 from utils.presets import PRESETS
+from utils.video.flow import FLOWS
 
 import tyro
 

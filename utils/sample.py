@@ -17,7 +17,7 @@ from typing import NamedTuple
 from utils.figures import ACTIONS, render_clip
 from utils.signer import FPS, render_signing
 from utils.signs import SIGNS
-from utils.video import probe, write_video
+from utils.video.reading import probe, write_video
 
 import numpy as np
 

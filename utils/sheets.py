@@ -7,8 +7,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.clips.augmentation import restore_rgb
-from utils.flow import FLOW_LIMIT
 from utils.system.files import atomic_path
+from utils.video.flow import FLOW_LIMIT
 
 import matplotlib.pyplot as plt
 import numpy as np

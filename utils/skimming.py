@@ -11,7 +11,7 @@ from pathlib import Path
 
 from utils.datasets import Example
 from utils.duplicates import LUMA, sign
-from utils.video import VideoError, skim
+from utils.video.reading import VideoError, skim
 
 import matplotlib.image
 import numpy as np

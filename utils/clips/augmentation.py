@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from utils.clips.rand_augment import OPERATIONS
-from utils.flow import FLOW_LIMIT, to_pixels
+from utils.video.flow import FLOW_LIMIT, to_pixels
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """The operations of RandAugment (Cubuk et al., NeurIPS 2020), one for a whole clip."""
 
-from utils.pixels import warp
+from utils.video.frames import warp
 
 import numpy as np
 

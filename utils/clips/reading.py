@@ -8,8 +8,10 @@ from utils.clips.augmentation import CENTRE, Transform, apply_flow, apply_rgb, d
 from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import _SIDES, FeatureInfo
 from utils.features.store import load_features
-from utils.flow import check_store, flow_kind, read_flow
-from utils.video import frame_times, read_rgb, resized_frames, timeline
+from utils.video.flow import flow_kind
+from utils.video.flow_store import check_store, read_flow
+from utils.video.reading import read_rgb, resized_frames
+from utils.video.resampling import frame_times, timeline
 
 import numpy as np
 
@@ -24,7 +26,7 @@ class ClipFormat:
         fps: frames per second after resampling; 0 keeps the file's own frames.
         short_side, frame_size: pixels before and after cropping.
         stream: a key of `STREAMS`.
-        flow: a key of `utils.flow.FLOWS`.
+        flow: a key of `utils.video.flow.FLOWS`.
         flow_path: folder of stored flow; what is not there, or all for "", is computed.
     """
 
@@ -40,7 +42,7 @@ class ClipFormat:
 
     @property
     def flow_kind(self):
-        """All that decides the flow's values: what `utils.flow.check_store` compares."""
+        """All that decides the flow's values; `utils.video.flow_store.check_store` compares it."""
         return flow_kind(self.flow, self.fps, self.short_side)
 
 

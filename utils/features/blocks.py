@@ -8,9 +8,12 @@ from typing import NamedTuple
 
 from utils.features.rows import plan_chunks, row_starts, row_times
 from utils.features.store import CENTRE
-from utils.flow import flow_frames, flow_kind
-from utils.images import digest_video
-from utils.video import crop_frame, frame_times, probe, resized_frames, timeline
+from utils.video.flow import flow_kind
+from utils.video.flow_store import flow_frames
+from utils.video.frames import crop_frame
+from utils.video.image_folders import digest_video
+from utils.video.reading import probe, resized_frames
+from utils.video.resampling import frame_times, timeline
 
 import numpy as np
 

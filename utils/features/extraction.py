@@ -15,8 +15,8 @@ from pathlib import Path
 
 from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
-from utils.images import stamp_video
 from utils.system.files import write_atomically
+from utils.video.image_folders import stamp_video
 
 import numpy as np
 from tqdm import tqdm

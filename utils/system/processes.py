@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from utils.flow import limit_threads
+from utils.video.flow import limit_threads
 
 
 def start_worker():

@@ -54,3 +54,16 @@ def warp(clip, linear, shift=(0.0, 0.0)):
             frame, matrix, (width, height), flags=flags, borderValue=(128, 128, 128)
         )
     return warped.reshape(clip.shape)
+
+
+def crop_frame(frame, size, crop):
+    """Cut a square out of an array (height, width, channels).
+
+    Args:
+        frame: the array.
+        size: pixels of the square's side.
+        crop: its position, from top left (0, 0) to bottom right (1, 1).
+    """
+    top = round((frame.shape[0] - size) * crop[0])
+    left = round((frame.shape[1] - size) * crop[1])
+    return frame[top : top + size, left : left + size]

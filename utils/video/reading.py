@@ -7,9 +7,9 @@ here: RGB, resampled in time, short side resized bilinearly with the aspect rati
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.images import IMAGE_FPS, ImageFolder, digest_video, list_images
-from utils.pixels import resize_frame
 from utils.system.files import explain_missing
+from utils.video.frames import crop_frame, resize_frame
+from utils.video.image_folders import IMAGE_FPS, ImageFolder, digest_video, list_images
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ class VideoInfo:
         num_frames: frames that decode.
         fps: frames per second, from the time stamps.
         width, height: pixels, upright.
-        digest: of `utils.images.digest_video`.
+        digest: of `utils.video.image_folders.digest_video`.
         times: seconds of each frame where the frame rate varies, else None.
         note: what is odd about a file that can be used all the same, or "".
     """
@@ -170,36 +170,13 @@ def skim(path, places=16, side=160):
     return VideoInfo(count, fps, width, height, "", None, note), codec.strip("\0 "), np.array(pairs)
 
 
-def frame_times(info):
-    """Return when each frame of a file begins, in seconds, float (num_frames,)."""
-    return np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
-
-
-def timeline(info, fps):
-    """Resample a video in time, as FFmpeg's `fps` filter does (round to the nearest slot).
-
-    Args:
-        info: a `VideoInfo`.
-        fps: frames per second wanted; 0 keeps every frame.
-
-    Returns:
-        For each resampled frame the index of the file's frame to show, at least one.
-    """
-    if not fps:
-        return np.arange(info.num_frames)
-    times = frame_times(info)
-    count = max(1, round((times[-1] + 1 / info.fps) * fps))
-    slots = (np.arange(count) + 0.5) / fps
-    return np.maximum(np.searchsorted(times, slots - 1e-4) - 1, 0)
-
-
 def resized_frames(path, indices, short_side, square=0):
     """Yield chosen frames of a video, resized bilinearly; one at a time is in memory.
 
     Args:
         path: the file.
         indices: of the file's frames, sorted and distinct.
-        short_side, square: as of `utils.pixels.resize_frame`.
+        short_side, square: as of `utils.video.frames.resize_frame`.
 
     Returns:
         A generator of uint8 (height, width, 3), BGR.
@@ -220,19 +197,6 @@ def resized_frames(path, indices, short_side, square=0):
             yield resize_frame(frame, short_side, square)
     finally:
         capture.release()
-
-
-def crop_frame(frame, size, crop):
-    """Cut a square out of an array (height, width, channels).
-
-    Args:
-        frame: the array.
-        size: pixels of the square's side.
-        crop: its position, from top left (0, 0) to bottom right (1, 1).
-    """
-    top = round((frame.shape[0] - size) * crop[0])
-    left = round((frame.shape[1] - size) * crop[1])
-    return frame[top : top + size, left : left + size]
 
 
 def read_rgb(path, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):

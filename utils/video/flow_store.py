@@ -1,0 +1,141 @@
+"""Optical flow on disk: `flow.json` in a folder says of which kind, `<digest>.h5` is a video's."""
+
+import json
+from pathlib import Path
+
+from utils.system.files import atomic_path, write_atomically
+from utils.system.settings_files import check_kind, read_kind
+from utils.video.flow import compute_flow, to_pixels
+from utils.video.frames import crop_frame
+from utils.video.resampling import timeline
+
+import h5py
+import numpy as np
+
+# A twelfth of the size; lzf reads no quicker and gives a ninth. Shuffling has no use for bytes.
+_COMPRESSION = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
+
+
+def default_store(cache_path, kind):
+    """Return the folder where flow of a kind is stored unless another is given."""
+    return Path(cache_path, "flow", f"{kind['method']}_{kind['short_side']}_{kind['fps']:g}")
+
+
+def _check_kind(path, found, kind):
+    if found.get("method") != kind["method"]:  # each has its own parameters
+        found, kind = ({**each, "parameters": None} for each in (found, kind))
+    check_kind(path, found, kind, "flow")
+
+
+def check_store(folder, kind):
+    """Check that a folder holds flow of a kind.
+
+    Args:
+        folder: of `scripts.extract_flow`.
+        kind: of `flow_kind`.
+
+    Raises:
+        ValueError: no store there, or one of another kind; both kinds are named.
+    """
+    path = Path(folder, "flow.json")
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} holds no optical flow (flow.json is missing); give a folder that "
+            "scripts.extract_flow wrote."
+        )
+    _check_kind(folder, read_kind(path), kind)
+
+
+def open_store(folder, kind):
+    """Make a folder the store of a kind of flow; one that is a store already is checked."""
+    if Path(folder, "flow.json").is_file():
+        check_store(folder, kind)
+    else:
+        write_atomically(Path(folder, "flow.json"), json.dumps(kind, indent=1) + "\n")
+
+
+def is_stored(folder, info, kind):
+    """Return whether a video's flow is in a store, whole and of a kind."""
+    try:
+        with h5py.File(Path(folder, f"{info.digest}.h5")) as file:
+            whole = len(file["flow"]) == len(timeline(info, kind["fps"]))
+            return whole and json.loads(file.attrs["kind"]) == kind
+    except (OSError, KeyError):
+        return False
+
+
+def store_flow(folder, path, info, kind, estimate=None, batch=1):
+    """Compute a whole video's flow and write it: one chunk a frame, so that few can be read.
+
+    Args:
+        folder: the store.
+        path, info: a video and its `VideoInfo`.
+        kind, estimate, batch: as `compute_flow` takes them.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; nothing is written.
+    """
+    count = len(timeline(info, kind["fps"]))
+    with (
+        atomic_path(Path(folder, f"{info.digest}.h5")) as temporary,
+        h5py.File(temporary, "w") as file,
+    ):
+        for place, levels in enumerate(compute_flow(path, info, kind, None, estimate, batch)):
+            if not place:
+                shape, chunks = (count, *levels.shape), (1, *levels.shape)
+                file.create_dataset("flow", shape, np.uint8, chunks=chunks, **_COMPRESSION)
+            file["flow"][place] = levels
+        file.attrs.update(kind=json.dumps(kind), source=info.digest)
+
+
+def _read_stored(path, places, kind):
+    """Yield the stored flow of places in a resampled video."""
+    try:
+        with h5py.File(path) as file:
+            _check_kind(path, json.loads(file.attrs["kind"]), kind)
+            for place in places:
+                yield file["flow"][place]
+    except (OSError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it and run scripts.extract_flow again."
+        ) from error
+
+
+def flow_frames(path, info, kind, folder, places):
+    """Return a generator of the flow of a video, stored or else computed, as `compute_flow` gives.
+
+    Args:
+        path, info, kind, places: as of `compute_flow`.
+        folder: a store; flow that is not there, or all for "", is computed.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; the file is named.
+        ValueError: a stored file that is damaged or of another kind.
+    """
+    stored = Path(folder, f"{info.digest}.h5")
+    if folder and stored.is_file():
+        return _read_stored(stored, places.tolist(), kind)
+    return compute_flow(path, info, kind, places)
+
+
+def read_flow(clip, places, kind, folder="", frame_size=224):
+    """Read the flow from chosen frames of a resampled video to the next ones.
+
+    Args:
+        clip: with the `path`, `info` and `transform.crop` of a video (`utils.clips.reading.Clip`).
+        places: 1-D array of frames of the resampled video, in any order, repeats allowed.
+        kind: of `flow_kind`.
+        folder: as of `flow_frames`.
+        frame_size: height and width of the crop.
+
+    Returns:
+        float32 (len(places), frame_size, frame_size, 2), (x, y) displacement in pixels, at most
+        20 and rounded to steps of 20 / 127; zero for the video's last frame.
+
+    Raises:
+        VideoError, ValueError: as of `flow_frames`.
+    """
+    wanted, order = np.unique(places, return_inverse=True)
+    frames = flow_frames(clip.path, clip.info, kind, folder, wanted)
+    levels = [crop_frame(frame, frame_size, clip.transform.crop) for frame in frames]
+    return to_pixels(np.stack(levels))[order]

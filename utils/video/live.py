@@ -1,0 +1,132 @@
+"""Frames one after the other, of a file or a camera."""
+
+import threading
+import time
+from contextlib import closing
+
+from utils.video.flow import to_levels
+from utils.video.frames import crop_frame, resize_frame, to_grey
+from utils.video.reading import VideoError, open_camera, resized_frames
+from utils.video.resampling import frame_times
+
+import numpy as np
+
+_MIDDLE = (0.5, 0.5)
+
+
+class Picture:
+    """A frame as a network is shown it: cropped in the middle; optical flow from it on request.
+
+    Args:
+        frame: uint8 (height, width, 3), BGR, resized.
+        form: a `utils.clips.reading.ClipFormat`.
+    """
+
+    __slots__ = ("_grey", "_levels", "rgb", "size")
+
+    def __init__(self, frame, form):
+        self.size, self._levels = form.frame_size, None
+        self.rgb = np.ascontiguousarray(crop_frame(frame, self.size, _MIDDLE)[..., ::-1])
+        self._grey = to_grey(frame) if form.stream != "rgb" else None
+
+    def flow_to(self, following, estimate):
+        """Return the flow to another picture, uint8 (size, size, 2), as `to_levels` gives.
+
+        To the picture itself it is zero; to another one it is computed once.
+
+        Args:
+            following: a `Picture`.
+            estimate: of `utils.video.flow.make_method`.
+        """
+        if following is self:
+            return np.full((self.size, self.size, 2), 128, np.uint8)
+        if self._levels is None:
+            levels = to_levels(estimate(self._grey, following._grey))
+            self._levels = np.ascontiguousarray(crop_frame(levels, self.size, _MIDDLE))
+        return self._levels
+
+
+def play_video(path, info, form):
+    """Yield (seconds, `Picture`) of all frames of a file, decoded once, one at a time.
+
+    Args:
+        path, info: a video and its `VideoInfo`.
+        form: a `utils.clips.reading.ClipFormat`.
+
+    Raises:
+        VideoError: a frame that cannot be decoded; the file is named.
+    """
+    frames = resized_frames(path, range(info.num_frames), form.short_side, form.frame_size)
+    for seconds, frame in zip(frame_times(info).tolist(), frames, strict=True):
+        yield seconds, Picture(frame, form)
+
+
+def play_camera(number, form):
+    """Yield (seconds since the first frame, `Picture`) of a camera, without end.
+
+    Args:
+        number: of the camera, from 0.
+        form: a `utils.clips.reading.ClipFormat`.
+
+    Raises:
+        VideoError: no such camera, or it gives no more frames.
+    """
+    capture, begin = open_camera(number), None
+    try:
+        while (shot := capture.read())[0]:
+            now = time.monotonic()
+            begin = now if begin is None else begin
+            yield (
+                now - begin,
+                Picture(resize_frame(shot[1], form.short_side, form.frame_size), form),
+            )
+    finally:
+        capture.release()
+    raise VideoError(f"webcam:{number}: the camera gives no more frames; is it still connected?")
+
+
+def take_newest(items):
+    """Yield the newest of what another thread gets from an iterable; nothing is queued.
+
+    While one is worked on, those that come are dropped but for the newest. The last one is always
+    given.
+
+    Args:
+        items: generator; the thread runs it, and closes it when no more is taken.
+
+    Raises:
+        Exception: whatever `items` raised, after the last item.
+    """
+    came, stop, newest, ended = threading.Condition(), threading.Event(), [], []
+
+    def tell(place, item):
+        with came:
+            place[:] = [item]
+            came.notify()
+
+    def work():
+        try:
+            with closing(items):
+                for item in items:
+                    tell(newest, item)
+                    if stop.is_set():
+                        break
+            tell(ended, None)
+        except Exception as error:  # raised again where the results are used
+            tell(ended, error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            with came:
+                came.wait_for(lambda: newest or ended)
+                if not newest:
+                    break
+                item = newest.pop()
+            yield item
+        if ended[0] is not None:
+            raise ended[0]
+    finally:
+        stop.set()
+        thread.join(timeout=2)  # a camera that hangs is left behind
