@@ -21,7 +21,7 @@ from models.dense import SHARED, Extractor, build_maps
 from utils.clips.augmentation import list_levels
 from utils.features.blocks import RowFormat
 from utils.features.extraction import Collector, extract_rows
-from utils.sample import render_video
+from utils.rendering.samples import render_video
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak

@@ -9,8 +9,8 @@ from pathlib import Path
 from utils.corpora import BAD_SENTENCES, CORPORA, drop_unreadable, find_corpus, list_sentences
 from utils.glosses import CLEANINGS
 from utils.releases import FRAMES, RELEASES, Sentence
+from utils.rendering.signer import SILENT, find_gloss
 from utils.signed_corpus import GLOSSES, LAYOUTS, UNSEEN, list_rows, plan_corpus
-from utils.signer import SILENT, find_gloss
 from utils.video.reading import write_video
 from utils.vocabulary import (
     decode_glosses,

@@ -26,10 +26,10 @@ from tasks.transcription import FEATURES, load_sentences, read_features, read_lo
 from utils.clips.augmentation import Augmentation
 from utils.frames import FrameInfo, change_frames, read_frames
 from utils.params import Params, parse_params
+from utils.rendering.signer import render_signing
 from utils.runs import load_data
 from utils.saved_params import load_params
 from utils.sentences import RowChanges, pad_rows
-from utils.signer import render_signing
 from utils.video.reading import probe, write_video
 
 import keras

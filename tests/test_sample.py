@@ -13,9 +13,9 @@ from pathlib import Path
 
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.datasets import assign_splits, list_examples
-from utils.figures import ACTIONS, SIZES, STAND, render_clip
 from utils.params import parse_params
-from utils.sample import (
+from utils.rendering.figures import ACTIONS, SIZES, STAND, render_clip
+from utils.rendering.samples import (
     BACKWARDS,
     GLOSSES,
     SAMPLES,
@@ -115,7 +115,8 @@ def test_same_sample_is_kept_and_another_replaces_it(sample, tmp_path):
 
 def test_killed_render_leaves_no_folder_and_no_trace_later(tmp_path):
     folder = tmp_path / "sample"
-    code = f"import pathlib, utils.sample as s; s.render_sample(pathlib.Path({str(folder)!r}))"
+    code = "import pathlib, utils.rendering.samples as s; "
+    code += f"s.render_sample(pathlib.Path({str(folder)!r}))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
         while process.poll() is None and not list(tmp_path.rglob("*.avi")):
@@ -204,7 +205,7 @@ def test_isolated_signs_keep_a_signer_for_validation(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     few = partial(render_signs, clips_per_actor=1)
     monkeypatch.setitem(SAMPLES, "sample_signs", SAMPLES["sample_signs"]._replace(render=few))
-    monkeypatch.setattr("utils.sample.GLOSSES", GLOSSES[:3])
+    monkeypatch.setattr("utils.rendering.samples.GLOSSES", GLOSSES[:3])
     params = parse_params(["isolated_signs"])
     assert len(GLOSSES) == 20 and not params.flip and params.network == "i3d_transformer"
     examples = list_examples(params.data_path)

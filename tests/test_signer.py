@@ -2,9 +2,9 @@
 
 import itertools
 
+from utils.rendering.signer import SILENT, VARIANTS, _move, find_gloss, render_signing
+from utils.rendering.signs import HANDSHAPES, ORIENTATIONS, SIGNS
 from utils.signed_corpus import GLOSSES
-from utils.signer import SILENT, VARIANTS, _move, find_gloss, render_signing
-from utils.signs import HANDSHAPES, ORIENTATIONS, SIGNS
 
 import numpy as np
 import pytest

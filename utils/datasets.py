@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.features.store import leave_records
-from utils.sample import SAMPLES
+from utils.rendering.samples import SAMPLES
 from utils.system.files import explain_missing, name_damaged
 from utils.video.image_folders import list_videos
 

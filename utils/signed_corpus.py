@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.corpora import BAD_SENTENCES
-from utils.figures import save_frames
 from utils.glosses import CLEANINGS
 from utils.releases import FRAMES, RELEASES, SPLITS
-from utils.signer import SILENT, VARIANTS, render_signing
-from utils.signs import SIGNS
+from utils.rendering.figures import save_frames
+from utils.rendering.signer import SILENT, VARIANTS, render_signing
+from utils.rendering.signs import SIGNS
 
 import numpy as np
 

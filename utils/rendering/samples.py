@@ -4,8 +4,8 @@
 small, short videos, in which every performance is there twice, as played and backwards. What moves
 shows in any frame; whether it goes up or down only in their order: who does not see the order says
 the same of both twins, and is right about exactly one. The TimeSformer paper compares Kinetics and
-Something-Something like this. `sample_signs` are single glosses of the signer of `utils/signer.py`.
-For trying and testing the project, not for measuring it.
+Something-Something like this. `sample_signs` are single glosses of the signer of
+`utils/rendering/signer.py`. For trying and testing the project, not for measuring it.
 """
 
 import itertools
@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from utils.figures import ACTIONS, render_clip
-from utils.signer import FPS, render_signing
-from utils.signs import SIGNS
+from utils.rendering.figures import ACTIONS, render_clip
+from utils.rendering.signer import FPS, render_signing
+from utils.rendering.signs import SIGNS
 from utils.video.reading import probe, write_video
 
 import numpy as np

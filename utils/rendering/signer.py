@@ -1,11 +1,11 @@
-"""A jointed figure that signs: sentences of `utils/signs.py`, drawn from nothing.
+"""A jointed figure that signs: sentences of `utils/rendering/signs.py`, drawn from nothing.
 
 The hands go from sign to sign on the shortest way, and everything they do is smoothed in time: how
 a sign begins and ends depends on its neighbours, and quick signing cuts corners.
 """
 
-from utils.figures import draw_figure, dress, paint_room, project
-from utils.signs import HANDSHAPES, IDLE, ORIENTATIONS, READY, SIGNS
+from utils.rendering.figures import draw_figure, dress, paint_room, project
+from utils.rendering.signs import HANDSHAPES, IDLE, ORIENTATIONS, READY, SIGNS
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Jointed figures that act: clips drawn from nothing, for `utils/sample.py` and `utils/signer.py`.
+"""Jointed figures that act: clips drawn from nothing, for the built-in samples and the signer.
 
 Every actor has a body, clothes and a room, and does every action in them, so that only the order
 of the poses tells actions apart.
