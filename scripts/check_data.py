@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.corpora import CORPORA, list_sentences
-from utils.inspection import inspect_videos
+from utils.data.inspection import inspect_videos
 from utils.listing import list_paths
 from utils.params import Params
 from utils.system.commands import run_command

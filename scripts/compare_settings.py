@@ -17,7 +17,7 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build, build_on_features
-from utils.datasets import assign_splits, list_classes, list_examples, select_split
+from utils.data.datasets import assign_splits, list_classes, list_examples, select_split
 from utils.features.lookup import find_length, own_features
 from utils.fitting import choose_devices
 from utils.labelings import LABELINGS, choose_labeling

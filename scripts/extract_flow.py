@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from utils.datasets import list_examples
-from utils.inspection import inspect_videos
+from utils.data.datasets import list_examples
+from utils.data.inspection import inspect_videos
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import atomic_path, clear_leftovers

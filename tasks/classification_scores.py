@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from models.networks import split as split_network
 from utils.clips.inputs import ClipSource, predict_videos
-from utils.datasets import list_examples, select_split
+from utils.data.datasets import list_examples, select_split
+from utils.data.inspection import inspect_videos
 from utils.features.lookup import check_crops, check_lengths, own_features
 from utils.fusion import choose_weight
 from utils.fusion import fuse as fuse_logits
-from utils.inspection import inspect_videos
 from utils.labelings import choose_labeling, choose_thresholds, encode_targets, load_thresholds
 from utils.metrics import (
     decide_classes,

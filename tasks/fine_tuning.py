@@ -21,11 +21,11 @@ from tasks.backbones import SETTINGS, find_units, load_maps, make_extractor
 from tasks.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
 from utils.corpora import leave_out
+from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows
 from utils.features.lookup import FeatureInfo, thin_rows
 from utils.features.store import CENTRE, array_path, is_done, open_store, read_record, settings_hash
 from utils.frames import FrameInfo, read_frames
-from utils.inspection import inspect_videos
 from utils.runs import load_network
 from utils.sentences import pad_rows
 

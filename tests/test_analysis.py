@@ -9,8 +9,8 @@ from pathlib import Path
 
 from scripts.analyze_dataset import Options, analyze_dataset
 from utils.advice import ADVICE, LEVELS, advise
+from utils.data.datasets import Example
 from utils.dataset_plots import PLOTS, draw_plots
-from utils.datasets import Example
 from utils.duplicates import find_copies, find_pairs, join
 from utils.leaks import PATTERNS, count_leaks, draw_clean_split, relate, suggest_pattern
 from utils.skimming import look_at, skim_examples

@@ -1,6 +1,6 @@
 """Folders, lists and splits, good and bad."""
 
-from utils.datasets import (
+from utils.data.datasets import (
     DATASETS,
     Example,
     assign_splits,
@@ -11,7 +11,7 @@ from utils.datasets import (
     list_examples,
     save_examples,
 )
-from utils.inspection import inspect_videos
+from utils.data.inspection import inspect_videos
 
 import pytest
 from conftest import write_dataset

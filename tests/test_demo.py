@@ -16,7 +16,7 @@ from scripts.demo import Options, build_page, import_gradio, keep_files, launch,
 from scripts.extract_embeddings import extract_embeddings
 from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
-from utils.datasets import assign_splits, list_examples
+from utils.data.datasets import assign_splits, list_examples
 from utils.intervals import Interval
 from utils.panels import draw_answer, draw_intervals
 from utils.runs import save_data

@@ -23,9 +23,9 @@ from utils.alignments import read_moments
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
+from utils.data.inspection import inspect_videos
 from utils.features.lookup import find_length, read_info
 from utils.features.store import open_store, save_features, settings_hash
-from utils.inspection import inspect_videos
 from utils.params import Params, parse_params
 from utils.video.reading import probe, write_video
 

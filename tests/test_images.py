@@ -4,8 +4,8 @@ import shutil
 from dataclasses import replace
 
 from utils.clips.reading import ClipFormat, list_views, read_clip
-from utils.datasets import list_examples
-from utils.inspection import inspect_videos
+from utils.data.datasets import list_examples
+from utils.data.inspection import inspect_videos
 from utils.video.image_folders import digest_video, list_images, list_videos
 from utils.video.reading import VideoError, probe, read_rgb, skim
 

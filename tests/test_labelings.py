@@ -7,7 +7,7 @@ from math import exp, log
 from pathlib import Path
 
 from evaluate import Options, evaluate
-from utils.datasets import Example, list_examples, save_examples
+from utils.data.datasets import Example, list_examples, save_examples
 from utils.labelings import (
     LABELINGS,
     choose_labeling,

@@ -7,8 +7,8 @@ import training
 from tasks import watching
 from tasks.watching import describe_prediction, draw_classifier, read_strips
 from utils.clips.reading import ClipFormat, list_views, read_clip
+from utils.data.inspection import inspect_videos
 from utils.fitting import SaveRun, make_callbacks
-from utils.inspection import inspect_videos
 from utils.params import parse_params
 from utils.progress import describe_epoch
 

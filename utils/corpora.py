@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.data.inspection import inspect_videos
 from utils.glosses import CLEANINGS
-from utils.inspection import inspect_videos
 from utils.releases import RELEASES, SPLITS, Sentence, find_release, read_release, read_table
 
 BAD_SENTENCES = {  # its id, and why it is left out
@@ -167,7 +167,7 @@ def list_sentences(data_path, corpus="", needs_frames=True):
 
 
 def drop_unreadable(sentences, cache_path, workers=2):
-    """Decode every frame of the sentences once, and remember it; see `utils.inspection`.
+    """Decode every frame of the sentences once, and remember it; see `utils.data.inspection`.
 
     Args:
         sentences: list of `Sentence`.

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from utils.datasets import DATASETS, list_examples
+from utils.data.datasets import DATASETS, list_examples
 from utils.video.image_folders import is_video, list_images, list_videos
 
 
