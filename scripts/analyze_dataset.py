@@ -13,7 +13,8 @@ from textwrap import fill, shorten
 
 from utils.advice import advise
 from utils.analysis import find_differences, score_shortcuts, summarize, summarize_clips
-from utils.data.datasets import list_examples, save_examples
+from utils.data.datasets import list_examples
+from utils.data.examples import save_examples
 from utils.dataset_plots import draw_plots
 from utils.duplicates import join
 from utils.leaks import (

@@ -14,8 +14,9 @@ from utils.clips.augmentation import CENTRE
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
-from utils.data.datasets import assign_splits, check_readable
+from utils.data.examples import check_readable
 from utils.data.inspection import inspect_videos
+from utils.data.splits import assign_splits
 from utils.labelings import choose_labeling, encode_targets
 from utils.metrics import spread_outputs
 from utils.pages import link_picture, make_page, make_text

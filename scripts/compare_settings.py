@@ -17,7 +17,9 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build, build_on_features
-from utils.data.datasets import assign_splits, list_classes, list_examples, select_split
+from utils.data.datasets import list_examples
+from utils.data.examples import list_classes, select_split
+from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
 from utils.fitting import choose_devices
 from utils.labelings import LABELINGS, choose_labeling

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.data.datasets import list_examples, save_examples
+from utils.data.datasets import list_examples
+from utils.data.examples import save_examples
 from utils.runs import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
 from utils.system.files import write_atomically

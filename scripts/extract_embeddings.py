@@ -12,8 +12,10 @@ from tasks.embedding import EMBEDDINGS, make_embedder
 from utils.clips.batches import Sequence
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import list_views
-from utils.data.datasets import group_of, list_examples, select_split
+from utils.data.datasets import list_examples
+from utils.data.examples import select_split
 from utils.data.inspection import inspect_videos
+from utils.data.splits import group_of
 from utils.embeddings import nearest, plot_map, project
 from utils.features.lookup import check_lengths, find_features, own_features
 from utils.runs import best_network, load_data, load_network

@@ -15,12 +15,12 @@ from models.networks import STREAMS
 from tasks.backbones import make_extractor, start_maps
 from utils.checks import check_sizes
 from utils.clips.inputs import fingerprint
+from utils.data.datasets import list_paths
 from utils.features.blocks import READERS, VIEWS, RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
 from utils.features.store import CENTRE, name_features, open_store
-from utils.listing import list_paths
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers

@@ -25,8 +25,10 @@ from utils.clips.augmentation import Augmentation
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import check_flow, list_views, random_clip, read_clip
-from utils.data.datasets import SPLITS, assign_splits, check_readable, list_classes, list_examples
+from utils.data.datasets import list_examples
+from utils.data.examples import SPLITS, check_readable, list_classes
 from utils.data.inspection import inspect_videos
+from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
 from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.metrics import format_report, score_classes

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from models.networks import split as split_network
 from utils.clips.inputs import ClipSource, predict_videos
-from utils.data.datasets import list_examples, select_split
+from utils.data.datasets import list_examples
+from utils.data.examples import select_split
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import check_crops, check_lengths, own_features
 from utils.fusion import choose_weight

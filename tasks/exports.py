@@ -15,7 +15,8 @@ from tasks.transcription import load_recognizer, load_sentences, read_features, 
 from utils.clips.reading import describe_form, list_views, read_clip, read_whole
 from utils.clips.sampling import spread
 from utils.corpora import CORPORA, find_corpus, list_sentences
-from utils.data.datasets import Example, list_examples
+from utils.data.datasets import list_examples
+from utils.data.examples import Example
 from utils.features.lookup import own_features
 from utils.labelings import (
     LABELINGS,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scripts.analyze_dataset import Options, analyze_dataset
 from utils.advice import ADVICE, LEVELS, advise
-from utils.data.datasets import Example
+from utils.data.examples import Example
 from utils.dataset_plots import PLOTS, draw_plots
 from utils.duplicates import find_copies, find_pairs, join
 from utils.leaks import PATTERNS, count_leaks, draw_clean_split, relate, suggest_pattern

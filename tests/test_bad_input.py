@@ -27,7 +27,8 @@ from scripts import (
     summarize_network,
 )
 from tasks.demonstration import Demonstration
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
 from utils.params import Params, parse_params
 from utils.runs import save_data
 from utils.saved_params import load_params, save_params

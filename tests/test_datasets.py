@@ -1,17 +1,9 @@
 """Folders, lists and splits, good and bad."""
 
-from utils.data.datasets import (
-    DATASETS,
-    Example,
-    assign_splits,
-    check_readable,
-    group_of,
-    list_classes,
-    list_csv,
-    list_examples,
-    save_examples,
-)
+from utils.data.datasets import DATASETS, list_csv, list_examples
+from utils.data.examples import Example, check_readable, list_classes, save_examples
 from utils.data.inspection import inspect_videos
+from utils.data.splits import assign_splits, group_of
 
 import pytest
 from conftest import write_dataset

@@ -16,7 +16,8 @@ from scripts.demo import Options, build_page, import_gradio, keep_files, launch,
 from scripts.extract_embeddings import extract_embeddings
 from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
 from utils.intervals import Interval
 from utils.panels import draw_answer, draw_intervals
 from utils.runs import save_data

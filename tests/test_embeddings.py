@@ -6,7 +6,8 @@ from dataclasses import replace
 from models.networks import build
 from scripts.extract_embeddings import extract_embeddings
 from utils.clips.reading import list_views, read_clip
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
 from utils.embeddings import nearest, plot_map, project
 from utils.params import Params
 from utils.runs import save_data

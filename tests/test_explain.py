@@ -8,7 +8,8 @@ from models.design import Design
 from models.networks import build
 from scripts.explain import Options
 from scripts.explain import explain as run_explain
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
 from utils.overlays import blend, resize_maps, weigh_frames
 from utils.params import Params
 from utils.runs import save_data

@@ -11,7 +11,8 @@ from models.recognizer import build_recognizer, set_statistics
 from models.serving import CentreCrop
 from scripts.export_model import Options, compare, export_model
 from tasks.exports import prepare_videos
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.releases import Sentence
 from utils.runs import load_network, save_data

@@ -7,7 +7,8 @@ from math import exp, log
 from pathlib import Path
 
 from evaluate import Options, evaluate
-from utils.data.datasets import Example, list_examples, save_examples
+from utils.data.datasets import list_examples
+from utils.data.examples import Example, save_examples
 from utils.labelings import (
     LABELINGS,
     choose_labeling,

@@ -22,8 +22,9 @@ from tasks.prediction import Classifier, open_predictor
 from tasks.recognition_explanation import MEANING
 from tasks.transcription import load_sentences, locate_glosses
 from utils.clips.reading import ClipFormat
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
+from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.runs import keep_features, save_data
 from utils.saved_params import save_params

@@ -16,7 +16,8 @@ from scripts.export_model import Options as ExportOptions
 from scripts.export_model import export_model
 from scripts.extract_embeddings import extract_embeddings
 from tasks.classification import load_start
-from utils.data.datasets import assign_splits, list_examples
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
 from utils.features.store import load_features
 from utils.params import Params
 from utils.runs import read_network, save_data

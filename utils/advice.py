@@ -5,7 +5,7 @@ A rule takes the facts and yields (level, text): "fix" for what spoils training 
 """
 
 from utils.analysis import MEASURED
-from utils.data.datasets import SPLITS
+from utils.data.examples import SPLITS
 
 LEVELS = ("fix", "check", "note")
 SMALL = 20  # training videos of a class

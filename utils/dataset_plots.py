@@ -7,7 +7,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.analysis import FORMATS, PROPERTIES, measure, members
-from utils.data.datasets import SPLITS
+from utils.data.examples import SPLITS
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from utils.data.datasets import list_classes
+from utils.data.examples import list_classes
 
 import keras
 import numpy as np

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from utils.data.datasets import assign_splits, group_of
+from utils.data.splits import assign_splits, group_of
 from utils.duplicates import Pair, find_copies, find_pairs, join
 
 import numpy as np

@@ -8,7 +8,8 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from utils.data.datasets import list_csv, save_examples
+from utils.data.datasets import list_csv
+from utils.data.examples import save_examples
 from utils.features.store import find_manifest
 from utils.saved_params import load_params, save_params
 from utils.system.files import atomic_path, name_damaged, write_atomically

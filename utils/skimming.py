@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.data.datasets import Example
+from utils.data.examples import Example
 from utils.duplicates import LUMA, sign
 from utils.video.reading import VideoError, skim
 

@@ -1,38 +1,18 @@
-"""Datasets: from annotations to examples, and which of them train, validate and test."""
+"""Datasets: from annotations, folders or paths to examples, and which videos a path means."""
 
 import csv
+import os
 import re
-import warnings
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from utils.data.examples import SPLITS, Example, labels_of
+from utils.data.splits import group_of
 from utils.features.store import leave_records
 from utils.rendering.samples import SAMPLES
 from utils.system.files import explain_missing, name_damaged
-from utils.video.image_folders import list_videos
-
-import numpy as np
-
-SPLITS = ("train", "val", "test")
-# UCF101's recording groups, then clips that were cut from one video.
-GROUP_PATTERNS = (r"_(g\d+)_", r"^(.+)[_-](?:clip|part|seg|segment|shot|scene)[_-]?\d+$")
-
-
-@dataclass(frozen=True)
-class Example:
-    """A video file, its label, its split ("" where none is given) and its group."""
-
-    path: str
-    label: str
-    split: str = ""
-    group: str = ""
-
-    @property
-    def labels(self):
-        """The tuple of class names in `label`, which ";" separates; each once."""
-        names = (name.strip() for name in self.label.split(";"))
-        return tuple(dict.fromkeys(name for name in names if name))
+from utils.video.image_folders import is_video, list_images, list_videos
 
 
 def _visible(folder):
@@ -123,19 +103,6 @@ DATASETS = {
 }
 
 
-def group_of(name, pattern=""):
-    """Return the group of a file name: the first match of the pattern(s), else the name itself."""
-    stem = Path(name).stem
-    for candidate in (pattern,) if pattern else GROUP_PATTERNS:
-        if match := re.search(candidate, stem):
-            return match.group(1) if match.groups() else match.group()
-    return stem
-
-
-def _labels(examples):
-    return {label for example in examples for label in example.labels}
-
-
 def list_examples(data_path, root="", group_pattern=""):
     """List the videos of a dataset.
 
@@ -164,7 +131,7 @@ def list_examples(data_path, root="", group_pattern=""):
     examples = listed(path, root)
     own = set(leave_records([example.path for example in examples]))
     examples = [example for example in examples if example.path in own]
-    classes = _labels(examples)
+    classes = labels_of(examples)
     if len(classes) < 2:
         raise ValueError(
             f"data_path {data_path}: found {len(classes)} class(es) {sorted(classes)}; training "
@@ -173,118 +140,35 @@ def list_examples(data_path, root="", group_pattern=""):
     return [replace(example, group=group_of(example.path, group_pattern)) for example in examples]
 
 
-def list_classes(examples, names=()):
-    """Return the classes of examples, in the order of a network's outputs.
+def list_paths(data, root=""):
+    """List the videos that a path means.
 
     Args:
-        examples: list of `Example`.
-        names: all classes, in the order wanted; empty for those of the examples, sorted.
-
-    Raises:
-        ValueError: a label that is not among the names, a name given twice, or fewer than two.
-    """
-    classes = list(names) or sorted(_labels(examples))
-    unknown = _labels(examples) - set(classes)
-    if unknown:
-        path = next(example.path for example in examples if unknown & set(example.labels))
-        raise ValueError(
-            f"{path}: the class list does not know: {', '.join(sorted(unknown))}; known: "
-            f"{', '.join(classes)}."
-        )
-    twice = [name for name, count in Counter(classes).items() if count > 1]
-    if twice or len(classes) < 2:
-        raise ValueError(
-            f"The class list is {', '.join(classes) or 'empty'}; give two or more classes, each "
-            "once (for one output too: the negative, then the positive)."
-        )
-    return classes
-
-
-def _hold_out(examples, fraction, seed):
-    """Return the positions of about `fraction` of the examples, stratified, groups kept whole."""
-    counts = Counter(label for example in examples for label in example.labels)
-    labels = [min(e.labels, key=lambda label: (counts[label], label)) for e in examples]  # rarest
-    groups = [example.group for example in examples]
-    largest = max(Counter(labels).values())
-    folds = min(max(2, round(1 / fraction)), len(set(groups)), largest)
-    if folds < 2:
-        raise ValueError(
-            f"All {len(examples)} videos are in one group ({groups[0]!r}), or one a class: nothing "
-            "can be held out. Give --group-pattern, more videos, or --val-fraction 0."
-        )
-    from sklearn.model_selection import StratifiedGroupKFold  # slow, and no worker process needs it
-
-    with warnings.catch_warnings():  # a class smaller than the number of folds is no matter
-        warnings.simplefilter("ignore", UserWarning)
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        return set(next(splitter.split(np.zeros(len(labels)), labels, groups))[1].tolist())
-
-
-def assign_splits(examples, val_fraction, test_fraction=0.0, seed=0):
-    """Fill in the splits that are not given.
-
-    Given splits stay. Without any, a test and a validation split are held out; with a training
-    split but no validation split, the latter is held out of the former. What is held out is
-    stratified by class, by the rarest of an example with several.
-
-    Args:
-        examples: list of `Example`.
-        val_fraction, test_fraction: shares of the examples; 0 for none.
-        seed: of the draw.
+        data: any tree of videos (a folder of numbered images is a video; other files count by
+            their names), one video, or what training.py's --data-path takes.
+        root: where the paths in a .csv or UCF101 list begin; "" for beside it.
 
     Returns:
-        The examples, each with a split.
+        ([path], each once; the folder that they are below; {suffix: how many other files}).
 
     Raises:
-        ValueError: nothing can be held out because all videos are one group.
+        ValueError: no such data, a malformed list, or no video in a folder.
     """
-    given = {example.split for example in examples}
-    examples = [replace(example, split=example.split or "train") for example in examples]
-    for split, fraction in (("test", test_fraction), ("val", val_fraction)):
-        if fraction and split not in given and (split == "val" or given == {""}):
-            rest = [i for i, example in enumerate(examples) if example.split == "train"]
-            share = min(fraction * len(examples) / len(rest), 0.5)
-            held = _hold_out([examples[i] for i in rest], share, seed)
-            for position in held:
-                index = rest[position]
-                examples[index] = replace(examples[index], split=split)
-    return examples
-
-
-def check_readable(listed, readable):
-    """Raise a ValueError, naming it, when nothing readable is left of a given split or a class.
-
-    Args:
-        listed: the examples before the unreadable ones were taken out.
-        readable: those that are left.
-    """
-    trained = [example for example in readable if example.split in ("", "train")]
-    lost = [
-        *({example.split for example in listed} - {example.split for example in readable}),
-        *(_labels(listed) - _labels(trained)),
-    ]
-    if lost:
-        raise ValueError(
-            f"No readable {'' if lost[0] in SPLITS else 'training '}video is left of "
-            f"{', '.join(sorted(filter(None, lost)))}; see the problems above."
-        )
-
-
-def select_split(examples, split=""):
-    """Return the examples of a split; all of them for "".
-
-    Raises:
-        ValueError: no example is of that split; the known ones are named.
-    """
-    splits = sorted({example.split for example in examples} - {""})
-    if split and split not in splits:
-        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
-    return [example for example in examples if example.split == split or not split]
-
-
-def save_examples(examples, path):
-    """Write examples as a CSV that `list_csv` reads."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "split", "group"])
-        writer.writerows([str(Path(e.path).resolve()), e.label, e.split, e.group] for e in examples)
+    path = Path(data)
+    if path.is_dir() and not list_images(path):
+        found = list(list_videos(path))
+        videos = list(filter(is_video, found))
+        if not videos:
+            raise ValueError(f"data {data}: no video below it ({len(found)} files).")
+        others = Counter(p.suffix.lower() or p.name for p in set(found) - set(videos))
+        return [str(video) for video in videos], path, dict(others)
+    lists = [row for name, row in DATASETS.items() if name != "folders"]
+    listed = next((listed for is_one, listed in lists if is_one(path)), None)
+    if listed is None and path.exists():
+        return [str(path)], path.parent, {}
+    examples = listed(path, root) if listed else list_examples(data)
+    videos = list(dict.fromkeys(example.path for example in examples))
+    if not videos:
+        raise ValueError(f"data {data}: it lists no video.")
+    parents = [str(Path(video).resolve().parent) for video in videos]
+    return videos, Path(os.path.commonpath(parents)), {}

@@ -1,0 +1,95 @@
+"""Examples: a video, what it shows, its split and its group."""
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A video file, its label, its split ("" where none is given) and its group."""
+
+    path: str
+    label: str
+    split: str = ""
+    group: str = ""
+
+    @property
+    def labels(self):
+        """The tuple of class names in `label`, which ";" separates; each once."""
+        names = (name.strip() for name in self.label.split(";"))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+
+def labels_of(examples):
+    """Return the set of all class names of examples."""
+    return {label for example in examples for label in example.labels}
+
+
+def list_classes(examples, names=()):
+    """Return the classes of examples, in the order of a network's outputs.
+
+    Args:
+        examples: list of `Example`.
+        names: all classes, in the order wanted; empty for those of the examples, sorted.
+
+    Raises:
+        ValueError: a label that is not among the names, a name given twice, or fewer than two.
+    """
+    classes = list(names) or sorted(labels_of(examples))
+    unknown = labels_of(examples) - set(classes)
+    if unknown:
+        path = next(example.path for example in examples if unknown & set(example.labels))
+        raise ValueError(
+            f"{path}: the class list does not know: {', '.join(sorted(unknown))}; known: "
+            f"{', '.join(classes)}."
+        )
+    twice = [name for name, count in Counter(classes).items() if count > 1]
+    if twice or len(classes) < 2:
+        raise ValueError(
+            f"The class list is {', '.join(classes) or 'empty'}; give two or more classes, each "
+            "once (for one output too: the negative, then the positive)."
+        )
+    return classes
+
+
+def check_readable(listed, readable):
+    """Raise a ValueError, naming it, when nothing readable is left of a given split or a class.
+
+    Args:
+        listed: the examples before the unreadable ones were taken out.
+        readable: those that are left.
+    """
+    trained = [example for example in readable if example.split in ("", "train")]
+    lost = [
+        *({example.split for example in listed} - {example.split for example in readable}),
+        *(labels_of(listed) - labels_of(trained)),
+    ]
+    if lost:
+        raise ValueError(
+            f"No readable {'' if lost[0] in SPLITS else 'training '}video is left of "
+            f"{', '.join(sorted(filter(None, lost)))}; see the problems above."
+        )
+
+
+def select_split(examples, split=""):
+    """Return the examples of a split; all of them for "".
+
+    Raises:
+        ValueError: no example is of that split; the known ones are named.
+    """
+    splits = sorted({example.split for example in examples} - {""})
+    if split and split not in splits:
+        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
+    return [example for example in examples if example.split == split or not split]
+
+
+def save_examples(examples, path):
+    """Write examples as a CSV that `list_csv` reads."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split", "group"])
+        writer.writerows([str(Path(e.path).resolve()), e.label, e.split, e.group] for e in examples)

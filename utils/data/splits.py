@@ -1,0 +1,72 @@
+"""Which examples train, validate and test; groups stay whole."""
+
+import re
+import warnings
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+# UCF101's recording groups, then clips that were cut from one video.
+GROUP_PATTERNS = (r"_(g\d+)_", r"^(.+)[_-](?:clip|part|seg|segment|shot|scene)[_-]?\d+$")
+
+
+def group_of(name, pattern=""):
+    """Return the group of a file name: the first match of the pattern(s), else the name itself."""
+    stem = Path(name).stem
+    for candidate in (pattern,) if pattern else GROUP_PATTERNS:
+        if match := re.search(candidate, stem):
+            return match.group(1) if match.groups() else match.group()
+    return stem
+
+
+def _hold_out(examples, fraction, seed):
+    """Return the positions of about `fraction` of the examples, stratified, groups kept whole."""
+    counts = Counter(label for example in examples for label in example.labels)
+    labels = [min(e.labels, key=lambda label: (counts[label], label)) for e in examples]  # rarest
+    groups = [example.group for example in examples]
+    largest = max(Counter(labels).values())
+    folds = min(max(2, round(1 / fraction)), len(set(groups)), largest)
+    if folds < 2:
+        raise ValueError(
+            f"All {len(examples)} videos are in one group ({groups[0]!r}), or one a class: nothing "
+            "can be held out. Give --group-pattern, more videos, or --val-fraction 0."
+        )
+    from sklearn.model_selection import StratifiedGroupKFold  # slow, and no worker process needs it
+
+    with warnings.catch_warnings():  # a class smaller than the number of folds is no matter
+        warnings.simplefilter("ignore", UserWarning)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        return set(next(splitter.split(np.zeros(len(labels)), labels, groups))[1].tolist())
+
+
+def assign_splits(examples, val_fraction, test_fraction=0.0, seed=0):
+    """Fill in the splits that are not given.
+
+    Given splits stay. Without any, a test and a validation split are held out; with a training
+    split but no validation split, the latter is held out of the former. What is held out is
+    stratified by class, by the rarest of an example with several.
+
+    Args:
+        examples: list of `Example`.
+        val_fraction, test_fraction: shares of the examples; 0 for none.
+        seed: of the draw.
+
+    Returns:
+        The examples, each with a split.
+
+    Raises:
+        ValueError: nothing can be held out because all videos are one group.
+    """
+    given = {example.split for example in examples}
+    examples = [replace(example, split=example.split or "train") for example in examples]
+    for split, fraction in (("test", test_fraction), ("val", val_fraction)):
+        if fraction and split not in given and (split == "val" or given == {""}):
+            rest = [i for i, example in enumerate(examples) if example.split == "train"]
+            share = min(fraction * len(examples) / len(rest), 0.5)
+            held = _hold_out([examples[i] for i in rest], share, seed)
+            for position in held:
+                index = rest[position]
+                examples[index] = replace(examples[index], split=split)
+    return examples
