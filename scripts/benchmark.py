@@ -22,9 +22,9 @@ from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
 from utils.fitting import compile_model
-from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
+from utils.scores.labelings import LABELINGS
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.intervals import Interval, count_steps, merge_steps, smooth_windows
-from utils.labelings import choose_labeling, load_thresholds
-from utils.metrics import decide_classes, spread_outputs
 from utils.runs import load_data
+from utils.scores.intervals import Interval, count_steps, merge_steps, smooth_windows
+from utils.scores.labelings import choose_labeling, load_thresholds
+from utils.scores.metrics import decide_classes, spread_outputs
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Prediction(NamedTuple):
         labels: what is decided for the whole video: one label, or with sigmoid all whose
             probability reaches its threshold; of recognition the glosses, cleaned as they are
             scored.
-        intervals: [`utils.intervals.Interval`] (start, end, label, score), by their starts; of
+        intervals: [`utils.scores.intervals.Interval`] (start, end, label, score), by their starts; of
             recognition a gloss each, as the vocabulary writes it.
         times: (steps + 1,), seconds at which the steps begin, and the last one ends.
         probabilities: float32 (steps, labels) of the predictor's labels, smoothed; of recognition
@@ -90,7 +90,7 @@ class Judge:
 
     Attributes:
         labels: names of the classes.
-        labeling: a key of `utils.labelings.LABELINGS`.
+        labeling: a key of `utils.scores.labelings.LABELINGS`.
         thresholds: one an output; empty for 0.5.
     """
 

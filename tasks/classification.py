@@ -30,11 +30,11 @@ from utils.data.examples import SPLITS, check_readable, list_classes
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
-from utils.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
-from utils.metrics import format_report, score_classes
 from utils.params import pick_fields
 from utils.runs import keep_features, load_data, load_network, open_run, save_data
 from utils.saved_params import load_params
+from utils.scores.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
+from utils.scores.metrics import format_report, score_classes
 from utils.system.files import write_atomically
 
 import numpy as np

@@ -12,8 +12,6 @@ from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import check_crops, check_lengths, find_features, find_times
 from utils.features.store import find_manifest
 from utils.gradients import differentiate
-from utils.labelings import choose_labeling, to_probabilities
-from utils.metrics import spread_outputs
 from utils.overlays import (
     plot_moments,
     plot_sheet,
@@ -26,6 +24,8 @@ from utils.overlays import (
 from utils.pages import embed_picture, embed_video, make_page, make_table, make_text
 from utils.runs import best_network, explanation_folder, load_data, load_network
 from utils.saved_params import load_params
+from utils.scores.labelings import choose_labeling, to_probabilities
+from utils.scores.metrics import spread_outputs
 from utils.system.files import atomic_path, write_atomically
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe

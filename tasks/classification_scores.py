@@ -10,17 +10,22 @@ from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import check_crops, check_lengths, own_features
-from utils.fusion import choose_weight
-from utils.fusion import fuse as fuse_logits
-from utils.labelings import choose_labeling, choose_thresholds, encode_targets, load_thresholds
-from utils.metrics import (
+from utils.runs import evaluation_folder, load_changed, load_data, load_network
+from utils.scores.fusion import choose_weight
+from utils.scores.fusion import fuse as fuse_logits
+from utils.scores.labelings import (
+    choose_labeling,
+    choose_thresholds,
+    encode_targets,
+    load_thresholds,
+)
+from utils.scores.metrics import (
     decide_classes,
     format_report,
     format_summary,
     score_classes,
     spread_outputs,
 )
-from utils.runs import evaluation_folder, load_changed, load_data, load_network
 from utils.system.files import atomic_path, write_atomically
 from utils.visualization import plot_classes, plot_confusion, plot_roc
 

@@ -18,15 +18,15 @@ from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
 from utils.features.lookup import own_features
-from utils.labelings import (
+from utils.runs import load_changed, load_data, load_network
+from utils.scores.labelings import (
     LABELINGS,
     choose_labeling,
     encode_targets,
     load_thresholds,
     to_probabilities,
 )
-from utils.metrics import SUMMARIES, score_classes, spread_outputs
-from utils.runs import load_changed, load_data, load_network
+from utils.scores.metrics import SUMMARIES, score_classes, spread_outputs
 from utils.sentences import pad_rows, read_sentence
 from utils.wer import align_corpus, score_corpus
 

@@ -6,7 +6,7 @@ from tasks.transcription import recognize, spell
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
 from utils.features.lookup import FeatureInfo
-from utils.metrics import decide_classes, score_classes, spread_outputs
+from utils.scores.metrics import decide_classes, score_classes, spread_outputs
 from utils.sheets import Row, plot_rows
 from utils.video.reading import VideoError, probe, read_rgb
 from utils.visualization import plot_classes, plot_confusion
@@ -65,7 +65,7 @@ def draw_classifier(predict, strips, names, labels, classes, folder):
         predict: function -> their probabilities (videos, outputs).
         strips: of `read_strips`; none, no frames are drawn.
         names: of the videos.
-        labels: (a key of `utils.labelings.LABELINGS`, targets (videos, outputs)).
+        labels: (a key of `utils.scores.labelings.LABELINGS`, targets (videos, outputs)).
         classes: names.
         folder: where `confusion.png` is written (of several labels a video: `classes.png`, each
             class's scores), and `clips.png`.

@@ -1,7 +1,7 @@
 """Captions under a video: readable, each label in its colour, none cut off."""
 
 from utils.captions import caption_frames
-from utils.intervals import Interval
+from utils.scores.intervals import Interval
 
 import numpy as np
 import pytest

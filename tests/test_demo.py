@@ -18,10 +18,10 @@ from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.intervals import Interval
 from utils.panels import draw_answer, draw_intervals
 from utils.runs import save_data
 from utils.saved_params import save_params
+from utils.scores.intervals import Interval
 from utils.system.commands import run_command
 from utils.video.reading import VideoError, probe, write_video
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import training
 from evaluate import Options, evaluate
 from models.vivit import SIZES, Size
-from utils.fusion import choose_weight, fuse
 from utils.params import parse_params
+from utils.scores.fusion import choose_weight, fuse
 
 import numpy as np
 import pytest

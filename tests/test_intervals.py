@@ -1,6 +1,6 @@
 """Windows' probabilities to steps, and steps to intervals."""
 
-from utils.intervals import Interval, count_steps, merge_steps, smooth_step, smooth_windows
+from utils.scores.intervals import Interval, count_steps, merge_steps, smooth_step, smooth_windows
 
 import numpy as np
 import pytest

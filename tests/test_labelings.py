@@ -9,7 +9,10 @@ from pathlib import Path
 from evaluate import Options, evaluate
 from utils.data.datasets import list_examples
 from utils.data.examples import Example, save_examples
-from utils.labelings import (
+from utils.params import Params
+from utils.runs import save_data
+from utils.saved_params import save_params
+from utils.scores.labelings import (
     LABELINGS,
     choose_labeling,
     choose_thresholds,
@@ -17,7 +20,7 @@ from utils.labelings import (
     load_thresholds,
     to_probabilities,
 )
-from utils.metrics import (
+from utils.scores.metrics import (
     DECISIONS,
     SUMMARIES,
     decide_classes,
@@ -25,9 +28,6 @@ from utils.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.params import Params
-from utils.runs import save_data
-from utils.saved_params import save_params
 from utils.visualization import plot_history, plot_roc
 
 import keras

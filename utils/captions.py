@@ -69,7 +69,7 @@ def draw_timeline(intervals, duration, width, height=24):
     """Draw intervals from left to right, a colour a label, those that overlap one over another.
 
     Args:
-        intervals: list of `utils.intervals.Interval`, by their starts.
+        intervals: list of `utils.scores.intervals.Interval`, by their starts.
         duration: seconds of the whole width.
         width, height: pixels.
 
@@ -97,7 +97,7 @@ def caption_frames(frames, intervals, duration):
 
     Args:
         frames: iterable of (seconds, uint8 RGB (height, width, 3)).
-        intervals: list of `utils.intervals.Interval`, by their starts.
+        intervals: list of `utils.scores.intervals.Interval`, by their starts.
         duration: seconds of the video.
 
     Yields:

@@ -56,7 +56,7 @@ def draw_intervals(intervals, duration):
     """Draw which labels are seen when: a line for each, with its share of the time.
 
     Args:
-        intervals: list of `utils.intervals.Interval`, by their starts.
+        intervals: list of `utils.scores.intervals.Interval`, by their starts.
         duration: of the video, in seconds.
     """
     lines = []

@@ -13,7 +13,7 @@ from utils.features.store import (
     save_features,
     settings_hash,
 )
-from utils.labelings import to_probabilities
+from utils.scores.labelings import to_probabilities
 
 import keras
 import numpy as np
@@ -106,7 +106,7 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="
         videos: list of (path, VideoInfo).
         views: clips and crops a video.
         batch_size: views per step.
-        labeling: a key of `utils.labelings.LABELINGS`.
+        labeling: a key of `utils.scores.labelings.LABELINGS`.
 
     Returns:
         float32 array (videos, outputs).

@@ -5,8 +5,8 @@ import statistics
 import time
 
 from utils.fitting import compile_model
-from utils.labelings import LABELINGS
 from utils.optimization import Optimization, make_optimizer
+from utils.scores.labelings import LABELINGS
 
 import keras
 import numpy as np

@@ -1,6 +1,6 @@
 """Late fusion: two networks' logits become one decision, weighed by what validation says."""
 
-from utils.labelings import LABELINGS, to_probabilities
+from utils.scores.labelings import LABELINGS, to_probabilities
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def choose_weight(labeling, targets, first, second):
 
     Args:
         labeling: a key of `LABELINGS`.
-        targets: (examples, outputs), from `utils.labelings.encode_targets`.
+        targets: (examples, outputs), from `utils.scores.labelings.encode_targets`.
         first, second: probabilities (examples, outputs).
     """
 
