@@ -25,7 +25,8 @@ class Prediction(NamedTuple):
         labels: what is decided for the whole video: one label, or with sigmoid all whose
             probability reaches its threshold; of recognition the glosses, cleaned as they are
             scored.
-        intervals: [`utils.scores.intervals.Interval`] (start, end, label, score), by their starts; of
+        intervals: [`utils.scores.intervals.Interval`] (start, end, label, score), by their starts;
+            of
             recognition a gloss each, as the vocabulary writes it.
         times: (steps + 1,), seconds at which the steps begin, and the last one ends.
         probabilities: float32 (steps, labels) of the predictor's labels, smoothed; of recognition

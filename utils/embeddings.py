@@ -1,8 +1,9 @@
-"""Which videos are alike, from their embeddings: nearest neighbours, and a map of all."""
+"""A map of videos, from their embeddings: what is alike lies near each other."""
 
 import matplotlib
 
 matplotlib.use("Agg")
+from utils.scores.neighbours import to_directions
 from utils.system.files import atomic_path
 
 import matplotlib.pyplot as plt
@@ -11,37 +12,6 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 _MARKERS = {"": "o", "train": "o", "val": "^", "test": "s"}
-
-
-def _normalize(embeddings):
-    embeddings = np.asarray(embeddings, np.float32)
-    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-
-
-def nearest(embeddings, groups, k, queries=None):
-    """Find the nearest videos by cosine similarity.
-
-    Args:
-        embeddings: (videos, dim).
-        groups: name of each video's group; neighbours are of other groups. Not used for queries.
-        k: neighbours wanted.
-        queries: (queries, dim), of no group; None for the videos themselves.
-
-    Returns:
-        (indices, similarities), both (queries, at most k), nearest first. Similarities are
-        float32, -inf where a video has fewer than k others outside its group.
-    """
-    known, groups = _normalize(embeddings), np.asarray(groups)
-    asked = known if queries is None else _normalize(queries)
-    indices, similarities = [], []
-    for start in range(0, len(asked), 1024):  # all at once, 100,000 videos would take 40 GB
-        cosines = asked[start : start + 1024] @ known.T
-        if queries is None:
-            cosines[groups[start : start + 1024, None] == groups] = -np.inf
-        best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        indices.append(best)
-        similarities.append(np.take_along_axis(cosines, best, axis=1))
-    return np.concatenate(indices), np.concatenate(similarities)
 
 
 def project(embeddings):
@@ -55,7 +25,7 @@ def project(embeddings):
     Returns:
         float array (videos, 2).
     """
-    directions = _normalize(embeddings)
+    directions = to_directions(embeddings)
     if len(directions) < 10:
         return PCA(2).fit_transform(directions)
     perplexity = min(30, (len(directions) - 1) / 3)

@@ -1,4 +1,4 @@
-"""Scores of a classifier, from arrays; `labeling` is a key of `utils.scores.labelings.LABELINGS`."""
+"""Scores of a classifier, from arrays; `labeling`: a key of `utils.scores.labelings.LABELINGS`."""
 
 import numpy as np
 from sklearn.metrics import (
