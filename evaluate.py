@@ -10,8 +10,8 @@ from typing import Literal
 
 from tasks.classification_scores import score_videos
 from tasks.recognition_scores import score_sentences
-from utils.runs import check_run
-from utils.saved_params import load_params
+from utils.runs.folders import check_run
+from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 
 import tyro

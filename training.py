@@ -4,7 +4,7 @@ from tasks import classification, recognition
 from utils.fitting import SaveRun, choose_devices, compile_model, make_callbacks
 from utils.optimization import Optimization, make_optimizer
 from utils.params import parse_params, pick_fields
-from utils.runs import load_state
+from utils.runs.folders import load_state
 from utils.system.commands import run_command
 from utils.visualization import plot_history
 

@@ -10,8 +10,8 @@ from statistics import median
 from typing import NamedTuple
 
 from utils.params import Params
-from utils.runs import RUNS, check_run, load_state
-from utils.saved_params import load_params
+from utils.runs.folders import RUNS, check_run, load_state
+from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.settings_files import read_kind
 from utils.visualization import find_score, plot_runs

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
-from utils.runs import evaluation_folder
+from utils.runs.folders import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
 from utils.system.files import write_atomically
 

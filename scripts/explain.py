@@ -8,8 +8,8 @@ from typing import Annotated
 from models.explanations import LAST
 from tasks.classification_explanation import explain_rows, explain_video
 from tasks.recognition_explanation import explain_sentence
-from utils.runs import check_run
-from utils.saved_params import load_params
+from utils.runs.folders import check_run
+from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 
 import tyro

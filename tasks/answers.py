@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.runs import load_data
+from utils.runs.folders import load_data
 from utils.scores.intervals import Interval, count_steps, merge_steps, smooth_windows
 from utils.scores.labelings import choose_labeling, load_thresholds
 from utils.scores.metrics import decide_classes, spread_outputs

@@ -20,7 +20,7 @@ from utils.captions import save_captions
 from utils.overlays import plot_moments, weigh_frames
 from utils.panels import draw_answer, draw_intervals
 from utils.params import Params
-from utils.saved_params import load_params
+from utils.runs.saved_params import load_params
 from utils.video.reading import VideoError, probe, skim
 
 import keras

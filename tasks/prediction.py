@@ -21,8 +21,8 @@ from tasks.row_prediction import open_recognizer, open_row_classifier
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
-from utils.runs import best_network, check_run, load_network
-from utils.saved_params import load_params
+from utils.runs.folders import best_network, check_run, load_network
+from utils.runs.saved_params import load_params
 from utils.scores.intervals import count_steps, smooth_step
 from utils.scores.labelings import to_probabilities
 from utils.video.live import play_video

@@ -12,7 +12,7 @@ from tasks.watching import SHOWN, write_hypotheses
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.corpora import CORPORA
-from utils.runs import keep_features, open_run, save_data
+from utils.runs.folders import keep_features, open_run, save_data
 from utils.sentences import SentenceSequence, save_sentences
 from utils.system.files import write_atomically
 from utils.vocabulary import encode_glosses

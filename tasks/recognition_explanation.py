@@ -15,8 +15,8 @@ from utils.features.lookup import check_lengths, find_features, find_times, thin
 from utils.features.rows import row_edges
 from utils.features.store import CENTRE, find_manifest
 from utils.pages import embed_picture, make_page, make_table, make_text
-from utils.runs import explanation_folder, load_data
-from utils.saved_params import load_params
+from utils.runs.folders import explanation_folder, load_data
+from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
 from utils.sentences import read_sentence
 from utils.system.files import atomic_path, write_atomically

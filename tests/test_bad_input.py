@@ -30,8 +30,8 @@ from tasks.demonstration import Demonstration
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params, parse_params
-from utils.runs import save_data
-from utils.saved_params import load_params, save_params
+from utils.runs.folders import save_data
+from utils.runs.saved_params import load_params, save_params
 from utils.system.commands import IncompleteError, run_command, run_script
 from utils.video.reading import write_video
 

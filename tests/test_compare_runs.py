@@ -4,7 +4,7 @@ import json
 
 from scripts.compare_runs import Options, compare_runs
 from utils.params import Params
-from utils.saved_params import save_params
+from utils.runs.saved_params import save_params
 
 import pytest
 

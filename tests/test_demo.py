@@ -19,8 +19,8 @@ from tasks.demonstration import Demonstration, check_length
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.panels import draw_answer, draw_intervals
-from utils.runs import save_data
-from utils.saved_params import save_params
+from utils.runs.folders import save_data
+from utils.runs.saved_params import save_params
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
 from utils.video.reading import VideoError, probe, write_video

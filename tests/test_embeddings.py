@@ -10,8 +10,8 @@ from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.embeddings import plot_map, project
 from utils.params import Params
-from utils.runs import save_data
-from utils.saved_params import save_params
+from utils.runs.folders import save_data
+from utils.runs.saved_params import save_params
 from utils.scores.neighbours import nearest
 from utils.video.reading import probe
 

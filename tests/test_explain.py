@@ -12,8 +12,8 @@ from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.overlays import blend, resize_maps, weigh_frames
 from utils.params import Params
-from utils.runs import save_data
-from utils.saved_params import save_params
+from utils.runs.folders import save_data
+from utils.runs.saved_params import save_params
 from utils.video.reading import write_video
 
 import cv2

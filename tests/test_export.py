@@ -15,9 +15,9 @@ from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.releases import Sentence
-from utils.runs import load_network, save_data
-from utils.runtimes import FORMATS
-from utils.saved_params import save_params
+from utils.runs.export_formats import FORMATS
+from utils.runs.folders import load_network, save_data
+from utils.runs.saved_params import save_params
 from utils.sentences import save_sentences
 from utils.video.reading import read_rgb, resized_frames, write_video
 
@@ -262,7 +262,7 @@ def test_bad_input_is_said_in_a_line(folder, monkeypatch):
         export("glosses", "keras", videos=(Path("a.mp4"),))
     with pytest.raises(ValueError, match="any length in loops, which LiteRT has no operations"):
         export("glosses", "litert")
-    monkeypatch.setattr("utils.runtimes.find_spec", lambda name: None)
+    monkeypatch.setattr("utils.runs.export_formats.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs tf2onnx, onnx, onnxruntime: pip install -r req"):
         export("clips", "onnx")
     assert not list(Path("weights/clips").glob("exports/*"))

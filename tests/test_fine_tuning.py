@@ -27,8 +27,8 @@ from utils.clips.augmentation import Augmentation
 from utils.frames import FrameInfo, change_frames, read_frames
 from utils.params import Params, parse_params
 from utils.rendering.signer import render_signing
-from utils.runs import load_data
-from utils.saved_params import load_params
+from utils.runs.folders import load_data
+from utils.runs.saved_params import load_params
 from utils.sentences import RowChanges, pad_rows
 from utils.video.reading import probe, write_video
 

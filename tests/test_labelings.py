@@ -10,8 +10,8 @@ from evaluate import Options, evaluate
 from utils.data.datasets import list_examples
 from utils.data.examples import Example, save_examples
 from utils.params import Params
-from utils.runs import save_data
-from utils.saved_params import save_params
+from utils.runs.folders import save_data
+from utils.runs.saved_params import save_params
 from utils.scores.labelings import (
     LABELINGS,
     choose_labeling,

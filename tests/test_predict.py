@@ -26,8 +26,8 @@ from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.params import Params
-from utils.runs import keep_features, save_data
-from utils.saved_params import save_params
+from utils.runs.folders import keep_features, save_data
+from utils.runs.saved_params import save_params
 from utils.sentences import measure_statistics, save_sentences
 from utils.system.commands import run_command
 from utils.video.live import play_video

@@ -18,7 +18,7 @@ from utils.features.store import open_store, save_features, settings_hash
 from utils.glosses import CLEANINGS
 from utils.params import Params, parse_params
 from utils.releases import RELEASES, SPLITS
-from utils.runs import load_data
+from utils.runs.folders import load_data
 from utils.sclite import find_sclite
 from utils.sentences import (
     RowChanges,

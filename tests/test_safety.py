@@ -20,8 +20,8 @@ from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.features.store import load_features
 from utils.params import Params
-from utils.runs import read_network, save_data
-from utils.saved_params import save_params
+from utils.runs.folders import read_network, save_data
+from utils.runs.saved_params import save_params
 
 import keras
 import numpy as np
@@ -165,7 +165,7 @@ UNSAFE = {
     "eval", "exec", "marshal", "dill", "cloudpickle", "joblib", "shelve", "Lambda", "func_load",
     "enable_unsafe_deserialization", "load_library", "load_op_library",
 }  # fmt: skip
-ONLY_IN = {"pickle": {"models/checkpoints.py"}, "load_model": {"utils/runs.py"}}
+ONLY_IN = {"pickle": {"models/checkpoints.py"}, "load_model": {"utils/runs/folders.py"}}
 SAFE = {"allow_pickle": False, "safe_mode": True, "shell": False}
 FILES = [
     *ROOT.glob("*.py"),

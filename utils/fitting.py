@@ -94,7 +94,7 @@ class SaveRun(keras.callbacks.Callback):
         network: the whole network, of which `fit` may train only a part.
         monitor: the metric whose highest value makes the best epoch; "-" before its name: lowest.
         averaged: whether the optimizer averages the weights: then those are scored and kept.
-        state: from `utils.runs.load_state`, to go on with.
+        state: from `utils.runs.folders.load_state`, to go on with.
         patience: epochs without a better one after which training ends; 0: any.
     """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from utils.data.datasets import list_csv
 from utils.data.examples import save_examples
 from utils.features.store import find_manifest
-from utils.saved_params import load_params, save_params
+from utils.runs.saved_params import load_params, save_params
 from utils.system.files import atomic_path, name_damaged, write_atomically
 from utils.system.settings_files import list_differences, read_kind
 
