@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 
 from tasks.exports import prepare_sentences, prepare_videos
 from utils.runs.export_formats import FORMATS, check_format, write_model
-from utils.runs.folders import best_network, check_run
+from utils.runs.folders import check_run
+from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.files import atomic_path

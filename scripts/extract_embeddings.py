@@ -18,7 +18,8 @@ from utils.data.inspection import inspect_videos
 from utils.data.splits import group_of
 from utils.embeddings import plot_map, project
 from utils.features.lookup import check_lengths, find_features, own_features
-from utils.runs.folders import best_network, load_data, load_network
+from utils.runs.folders import load_data
+from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
 from utils.scores.neighbours import nearest
 from utils.system.commands import run_command

@@ -9,7 +9,7 @@ from models.pretrained import INFLATED, PRETRAINED, load_pretrained
 from utils.clips.augmentation import list_levels
 from utils.clips.inputs import fingerprint
 from utils.features.blocks import RowFormat
-from utils.runs.folders import load_network
+from utils.runs.networks import load_network
 from utils.system.settings_files import read_kind
 
 import keras

@@ -31,7 +31,8 @@ from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
 from utils.params import pick_fields
-from utils.runs.folders import keep_features, load_data, load_network, open_run, save_data
+from utils.runs.folders import keep_features, load_data, open_run, save_data
+from utils.runs.networks import load_network
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.scores.metrics import format_report, score_classes

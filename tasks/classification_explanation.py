@@ -22,7 +22,8 @@ from utils.overlays import (
     weigh_frames,
 )
 from utils.pages import embed_picture, embed_video, make_page, make_table, make_text
-from utils.runs.folders import best_network, explanation_folder, load_data, load_network
+from utils.runs.folders import explanation_folder, load_data
+from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import choose_labeling, to_probabilities
 from utils.scores.metrics import spread_outputs

@@ -10,7 +10,8 @@ from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import check_crops, check_lengths, own_features
-from utils.runs.folders import evaluation_folder, load_changed, load_data, load_network
+from utils.runs.folders import evaluation_folder, load_changed, load_data
+from utils.runs.networks import load_network
 from utils.scores.fusion import choose_weight
 from utils.scores.fusion import fuse as fuse_logits
 from utils.scores.labelings import (

@@ -18,7 +18,8 @@ from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
 from utils.features.lookup import own_features
-from utils.runs.folders import load_changed, load_data, load_network
+from utils.runs.folders import load_changed, load_data
+from utils.runs.networks import load_network
 from utils.scores.labelings import (
     LABELINGS,
     choose_labeling,

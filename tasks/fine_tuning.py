@@ -26,7 +26,7 @@ from utils.features.extraction import Collector, Progress, extract_rows
 from utils.features.lookup import FeatureInfo, thin_rows
 from utils.features.store import CENTRE, array_path, is_done, open_store, read_record, settings_hash
 from utils.frames import FrameInfo, read_frames
-from utils.runs.folders import load_network
+from utils.runs.networks import load_network
 from utils.sentences import pad_rows
 
 import keras

@@ -21,7 +21,8 @@ from tasks.row_prediction import open_recognizer, open_row_classifier
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
-from utils.runs.folders import best_network, check_run, load_network
+from utils.runs.folders import check_run
+from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
 from utils.scores.intervals import count_steps, smooth_step
 from utils.scores.labelings import to_probabilities

@@ -17,7 +17,8 @@ from tasks.transcription import (
 )
 from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.features.lookup import check_lengths
-from utils.runs.folders import evaluation_folder, load_changed, load_data, load_network
+from utils.runs.folders import evaluation_folder, load_changed, load_data
+from utils.runs.networks import load_network
 from utils.sclite import run_sclite, write_ctm, write_stm
 from utils.system.files import atomic_path, write_atomically
 from utils.vocabulary import summarize_corpus

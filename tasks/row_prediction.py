@@ -9,7 +9,8 @@ from utils.clips.windows import cut_windows
 from utils.corpora import CORPORA
 from utils.features.store import CENTRE
 from utils.glosses import CLEANINGS
-from utils.runs.folders import load_data, load_network
+from utils.runs.folders import load_data
+from utils.runs.networks import load_network
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
 from utils.video.reading import probe

@@ -7,7 +7,7 @@ from tasks.transcription import load_recognizer
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
 from utils.features.store import CENTRE
-from utils.runs.folders import load_network
+from utils.runs.networks import load_network
 
 import numpy as np
 

@@ -13,7 +13,7 @@ from utils.corpora import leave_out, read_csv
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import thin_rows
 from utils.glosses import CLEANINGS
-from utils.runs.folders import load_network
+from utils.runs.networks import load_network
 from utils.sentences import SentenceSequence, pad_rows, plan_lengths, read_sentence
 from utils.vocabulary import decode_glosses, encode_glosses
 from utils.wer import align_corpus, score_corpus

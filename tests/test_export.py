@@ -16,7 +16,8 @@ from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.releases import Sentence
 from utils.runs.export_formats import FORMATS
-from utils.runs.folders import load_network, save_data
+from utils.runs.folders import save_data
+from utils.runs.networks import load_network
 from utils.runs.saved_params import save_params
 from utils.sentences import save_sentences
 from utils.video.reading import read_rgb, resized_frames, write_video

@@ -20,7 +20,8 @@ from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.features.store import load_features
 from utils.params import Params
-from utils.runs.folders import read_network, save_data
+from utils.runs.folders import save_data
+from utils.runs.networks import read_network
 from utils.runs.saved_params import save_params
 
 import keras

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import NamedTuple
 
-from utils.runs.folders import read_network
+from utils.runs.networks import read_network
 
 import keras
 import numpy as np

@@ -11,6 +11,7 @@ from pathlib import Path
 from utils.data.datasets import list_csv
 from utils.data.examples import save_examples
 from utils.features.store import find_manifest
+from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params, save_params
 from utils.system.files import atomic_path, name_damaged, write_atomically
 from utils.system.settings_files import list_differences, read_kind
@@ -194,18 +195,6 @@ def load_changed(folder, options, names):
     return replace(params, **given)
 
 
-def best_network(folder):
-    """Return the path of a run's best checkpoint.
-
-    Raises:
-        ValueError: there is none yet.
-    """
-    path = Path(folder) / "best.keras"
-    if not path.is_file():
-        raise ValueError(f"{folder} has no best.keras yet; let it finish an epoch.")
-    return path
-
-
 def evaluation_folder(run, split, data_path="", features=""):
     """Return where a run's scores on a split go.
 
@@ -226,53 +215,3 @@ def explanation_folder(options, name):
         name: of what is explained.
     """
     return Path(options.output or Path(options.run, "explanations", Path(name).stem))
-
-
-def _written_by(folder):
-    path = Path(folder, "environment.json")
-    keras_version = read_kind(path).get("keras") if path.is_file() else None
-    return f"; Keras {keras_version} wrote it" if keras_version else ""
-
-
-def read_network(path):
-    """Load a network from a .keras file, uncompiled; nothing in it is executed (Keras' safe mode).
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: Keras cannot load it, or refuses to: a Python function in it, a layer that is
-            not this project's or Keras' own, a damaged file.
-    """
-    import keras  # slow; most of what is asked of a run needs no network
-
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # each layout has its own kinds; the file is what matters
-        said = " ".join(str(error).split()) or type(error).__name__
-        message = f"{path} cannot be loaded by Keras {keras.__version__}: {said[:200]}"
-        raise ValueError(message) from error
-
-
-def load_network(folder, layers=("head",)):
-    """Load a run's best checkpoint, as `read_network` does.
-
-    Args:
-        folder: the run's.
-        layers: one of which it has: "head" is a classifier's, "logits" a recognizer's on features,
-            "recognizer" one's with I3D in it.
-
-    Raises:
-        ValueError: none yet, a damaged file, or another version's or program's network.
-    """
-    path, mend = best_network(folder), "Use the version that wrote it, or train the run again."
-    try:
-        network = read_network(path)
-    except ValueError as error:
-        raise ValueError(f"{error}{_written_by(folder)}. {mend}") from error
-    if not {layer.name for layer in network.layers} & set(layers):
-        raise ValueError(
-            f"{path} holds a network {network.name!r} without {' or '.join(layers)}: not one of "
-            f"this version's for such a run. {mend}"
-        )
-    return network
