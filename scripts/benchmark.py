@@ -21,8 +21,8 @@ from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
-from utils.fitting import compile_model
-from utils.optimization import Optimization, make_optimizer
+from utils.fitting.devices import compile_model
+from utils.fitting.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
 from utils.scores.labelings import LABELINGS
 from utils.system.commands import ROOT, run_command

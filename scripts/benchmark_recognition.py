@@ -15,8 +15,8 @@ from typing import Literal
 
 from models.end_to_end import build_end_to_end, build_windows, trained_part
 from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
-from utils.fitting import compile_model
-from utils.optimization import Optimization, make_optimizer
+from utils.fitting.devices import compile_model
+from utils.fitting.optimization import Optimization, make_optimizer
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak

@@ -21,7 +21,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
-from utils.fitting import choose_devices
+from utils.fitting.devices import choose_devices
 from utils.params import Params, parse_params, pick_fields
 from utils.runs.folders import RUNS, load_data, load_state, open_run
 from utils.scores.labelings import LABELINGS, choose_labeling

@@ -217,7 +217,7 @@ def prepare(params, scope, replicas):
 
     Args:
         params: `Params`.
-        scope, replicas: of `utils.fitting.choose_devices`.
+        scope, replicas: of `utils.fitting.devices.choose_devices`.
 
     Raises:
         ValueError: data, a network or weights that cannot be.

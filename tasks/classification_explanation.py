@@ -11,7 +11,7 @@ from utils.clips.reading import list_views, read_clip, time_frames
 from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import check_crops, check_lengths, find_features, find_times
 from utils.features.store import find_manifest
-from utils.gradients import differentiate
+from utils.fitting.gradients import differentiate
 from utils.overlays import (
     plot_moments,
     plot_sheet,

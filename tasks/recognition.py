@@ -65,7 +65,7 @@ def prepare(params, scope, replicas):
 
     Args:
         params: `Params`.
-        scope, replicas: of `utils.fitting.choose_devices`.
+        scope, replicas: of `utils.fitting.devices.choose_devices`.
 
     Raises:
         ValueError: a corpus, features or a network that cannot be.

@@ -19,7 +19,7 @@ from models.networks import backbones_of, build, build_on_features, cut_after
 from models.timesformer import SCHEMES, build_timesformer
 from models.vivit import Size, build_vivit
 from models.windows import partition
-from utils.gradients import differentiate
+from utils.fitting.gradients import differentiate
 from utils.overlays import resize_maps
 
 import keras

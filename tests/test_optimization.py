@@ -1,6 +1,6 @@
 """Optimizers and learning rates: every row, and rates worked out by hand."""
 
-from utils.optimization import OPTIMIZERS, SCHEDULES, Optimization, make_optimizer
+from utils.fitting.optimization import OPTIMIZERS, SCHEDULES, Optimization, make_optimizer
 
 import keras
 import numpy as np

@@ -10,7 +10,7 @@ import time
 import evaluate
 import training
 from tasks import classification
-from utils.fitting import choose_devices
+from utils.fitting.devices import choose_devices
 from utils.params import parse_params
 
 import keras

@@ -4,8 +4,8 @@ import resource
 import statistics
 import time
 
-from utils.fitting import compile_model
-from utils.optimization import Optimization, make_optimizer
+from utils.fitting.devices import compile_model
+from utils.fitting.optimization import Optimization, make_optimizer
 from utils.scores.labelings import LABELINGS
 
 import keras

@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from utils.progress import EpochLines, Pictures
+from utils.fitting.progress import EpochLines, Pictures
 from utils.system.files import atomic_path, write_atomically
 
 import keras
@@ -46,7 +46,7 @@ def compile_model(model, optimizer, loss, metrics):
 
     Args:
         model: from inputs to logits.
-        optimizer: of `utils.optimization.make_optimizer`.
+        optimizer: of `utils.fitting.optimization.make_optimizer`.
         loss, metrics: Keras' own.
     """
     # XLA makes I3D 3.6 times slower on a CPU; JAX has nothing else.
@@ -169,7 +169,7 @@ def make_callbacks(saver, measure=None, draw=None, share=0.0):
     Args:
         saver: a `SaveRun`.
         measure: what `Measure` calls after each epoch; None for nothing.
-        draw, share: of `utils.progress.Pictures`; None and 0 for none.
+        draw, share: of `utils.fitting.progress.Pictures`; None and 0 for none.
     """
     measuring = [Measure(measure, saver.swap)] if measure else []
     callbacks = [saver.swap, *measuring, saver, EpochLines(saver)]
