@@ -1,7 +1,8 @@
 """Train, or go on with a run: python training.py [PRESET] [--resume] [flags]."""
 
 from tasks import classification, recognition
-from utils.fitting.devices import SaveRun, choose_devices, compile_model, make_callbacks
+from utils.fitting.callbacks import SaveRun, make_callbacks
+from utils.fitting.devices import choose_devices, compile_model
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.params import parse_params, pick_fields
 from utils.runs.folders import load_state

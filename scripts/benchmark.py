@@ -21,14 +21,14 @@ from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
-from utils.fitting.devices import compile_model
+from utils.fitting.devices import compile_model, prepare_steps
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
 from utils.scores.labelings import LABELINGS
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak
-from utils.system.timing import measure_seconds, median_seconds, prepare_steps
+from utils.system.timing import measure_seconds, median_seconds
 from utils.video.reading import probe
 
 import keras

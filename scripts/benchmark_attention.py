@@ -17,9 +17,10 @@ from models import attention
 from models.design import Design
 from models.networks import build
 from models.timesformer import SCHEMES
+from utils.fitting.devices import prepare_steps
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
-from utils.system.timing import limit_memory, measure_seconds, prepare_steps
+from utils.system.timing import limit_memory, measure_seconds
 
 import keras
 import tyro

@@ -17,7 +17,7 @@ class Job(NamedTuple):
         training, validation: `utils.clips.batches.Sequence`; no validation: None.
         loss: of Keras.
         metrics: list of Keras metrics.
-        monitor: what makes the best epoch, as `utils.fitting.devices.SaveRun` takes it.
+        monitor: what makes the best epoch, as `utils.fitting.callbacks.SaveRun` takes it.
         score: function that scores the best checkpoint, loaded already -> report, or None.
         measure: function -> {name: number}, called after each epoch; None for nothing.
         draw: function of a folder that writes what TensorBoard shows, as

@@ -197,7 +197,7 @@ class KilledError(Exception):
 
 def break_off(train, *flags):
     """Train until the first epoch is saved, and no further."""
-    from utils.fitting.devices import SaveRun
+    from utils.fitting.callbacks import SaveRun
 
     saved = SaveRun.on_epoch_end
 

@@ -8,7 +8,7 @@ from tasks import watching
 from tasks.watching import describe_prediction, draw_classifier, read_strips
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.data.inspection import inspect_videos
-from utils.fitting.devices import SaveRun, make_callbacks
+from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.progress import describe_epoch
 from utils.params import parse_params
 

@@ -24,7 +24,7 @@ def describe_epoch(state, epochs, monitor):
     """Say how the last epoch went, in a line.
 
     Args:
-        state: of `utils.fitting.devices.SaveRun`, after the epoch.
+        state: of `utils.fitting.callbacks.SaveRun`, after the epoch.
         epochs: of the whole training.
         monitor: the name of what makes the best epoch.
     """
@@ -49,7 +49,7 @@ class EpochLines(keras.callbacks.Callback):
     """Print a line an epoch; on a terminal, count the steps of the running one in place.
 
     Args:
-        saver: the run's `utils.fitting.devices.SaveRun`, which is called before.
+        saver: the run's `utils.fitting.callbacks.SaveRun`, which is called before.
     """
 
     def __init__(self, saver):

@@ -1,0 +1,132 @@
+"""What happens between epochs: measuring, and a run that survives a kill."""
+
+import contextlib
+import csv
+import io
+import json
+import time
+from pathlib import Path
+
+from utils.fitting.progress import EpochLines, Pictures
+from utils.system.files import atomic_path, write_atomically
+
+import keras
+
+
+class Measure(keras.callbacks.Callback):
+    """Put what is measured at the end of an epoch into its logs, for callbacks that come after.
+
+    Args:
+        measure: function -> {name: number}.
+        swap: the callback that scores averaged weights, or one that does nothing.
+    """
+
+    def __init__(self, measure, swap):
+        super().__init__()
+        self.measure, self.swap = measure, swap
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.swap.on_test_begin()
+        logs.update(self.measure())
+        self.swap.on_test_end()
+
+
+class SaveRun(keras.callbacks.Callback):
+    """Keep the best network, the last state and the history of a run, all replaced atomically.
+
+    `best.keras` is the whole network whenever the monitored metric improves (every epoch, where
+    nothing is validated). `state.json` names the weights of the last finished epoch, optimizer
+    included, and is written last: whatever is killed when, it points to whole files.
+
+    Args:
+        folder: the run's folder.
+        network: the whole network, of which `fit` may train only a part.
+        monitor: the metric whose highest value makes the best epoch; "-" before its name: lowest.
+        averaged: whether the optimizer averages the weights: then those are scored and kept.
+        state: from `utils.runs.folders.load_state`, to go on with.
+        patience: epochs without a better one after which training ends; 0: any.
+    """
+
+    def __init__(
+        self, folder, network, monitor="val_accuracy", averaged=False, state=None, patience=0
+    ):
+        super().__init__()
+        self.folder, self.network, self.patience = Path(folder), network, patience
+        self.monitor, self.sign = monitor.removeprefix("-"), -1 if monitor[0] == "-" else 1
+        kind = keras.callbacks.SwapEMAWeights if averaged else keras.callbacks.Callback
+        self.swap = kind()
+        self.state = state or {"epoch": 0, "best": None, "weights": None, "history": []}
+
+    @property
+    def ended(self):
+        """Whether so many epochs were no better that training ends."""
+        better = self.state.get("best_epoch", self.state["epoch"])
+        return 0 < self.patience <= self.state["epoch"] - better
+
+    def on_train_begin(self, logs=None):
+        if self.state["weights"]:
+            self.model.load_weights(self.folder / self.state["weights"])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.began = time.perf_counter()
+        self.rate = float(f"{float(self.model.optimizer.learning_rate):.6g}")
+        # Keras does not save dropout's random state: make it follow from the epoch.
+        for position, variable in enumerate(self.model.variables):
+            if variable.name == "seed_generator_state":
+                variable.assign([epoch, position])
+
+    def on_epoch_end(self, epoch, logs=None):
+        seconds = round(time.perf_counter() - self.began, 3)
+        logs = {name: round(float(value), 6) for name, value in logs.items()}
+        score, best = logs.get(self.monitor), self.state["best"]
+        best_epoch = self.state.get("best_epoch", epoch)
+        if score is None or best is None or self.sign * score > self.sign * best:
+            best, best_epoch = score, epoch + 1
+            self.swap.on_test_begin()
+            with atomic_path(self.folder / "best.keras") as temporary:
+                self.network.save(temporary)
+            self.swap.on_test_end()
+        weights = f"last-{epoch + 1:04d}.weights.h5"
+        with atomic_path(self.folder / weights) as temporary:
+            self.model.save_weights(temporary)
+        row = {"epoch": epoch + 1} | logs | {"learning_rate": self.rate, "seconds": seconds}
+        self.state = {
+            "epoch": epoch + 1,
+            "best": best,
+            "best_epoch": best_epoch,
+            "weights": weights,
+            "history": [*self.state["history"], row],
+        }
+        write_atomically(self.folder / "state.json", json.dumps(self.state, indent=1))
+        self._write_history()
+        self.model.stop_training = self.ended
+        for old in self.folder.glob("last-*.weights.h5"):
+            if old.name != weights:
+                old.unlink()
+
+    def _write_history(self):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.state["history"][0])
+        writer.writeheader()
+        writer.writerows(self.state["history"])
+        write_atomically(self.folder / "history.csv", text.getvalue())
+
+
+def make_callbacks(saver, measure=None, draw=None, share=0.0):
+    """Return the callbacks of a run: averaged weights, files, lines on screen, TensorBoard's logs.
+
+    Args:
+        saver: a `SaveRun`.
+        measure: what `Measure` calls after each epoch; None for nothing.
+        draw, share: of `utils.fitting.progress.Pictures`; None and 0 for none.
+    """
+    measuring = [Measure(measure, saver.swap)] if measure else []
+    callbacks = [saver.swap, *measuring, saver, EpochLines(saver)]
+    with contextlib.suppress(ImportError):
+        import tensorflow  # noqa: F401 (TensorBoard's writer; training on JAX needs none)
+
+        logs = saver.folder / "logs"
+        callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
+        if draw and share:
+            callbacks.append(Pictures(draw, logs / "pictures", share, saver.swap))
+    return callbacks
