@@ -13,10 +13,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.corpora import CORPORA, list_sentences
 from utils.data.datasets import list_paths
 from utils.data.inspection import inspect_videos
 from utils.params import Params
+from utils.signing.corpora import CORPORA, list_sentences
 from utils.system.commands import run_command
 from utils.system.files import atomic_path, name_damaged
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from utils.releases import RELEASES, SPLITS
-from utils.signed_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
+from utils.signing.releases import RELEASES, SPLITS
+from utils.signing.rendered_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.processes import run_tasks

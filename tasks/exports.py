@@ -14,7 +14,6 @@ from tasks.recognition_scores import choose_sentences
 from tasks.transcription import load_recognizer, load_sentences, read_features, spell
 from utils.clips.reading import describe_form, list_views, read_clip, read_whole
 from utils.clips.sampling import spread
-from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
 from utils.features.lookup import own_features
@@ -28,8 +27,9 @@ from utils.scores.labelings import (
     to_probabilities,
 )
 from utils.scores.metrics import SUMMARIES, score_classes, spread_outputs
-from utils.sentences import pad_rows, read_sentence
-from utils.wer import align_corpus, score_corpus
+from utils.signing.batches import pad_rows, read_sentence
+from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.wer import align_corpus, score_corpus
 
 import keras
 import numpy as np

@@ -20,14 +20,14 @@ from models.i3d import ENDPOINTS, TOP
 from tasks.backbones import SETTINGS, find_units, load_maps, make_extractor
 from tasks.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
-from utils.corpora import leave_out
 from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows
 from utils.features.lookup import FeatureInfo, thin_rows
 from utils.features.store import CENTRE, array_path, is_done, open_store, read_record, settings_hash
-from utils.frames import FrameInfo, read_frames
 from utils.runs.networks import load_network
-from utils.sentences import pad_rows
+from utils.signing.batches import pad_rows
+from utils.signing.corpora import leave_out
+from utils.signing.sentence_frames import FrameInfo, read_frames
 
 import keras
 

@@ -11,11 +11,11 @@ from tasks.transcription import make_sequence, measure
 from tasks.watching import SHOWN, write_hypotheses
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
-from utils.corpora import CORPORA
 from utils.runs.folders import keep_features, open_run, save_data
-from utils.sentences import SentenceSequence, save_sentences
+from utils.signing.batches import SentenceSequence, save_sentences
+from utils.signing.corpora import CORPORA
+from utils.signing.vocabulary import encode_glosses
 from utils.system.files import write_atomically
-from utils.vocabulary import encode_glosses
 
 import numpy as np
 

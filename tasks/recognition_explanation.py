@@ -10,7 +10,6 @@ from tasks.row_reader import open_rows
 from tasks.strides import find_stride
 from tasks.transcription import load_recognizer, load_sentences, read_logits, spell
 from utils.alignments import Span, plot_alignment, read_moments, save_spans
-from utils.corpora import CORPORA
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
 from utils.features.store import CENTRE, find_manifest
@@ -18,12 +17,13 @@ from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
-from utils.sentences import read_sentence
+from utils.signing.batches import read_sentence
+from utils.signing.corpora import CORPORA
+from utils.signing.vocabulary import decode_glosses, encode_glosses
+from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, write_atomically
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
-from utils.vocabulary import decode_glosses, encode_glosses
-from utils.wer import align_corpus, format_alignment
 
 import numpy as np
 

@@ -15,14 +15,13 @@ from tasks.transcription import (
     recognize,
     spell,
 )
-from utils.corpora import CORPORA, find_corpus, list_sentences
 from utils.features.lookup import check_lengths
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
-from utils.sclite import run_sclite, write_ctm, write_stm
-from utils.system.files import atomic_path, write_atomically
-from utils.vocabulary import summarize_corpus
-from utils.wer import (
+from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.sclite import run_sclite, write_ctm, write_stm
+from utils.signing.vocabulary import summarize_corpus
+from utils.signing.wer import (
     align_corpus,
     count_confusions,
     count_errors,
@@ -30,6 +29,7 @@ from utils.wer import (
     list_worst,
     score_corpus,
 )
+from utils.system.files import atomic_path, write_atomically
 
 
 def choose_sentences(sentences, split):

@@ -6,16 +6,16 @@ from tasks.row_reader import RowReader, open_rows
 from tasks.transcription import locate_glosses, read_logits
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
-from utils.corpora import CORPORA
 from utils.features.store import CENTRE
-from utils.glosses import CLEANINGS
 from utils.runs.folders import load_data
 from utils.runs.networks import load_network
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
+from utils.signing.cleaning import CLEANINGS
+from utils.signing.corpora import CORPORA
+from utils.signing.vocabulary import decode_glosses
 from utils.video.reading import probe
 from utils.video.resampling import timeline
-from utils.vocabulary import decode_glosses
 
 import numpy as np
 

@@ -23,13 +23,13 @@ from tasks.fine_tuning import (
 from tasks.strides import drop_impossible, find_stride
 from tasks.transcription import FEATURES, Reading, load_sentences, read_features
 from utils.clips.augmentation import Augmentation
-from utils.corpora import CORPORA, find_corpus, list_sentences
-from utils.frames import change_frames
 from utils.params import pick_fields
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
-from utils.sentences import RowChanges, change_sentence, measure_statistics
-from utils.vocabulary import encode_glosses, list_vocabulary, summarize_corpus
+from utils.signing.batches import RowChanges, change_sentence, measure_statistics
+from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.sentence_frames import change_frames
+from utils.signing.vocabulary import encode_glosses, list_vocabulary, summarize_corpus
 
 import keras
 import numpy as np

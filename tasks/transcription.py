@@ -9,14 +9,14 @@ from typing import NamedTuple
 from models.ctc import BLANK, decode, measure_blanks
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
-from utils.corpora import leave_out, read_csv
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import thin_rows
-from utils.glosses import CLEANINGS
 from utils.runs.networks import load_network
-from utils.sentences import SentenceSequence, pad_rows, plan_lengths, read_sentence
-from utils.vocabulary import decode_glosses, encode_glosses
-from utils.wer import align_corpus, score_corpus
+from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths, read_sentence
+from utils.signing.cleaning import CLEANINGS
+from utils.signing.corpora import leave_out, read_csv
+from utils.signing.vocabulary import decode_glosses, encode_glosses
+from utils.signing.wer import align_corpus, score_corpus
 
 import numpy as np
 

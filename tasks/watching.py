@@ -8,9 +8,9 @@ from utils.clips.sampling import spread
 from utils.features.lookup import FeatureInfo
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
 from utils.sheets import Row, plot_rows
+from utils.signing.wer import align, format_alignment
 from utils.video.reading import VideoError, probe, read_rgb
 from utils.visualization import plot_classes, plot_confusion
-from utils.wer import align, format_alignment
 
 import numpy as np
 

@@ -6,19 +6,25 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from utils.corpora import BAD_SENTENCES, CORPORA, drop_unreadable, find_corpus, list_sentences
-from utils.glosses import CLEANINGS
-from utils.releases import FRAMES, RELEASES, Sentence
 from utils.rendering.signer import SILENT, find_gloss
-from utils.signed_corpus import GLOSSES, LAYOUTS, UNSEEN, list_rows, plan_corpus
-from utils.video.reading import write_video
-from utils.vocabulary import (
+from utils.signing.cleaning import CLEANINGS
+from utils.signing.corpora import (
+    BAD_SENTENCES,
+    CORPORA,
+    drop_unreadable,
+    find_corpus,
+    list_sentences,
+)
+from utils.signing.releases import FRAMES, RELEASES, Sentence
+from utils.signing.rendered_corpus import GLOSSES, LAYOUTS, UNSEEN, list_rows, plan_corpus
+from utils.signing.vocabulary import (
     decode_glosses,
     encode_glosses,
     find_unseen,
     list_vocabulary,
     summarize_corpus,
 )
+from utils.video.reading import write_video
 
 import cv2
 import pytest

@@ -14,12 +14,12 @@ from tasks.exports import prepare_videos
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params
-from utils.releases import Sentence
 from utils.runs.export_formats import FORMATS
 from utils.runs.folders import save_data
 from utils.runs.networks import load_network
 from utils.runs.saved_params import save_params
-from utils.sentences import save_sentences
+from utils.signing.batches import save_sentences
+from utils.signing.releases import Sentence
 from utils.video.reading import read_rgb, resized_frames, write_video
 
 import keras

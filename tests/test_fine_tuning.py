@@ -24,12 +24,12 @@ from tasks.recognition_explanation import explain_sentence
 from tasks.row_reader import RowReader
 from tasks.transcription import FEATURES, load_sentences, read_features, read_logits
 from utils.clips.augmentation import Augmentation
-from utils.frames import FrameInfo, change_frames, read_frames
 from utils.params import Params, parse_params
 from utils.rendering.signer import render_signing
 from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
-from utils.sentences import RowChanges, pad_rows
+from utils.signing.batches import RowChanges, pad_rows
+from utils.signing.sentence_frames import FrameInfo, change_frames, read_frames
 from utils.video.reading import probe, write_video
 
 import keras

@@ -1,6 +1,6 @@
 """The cleaning of glosses: the worked examples of the official script, and -T's rule."""
 
-from utils.glosses import CLEANINGS, clean_phoenix2014, clean_phoenix2014t
+from utils.signing.cleaning import CLEANINGS, clean_phoenix2014, clean_phoenix2014t
 
 import pytest
 

@@ -13,14 +13,10 @@ from scripts.explain import explain
 from tasks.strides import advise_stride, drop_impossible
 from tasks.transcription import load_sentences, read_features
 from utils.clips.batches import TrainingOrder
-from utils.corpora import list_sentences
 from utils.features.store import open_store, save_features, settings_hash
-from utils.glosses import CLEANINGS
 from utils.params import Params, parse_params
-from utils.releases import RELEASES, SPLITS
 from utils.runs.folders import load_data
-from utils.sclite import find_sclite
-from utils.sentences import (
+from utils.signing.batches import (
     RowChanges,
     SentenceSequence,
     change_rows,
@@ -29,7 +25,11 @@ from utils.sentences import (
     plan_lengths,
     read_sentence,
 )
-from utils.signed_corpus import list_rows, plan_corpus
+from utils.signing.cleaning import CLEANINGS
+from utils.signing.corpora import list_sentences
+from utils.signing.releases import RELEASES, SPLITS
+from utils.signing.rendered_corpus import list_rows, plan_corpus
+from utils.signing.sclite import find_sclite
 
 import cv2
 import keras
@@ -88,7 +88,7 @@ def trained(tmp_path_factory):
     """A folder with a corpus and weights/first trained on it; what was printed."""
     folder = tmp_path_factory.mktemp("recognition")
     with pytest.MonkeyPatch.context() as patch, work_in(folder) as printed:
-        patch.setattr("utils.signed_corpus.GLOSSES", GLOSSES)
+        patch.setattr("utils.signing.rendered_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
         write_corpus(folder / "few", (12, 3, 3), (2, 2))
         train("--run", "first", "--pictures", 0.001)

@@ -4,7 +4,7 @@ import itertools
 
 from utils.rendering.signer import SILENT, VARIANTS, _move, find_gloss, render_signing
 from utils.rendering.signs import HANDSHAPES, ORIENTATIONS, SIGNS
-from utils.signed_corpus import GLOSSES
+from utils.signing.rendered_corpus import GLOSSES
 
 import numpy as np
 import pytest

@@ -4,8 +4,8 @@ import json
 import random
 from pathlib import Path
 
-from utils.sclite import find_sclite, run_sclite, write_ctm, write_stm
-from utils.wer import (
+from utils.signing.sclite import find_sclite, run_sclite, write_ctm, write_stm
+from utils.signing.wer import (
     Score,
     align,
     align_corpus,

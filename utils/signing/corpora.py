@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.data.inspection import inspect_videos
-from utils.glosses import CLEANINGS
-from utils.releases import RELEASES, SPLITS, Sentence, find_release, read_release, read_table
+from utils.signing.cleaning import CLEANINGS
+from utils.signing.releases import (
+    RELEASES,
+    SPLITS,
+    Sentence,
+    find_release,
+    read_release,
+    read_table,
+)
 
 BAD_SENTENCES = {  # its id, and why it is left out
     "13April_2011_Wednesday_tagesschau_default-14": "known to have more glosses than frames allow"
@@ -51,7 +58,7 @@ class Corpus(NamedTuple):
     Attributes:
         find: function of a path -> what `read` takes, or None if the corpus is not there.
         read: generator of `Sentence`, raw.
-        cleaning: a key of `utils.glosses.CLEANINGS`.
+        cleaning: a key of `utils.signing.cleaning.CLEANINGS`.
     """
 
     find: Callable

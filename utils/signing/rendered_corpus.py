@@ -10,12 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.corpora import BAD_SENTENCES
-from utils.glosses import CLEANINGS
-from utils.releases import FRAMES, RELEASES, SPLITS
 from utils.rendering.figures import save_frames
 from utils.rendering.signer import SILENT, VARIANTS, render_signing
 from utils.rendering.signs import SIGNS
+from utils.signing.cleaning import CLEANINGS
+from utils.signing.corpora import BAD_SENTENCES
+from utils.signing.releases import FRAMES, RELEASES, SPLITS
 
 import numpy as np
 

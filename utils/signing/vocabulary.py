@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import NamedTuple
 
-from utils.glosses import CLEANINGS
+from utils.signing.cleaning import CLEANINGS
 
 BLANK = 0  # the class of no gloss, as in models/ctc.py
 
@@ -12,7 +12,7 @@ def list_vocabulary(sentences, raw=False, splits=("train",)):
     """List the glosses of a corpus, each once, sorted.
 
     Args:
-        sentences: list of `utils.releases.Sentence`.
+        sentences: list of `utils.signing.releases.Sentence`.
         raw: whether as they are written, not cleaned.
         splits: whose glosses; a recognizer knows those of training only.
 
@@ -61,9 +61,9 @@ def find_unseen(sentences, vocabulary, cleaning):
     """Find the glosses of dev and test that a vocabulary cannot spell, once cleaned.
 
     Args:
-        sentences: list of `utils.releases.Sentence`.
+        sentences: list of `utils.signing.releases.Sentence`.
         vocabulary: list of glosses, raw or cleaned.
-        cleaning: a key of `utils.glosses.CLEANINGS`, that hypotheses are cleaned by.
+        cleaning: a key of `utils.signing.cleaning.CLEANINGS`, that hypotheses are cleaned by.
 
     Returns:
         Dict of split: `Unseen`.
@@ -88,7 +88,7 @@ def summarize_corpus(sentences, problems, vocabulary, cleaning):
     """Describe a corpus in a few lines, with the floor that its vocabulary sets to the WER.
 
     Args:
-        sentences, problems: as `utils.corpora.list_sentences` returns them.
+        sentences, problems: as `utils.signing.corpora.list_sentences` returns them.
         vocabulary, cleaning: as in `find_unseen`.
 
     Returns:

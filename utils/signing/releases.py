@@ -37,7 +37,7 @@ class Release(NamedTuple):
         annotations: the tables in it, {} for the split.
         header: their columns.
         columns: those of the id, the glob of frames, the signer and the glosses.
-        cleaning: a key of `utils.glosses.CLEANINGS`.
+        cleaning: a key of `utils.signing.cleaning.CLEANINGS`.
     """
 
     folder: str

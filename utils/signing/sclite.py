@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+from utils.signing.wer import Score
 from utils.system.files import write_atomically
-from utils.wer import Score
 
 SECONDS = 0.5  # of a word: only their order counts, since a sentence is a file of its own
 
@@ -86,7 +86,7 @@ def run_sclite(stm, ctm):
         stm, ctm: paths of the references and the hypotheses.
 
     Returns:
-        The corpus' `utils.wer.Score` by sclite, or None where it is not installed.
+        The corpus' `utils.signing.wer.Score` by sclite, or None where it is not installed.
 
     Raises:
         ValueError: it failed; what it said is shown.

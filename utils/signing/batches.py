@@ -169,10 +169,10 @@ class SentenceSequence(Sequence):
 
 
 def save_sentences(sentences, path):
-    """Write sentences as a CSV that `utils.corpora.read_csv` reads, with their glosses as they are.
+    """Write sentences as a CSV that `utils.signing.corpora.read_csv` reads, with their glosses as they are.
 
     Args:
-        sentences: list of `utils.releases.Sentence`.
+        sentences: list of `utils.signing.releases.Sentence`.
         path: of the file.
     """
     with open(path, "w", newline="", encoding="utf-8") as file:
