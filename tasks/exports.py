@@ -27,8 +27,9 @@ from utils.scores.labelings import (
     to_probabilities,
 )
 from utils.scores.metrics import SUMMARIES, score_classes, spread_outputs
-from utils.signing.batches import pad_rows, read_sentence
+from utils.signing.batches import pad_rows
 from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, score_corpus
 
 import keras

@@ -12,8 +12,8 @@ from tasks.watching import SHOWN, write_hypotheses
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.runs.folders import keep_features, open_run, save_data
-from utils.signing.batches import SentenceSequence, save_sentences
-from utils.signing.corpora import CORPORA
+from utils.signing.batches import SentenceSequence
+from utils.signing.corpora import CORPORA, save_sentences
 from utils.signing.vocabulary import encode_glosses
 from utils.system.files import write_atomically
 

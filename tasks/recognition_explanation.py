@@ -17,8 +17,8 @@ from utils.pages import embed_picture, make_page, make_table, make_text
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
-from utils.signing.batches import read_sentence
 from utils.signing.corpora import CORPORA
+from utils.signing.row_changes import read_sentence
 from utils.signing.vocabulary import decode_glosses, encode_glosses
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, write_atomically

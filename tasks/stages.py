@@ -26,8 +26,8 @@ from utils.clips.augmentation import Augmentation
 from utils.params import pick_fields
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
-from utils.signing.batches import RowChanges, change_sentence, measure_statistics
 from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.row_changes import RowChanges, change_sentence, measure_statistics
 from utils.signing.sentence_frames import change_frames
 from utils.signing.vocabulary import encode_glosses, list_vocabulary, summarize_corpus
 

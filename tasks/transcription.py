@@ -12,9 +12,10 @@ from models.recognizer import output_lengths
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import thin_rows
 from utils.runs.networks import load_network
-from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths, read_sentence
+from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import CLEANINGS
 from utils.signing.corpora import leave_out, read_csv
+from utils.signing.row_changes import read_sentence
 from utils.signing.vocabulary import decode_glosses, encode_glosses
 from utils.signing.wer import align_corpus, score_corpus
 

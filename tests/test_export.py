@@ -18,7 +18,7 @@ from utils.runs.export_formats import FORMATS
 from utils.runs.folders import save_data
 from utils.runs.networks import load_network
 from utils.runs.saved_params import save_params
-from utils.signing.batches import save_sentences
+from utils.signing.corpora import save_sentences
 from utils.signing.releases import Sentence
 from utils.video.reading import read_rgb, resized_frames, write_video
 

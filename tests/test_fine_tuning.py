@@ -28,7 +28,8 @@ from utils.params import Params, parse_params
 from utils.rendering.signer import render_signing
 from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
-from utils.signing.batches import RowChanges, pad_rows
+from utils.signing.batches import pad_rows
+from utils.signing.row_changes import RowChanges
 from utils.signing.sentence_frames import FrameInfo, change_frames, read_frames
 from utils.video.reading import probe, write_video
 

@@ -28,7 +28,8 @@ from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.runs.folders import keep_features, save_data
 from utils.runs.saved_params import save_params
-from utils.signing.batches import measure_statistics, save_sentences
+from utils.signing.corpora import save_sentences
+from utils.signing.row_changes import measure_statistics
 from utils.system.commands import run_command
 from utils.video.live import play_video
 from utils.video.reading import probe, write_video

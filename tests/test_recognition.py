@@ -16,19 +16,12 @@ from utils.clips.batches import TrainingOrder
 from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params, parse_params
 from utils.runs.folders import load_data
-from utils.signing.batches import (
-    RowChanges,
-    SentenceSequence,
-    change_rows,
-    measure_statistics,
-    pad_rows,
-    plan_lengths,
-    read_sentence,
-)
+from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import CLEANINGS
 from utils.signing.corpora import list_sentences
 from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import list_rows, plan_corpus
+from utils.signing.row_changes import RowChanges, change_rows, measure_statistics, read_sentence
 from utils.signing.sclite import find_sclite
 
 import cv2

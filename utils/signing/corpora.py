@@ -190,3 +190,18 @@ def drop_unreadable(sentences, cache_path, workers=2):
     infos, problems = inspect_videos([s.path for s in sentences], cache_path, workers)
     reasons = {path: reason for path, reason in problems if path not in infos}
     return leave_out(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")
+
+
+def save_sentences(sentences, path):
+    """Write sentences as a CSV that `utils.signing.corpora.read_csv` reads, with their glosses as they are.
+
+    Args:
+        sentences: list of `utils.signing.releases.Sentence`.
+        path: of the file.
+    """
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "glosses", "split", "id", "signer"])
+        for s in sentences:
+            place = str(Path(s.path).resolve())
+            writer.writerow([place, " ".join(s.glosses), s.split, s.id, s.signer])

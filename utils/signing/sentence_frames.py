@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from utils.clips.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
 from utils.features.blocks import RowFormat
-from utils.signing.batches import draw_places
+from utils.signing.row_changes import draw_places
 from utils.video.reading import VideoInfo, read_rgb
 from utils.video.resampling import timeline
 
@@ -67,7 +67,7 @@ def change_frames(info, least, generator, changes, augmentation):
         info: a `FrameInfo`.
         least: rows that stay at least, at most as many as there are.
         generator: a `numpy.random.Generator`.
-        changes: `utils.signing.batches.RowChanges`, of frames.
+        changes: `utils.signing.row_changes.RowChanges`, of frames.
         augmentation: an `utils.clips.augmentation.Augmentation`.
     """
     count, form = len(timeline(info.video, info.form.fps)), info.form

@@ -1,0 +1,89 @@
+"""The rows of a sentence: read, measured, and changed at random for training."""
+
+from dataclasses import dataclass
+
+from utils.features.store import CENTRE, load_features
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RowChanges:
+    """Random changes of training sentences; the fields of `utils.params.Params` of these names."""
+
+    rescale: float = 0.2
+    drop_rows: float = 0.1
+    noise: float = 0.1
+
+
+def draw_places(count, changes, least, generator):
+    """Draw where a sentence is looked at when its speed is changed and some places are left out.
+
+    Args:
+        count: rows or frames of the sentence.
+        changes: `RowChanges`.
+        least: places that stay at least, at most `count`.
+        generator: a `numpy.random.Generator`.
+
+    Returns:
+        float array of rising places from 0 to count - 1.
+    """
+    factor = generator.uniform(1 - changes.rescale, 1 + changes.rescale)
+    number = max(round(count * factor), least, 1)
+    places = np.linspace(0, count - 1, number)
+    dropped = np.flatnonzero(generator.uniform(size=number) < changes.drop_rows)
+    dropped = generator.permutation(dropped)[: number - max(least, 1)]
+    return np.delete(places, dropped)
+
+
+def change_rows(rows, changes, least, deviation, generator):
+    """Change the speed of a sentence, leave out some of its rows, add noise.
+
+    Args:
+        rows: (rows, dim).
+        changes: `RowChanges`.
+        least: rows that stay at least, at most as many as there are.
+        deviation: of each channel, (dim,).
+        generator: a `numpy.random.Generator`.
+
+    Returns:
+        float32 (other rows, dim), between neighbours interpolated.
+    """
+    places = draw_places(len(rows), changes, least, generator)
+    low = np.floor(places).astype(int)
+    share = (places - low)[:, None]
+    high = np.minimum(low + 1, len(rows) - 1)
+    changed = (1 - share) * rows[low] + share * rows[high]
+    if changes.noise:
+        changed += changes.noise * deviation * generator.standard_normal(changed.shape)
+    return changed.astype(np.float32)
+
+
+def read_sentence(info):
+    """Read the rows of a sentence, of the centre view.
+
+    Args:
+        info: a `utils.features.lookup.FeatureInfo`.
+    """
+    return np.asarray(load_features(*info.views[CENTRE])[:: info.step], np.float32)
+
+
+def change_sentence(info, least, generator, changes, deviation):
+    """Read the rows of a sentence and change them; arguments as of `change_rows`."""
+    return change_rows(read_sentence(info), changes, least, deviation, generator)
+
+
+def measure_statistics(infos):
+    """Return mean and variance of each channel over all rows of sentences, float64 (dim,).
+
+    Args:
+        infos: list of `utils.features.lookup.FeatureInfo`.
+    """
+    count = total = spread = 0.0
+    for info in infos:  # Chan et al., 1979: means far from zero lose no digits
+        rows = read_sentence(info).astype(float)
+        mean, squares = rows.mean(0), ((rows - rows.mean(0)) ** 2).sum(0)
+        apart = mean - total / max(count, 1)
+        spread = spread + squares + apart**2 * count * len(rows) / (count + len(rows))
+        count, total = count + len(rows), total + rows.sum(0)
+    return total / count, spread / count
