@@ -17,11 +17,11 @@ from utils.clips.sampling import spread
 from utils.data.examples import check_readable
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
-from utils.pages import link_picture, make_page, make_text
 from utils.params import parse_params
+from utils.pictures.frame_sheets import paint_clips, plot_rows
+from utils.pictures.html import link_picture, make_page, make_text
 from utils.scores.labelings import choose_labeling, encode_targets
 from utils.scores.metrics import spread_outputs
-from utils.sheets import paint_clips, plot_rows
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 

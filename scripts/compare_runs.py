@@ -10,11 +10,11 @@ from statistics import median
 from typing import NamedTuple
 
 from utils.params import Params
+from utils.pictures.run_plots import find_score, plot_runs
 from utils.runs.folders import RUNS, check_run, load_state
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.settings_files import read_kind
-from utils.visualization import find_score, plot_runs
 
 import tyro
 

@@ -23,11 +23,11 @@ from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
 from utils.fitting.devices import choose_devices
 from utils.params import Params, parse_params, pick_fields
+from utils.pictures.run_plots import plot_comparison
 from utils.runs.folders import RUNS, load_data, load_state, open_run
 from utils.scores.labelings import LABELINGS, choose_labeling
 from utils.system.commands import run_command, train_run
 from utils.system.files import write_atomically
-from utils.visualization import plot_comparison
 
 import numpy as np
 import tyro

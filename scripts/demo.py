@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.demonstration import Demonstration
-from utils.panels import STYLE, draw_problem
+from utils.pictures.answer_html import STYLE, draw_problem
 from utils.system.commands import ROOT, run_command
 
 import tyro

@@ -16,8 +16,8 @@ from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.inspection import inspect_videos
 from utils.data.splits import group_of
-from utils.embeddings import plot_map, project
 from utils.features.lookup import check_lengths, find_features, own_features
+from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.prediction import open_predictor
-from utils.captions import save_captions
+from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
 from utils.video.image_folders import find_videos, list_images

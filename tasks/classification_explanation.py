@@ -12,7 +12,7 @@ from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import check_crops, check_lengths, find_features, find_times
 from utils.features.store import find_manifest
 from utils.fitting.gradients import differentiate
-from utils.overlays import (
+from utils.pictures.heat_maps import (
     plot_moments,
     plot_sheet,
     plot_weights,
@@ -21,7 +21,7 @@ from utils.overlays import (
     save_weights,
     weigh_frames,
 )
-from utils.pages import embed_picture, embed_video, make_page, make_table, make_text
+from utils.pictures.html import embed_picture, embed_video, make_page, make_table, make_text
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params

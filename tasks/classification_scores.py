@@ -10,6 +10,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import check_crops, check_lengths, own_features
+from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
 from utils.scores.fusion import choose_weight
@@ -28,7 +29,6 @@ from utils.scores.metrics import (
     spread_outputs,
 )
 from utils.system.files import atomic_path, write_atomically
-from utils.visualization import plot_classes, plot_confusion, plot_roc
 
 import keras
 import numpy as np

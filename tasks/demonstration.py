@@ -16,10 +16,10 @@ from tasks.recognition_explanation import (
     show_frames,
 )
 from tasks.row_prediction import Recognizer, RowClassifier
-from utils.captions import save_captions
-from utils.overlays import plot_moments, weigh_frames
-from utils.panels import draw_answer, draw_intervals
 from utils.params import Params
+from utils.pictures.answer_html import draw_answer, draw_intervals
+from utils.pictures.captions import save_captions
+from utils.pictures.heat_maps import plot_moments, weigh_frames
 from utils.runs.saved_params import load_params
 from utils.video.reading import VideoError, probe, skim
 

@@ -9,11 +9,11 @@ from models.recognizer import count_channels, count_pooled
 from tasks.row_reader import open_rows
 from tasks.strides import find_stride
 from tasks.transcription import load_recognizer, load_sentences, read_logits, spell
-from utils.alignments import Span, plot_alignment, read_moments, save_spans
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
 from utils.features.store import CENTRE, find_manifest
-from utils.pages import embed_picture, make_page, make_table, make_text
+from utils.pictures.gloss_timeline import Span, plot_alignment, read_moments, save_spans
+from utils.pictures.html import embed_picture, make_page, make_table, make_text
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities

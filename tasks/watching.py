@@ -6,11 +6,11 @@ from tasks.transcription import recognize, spell
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
 from utils.features.lookup import FeatureInfo
+from utils.pictures.frame_sheets import Row, plot_rows
+from utils.pictures.run_plots import plot_classes, plot_confusion
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
-from utils.sheets import Row, plot_rows
 from utils.signing.wer import align, format_alignment
 from utils.video.reading import VideoError, probe, read_rgb
-from utils.visualization import plot_classes, plot_confusion
 
 import numpy as np
 

@@ -118,7 +118,7 @@ def untraced():
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Plots are made but not drawn, where a test does not look at them."""
-    from utils import visualization
+    from utils.pictures import run_plots as visualization
 
     monkeypatch.setattr(visualization, "_save", lambda figure, _: visualization.plt.close(figure))
 

@@ -20,7 +20,7 @@ from models.timesformer import SCHEMES, build_timesformer
 from models.vivit import Size, build_vivit
 from models.windows import partition
 from utils.fitting.gradients import differentiate
-from utils.overlays import resize_maps
+from utils.pictures.heat_maps import resize_maps
 
 import keras
 import numpy as np

@@ -12,8 +12,8 @@ from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.params import parse_params
+from utils.pictures.frame_sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb
 from utils.scores.labelings import encode_targets
-from utils.sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb
 
 import numpy as np
 import pytest

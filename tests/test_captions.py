@@ -1,6 +1,6 @@
 """Captions under a video: readable, each label in its colour, none cut off."""
 
-from utils.captions import caption_frames
+from utils.pictures.captions import caption_frames
 from utils.scores.intervals import Interval
 
 import numpy as np

@@ -18,7 +18,7 @@ from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.panels import draw_answer, draw_intervals
+from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.runs.folders import save_data
 from utils.runs.saved_params import save_params
 from utils.scores.intervals import Interval

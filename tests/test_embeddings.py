@@ -8,8 +8,8 @@ from scripts.extract_embeddings import extract_embeddings
 from utils.clips.reading import list_views, read_clip
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.embeddings import plot_map, project
 from utils.params import Params
+from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import save_data
 from utils.runs.saved_params import save_params
 from utils.scores.neighbours import nearest
@@ -165,7 +165,7 @@ def test_map_keeps_neighbours_together(classes):
 
 @pytest.mark.parametrize("classes", [1, 40, 60])
 def test_map_has_a_colour_a_class_and_a_marker_a_split(tmp_path, monkeypatch, classes):
-    monkeypatch.setattr("utils.embeddings.plt.close", lambda figure: None)
+    monkeypatch.setattr("utils.pictures.embedding_map.plt.close", lambda figure: None)
     labels = [f"class {label:02d}" for label in range(classes)]
     splits = ["train", *["val"] * (classes - 1)]
     plot_map(np.random.default_rng(0).normal(size=(classes, 2)), labels, splits, tmp_path / "a.png")

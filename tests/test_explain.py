@@ -10,8 +10,8 @@ from scripts.explain import Options
 from scripts.explain import explain as run_explain
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.overlays import blend, resize_maps, weigh_frames
 from utils.params import Params
+from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
 from utils.runs.folders import save_data
 from utils.runs.saved_params import save_params
 from utils.video.reading import write_video

@@ -18,8 +18,6 @@ from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
 from tasks import classification
-from utils import overlays
-from utils.alignments import read_moments
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
@@ -27,6 +25,8 @@ from utils.data.inspection import inspect_videos
 from utils.features.lookup import find_length, read_info
 from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params, parse_params
+from utils.pictures import heat_maps as overlays
+from utils.pictures.gloss_timeline import read_moments
 from utils.video.reading import probe, write_video
 
 import cv2

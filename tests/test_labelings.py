@@ -10,6 +10,7 @@ from evaluate import Options, evaluate
 from utils.data.datasets import list_examples
 from utils.data.examples import Example, save_examples
 from utils.params import Params
+from utils.pictures.run_plots import plot_history, plot_roc
 from utils.runs.folders import save_data
 from utils.runs.saved_params import save_params
 from utils.scores.labelings import (
@@ -28,7 +29,6 @@ from utils.scores.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.visualization import plot_history, plot_roc
 
 import keras
 import numpy as np

@@ -5,7 +5,7 @@ from html import escape
 from utils.dataset_plots import PLOTS
 from utils.duplicates import join
 from utils.leaks import KINDS, crossing
-from utils.pages import embed_picture, make_page, make_table
+from utils.pictures.html import embed_picture, make_page, make_table
 
 MOST_PAIRS = 30  # of each kind that are shown
 MOST_PICTURES = 100  # in the classes' galleries together

@@ -5,9 +5,9 @@ import csv
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.alignments import read_moments
-from utils.captions import write_line
 from utils.clips.sampling import spread
+from utils.pictures.captions import write_line
+from utils.pictures.gloss_timeline import read_moments
 from utils.system.files import atomic_path
 from utils.video.reading import write_video
 

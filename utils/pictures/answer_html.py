@@ -2,8 +2,8 @@
 
 from html import escape
 
-from utils.captions import colour_labels
-from utils.pages import make_text
+from utils.pictures.captions import colour_labels
+from utils.pictures.html import make_text
 
 STYLE = """
 #video .error { display: none; }  /* a format that the browser cannot play, but the network can */
