@@ -12,7 +12,8 @@ from tasks.transcription import load_recognizer, load_sentences, read_logits, sp
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
 from utils.features.store import CENTRE, find_manifest
-from utils.pictures.gloss_timeline import Span, plot_alignment, read_moments, save_spans
+from utils.pictures.frame_sheets import read_moments
+from utils.pictures.gloss_timeline import Span, plot_alignment, save_spans
 from utils.pictures.html import embed_picture, make_page, make_table, make_text
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params

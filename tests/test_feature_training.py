@@ -26,7 +26,7 @@ from utils.features.lookup import find_length, read_info
 from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params, parse_params
 from utils.pictures import heat_maps as overlays
-from utils.pictures.gloss_timeline import read_moments
+from utils.pictures.frame_sheets import read_moments
 from utils.video.reading import probe, write_video
 
 import cv2

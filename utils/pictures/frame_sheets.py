@@ -3,6 +3,9 @@
 from textwrap import fill
 from typing import NamedTuple
 
+from utils.video.reading import VideoError, probe, resized_frames
+from utils.video.resampling import frame_times
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -124,3 +127,27 @@ def plot_rows(path, rows, title=""):
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=100, bbox_inches="tight")
     plt.close(figure)
+
+
+_SIDE = 160  # pixels of a frame's shorter side
+
+
+def read_moments(path, seconds, image_fps):
+    """Read the frames of a video that are shown at given times.
+
+    Args:
+        path: a video, or a folder of images.
+        seconds: when.
+        image_fps: of folders of images.
+
+    Returns:
+        (uint8 (times, height, width, 3), RGB; ""), or ([], why there are none).
+    """
+    try:
+        begins = frame_times(probe(path, image_fps))
+        shown = np.maximum(np.searchsorted(begins, np.add(seconds, 1e-4)) - 1, 0)
+        wanted, places = np.unique(shown, return_inverse=True)
+        frames = [frame[..., ::-1] for frame in resized_frames(path, wanted, _SIDE)]
+    except VideoError as error:
+        return [], f"No frames are shown: {error}"
+    return np.stack(frames)[places], ""

@@ -7,14 +7,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 from utils.system.files import atomic_path
-from utils.video.reading import VideoError, probe, resized_frames
-from utils.video.resampling import frame_times
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import ConnectionPatch
 
-_SIDE = 160  # pixels of a frame's shorter side
 _BLANK = "no gloss"
 
 
@@ -30,27 +27,6 @@ class Span(NamedTuple):
     def middle(self):
         """Seconds."""
         return (self.start + self.end) / 2
-
-
-def read_moments(path, seconds, image_fps):
-    """Read the frames of a video that are shown at given times.
-
-    Args:
-        path: a video, or a folder of images.
-        seconds: when.
-        image_fps: of folders of images.
-
-    Returns:
-        (uint8 (times, height, width, 3), RGB; ""), or ([], why there are none).
-    """
-    try:
-        begins = frame_times(probe(path, image_fps))
-        shown = np.maximum(np.searchsorted(begins, np.add(seconds, 1e-4)) - 1, 0)
-        wanted, places = np.unique(shown, return_inverse=True)
-        frames = [frame[..., ::-1] for frame in resized_frames(path, wanted, _SIDE)]
-    except VideoError as error:
-        return [], f"No frames are shown: {error}"
-    return np.stack(frames)[places], ""
 
 
 def save_spans(path, rows):

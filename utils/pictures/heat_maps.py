@@ -7,7 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 from utils.clips.sampling import spread
 from utils.pictures.captions import write_line
-from utils.pictures.gloss_timeline import read_moments
+from utils.pictures.frame_sheets import read_moments
 from utils.system.files import atomic_path
 from utils.video.reading import write_video
 
