@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import fill, shorten
 
-from utils.advice import advise
-from utils.analysis import find_differences, score_shortcuts, summarize, summarize_clips
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
-from utils.dataset_plots import draw_plots
-from utils.duplicates import join
-from utils.leaks import (
+from utils.dataset_report.advice import advise
+from utils.dataset_report.duplicates import join
+from utils.dataset_report.facts import find_differences, score_shortcuts, summarize, summarize_clips
+from utils.dataset_report.leaks import (
     draw_clean_split,
     find_split_groups,
     judge_split,
@@ -25,9 +24,10 @@ from utils.leaks import (
     relate,
     suggest_pattern,
 )
+from utils.dataset_report.plots import draw_plots
+from utils.dataset_report.report import make_report
+from utils.dataset_report.skimming import skim_examples
 from utils.params import Params
-from utils.report import make_report
-from utils.skimming import skim_examples
 from utils.system.commands import run_command
 from utils.system.files import atomic_path, write_atomically
 

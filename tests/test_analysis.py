@@ -8,12 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.analyze_dataset import Options, analyze_dataset
-from utils.advice import ADVICE, LEVELS, advise
 from utils.data.examples import Example
-from utils.dataset_plots import PLOTS, draw_plots
-from utils.duplicates import find_copies, find_pairs, join
-from utils.leaks import PATTERNS, count_leaks, draw_clean_split, relate, suggest_pattern
-from utils.skimming import look_at, skim_examples
+from utils.dataset_report.advice import ADVICE, LEVELS, advise
+from utils.dataset_report.duplicates import find_copies, find_pairs, join
+from utils.dataset_report.leaks import (
+    PATTERNS,
+    count_leaks,
+    draw_clean_split,
+    relate,
+    suggest_pattern,
+)
+from utils.dataset_report.plots import PLOTS, draw_plots
+from utils.dataset_report.skimming import look_at, skim_examples
 from utils.video.reading import skim, write_video
 
 import numpy as np
@@ -313,7 +319,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch):
 
 
 def test_plots_of_many_classes(tmp_path, monkeypatch):
-    monkeypatch.setattr("utils.dataset_plots._SHOWN", 4)
+    monkeypatch.setattr("utils.dataset_report.plots._SHOWN", 4)
     path = write(tmp_path / "a.avi", moving_square(8))
     record, _ = look_at(Example(str(path), "a"))
     example = record.example

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 
 from utils.data.splits import assign_splits, group_of
-from utils.duplicates import Pair, find_copies, find_pairs, join
+from utils.dataset_report.duplicates import Pair, find_copies, find_pairs, join
 
 import numpy as np
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from utils.data.examples import Example
-from utils.duplicates import LUMA, sign
+from utils.dataset_report.duplicates import LUMA, sign
 from utils.video.reading import VideoError, skim
 
 import matplotlib.image

@@ -4,8 +4,8 @@ A rule takes the facts and yields (level, text): "fix" for what spoils training 
 "check" for what deserves a look, "note" for what is good to know.
 """
 
-from utils.analysis import MEASURED
 from utils.data.examples import SPLITS
+from utils.dataset_report.facts import MEASURED
 
 LEVELS = ("fix", "check", "note")
 SMALL = 20  # training videos of a class

@@ -6,8 +6,8 @@ from io import BytesIO
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.analysis import FORMATS, PROPERTIES, measure, members
 from utils.data.examples import SPLITS
+from utils.dataset_report.facts import FORMATS, PROPERTIES, measure, members
 
 import matplotlib.pyplot as plt
 import numpy as np

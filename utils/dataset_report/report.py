@@ -2,9 +2,9 @@
 
 from html import escape
 
-from utils.dataset_plots import PLOTS
-from utils.duplicates import join
-from utils.leaks import KINDS, crossing
+from utils.dataset_report.duplicates import join
+from utils.dataset_report.leaks import KINDS, crossing
+from utils.dataset_report.plots import PLOTS
 from utils.pictures.html import embed_picture, make_page, make_table
 
 MOST_PAIRS = 30  # of each kind that are shown
