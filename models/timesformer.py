@@ -12,9 +12,9 @@ from models.attention import WindowAttention
 from models.design import Design, choose
 from models.heads import end_head
 from models.layers import LearnedTokens
+from models.token_windows import Window
 from models.transformer import add_branch, feed_forward, normalize
 from models.vivit import SIZES, cut_patches
-from models.windows import Window
 
 import keras
 import numpy as np

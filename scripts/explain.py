@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from models.explanations import LAST
+from models.explaining.methods import LAST
 from tasks.classification_explanation import explain_rows, explain_video
 from tasks.recognition_explanation import explain_sentence
 from utils.runs.folders import check_run

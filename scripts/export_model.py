@@ -36,7 +36,8 @@ class Allowed(NamedTuple):
     agreement: float
 
 
-# OpenCV rounds a resized frame a little otherwise than a graph does; see `models.serving`.
+# OpenCV rounds a resized frame a little otherwise than a graph does; see
+# `models.exporting.serving`.
 ALLOWED = {
     "float32": Allowed(1e-3, 1.0),
     "preprocessing": Allowed(0.02, 1.0),

@@ -5,7 +5,7 @@ from pathlib import Path
 from models.dense import SHARED, Extractor, build_maps
 from models.end_to_end import END_TO_END, copy_units, list_units
 from models.networks import backbones_of
-from models.pretrained import INFLATED, PRETRAINED, load_pretrained
+from models.pretrained.i3d_weights import INFLATED, PRETRAINED, load_pretrained
 from utils.clips.augmentation import list_levels
 from utils.clips.inputs import fingerprint
 from utils.features.blocks import RowFormat
@@ -34,7 +34,7 @@ def start_maps(maps, start, stream):
 
     Args:
         maps: of `models.dense.build_maps`.
-        start: as `models.pretrained.load_pretrained` takes it, a run, or none.
+        start: as `models.pretrained.i3d_weights.load_pretrained` takes it, a run, or none.
         stream: rgb or flow.
 
     Raises:

@@ -16,9 +16,9 @@ from models.networks import (
     split,
     streams_of,
 )
-from models.pretrained import load_pretrained
-from models.published import load_published
-from models.warm_start import warm_start
+from models.pretrained.i3d_weights import load_pretrained
+from models.pretrained.timesformer_weights import load_published
+from models.pretrained.warm_start import warm_start
 from tasks.job import Job
 from tasks.watching import draw_classifier, read_strips
 from utils.clips.augmentation import Augmentation

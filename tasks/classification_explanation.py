@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.explanations import METHODS, Question, choose_method, map_windows
+from models.explaining.methods import METHODS, Question, choose_method, map_windows
 from tasks.answers import rank_labels
 from utils.clips.augmentation import restore_rgb
 from utils.clips.reading import list_views, read_clip, time_frames

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.ctc import decode
-from models.explanations import METHODS, choose_method
+from models.explaining.methods import METHODS, choose_method
 from tasks.classification_explanation import load_views, make_question, save_maps
 from tasks.embedding import EMBEDDINGS, Neighbours
 from tasks.prediction import Classifier, open_predictor

@@ -6,9 +6,9 @@ from functools import partial
 from typing import NamedTuple
 
 from models.ctc import decode
-from models.portable import make_portable
+from models.exporting.portable import make_portable
+from models.exporting.serving import serve_classifier, serve_recognizer
 from models.recognizer import count_pooled, output_lengths
-from models.serving import serve_classifier, serve_recognizer
 from tasks.classification_scores import read_infos
 from tasks.recognition_scores import choose_sentences
 from tasks.transcription import load_recognizer, load_sentences, read_features, spell

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from models.i3d import build_i3d
 from models.networks import as_network
-from models.pretrained import load_pretrained, read_classes
+from models.pretrained.i3d_weights import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.row_prediction import open_recognizer, open_row_classifier
 from utils.clips.inputs import ClipSource, predict_videos

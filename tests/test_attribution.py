@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from models import vivit
-from models.attribution import (
+from models.design import Design
+from models.explaining.attribution import (
     find_centres,
     list_pooled,
     map_attention,
@@ -12,13 +13,12 @@ from models.attribution import (
     tap_attention,
     tap_spatial,
 )
-from models.design import Design
-from models.explanations import METHODS, Question, choose_method, integrate, map_windows
+from models.explaining.methods import METHODS, Question, choose_method, integrate, map_windows
 from models.i3d import STAGES
 from models.networks import backbones_of, build, build_on_features, cut_after
 from models.timesformer import SCHEMES, build_timesformer
+from models.token_windows import partition
 from models.vivit import Size, build_vivit
-from models.windows import partition
 from utils.fitting.gradients import differentiate
 from utils.pictures.heat_maps import resize_maps
 

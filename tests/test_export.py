@@ -6,9 +6,9 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from models.exporting.serving import CentreCrop
 from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
-from models.serving import CentreCrop
 from scripts.export_model import Options, compare, export_model
 from tasks.exports import prepare_videos
 from utils.data.datasets import list_examples

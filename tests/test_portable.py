@@ -3,11 +3,11 @@
 from functools import cache
 
 from models.design import Design
+from models.exporting.portable import FlatConv3D, FlatMaxPooling3D, make_portable
+from models.exporting.serving import serve_classifier, serve_recognizer
 from models.layers import TimeDistributed
 from models.networks import build, build_on_features
-from models.portable import FlatConv3D, FlatMaxPooling3D, make_portable
 from models.recognizer import build_recognizer, set_statistics
-from models.serving import serve_classifier, serve_recognizer
 
 import keras
 import numpy as np

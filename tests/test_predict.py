@@ -10,7 +10,7 @@ from pathlib import Path
 import evaluate
 from models.design import Design
 from models.networks import build, build_on_features
-from models.pretrained import read_classes
+from models.pretrained.i3d_weights import read_classes
 from models.recognizer import build_recognizer, set_statistics
 from scripts import predict as command
 from scripts.extract_features import Options as ExtractionOptions

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import training
-from models import download as download_module
-from models import pretrained
-from models.checkpoints import WeightsError, read_tensors
-from models.download import download
 from models.i3d import build_i3d
+from models.pretrained import download as download_module
+from models.pretrained import i3d_weights as pretrained
+from models.pretrained.download import download
+from models.pretrained.i3d_files import WeightsError, read_tensors
 from utils.params import parse_params
 from utils.video.reading import probe, read_rgb
 from utils.video.resampling import timeline

@@ -4,12 +4,22 @@ import math
 from functools import cache
 from pathlib import Path
 
-from models import published
-from models.checkpoints import WeightsError
-from models.conversion import _list_sources, fold_normalization, recognize_tensors, set_tensors
 from models.design import Design
 from models.networks import build
-from models.published import PUBLISHED, choose_checkpoint, fetch, load_published
+from models.pretrained import timesformer_weights as published
+from models.pretrained.hugging_face import (
+    _list_sources,
+    fold_normalization,
+    recognize_tensors,
+    set_tensors,
+)
+from models.pretrained.i3d_files import WeightsError
+from models.pretrained.timesformer_weights import (
+    PUBLISHED,
+    choose_checkpoint,
+    fetch,
+    load_published,
+)
 from models.timesformer import SCHEMES, resize_space, resize_time
 from models.vivit import SIZES, Size
 

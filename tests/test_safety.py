@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import evaluate
-from models.checkpoints import WeightsError, read_tensors
 from models.networks import build
+from models.pretrained.i3d_files import WeightsError, read_tensors
 from scripts.explain import Options as Explanation
 from scripts.explain import explain
 from scripts.export_model import Options as ExportOptions
@@ -166,7 +166,7 @@ UNSAFE = {
     "eval", "exec", "marshal", "dill", "cloudpickle", "joblib", "shelve", "Lambda", "func_load",
     "enable_unsafe_deserialization", "load_library", "load_op_library",
 }  # fmt: skip
-ONLY_IN = {"pickle": {"models/checkpoints.py"}, "load_model": {"utils/runs/folders.py"}}
+ONLY_IN = {"pickle": {"models/pretrained/i3d_files.py"}, "load_model": {"utils/runs/folders.py"}}
 SAFE = {"allow_pickle": False, "safe_mode": True, "shell": False}
 FILES = [
     *ROOT.glob("*.py"),

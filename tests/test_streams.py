@@ -12,7 +12,7 @@ from models.networks import (
     split,
     streams_of,
 )
-from models.warm_start import warm_start
+from models.pretrained.warm_start import warm_start
 
 import keras
 import numpy as np

@@ -8,8 +8,8 @@ from models.design import Design
 from models.flops import count_flops
 from models.networks import build
 from models.timesformer import POSITIONS, RESIZERS, SCHEMES, build_timesformer
+from models.token_windows import RULES, Window, merge, partition, plan_partition
 from models.vivit import Size
-from models.windows import RULES, Window, merge, partition, plan_partition
 
 import keras
 import numpy as np

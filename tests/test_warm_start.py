@@ -3,8 +3,8 @@
 from models.design import Design
 from models.heads import build_head
 from models.networks import build
+from models.pretrained.warm_start import warm_start
 from models.timesformer import resize_space, resize_time
-from models.warm_start import warm_start
 
 import numpy as np
 import pytest

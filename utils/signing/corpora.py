@@ -193,7 +193,7 @@ def drop_unreadable(sentences, cache_path, workers=2):
 
 
 def save_sentences(sentences, path):
-    """Write sentences as a CSV that `utils.signing.corpora.read_csv` reads, with their glosses as they are.
+    """Write sentences as a CSV that `read_csv` reads, with their glosses as they are.
 
     Args:
         sentences: list of `utils.signing.releases.Sentence`.

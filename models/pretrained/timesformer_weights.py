@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from models.checkpoints import WeightsError
-from models.conversion import recognize_tensors, set_tensors
-from models.download import TIMEOUT, reachable
-from models.traits import check_traits, describe_tensors
+from models.pretrained.compatibility import check_traits, describe_tensors
+from models.pretrained.download import TIMEOUT, reachable
+from models.pretrained.hugging_face import recognize_tensors, set_tensors
+from models.pretrained.i3d_files import WeightsError
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import HTTPError, XetDownloadError

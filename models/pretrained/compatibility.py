@@ -1,8 +1,8 @@
 """What a checkpoint is made for and what a TimeSformer is, in the flags that choose it."""
 
-from models.checkpoints import WeightsError
-from models.conversion import list_windows
 from models.i3d import CHANNELS
+from models.pretrained.hugging_face import list_windows
+from models.pretrained.i3d_files import WeightsError
 from models.timesformer import SCHEMES
 from models.vivit import SIZES
 
@@ -41,7 +41,7 @@ def describe_tensors(kind, tensors):
     """Return {flag: values that suit}, the usual one first, as far as tensors tell.
 
     Args:
-        kind, tensors: from `models.conversion.recognize_tensors`.
+        kind, tensors: from `models.pretrained.hugging_face.recognize_tensors`.
     """
     traits = {"positions": ("space_time", "space")}
     if kind == "TimeSformer":

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from models.attention import WindowAttention
 from models.i3d import STAGES
-from models.windows import Partition, Window, merge, partition, plan_partition
+from models.token_windows import Partition, Window, merge, partition, plan_partition
 
 import keras
 import numpy as np

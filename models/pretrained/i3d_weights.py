@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from models.checkpoints import WeightsError, read_tensors
-from models.download import download, reachable
 from models.i3d import inflate, set_tensors
+from models.pretrained.download import download, reachable
+from models.pretrained.i3d_files import WeightsError, read_tensors
 
 import google_crc32c
 import numpy as np

@@ -2,7 +2,7 @@
 
 Integrated gradients: Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017;
 occlusion: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;
-attention rollout and Grad-CAM as in `models.attribution`.
+attention rollout and Grad-CAM as in `models.explaining.attribution`.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from models.attribution import (
+from models.explaining.attribution import (
     find_centres,
     has_grid,
     list_pooled,
@@ -160,7 +160,7 @@ def map_windows(question, block=0):
         block: counted from 1; 0: the last, of each encoder where there are two.
 
     Returns:
-        {name: (number of its block, Maps)}; as in `models.attribution.map_attention`.
+        {name: (number of its block, Maps)}; as in `models.explaining.attribution.map_attention`.
 
     Raises:
         ValueError: there is no such block.
