@@ -12,11 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from models.cutting import split
 from models.design import Design
 from models.flops import count_flops
 from models.heads import HEADS, build_head
 from models.i3d import build_i3d
-from models.networks import build, split
+from models.networks import build
 from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource

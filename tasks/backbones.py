@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from models.cutting import backbones_of
 from models.dense import SHARED, Extractor, build_maps
 from models.end_to_end import END_TO_END, copy_units, list_units
-from models.networks import backbones_of
 from models.pretrained.i3d_weights import INFLATED, PRETRAINED, load_pretrained
 from utils.clips.augmentation import list_levels
 from utils.clips.inputs import fingerprint

@@ -5,17 +5,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from models.cutting import backbones_of, freeze, split, streams_of
 from models.design import Design
 from models.flops import count_flops
-from models.networks import (
-    backbones_of,
-    build,
-    build_on_features,
-    check_network,
-    freeze,
-    split,
-    streams_of,
-)
+from models.networks import build, build_on_features, check_network
 from models.pretrained.i3d_weights import load_pretrained
 from models.pretrained.timesformer_weights import load_published
 from models.pretrained.warm_start import warm_start

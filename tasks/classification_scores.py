@@ -4,7 +4,7 @@ import csv
 import json
 from dataclasses import replace
 
-from models.networks import split as split_network
+from models.cutting import split as split_network
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.data.datasets import list_examples
 from utils.data.examples import select_split

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from models.cutting import split as split_network
 from models.heads import embedding_model
-from models.networks import split as split_network
 from utils.clips.reading import list_views, read_clip
 from utils.scores.neighbours import nearest
 from utils.video.reading import probe

@@ -13,8 +13,8 @@ over the video's windows. `intervals` come from windows that slide over the vide
 from contextlib import closing, suppress
 from pathlib import Path
 
+from models.cutting import as_network
 from models.i3d import build_i3d
-from models.networks import as_network
 from models.pretrained.i3d_weights import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.row_prediction import open_recognizer, open_row_classifier

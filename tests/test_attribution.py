@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from models import vivit
+from models.cutting import backbones_of, cut_after
 from models.design import Design
 from models.explaining.attribution import (
     find_centres,
@@ -15,7 +16,7 @@ from models.explaining.attribution import (
 )
 from models.explaining.methods import METHODS, Question, choose_method, integrate, map_windows
 from models.i3d import STAGES
-from models.networks import backbones_of, build, build_on_features, cut_after
+from models.networks import build, build_on_features
 from models.timesformer import SCHEMES, build_timesformer
 from models.token_windows import partition
 from models.vivit import Size, build_vivit

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import evaluate
 import training
-from models.networks import NETWORKS, build_on_features, streams_of
+from models.cutting import streams_of
+from models.networks import NETWORKS, build_on_features
 from scripts import cross_validate
 from scripts.compare_settings import inspect_run
 from scripts.explain import Options as Explanation

@@ -6,7 +6,7 @@ from pathlib import Path
 from models.flops import count_flops
 from models.i3d import build_i3d, set_tensors
 from models.pretrained import i3d_weights as pretrained
-from models.pretrained.i3d_files import WeightsError
+from models.pretrained.download import WeightsError
 from models.pretrained.i3d_weights import load_pretrained, masked_crc32c, published_tensors
 
 import keras

@@ -1,10 +1,11 @@
 """Networks and heads: shapes, exact sizes, freezing, and equal outputs however they are cut."""
 
+from models.cutting import as_network, backbones_of, cut_after, freeze, split
 from models.design import Design
 from models.heads import HEADS, build_head, embedding_model
 from models.i3d import build_i3d
 from models.layers import TimeDistributed
-from models.networks import NETWORKS, as_network, backbones_of, build, cut_after, freeze, split
+from models.networks import NETWORKS, build
 
 import keras
 import numpy as np

@@ -7,13 +7,13 @@ from pathlib import Path
 from models.design import Design
 from models.networks import build
 from models.pretrained import timesformer_weights as published
+from models.pretrained.download import WeightsError
 from models.pretrained.hugging_face import (
     _list_sources,
     fold_normalization,
     recognize_tensors,
     set_tensors,
 )
-from models.pretrained.i3d_files import WeightsError
 from models.pretrained.timesformer_weights import (
     PUBLISHED,
     choose_checkpoint,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import evaluate
 from models.networks import build
-from models.pretrained.i3d_files import WeightsError, read_tensors
+from models.pretrained.download import WeightsError
+from models.pretrained.i3d_files import read_tensors
 from scripts.explain import Options as Explanation
 from scripts.explain import explain
 from scripts.export_model import Options as ExportOptions

@@ -1,17 +1,10 @@
 """Two streams: their networks, what they start from, and two finished runs fused."""
 
+from models.cutting import backbones_of, freeze, split, streams_of
 from models.design import Design
 from models.heads import embedding_model
 from models.i3d import build_i3d, inflate, set_tensors
-from models.networks import (
-    NETWORKS,
-    STREAMS,
-    backbones_of,
-    build,
-    freeze,
-    split,
-    streams_of,
-)
+from models.networks import NETWORKS, STREAMS, build
 from models.pretrained.warm_start import warm_start
 
 import keras

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from models.cutting import backbones_of, cut_after
 from models.explaining.attribution import (
     find_centres,
     has_grid,
@@ -22,7 +23,6 @@ from models.explaining.attribution import (
     weigh_channels,
 )
 from models.i3d import STAGES
-from models.networks import backbones_of, cut_after
 
 import keras
 import numpy as np

@@ -56,3 +56,7 @@ def download(url, path):
     if total is not None and size != total:
         raise OSError(f"{url}: the connection broke after {size} of {total} bytes; run again.")
     os.replace(part, path)
+
+
+class WeightsError(ValueError):
+    """Pretrained weights that could not be had, or are not what was published."""

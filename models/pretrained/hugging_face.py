@@ -9,7 +9,7 @@ earlier ones add passes zeros, and the embeddings of time are zero.
 from typing import NamedTuple
 
 from models.attention import WindowAttention
-from models.pretrained.i3d_files import WeightsError
+from models.pretrained.download import WeightsError
 from models.timesformer import RESIZERS
 
 import numpy as np

