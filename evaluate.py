@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tasks.classification_scores import score_videos
-from tasks.recognition_scores import score_sentences
+from tasks.classification.scoring import score_videos
+from tasks.recognition.scoring import score_sentences
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command

@@ -1,6 +1,7 @@
 """Train, or go on with a run: python training.py [PRESET] [--resume] [flags]."""
 
-from tasks import classification, recognition
+from tasks.classification import training as classification
+from tasks.recognition import training as recognition
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.devices import choose_devices, compile_model
 from utils.fitting.optimization import Optimization, make_optimizer

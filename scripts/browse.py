@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.classification import list_data, make_drawer
+from tasks.classification.training import list_data, make_drawer
 from utils.clips.augmentation import CENTRE
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
@@ -85,7 +85,7 @@ def plan_clips(params, video, draw, index, draws):
     Args:
         params: `Params`.
         video: (path, info).
-        draw: of `tasks.classification.make_drawer`.
+        draw: of `tasks.classification.training.make_drawer`.
         index: of the video.
         draws: at most.
     """

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 from models.explaining.methods import LAST
-from tasks.classification_explanation import explain_rows, explain_video
-from tasks.recognition_explanation import explain_sentence
+from tasks.classification.explaining import explain_rows, explain_video
+from tasks.recognition.explaining import explain_sentence
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command

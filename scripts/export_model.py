@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tasks.exports import prepare_sentences, prepare_videos
+from tasks.export_subject import prepare_sentences, prepare_videos
 from utils.runs.export_formats import FORMATS, check_format, write_model
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
@@ -119,7 +119,7 @@ def compare(subject, run):
     """Compare an export with the run that it was made of.
 
     Args:
-        subject: `tasks.exports.Subject`.
+        subject: `tasks.export_subject.Subject`.
         run: function {name: array} -> the export's probabilities.
 
     Returns:
@@ -193,7 +193,7 @@ def write_and_load(options, network, subject, metadata, folder):
     Args:
         options: `Options`.
         network: its name, for the error.
-        subject: `tasks.exports.Subject`.
+        subject: `tasks.export_subject.Subject`.
         metadata: what is written inside.
         folder: where.
 

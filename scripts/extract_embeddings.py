@@ -8,7 +8,7 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-from tasks.embedding import EMBEDDINGS, make_embedder
+from tasks.classification.embedding import EMBEDDINGS, make_embedder
 from utils.clips.batches import Sequence
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import list_views

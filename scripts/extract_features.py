@@ -12,7 +12,7 @@ from typing import Literal
 from models.dense import SHARED, build_maps
 from models.i3d import ENDPOINTS, TOP
 from models.networks import STREAMS
-from tasks.backbones import make_extractor, start_maps
+from tasks.features.networks import make_extractor, start_maps
 from utils.checks import check_sizes
 from utils.clips.inputs import fingerprint
 from utils.data.datasets import list_paths

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from models.ctc import decode
 from models.explaining.methods import METHODS, choose_method
-from tasks.classification_explanation import load_views, make_question, save_maps
-from tasks.embedding import EMBEDDINGS, Neighbours
-from tasks.prediction import Classifier, open_predictor
-from tasks.recognition_explanation import (
+from tasks.classification.embedding import EMBEDDINGS, Neighbours
+from tasks.classification.explaining import load_views, make_question, save_maps
+from tasks.predictors import Classifier, open_predictor
+from tasks.recognition.explaining import (
     MEANING,
     Recognition,
     place_rows,
     save_recognition,
     show_frames,
 )
-from tasks.row_prediction import Recognizer, RowClassifier
+from tasks.recognition.predicting import Recognizer, RowClassifier
 from utils.params import Params
 from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.pictures.captions import save_captions
@@ -131,7 +131,7 @@ class Demonstration:
         run: a run's folder; None for the 400 classes of Kinetics.
 
     Attributes:
-        predictor: of `tasks.prediction.open_predictor`.
+        predictor: of `tasks.predictors.open_predictor`.
         about: what the network is, in a sentence.
 
     Raises:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from scripts import browse as script
 from scripts.browse import describe_transform, main
-from tasks import classification
+from tasks.classification import training as classification
 from utils.clips.augmentation import Transform
 from utils.clips.reading import STREAMS
 from utils.clips.sampling import spread

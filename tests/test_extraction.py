@@ -20,7 +20,7 @@ from scripts.extract_features import (
     list_data,
     load_extractor,
 )
-from tasks.backbones import start_maps
+from tasks.features.networks import start_maps
 from utils.clips.inputs import fingerprint
 from utils.features.blocks import Block, Failure, Part, RowFormat
 from utils.features.extraction import Collector, batch_blocks, extract_rows, read_ahead

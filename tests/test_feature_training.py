@@ -18,7 +18,7 @@ from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
-from tasks import classification
+from tasks.classification import training as classification
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip

@@ -12,17 +12,17 @@ import evaluate
 import training
 from scripts import explain
 from scripts.extract_features import Options, extract_features
-from tasks.backbones import make_form, read_settings
-from tasks.fine_tuning import (
+from tasks.features.networks import make_form, read_settings
+from tasks.features.reader import RowReader
+from tasks.predictors import open_predictor
+from tasks.recognition.explaining import explain_sentence
+from tasks.recognition.through_backbone import (
     choose_part,
     look_at_frames,
     open_network,
     open_sentences,
 )
-from tasks.prediction import open_predictor
-from tasks.recognition_explanation import explain_sentence
-from tasks.row_reader import RowReader
-from tasks.transcription import FEATURES, load_sentences, read_features, read_logits
+from tasks.recognition.transcription import FEATURES, load_sentences, read_features, read_logits
 from utils.clips.augmentation import Augmentation
 from utils.params import Params, parse_params
 from utils.rendering.signer import render_signing

@@ -18,9 +18,9 @@ from scripts.extract_features import extract_features
 from scripts.predict import Options, predict
 from tasks.answers import Judge
 from tasks.demonstration import Demonstration
-from tasks.prediction import Classifier, open_predictor
-from tasks.recognition_explanation import MEANING
-from tasks.transcription import load_sentences, locate_glosses
+from tasks.predictors import Classifier, open_predictor
+from tasks.recognition.explaining import MEANING
+from tasks.recognition.transcription import load_sentences, locate_glosses
 from utils.clips.reading import ClipFormat
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos

@@ -7,7 +7,7 @@ import evaluate
 import training
 from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
-from tasks import classification
+from tasks.classification import training as classification
 from utils.params import parse_params
 from utils.video.reading import write_video
 

@@ -10,8 +10,8 @@ import evaluate
 import training
 from scripts.explain import Options as Explanation
 from scripts.explain import explain
-from tasks.strides import advise_stride, drop_impossible
-from tasks.transcription import load_sentences, read_features
+from tasks.recognition.ctc_fit import advise_stride, drop_impossible
+from tasks.recognition.transcription import load_sentences, read_features
 from utils.clips.batches import TrainingOrder
 from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params, parse_params

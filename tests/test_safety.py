@@ -16,7 +16,7 @@ from scripts.explain import explain
 from scripts.export_model import Options as ExportOptions
 from scripts.export_model import export_model
 from scripts.extract_embeddings import extract_embeddings
-from tasks.classification import load_start
+from tasks.classification.training import load_start
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.features.store import load_features

@@ -9,7 +9,7 @@ import time
 
 import evaluate
 import training
-from tasks import classification
+from tasks.classification import training as classification
 from utils.fitting.devices import choose_devices
 from utils.params import parse_params
 

@@ -4,8 +4,8 @@ import io
 import sys
 
 import training
-from tasks import watching
-from tasks.watching import describe_prediction, draw_classifier, read_strips
+from tasks.classification import pictures as watching
+from tasks.classification.pictures import describe_prediction, draw_classifier, read_strips
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.data.inspection import inspect_videos
 from utils.fitting.callbacks import SaveRun, make_callbacks

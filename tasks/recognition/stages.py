@@ -12,16 +12,16 @@ from models.recognizer import (
     choose_front,
     set_statistics,
 )
-from tasks.backbones import ROWS, make_form, read_settings
-from tasks.fine_tuning import (
+from tasks.features.networks import ROWS, make_form, read_settings
+from tasks.recognition.ctc_fit import drop_impossible, find_stride
+from tasks.recognition.through_backbone import (
     check_settings,
     choose_part,
     look_at_frames,
     open_network,
     open_sentences,
 )
-from tasks.strides import drop_impossible, find_stride
-from tasks.transcription import FEATURES, Reading, load_sentences, read_features
+from tasks.recognition.transcription import FEATURES, Reading, load_sentences, read_features
 from utils.clips.augmentation import Augmentation
 from utils.params import pick_fields
 from utils.runs.folders import check_run, load_data, open_run

@@ -12,8 +12,8 @@ from models.networks import build, build_on_features, check_network
 from models.pretrained.i3d_weights import load_pretrained
 from models.pretrained.timesformer_weights import load_published
 from models.pretrained.warm_start import warm_start
+from tasks.classification.pictures import draw_classifier, read_strips
 from tasks.job import Job
-from tasks.watching import draw_classifier, read_strips
 from utils.clips.augmentation import Augmentation
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource, predict_videos
@@ -196,7 +196,7 @@ def plan_pictures(params, predict, videos, labels, classes):
         params: `Params`.
         predict: function -> probabilities of the videos.
         videos: list of (path, info).
-        labels: labeling and targets, as `tasks.watching.draw_classifier` takes them.
+        labels: labeling and targets, as `tasks.classification.pictures.draw_classifier` takes them.
         classes: names.
     """
     if not (videos and params.pictures):

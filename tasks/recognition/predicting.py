@@ -2,8 +2,8 @@
 
 from models.recognizer import count_pooled
 from tasks.answers import Prediction, Seen, open_judge
-from tasks.row_reader import RowReader, open_rows
-from tasks.transcription import locate_glosses, read_logits
+from tasks.features.reader import RowReader, open_rows
+from tasks.recognition.transcription import locate_glosses, read_logits
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
 from utils.features.store import CENTRE
@@ -42,9 +42,9 @@ class RowClassifier:
     Args:
         network: `keras.Model` from (batch, segments, channels) to logits.
         judge: a `tasks.answers.Judge`.
-        reader: a `tasks.row_reader.RowReader`.
+        reader: a `tasks.features.reader.RowReader`.
         views: (clips, crops) that are averaged for a whole video.
-        seconds: as of `tasks.prediction.Classifier`.
+        seconds: as of `tasks.predictors.Classifier`.
 
     Attributes:
         seen: of the last video, the rows of the view in the middle (1, segments, channels), and
@@ -72,7 +72,7 @@ class RowClassifier:
         return to_probabilities(self.judge.labeling, logits)[0]
 
     def predict_video(self, path, on_progress=lambda done, total: None):
-        """Return the `Prediction` of a video; as of `tasks.prediction.Classifier`."""
+        """Return the `Prediction` of a video; as of `tasks.predictors.Classifier`."""
         info, duration, rate = _inspect(path, self.reader)
         clips, crops = self.views
         rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
@@ -97,7 +97,7 @@ class Recognizer:
     Args:
         network: a recognizer (`models.recognizer`).
         labels: the vocabulary.
-        reader: a `tasks.row_reader.RowReader`.
+        reader: a `tasks.features.reader.RowReader`.
         front: of the network, a key of `FRONTS`.
         cleaning: a key of `CLEANINGS`.
 
@@ -149,14 +149,14 @@ class Recognizer:
 
 
 def open_row_classifier(run, params, seconds):
-    """Return the `RowClassifier` of a run; arguments as of the openers in `tasks.prediction`."""
+    """Return the `RowClassifier` of a run; arguments as of the openers in `tasks.predictors`."""
     judge, reader = open_judge(run, params), RowReader(run)
     views = params.eval_clips, params.eval_crops
     return RowClassifier(load_network(run), judge, reader, views, seconds)
 
 
 def open_recognizer(run, params, seconds):
-    """Return the `Recognizer` of a run; arguments as of the openers in `tasks.prediction`."""
+    """Return the `Recognizer` of a run; arguments as of the openers in `tasks.predictors`."""
     if any(seconds):
         raise ValueError(f"{run} recognises whole videos; leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]

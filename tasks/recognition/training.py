@@ -5,10 +5,10 @@ from functools import partial
 
 from models.ctc import count_needed_steps
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
+from tasks.classification.pictures import SHOWN, write_hypotheses
 from tasks.job import Job
-from tasks.stages import prepare_features, prepare_frames
-from tasks.transcription import make_sequence, measure
-from tasks.watching import SHOWN, write_hypotheses
+from tasks.recognition.stages import prepare_features, prepare_frames
+from tasks.recognition.transcription import make_sequence, measure
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.runs.folders import keep_features, open_run, save_data

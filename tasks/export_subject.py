@@ -9,9 +9,9 @@ from models.ctc import decode
 from models.exporting.portable import make_portable
 from models.exporting.serving import serve_classifier, serve_recognizer
 from models.recognizer import count_pooled, output_lengths
-from tasks.classification_scores import read_infos
-from tasks.recognition_scores import choose_sentences
-from tasks.transcription import load_recognizer, load_sentences, read_features, spell
+from tasks.classification.scoring import read_infos
+from tasks.recognition.scoring import choose_sentences
+from tasks.recognition.transcription import load_recognizer, load_sentences, read_features, spell
 from utils.clips.reading import describe_form, list_views, read_clip, read_whole
 from utils.clips.sampling import spread
 from utils.data.datasets import list_examples

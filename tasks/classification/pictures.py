@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from tasks.transcription import recognize, spell
+from tasks.recognition.transcription import recognize, spell
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
 from utils.features.lookup import FeatureInfo
@@ -91,7 +91,8 @@ def write_hypotheses(network, sequence, sentences, vocabulary, cleaning, folder)
     """Write what a recognizer makes of sentences, beside their references, to `sentences.md`.
 
     Args:
-        network, sequence, sentences, vocabulary, cleaning: as `tasks.transcription.measure`
+        network, sequence, sentences, vocabulary, cleaning: as
+        `tasks.recognition.transcription.measure`
             takes them.
         folder: where.
     """

@@ -17,8 +17,8 @@ from models.end_to_end import (
     trained_part,
 )
 from models.i3d import ENDPOINTS, TOP
-from tasks.backbones import SETTINGS, find_units, load_maps, make_extractor
-from tasks.transcription import FEATURES, Reading
+from tasks.features.networks import SETTINGS, find_units, load_maps, make_extractor
+from tasks.recognition.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
 from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows

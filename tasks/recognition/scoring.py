@@ -5,9 +5,9 @@ import json
 from collections import Counter
 
 from models.recognizer import count_channels
-from tasks.backbones import ROWS, make_form, read_settings
-from tasks.fine_tuning import choose_part, look_at_frames, open_sentences
-from tasks.transcription import (
+from tasks.features.networks import ROWS, make_form, read_settings
+from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
+from tasks.recognition.transcription import (
     FEATURES,
     load_sentences,
     make_sequence,

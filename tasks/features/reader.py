@@ -2,8 +2,8 @@
 
 from models.dense import build_maps
 from models.end_to_end import copy_units
-from tasks.backbones import find_units, load_maps, make_extractor, make_form, read_settings
-from tasks.transcription import load_recognizer
+from tasks.features.networks import find_units, load_maps, make_extractor, make_form, read_settings
+from tasks.recognition.transcription import load_recognizer
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
 from utils.features.store import CENTRE

@@ -17,7 +17,7 @@ from models.cutting import as_network
 from models.i3d import build_i3d
 from models.pretrained.i3d_weights import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
-from tasks.row_prediction import open_recognizer, open_row_classifier
+from tasks.recognition.predicting import open_recognizer, open_row_classifier
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
