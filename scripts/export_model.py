@@ -11,7 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tasks.export_subject import prepare_sentences, prepare_videos
+from tasks.classification.exporting import prepare_videos
+from tasks.recognition.exporting import prepare_sentences
 from utils.runs.export_formats import FORMATS, check_format, write_model
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network

@@ -7,7 +7,9 @@ from models.ctc import decode
 from models.explaining.methods import METHODS, choose_method
 from tasks.classification.embedding import EMBEDDINGS, Neighbours
 from tasks.classification.explaining import load_views, make_question, save_maps
-from tasks.predictors import Classifier, open_predictor
+from tasks.classification.predicting import Classifier
+from tasks.classification.predicting_on_features import RowClassifier
+from tasks.predictors import open_predictor
 from tasks.recognition.explaining import (
     MEANING,
     Recognition,
@@ -15,7 +17,7 @@ from tasks.recognition.explaining import (
     save_recognition,
     show_frames,
 )
-from tasks.recognition.predicting import Recognizer, RowClassifier
+from tasks.recognition.predicting import Recognizer
 from utils.params import Params
 from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.pictures.captions import save_captions

@@ -36,3 +36,6 @@ class Job(NamedTuple):
     score: Callable[[], Any]
     measure: Callable[[], dict] | None = None
     draw: Callable[[Path], None] | None = None
+
+
+SHOWN = 6  # videos or sentences, the same ones each time

@@ -10,139 +10,14 @@ over the run's evaluation views, what `evaluate.py` scores; for Kinetics, which 
 over the video's windows. `intervals` come from windows that slide over the video.
 """
 
-from contextlib import closing, suppress
 from pathlib import Path
 
-from models.cutting import as_network
-from models.i3d import build_i3d
-from models.pretrained.i3d_weights import load_pretrained, read_classes
-from tasks.answers import Judge, LiveStep, Seen, open_judge
-from tasks.recognition.predicting import open_recognizer, open_row_classifier
-from utils.clips.inputs import ClipSource, predict_videos
-from utils.clips.reading import ClipFormat, check_flow
-from utils.clips.windows import count_windows, play_windows, show_window
+from tasks.classification.predicting import _open_classifier, _open_kinetics
+from tasks.classification.predicting_on_features import open_row_classifier
+from tasks.recognition.predicting import open_recognizer
 from utils.runs.folders import check_run
-from utils.runs.networks import best_network, load_network
+from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
-from utils.scores.intervals import count_steps, smooth_step
-from utils.scores.labelings import to_probabilities
-from utils.video.live import play_video
-from utils.video.reading import probe
-from utils.video.resampling import timeline
-
-import numpy as np
-
-
-class Classifier:
-    """Predicts the classes of videos, and of what a camera sees.
-
-    Args:
-        network: `keras.Model` from clips to logits.
-        judge: a `tasks.answers.Judge`.
-        form: a `utils.clips.reading.ClipFormat`.
-        views: (clips, crops) that are averaged for a whole video; None for its windows.
-        seconds: (window, step); 0 for the frames of a clip, and for half a window.
-
-    Raises:
-        ValueError: a window or a step that is negative.
-    """
-
-    kind, live = "classes", True
-
-    def __init__(self, network, judge, form, views=None, seconds=(0, 0)):
-        if min(seconds) < 0:
-            raise ValueError(f"window and step are {seconds}; give seconds, or 0 for the default.")
-        self.network, self.judge, self.form, self.views = network, judge, form, views
-        self.seconds, self.labels = seconds, judge.labels
-
-    def plan_windows(self, fps=25.0):
-        """Return the frames of a window, and from the start of one to that of the next.
-
-        Args:
-            fps: frames per second of a source that is not resampled.
-        """
-        window, step = (seconds * (self.form.fps or fps) for seconds in self.seconds)
-        window = max(1, round(window)) if window else self.form.segments * self.form.frames
-        return window, max(1, round(step) if step else window // 2)
-
-    def see(self, window):
-        """Return the probabilities of a `Window`, float32 (outputs,)."""
-        clip = show_window(window, self.form)[None]
-        return to_probabilities(self.judge.labeling, self.network.predict_on_batch(clip))[0]
-
-    def predict_video(self, path, on_progress=lambda done, total: None):
-        """Return the `Prediction` of a video; no more frames are held than a window or view has.
-
-        Args:
-            path: a video file, or a folder of numbered images.
-            on_progress: function of the windows done and of all of them, called after each.
-
-        Raises:
-            VideoError: not a video, or a frame that cannot be decoded; it is named.
-        """
-        info = probe(path)
-        count, plan = len(timeline(info, self.form.fps)), self.plan_windows(info.fps)
-        total, seen = count_windows(count, *plan), Seen([], [], [])
-        for window in play_windows(play_video(path, info, self.form), self.form, *plan):
-            seen.add(window, self.see(window))
-            on_progress(len(seen.outputs), total)
-        if self.views:
-            shown, source = [(str(path), info)], ClipSource(self.form, workers=1)
-            whole = predict_videos(self.network, source, shown, self.views, 1, self.judge.labeling)[
-                0
-            ]
-        else:
-            whole = np.mean(seen.outputs, axis=0)
-        duration = count / (self.form.fps or info.fps)
-        return self.judge.conclude(path, whole, seen, plan, (duration, info.note))
-
-    def watch(self, frames, on_step):
-        """Predict what a live source shows until it ends, or Ctrl-C; return its `Prediction`.
-
-        No window is begun more than a step after its last frame came (with optical flow, a step and
-        a frame): while the network is busy, windows that come are dropped but for the newest. The
-        whole is the mean of the windows.
-
-        Args:
-            frames: generator of (seconds, `utils.video.live.Picture`), such as `play_camera`.
-            on_step: function of a `LiveStep`, called after each window.
-
-        Raises:
-            VideoError: no such camera, or it gives no more frames.
-            ValueError: the source ended before its first frame.
-        """
-        plan, seen, end = self.plan_windows(), Seen([], [], []), 0.0
-        depth, rate = count_steps(*plan), self.form.fps or 25.0
-        windows = play_windows(frames, self.form, *plan, live=True)
-        with closing(windows), suppress(KeyboardInterrupt):
-            for window in windows:
-                outputs = self.see(window)
-                seen.add(window, outputs)
-                recent = smooth_step(
-                    window.index, seen.indices[-depth:], seen.outputs[-depth:], depth
-                )
-                end = window.items[-1][0] + 1 / rate
-                on_step(LiveStep(window.items[0][0], end, *self.judge.name(recent)))
-        if not seen.outputs:
-            raise ValueError("The source ended before its first window; nothing was predicted.")
-        whole = np.mean(seen.outputs, axis=0)
-        return self.judge.conclude("live", whole, seen, plan, (end, ""))
-
-
-def _open_kinetics(seconds):
-    i3d = build_i3d("rgb", endpoint="Logits")
-    print(f"I3D with {load_pretrained(i3d, 'kinetics', 'rgb')}, the 400 classes of Kinetics")
-    form = ClipFormat(1, i3d.input_shape[1])
-    return Classifier(as_network(i3d), Judge(read_classes()), form, None, seconds)
-
-
-def _open_classifier(run, params, seconds):
-    judge, form = open_judge(run, params), params.clip_format
-    check_flow(form)
-    return Classifier(
-        load_network(run), judge, form, (params.eval_clips, params.eval_crops), seconds
-    )
-
 
 # (task, whether on features): function (run, parameters, seconds of windows) -> predictor.
 _OPENERS = {

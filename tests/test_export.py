@@ -10,7 +10,7 @@ from models.exporting.serving import CentreCrop
 from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
 from scripts.export_model import Options, compare, export_model
-from tasks.export_subject import prepare_videos
+from tasks.classification.exporting import prepare_videos
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params

@@ -17,8 +17,9 @@ from scripts.extract_features import Options as ExtractionOptions
 from scripts.extract_features import extract_features
 from scripts.predict import Options, predict
 from tasks.answers import Judge
+from tasks.classification.predicting import Classifier
 from tasks.demonstration import Demonstration
-from tasks.predictors import Classifier, open_predictor
+from tasks.predictors import open_predictor
 from tasks.recognition.explaining import MEANING
 from tasks.recognition.transcription import load_sentences, locate_glosses
 from utils.clips.reading import ClipFormat

@@ -2,19 +2,17 @@
 
 from contextlib import suppress
 
-from tasks.recognition.transcription import recognize, spell
+from tasks.job import SHOWN
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
 from utils.features.lookup import FeatureInfo
 from utils.pictures.frame_sheets import Row, plot_rows
 from utils.pictures.run_plots import plot_classes, plot_confusion
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
-from utils.signing.wer import align, format_alignment
 from utils.video.reading import VideoError, probe, read_rgb
 
 import numpy as np
 
-SHOWN = 6  # videos or sentences, the same ones each time
 FRAMES = 6  # of a video
 
 
@@ -85,21 +83,3 @@ def draw_classifier(predict, strips, names, labels, classes, folder):
         rows.append(Row(text, frames, color="darkgreen" if right else "firebrick"))
     if rows:
         plot_rows(folder / "clips.png", rows)
-
-
-def write_hypotheses(network, sequence, sentences, vocabulary, cleaning, folder):
-    """Write what a recognizer makes of sentences, beside their references, to `sentences.md`.
-
-    Args:
-        network, sequence, sentences, vocabulary, cleaning: as
-        `tasks.recognition.transcription.measure`
-            takes them.
-        folder: where.
-    """
-    found = recognize(network, sequence)[0]
-    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
-    texts = []
-    for name, words in references.items():
-        lines = format_alignment(align(words, hypotheses[name])).splitlines()
-        texts.append("\n".join([f"**{name}**", "", *(f"    {line}" for line in lines)]))
-    (folder / "sentences.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")

@@ -3,11 +3,11 @@
 from models.dense import build_maps
 from models.end_to_end import copy_units
 from tasks.features.networks import find_units, load_maps, make_extractor, make_form, read_settings
-from tasks.recognition.transcription import load_recognizer
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
 from utils.features.store import CENTRE
-from utils.runs.networks import load_network
+from utils.video.reading import probe
+from utils.video.resampling import timeline
 
 import numpy as np
 
@@ -82,17 +82,15 @@ class RowReader:
         return rows, times[:: self.thin]
 
 
-def open_rows(run, params):
-    """Return (what of a run of recognition reads rows, the `RowReader` that makes them of a video).
+def _refuse_live(*_):
+    raise ValueError(
+        "This run sees rows of features, which are made of whole videos: it cannot follow a "
+        "camera. Give a video file, or a run that was trained to classify videos."
+    )
 
-    Args:
-        run: its folder.
-        params: its `Params`; without features, the I3D is in its network (stage 2).
 
-    Raises:
-        ValueError: as of `RowReader`, or no such network.
-    """
-    if params.features:
-        return load_recognizer(run, params.features), RowReader(run, params.row_step)
-    network = load_network(run, ("recognizer",))
-    return network.get_layer("recognizer"), RowReader(run, params.row_step, network)
+def _inspect(path, reader):
+    """Return (`VideoInfo`, seconds, frames per second that are seen) of a video."""
+    info = probe(path, reader.form.image_fps)
+    rate = reader.fps or info.fps
+    return info, len(timeline(info, reader.fps)) / rate, rate

@@ -6,9 +6,14 @@ from typing import NamedTuple
 
 from models.ctc import BLANK, align, decode
 from models.recognizer import count_channels, count_pooled
-from tasks.features.reader import open_rows
 from tasks.recognition.ctc_fit import find_stride
-from tasks.recognition.transcription import load_recognizer, load_sentences, read_logits, spell
+from tasks.recognition.transcription import (
+    load_recognizer,
+    load_sentences,
+    open_rows,
+    read_logits,
+    spell,
+)
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
 from utils.features.store import CENTRE, find_manifest

@@ -5,16 +5,16 @@ from functools import partial
 
 from models.ctc import count_needed_steps
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
-from tasks.classification.pictures import SHOWN, write_hypotheses
-from tasks.job import Job
+from tasks.job import SHOWN, Job
 from tasks.recognition.stages import prepare_features, prepare_frames
-from tasks.recognition.transcription import make_sequence, measure
+from tasks.recognition.transcription import make_sequence, measure, recognize, spell
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import CORPORA, save_sentences
 from utils.signing.vocabulary import encode_glosses
+from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
 
 import numpy as np
@@ -122,3 +122,21 @@ def _report_best(*scored):
     if report["val_empty"] == 1:
         print("Every hypothesis is empty: it has learned nothing yet but the blank.")
     return report
+
+
+def write_hypotheses(network, sequence, sentences, vocabulary, cleaning, folder):
+    """Write what a recognizer makes of sentences, beside their references, to `sentences.md`.
+
+    Args:
+        network, sequence, sentences, vocabulary, cleaning: as
+        `tasks.recognition.transcription.measure`
+            takes them.
+        folder: where.
+    """
+    found = recognize(network, sequence)[0]
+    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    texts = []
+    for name, words in references.items():
+        lines = format_alignment(align(words, hypotheses[name])).splitlines()
+        texts.append("\n".join([f"**{name}**", "", *(f"    {line}" for line in lines)]))
+    (folder / "sentences.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from models.ctc import BLANK, decode, measure_blanks
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
+from tasks.features.reader import RowReader
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import thin_rows
 from utils.runs.networks import load_network
@@ -183,3 +184,19 @@ def load_recognizer(run, features):
         )
     network = load_network(run, ("logits", "recognizer"))
     return network.get_layer("recognizer") if network.name == END_TO_END else network
+
+
+def open_rows(run, params):
+    """Return (what of a run of recognition reads rows, the `RowReader` that makes them of a video).
+
+    Args:
+        run: its folder.
+        params: its `Params`; without features, the I3D is in its network (stage 2).
+
+    Raises:
+        ValueError: as of `RowReader`, or no such network.
+    """
+    if params.features:
+        return load_recognizer(run, params.features), RowReader(run, params.row_step)
+    network = load_network(run, ("recognizer",))
+    return network.get_layer("recognizer"), RowReader(run, params.row_step, network)

@@ -1,0 +1,76 @@
+"""What videos show to a head that was trained on features."""
+
+from tasks.answers import Seen, open_judge
+from tasks.features.reader import RowReader
+from tasks.recognition.predicting import _inspect, _refuse_live
+from utils.clips.sampling import SAMPLINGS
+from utils.clips.windows import cut_windows
+from utils.features.store import CENTRE
+from utils.runs.networks import load_network
+from utils.scores.labelings import to_probabilities
+
+import numpy as np
+
+_SIDES = {1: (CENTRE,), 3: ("left", CENTRE, "right")}  # of eval_crops
+
+
+class RowClassifier:
+    """Predicts the classes of videos by a head that was trained on features.
+
+    Args:
+        network: `keras.Model` from (batch, segments, channels) to logits.
+        judge: a `tasks.answers.Judge`.
+        reader: a `tasks.features.reader.RowReader`.
+        views: (clips, crops) that are averaged for a whole video.
+        seconds: as of `tasks.classification.predicting.Classifier`.
+
+    Attributes:
+        seen: of the last video, the rows of the view in the middle (1, segments, channels), and
+            their seconds.
+    """
+
+    kind, live, form, watch = "classes", False, None, staticmethod(_refuse_live)
+
+    def __init__(self, network, judge, reader, views, seconds=(0, 0)):
+        self.network, self.judge, self.reader, self.views = network, judge, reader, views
+        self.seconds, self.labels, self.seen = seconds, judge.labels, None
+
+    def _plan_rows(self, rate):
+        window, step = (round(each * rate / self.reader.stride) for each in self.seconds)
+        window = window or self.network.input_shape[1]
+        return window, step or max(1, window // 2)
+
+    def _choose_rows(self, count, place=0.5):
+        """Return which of so many rows the network is shown, sampled as in training."""
+        return SAMPLINGS["segments"](count, self.network.input_shape[1], 1, place)[:, 0]
+
+    def _classify(self, rows, place=0.5):
+        """Return the probabilities (outputs,) of rows."""
+        logits = self.network.predict_on_batch(rows[self._choose_rows(len(rows), place)][None])
+        return to_probabilities(self.judge.labeling, logits)[0]
+
+    def predict_video(self, path, on_progress=lambda done, total: None):
+        """Return the `Prediction` of a video; as of `tasks.classification.predicting.Classifier`."""
+        info, duration, rate = _inspect(path, self.reader)
+        clips, crops = self.views
+        rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
+        whole = [
+            self._classify(rows[side], (clip + 0.5) / clips)
+            for clip in range(clips)
+            for side in _SIDES[crops]
+        ]
+        middle = self._choose_rows(len(times))
+        self.seen = rows[CENTRE][middle][None], times[middle]
+        plan, seen = self._plan_rows(rate), Seen([], [], [])
+        begins = np.maximum(times - self.reader.stride / rate / 2, 0)
+        for window in cut_windows(zip(begins, rows[CENTRE], strict=True), *plan):
+            seen.add(window, self._classify(np.stack([row for _, row in window.items])))
+        whole, about = np.mean(whole, axis=0), (duration, info.note)
+        return self.judge.conclude(path, whole, seen, plan, about)
+
+
+def open_row_classifier(run, params, seconds):
+    """Return the `RowClassifier` of a run; arguments as of the openers in `tasks.predictors`."""
+    judge, reader = open_judge(run, params), RowReader(run)
+    views = params.eval_clips, params.eval_crops
+    return RowClassifier(load_network(run), judge, reader, views, seconds)

@@ -1,0 +1,109 @@
+"""What a recognizer becomes where it is served, and the sentences that it is tried on."""
+
+from functools import partial
+
+from models.ctc import decode
+from models.exporting.serving import serve_recognizer
+from models.recognizer import count_pooled, output_lengths
+from tasks.export_subject import (
+    CALIBRATION,
+    Subject,
+    _check_preprocessing,
+    _prepare_network,
+    _spread,
+)
+from tasks.recognition.scoring import choose_sentences
+from tasks.recognition.transcription import load_recognizer, load_sentences, read_features, spell
+from utils.runs.folders import load_changed, load_data
+from utils.signing.batches import pad_rows
+from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.row_changes import read_sentence
+from utils.signing.wer import align_corpus, score_corpus
+
+import keras
+
+
+def _choose_sentences(options, params, own, calibrating):
+    """Return (sentences to compare, more to calibrate on, their infos, the corpus)."""
+    corpus, sentences = params.corpus, own
+    if options.data_path:
+        corpus = find_corpus(options.data_path)[0]
+        sentences, _ = list_sentences(options.data_path, needs_frames=False)
+    splits = {sentence.split for sentence in sentences}
+    chosen, _ = choose_sentences(sentences, "dev" if "dev" in splits else "")
+    chosen = _spread(chosen, options.count)
+    more = [sentence for sentence in own if sentence.split == "train"]
+    more = _spread(more, CALIBRATION) if calibrating else []
+    kept, infos, problems = read_features(chosen + more, params)
+    for name, problem in problems:
+        print(f"  problem: {name}: {problem}")
+    chosen = [sentence for sentence in chosen if sentence in kept]
+    if not chosen:
+        raise ValueError(f"{params.features} has no features of the sentences to compare on.")
+    return chosen, [sentence for sentence in more if sentence in kept], infos, corpus
+
+
+def _score_sentences(sentences, vocabulary, cleaning, answers):
+    found = [decode(rows[None], [len(rows)])[0] for rows in answers]
+    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    return {"WER": score_corpus(align_corpus(references, hypotheses)).wer}
+
+
+def _describe_sentences(params, vocabulary, served):
+    return {
+        "task": "recognition",
+        "network": params.network,
+        "activation": "softmax",
+        "class_names": ["<blank>", *vocabulary],
+        "thresholds": [],
+        "input": {
+            "features": {
+                "shape": served.input["features"].shape,
+                "dtype": "float32",
+                "values": "rows of features, padded at the end",
+            },
+            "lengths": {"shape": (None,), "dtype": "int32", "values": "rows that are real"},
+        },
+        "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
+        "rows_a_step": count_pooled(params.front),
+    }
+
+
+def prepare_sentences(options, calibrating):
+    """Return the `Subject` of a recognizer; arguments and errors as of `prepare_videos`."""
+    run, params = options.run, load_changed(options.run, options, ("features",))
+    _check_preprocessing(options, params)
+    if options.format == "litert":
+        raise ValueError(
+            f"{run} reads sentences of any length in loops, which LiteRT has no operations of its "
+            "own for; give savedmodel, onnx or keras."
+        )
+    if options.videos:
+        raise ValueError(f"{run} recognises sentences of features: give --data-path, not videos.")
+    own, vocabulary = load_data(run, load_sentences)
+    network = load_recognizer(run, params.features)
+    chosen, more, infos, corpus = _choose_sentences(options, params, own, calibrating)
+    sentences = chosen + more
+    served = _prepare_network(network, serve_recognizer)
+
+    def read(index):
+        rows = read_sentence(infos[sentences[index].path])
+        return rows, rows
+
+    def split(probabilities, inputs):
+        steps = output_lengths(inputs["lengths"], params.front)
+        return [rows[:count] for rows, count in zip(probabilities, steps, strict=True)]
+
+    return Subject(
+        served=served,
+        metadata=_describe_sentences(params, vocabulary, served(None)),
+        read=read,
+        join=lambda arrays: pad_rows(arrays, [max(map(len, arrays))]),
+        answer=lambda inputs: keras.ops.convert_to_numpy(
+            keras.ops.softmax(network(inputs, training=False)[:, 0])
+        ),
+        split=split,
+        score=partial(_score_sentences, chosen, vocabulary, CORPORA[corpus].cleaning),
+        checked=len(chosen),
+        calibrating=len(more),
+    )
