@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import training
-from scripts.benchmark_flow import MOTIONS, benchmark_flow, move, render_texture
+from scripts.benchmarks.flow import MOTIONS, benchmark_flow, move, render_texture
 from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource

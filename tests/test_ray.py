@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from scripts.benchmark_extraction import find_actors
+from scripts.benchmarks.extraction import find_actors
 from scripts.extract_features import Options, extract_features, load_extractor
 from utils.features.ray_extraction import plan_actors, start_ray
 from utils.video.reading import write_video

@@ -6,8 +6,8 @@ import shutil
 import sys
 from dataclasses import replace
 
-from scripts import benchmark_attention as attention
 from scripts import cross_validate
+from scripts.benchmarks import attention
 from scripts.cross_validate import Options, block_of
 
 import pytest
@@ -62,7 +62,7 @@ def test_cross_validation_needs_numbers_and_blocks(tmp_path):
 
 
 def test_benchmark_reads_videos(tmp_path):
-    script = ["scripts/benchmark.py", "--parts", "reading", "--repeats", 1]
+    script = ["scripts/benchmarks/training.py", "--parts", "reading", "--repeats", 1]
     done = run([*script, "--output", "rows.json"], tmp_path)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())

@@ -1,4 +1,4 @@
-"""How good and how quick the methods of optical flow are: python -m scripts.benchmark_flow.
+"""How good and how quick the methods of optical flow are: python -m scripts.benchmarks.flow.
 
 A rendered texture is moved by a known motion; the error is the mean distance between the flow
 found and the true one (the end-point error), away from the borders. Medians of one run.

@@ -1,6 +1,6 @@
 """Time and peak memory of TimeSformer's schemes against frames: --help shows the choices.
 
-Each measurement is a process of its own: python -m scripts.benchmark_attention. One random clip of
+Each measurement is a process of its own: python -m scripts.benchmarks.attention. One random clip of
 224 x 224 pixels, 400 classes.
 """
 
@@ -131,7 +131,7 @@ def _commands(options):
             for step in options.steps:
                 one = replace(options, attention=(scheme,), frames=(frames,), steps=(step,))
                 values = json.dumps(asdict(replace(one, output=None)))
-                own = [sys.executable, "-m", "scripts.benchmark_attention", "--child", values]
+                own = [sys.executable, "-m", "scripts.benchmarks.attention", "--child", values]
                 yield "ours", scheme, frames, step, own
                 if options.peer and scheme in _PEERS:
                     values = (_PEERS[scheme], frames, step, options.precision, options.repeats)

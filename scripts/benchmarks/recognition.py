@@ -1,6 +1,6 @@
 """Time and peak memory of training a recognizer through I3D: --help shows the choices.
 
-Each measurement is a process of its own: python -m scripts.benchmark_recognition. One random
+Each measurement is a process of its own: python -m scripts.benchmarks.recognition. One random
 sentence, random weights, a step of AdamW.
 """
 
@@ -104,7 +104,7 @@ def benchmark_recognition(options):
         one = replace(options, output=None, **{name: (value,) for name, value in row.items()})
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "seconds")
-            command = ["-m", "scripts.benchmark_recognition", "--child", path]
+            command = ["-m", "scripts.benchmarks.recognition", "--child", path]
             try:
                 row["gib"] = measure_peak([*command, json.dumps(asdict(one))], ROOT)
                 row["seconds"] = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""How fast features are extracted, and in what memory: python -m scripts.benchmark_extraction.
+"""How fast features are extracted, and in what memory: python -m scripts.benchmarks.extraction.
 
 Rows of 1024 numbers of I3D with random weights, on rendered videos; medians of one run.
 """

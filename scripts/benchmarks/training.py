@@ -1,4 +1,4 @@
-"""How fast this machine trains and reads: python -m scripts.benchmark --help.
+"""How fast this machine trains and reads: python -m scripts.benchmarks.training --help.
 
 Medians of one run. The videos are rendered (a moving pattern in MPEG-4); give real ones to
 see what decoding those costs.
