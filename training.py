@@ -2,10 +2,10 @@
 
 from tasks.classification import training as classification
 from tasks.recognition import training as recognition
+from utils.command_line import parse_params, pick_fields
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.devices import choose_devices, compile_model
 from utils.fitting.optimization import Optimization, make_optimizer
-from utils.params import parse_params, pick_fields
 from utils.pictures.run_plots import plot_history
 from utils.runs.folders import load_state
 from utils.system.commands import run_command

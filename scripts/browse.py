@@ -14,10 +14,10 @@ from utils.clips.augmentation import CENTRE
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
+from utils.command_line import parse_params
 from utils.data.examples import check_readable
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
-from utils.params import parse_params
 from utils.pictures.frame_sheets import paint_clips, plot_rows
 from utils.pictures.html import link_picture, make_page, make_text
 from utils.scores.labelings import choose_labeling, encode_targets

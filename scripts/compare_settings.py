@@ -17,12 +17,13 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build, build_on_features
+from utils.command_line import parse_params, pick_fields
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
 from utils.fitting.devices import choose_devices
-from utils.params import Params, parse_params, pick_fields
+from utils.params import Params
 from utils.pictures.run_plots import plot_comparison
 from utils.runs.folders import RUNS, load_data, load_state, open_run
 from utils.scores.labelings import LABELINGS, choose_labeling

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from models.design import Design
 from models.flops import list_parts
 from models.networks import build, build_on_features
+from utils.command_line import parse_params, pick_fields
 from utils.features.lookup import find_length
-from utils.params import parse_params, pick_fields
 from utils.system.commands import run_command
 
 import tyro

@@ -169,7 +169,7 @@ def run_in_process(monkeypatch, script):
     """Have a script call training.py and evaluate.py here: each in a process takes seconds more."""
     import evaluate
     import training
-    from utils.params import parse_params
+    from utils.command_line import parse_params
     from utils.system import commands
 
     import tyro

@@ -27,9 +27,10 @@ from scripts import (
     summarize_network,
 )
 from tasks.demonstration import Demonstration
+from utils.command_line import parse_params
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.params import Params, parse_params
+from utils.params import Params
 from utils.runs.folders import save_data
 from utils.runs.saved_params import load_params, save_params
 from utils.system.commands import IncompleteError, run_command, run_script

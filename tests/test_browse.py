@@ -8,10 +8,10 @@ from tasks.classification import training as classification
 from utils.clips.augmentation import Transform
 from utils.clips.reading import STREAMS
 from utils.clips.sampling import spread
+from utils.command_line import parse_params
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
-from utils.params import parse_params
 from utils.pictures.frame_sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb
 from utils.scores.labelings import encode_targets
 

@@ -6,7 +6,7 @@ import sys
 
 from scripts import compare_settings as script
 from scripts.compare_settings import Options, compare_settings
-from utils.params import parse_params
+from utils.command_line import parse_params
 from utils.runs.saved_params import load_params, save_params
 
 import pytest

@@ -22,10 +22,11 @@ from tasks.classification import training as classification
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
+from utils.command_line import parse_params
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import find_length, read_info
 from utils.features.store import open_store, save_features, settings_hash
-from utils.params import Params, parse_params
+from utils.params import Params
 from utils.pictures import heat_maps as overlays
 from utils.pictures.frame_sheets import read_moments
 from utils.video.reading import probe, write_video

@@ -24,7 +24,8 @@ from tasks.recognition.through_backbone import (
 )
 from tasks.recognition.transcription import FEATURES, load_sentences, read_features, read_logits
 from utils.clips.augmentation import Augmentation
-from utils.params import Params, parse_params
+from utils.command_line import parse_params
+from utils.params import Params
 from utils.rendering.signer import render_signing
 from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params

@@ -14,7 +14,8 @@ from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
-from utils.params import Params, parse_params
+from utils.command_line import parse_params
+from utils.params import Params
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
 from utils.video.flow_store import check_store, open_store, read_flow, store_flow
 from utils.video.reading import VideoError, probe, write_video

@@ -6,7 +6,7 @@ from pathlib import Path
 import training
 from evaluate import Options, evaluate
 from models.vivit import SIZES, Size
-from utils.params import parse_params
+from utils.command_line import parse_params
 from utils.scores.fusion import choose_weight, fuse
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Parameters: flags, presets, and contradictions caught before anything runs."""
 
-from utils.params import PRESETS, Params, parse_params
+from utils.command_line import parse_params
+from utils.params import PRESETS, Params
 from utils.runs.saved_params import load_params, save_params
 
 import pytest

@@ -14,7 +14,7 @@ from models.pretrained import download as download_module
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError, download
 from models.pretrained.i3d_files import read_tensors
-from utils.params import parse_params
+from utils.command_line import parse_params
 from utils.video.reading import probe, read_rgb
 from utils.video.resampling import timeline
 

@@ -8,7 +8,7 @@ import training
 from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
 from tasks.classification import training as classification
-from utils.params import parse_params
+from utils.command_line import parse_params
 from utils.video.reading import write_video
 
 import numpy as np

@@ -13,8 +13,9 @@ from scripts.explain import explain
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
 from tasks.recognition.transcription import load_sentences, read_features
 from utils.clips.batches import TrainingOrder
+from utils.command_line import parse_params
 from utils.features.store import open_store, save_features, settings_hash
-from utils.params import Params, parse_params
+from utils.params import Params
 from utils.runs.folders import load_data
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import CLEANINGS

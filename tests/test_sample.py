@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from utils.clips.reading import ClipFormat, list_views, read_clip
+from utils.command_line import parse_params
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.params import parse_params
 from utils.rendering.figures import ACTIONS, SIZES, STAND, render_clip
 from utils.rendering.samples import (
     BACKWARDS,

@@ -10,8 +10,8 @@ import time
 import evaluate
 import training
 from tasks.classification import training as classification
+from utils.command_line import parse_params
 from utils.fitting.devices import choose_devices
-from utils.params import parse_params
 
 import keras
 import numpy as np

@@ -7,10 +7,10 @@ import training
 from tasks.classification import pictures as watching
 from tasks.classification.pictures import describe_prediction, draw_classifier, read_strips
 from utils.clips.reading import ClipFormat, list_views, read_clip
+from utils.command_line import parse_params
 from utils.data.inspection import inspect_videos
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.progress import describe_epoch
-from utils.params import parse_params
 
 import keras
 import numpy as np

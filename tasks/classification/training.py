@@ -18,12 +18,12 @@ from utils.clips.augmentation import Augmentation
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import check_flow, list_views, random_clip, read_clip
+from utils.command_line import pick_fields
 from utils.data.datasets import list_examples
 from utils.data.examples import SPLITS, check_readable, list_classes
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
-from utils.params import pick_fields
 from utils.runs.folders import keep_features, load_data, open_run, save_data
 from utils.runs.networks import load_network
 from utils.runs.saved_params import load_params

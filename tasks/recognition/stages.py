@@ -23,7 +23,7 @@ from tasks.recognition.through_backbone import (
 )
 from tasks.recognition.transcription import FEATURES, Reading, load_sentences, read_features
 from utils.clips.augmentation import Augmentation
-from utils.params import pick_fields
+from utils.command_line import pick_fields
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
 from utils.signing.corpora import CORPORA, find_corpus, list_sentences
