@@ -34,17 +34,22 @@ class Subject(NamedTuple):
     calibrating: int
 
 
-def _spread(items, count):
+def pick_spread(items, count):
     """Return so many of a list, evenly spread; all for 0."""
     return [items[i] for i in spread(len(items), min(count or len(items), len(items)))]
 
 
-def _prepare_network(network, serve):
+def prepare_network(network, serve):
     """Return the function of `Subject` that makes the model to write."""
     return lambda flat: serve(network if flat is None else make_portable(network, flat))
 
 
-def _check_preprocessing(options, params):
+def check_preprocessing(options, params):
+    """Return (short side, frame size) that an export crops to, or None where it does not.
+
+    Raises:
+        ValueError: preprocessing was asked for, and the run sees no RGB frames.
+    """
     if not options.preprocessing:
         return None
     if params.task != "classification" or params.features or params.stream != "rgb":

@@ -12,7 +12,7 @@ over the video's windows. `intervals` come from windows that slide over the vide
 
 from pathlib import Path
 
-from tasks.classification.predicting import _open_classifier, _open_kinetics
+from tasks.classification.predicting import open_classifier, open_kinetics
 from tasks.classification.predicting_on_features import open_row_classifier
 from tasks.recognition.predicting import open_recognizer
 from utils.runs.folders import check_run
@@ -21,7 +21,7 @@ from utils.runs.saved_params import load_params
 
 # (task, whether on features): function (run, parameters, seconds of windows) -> predictor.
 _OPENERS = {
-    ("classification", False): _open_classifier,
+    ("classification", False): open_classifier,
     ("classification", True): open_row_classifier,
     ("recognition", True): open_recognizer,
     ("recognition", False): open_recognizer,
@@ -42,7 +42,7 @@ def open_predictor(run=None, window=0.0, step=0.0):
             into.
     """
     if run is None:
-        return _open_kinetics((window, step))
+        return open_kinetics((window, step))
     check_run(run)
     params = load_params(Path(run, "params.json"))
     best_network(run)

@@ -8,9 +8,9 @@ from tasks.classification.scoring import read_infos
 from tasks.export_subject import (
     CALIBRATION,
     Subject,
-    _check_preprocessing,
-    _prepare_network,
-    _spread,
+    check_preprocessing,
+    pick_spread,
+    prepare_network,
 )
 from utils.clips.reading import describe_form, list_views, read_clip, read_whole
 from utils.data.datasets import list_examples
@@ -48,7 +48,8 @@ def _choose_videos(options, examples, calibrating):
         split = next((name for name in ("val", "test", "") if name in known), "train")
         checked = [example for example in checked if example.split == split]
     training = [example for example in examples if example.split == "train"]
-    return _spread(checked, options.count), _spread(training, CALIBRATION) if calibrating else []
+    more = pick_spread(training, CALIBRATION) if calibrating else []
+    return pick_spread(checked, options.count), more
 
 
 def _read_videos(options, params, examples, calibrating):
@@ -116,7 +117,7 @@ def prepare_videos(options, calibrating):
         paths = [example.path for example in list_examples(options.data_path)]
         options = replace(options, features=own_features(paths, options.data_path))
     params = load_changed(run, options, ("features",))
-    crop = _check_preprocessing(options, params)
+    crop = check_preprocessing(options, params)
     labeling = choose_labeling(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
     examples, videos, checked = _read_videos(options, params, own, calibrating)
@@ -126,7 +127,7 @@ def prepare_videos(options, calibrating):
         score = partial(_score_videos, labeling, targets, classes, thresholds)
     network, form = load_network(run), params.clip_format
     activation = LABELINGS[labeling].activation
-    served = _prepare_network(network, lambda n: serve_classifier(n, activation, crop))
+    served = prepare_network(network, lambda n: serve_classifier(n, activation, crop))
     described = _describe_videos(params, labeling, classes, served(None))
     name = next(iter(described["input"]))
 

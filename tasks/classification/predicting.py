@@ -115,14 +115,14 @@ class Classifier:
         return self.judge.conclude("live", whole, seen, plan, (end, ""))
 
 
-def _open_kinetics(seconds):
+def open_kinetics(seconds):
     i3d = build_i3d("rgb", endpoint="Logits")
     print(f"I3D with {load_pretrained(i3d, 'kinetics', 'rgb')}, the 400 classes of Kinetics")
     form = ClipFormat(1, i3d.input_shape[1])
     return Classifier(as_network(i3d), Judge(read_classes()), form, None, seconds)
 
 
-def _open_classifier(run, params, seconds):
+def open_classifier(run, params, seconds):
     judge, form = open_judge(run, params), params.clip_format
     check_flow(form)
     return Classifier(

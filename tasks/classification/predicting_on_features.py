@@ -1,8 +1,7 @@
 """What videos show to a head that was trained on features."""
 
 from tasks.answers import Seen, open_judge
-from tasks.features.reader import RowReader
-from tasks.recognition.predicting import _inspect, _refuse_live
+from tasks.features.reader import RowReader, inspect_video, refuse_live
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
 from utils.features.store import CENTRE
@@ -29,7 +28,7 @@ class RowClassifier:
             their seconds.
     """
 
-    kind, live, form, watch = "classes", False, None, staticmethod(_refuse_live)
+    kind, live, form, watch = "classes", False, None, staticmethod(refuse_live)
 
     def __init__(self, network, judge, reader, views, seconds=(0, 0)):
         self.network, self.judge, self.reader, self.views = network, judge, reader, views
@@ -50,8 +49,8 @@ class RowClassifier:
         return to_probabilities(self.judge.labeling, logits)[0]
 
     def predict_video(self, path, on_progress=lambda done, total: None):
-        """Return the `Prediction` of a video; as of `tasks.classification.predicting.Classifier`."""
-        info, duration, rate = _inspect(path, self.reader)
+        """Return the `Prediction` of a video."""
+        info, duration, rate = inspect_video(path, self.reader)
         clips, crops = self.views
         rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
         whole = [

@@ -82,14 +82,15 @@ class RowReader:
         return rows, times[:: self.thin]
 
 
-def _refuse_live(*_):
+def refuse_live(*_):
+    """Raise the ValueError of a predictor that cannot follow a camera."""
     raise ValueError(
         "This run sees rows of features, which are made of whole videos: it cannot follow a "
         "camera. Give a video file, or a run that was trained to classify videos."
     )
 
 
-def _inspect(path, reader):
+def inspect_video(path, reader):
     """Return (`VideoInfo`, seconds, frames per second that are seen) of a video."""
     info = probe(path, reader.form.image_fps)
     rate = reader.fps or info.fps

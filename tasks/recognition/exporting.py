@@ -8,9 +8,9 @@ from models.recognizer import count_pooled, output_lengths
 from tasks.export_subject import (
     CALIBRATION,
     Subject,
-    _check_preprocessing,
-    _prepare_network,
-    _spread,
+    check_preprocessing,
+    pick_spread,
+    prepare_network,
 )
 from tasks.recognition.scoring import choose_sentences
 from tasks.recognition.transcription import load_recognizer, load_sentences, read_features, spell
@@ -31,9 +31,9 @@ def _choose_sentences(options, params, own, calibrating):
         sentences, _ = list_sentences(options.data_path, needs_frames=False)
     splits = {sentence.split for sentence in sentences}
     chosen, _ = choose_sentences(sentences, "dev" if "dev" in splits else "")
-    chosen = _spread(chosen, options.count)
+    chosen = pick_spread(chosen, options.count)
     more = [sentence for sentence in own if sentence.split == "train"]
-    more = _spread(more, CALIBRATION) if calibrating else []
+    more = pick_spread(more, CALIBRATION) if calibrating else []
     kept, infos, problems = read_features(chosen + more, params)
     for name, problem in problems:
         print(f"  problem: {name}: {problem}")
@@ -72,7 +72,7 @@ def _describe_sentences(params, vocabulary, served):
 def prepare_sentences(options, calibrating):
     """Return the `Subject` of a recognizer; arguments and errors as of `prepare_videos`."""
     run, params = options.run, load_changed(options.run, options, ("features",))
-    _check_preprocessing(options, params)
+    check_preprocessing(options, params)
     if options.format == "litert":
         raise ValueError(
             f"{run} reads sentences of any length in loops, which LiteRT has no operations of its "
@@ -84,7 +84,7 @@ def prepare_sentences(options, calibrating):
     network = load_recognizer(run, params.features)
     chosen, more, infos, corpus = _choose_sentences(options, params, own, calibrating)
     sentences = chosen + more
-    served = _prepare_network(network, serve_recognizer)
+    served = prepare_network(network, serve_recognizer)
 
     def read(index):
         rows = read_sentence(infos[sentences[index].path])

@@ -2,7 +2,7 @@
 
 from models.recognizer import count_pooled
 from tasks.answers import Prediction
-from tasks.features.reader import _inspect, _refuse_live
+from tasks.features.reader import inspect_video, refuse_live
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
 from utils.features.store import CENTRE
 from utils.runs.folders import load_data
@@ -29,7 +29,7 @@ class Recognizer:
         seen: the logits of the last video, (steps, 1 + glosses).
     """
 
-    kind, live, form, watch = "glosses", False, None, staticmethod(_refuse_live)
+    kind, live, form, watch = "glosses", False, None, staticmethod(refuse_live)
 
     def __init__(self, network, labels, reader, front, cleaning):
         self.network, self.labels, self.reader = network, labels, reader
@@ -48,7 +48,7 @@ class Recognizer:
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
-        info, duration, rate = _inspect(path, self.reader)
+        info, duration, rate = inspect_video(path, self.reader)
         rows, times = self.reader.read(path, info, on_progress=on_progress)
         self.seen = read_logits(self.network, rows[CENTRE], self.front, path)
         probabilities = to_probabilities("single", self.seen)

@@ -1,0 +1,6 @@
+"""The old name of the command scripts.benchmarks.recognition."""
+
+import runpy
+
+if __name__ == "__main__":
+    runpy.run_module("scripts.benchmarks.recognition", run_name="__main__", alter_sys=True)
