@@ -20,7 +20,7 @@ def ctc_loss(labels, label_lengths, logits, lengths):
     Args:
         labels: int (batch, labels), padded with anything.
         label_lengths: int (batch,); may be 0.
-        logits: (batch, steps, 1 + glosses), not normalised.
+        logits: (batch, steps, 1 + glosses), not normalized.
         lengths: int (batch,), steps of each sample.
 
     Returns:

@@ -4,7 +4,7 @@ Fully convolutional, as OverFeat (Sermanet et al., ICLR 2014, section 3.3) and, 
 fit, shifted and stitched (Long et al., CVPR 2015, section 3.2). A chunk of frames goes once through
 I3D's own layers, and each window reads its rows off the last map. Steps whose receptive field ends
 inside the window are just what the window alone gives; nearer to its ends it alone sees the zeros
-of the padding, and here its neighbours.
+of the padding, and here its neighbors.
 """
 
 from math import prod
@@ -72,7 +72,7 @@ def _weigh_steps(steps, endpoint):
     """Return the share of each step of a window in its row."""
     if endpoint not in TOP or steps == 1:
         return np.full(steps, 1 / steps, "float32")
-    # The mean of the published top's averages of two neighbours.
+    # The mean of the published top's averages of two neighbors.
     shares = np.full(steps, 1 / (steps - 1), "float32")
     shares[[0, -1]] /= 2
     return shares

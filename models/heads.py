@@ -1,6 +1,6 @@
 """Heads: what turns the features of a video's segments into logits.
 
-Each takes normalised (batch, segments, dim) features, a boolean (batch, segments) mask that is
+Each takes normalized (batch, segments, dim) features, a boolean (batch, segments) mask that is
 False for padded segments, and a `Design`; it returns the embedding (batch, units).
 """
 

@@ -129,7 +129,7 @@ class PatchProjection(layers.Conv3D):
 
 @keras.saving.register_keras_serializable("video")
 class LearnedTokens(layers.Layer):
-    """Learned tokens, randomly initialised and the same for every example.
+    """Learned tokens, randomly initialized and the same for every example.
 
     Maps any (batch, ...) tensor to (batch, count, dim).
 

@@ -1,6 +1,6 @@
 """Rows of features to gloss logits: temporal convolution, then an encoder that reads both ways.
 
-Convolution, auxiliary loss, distillation and the shared classifier of normalised weights as in
+Convolution, auxiliary loss, distillation and the shared classifier of normalized weights as in
 Min et al., Visual Alignment Constraint, ICCV 2021. Sequences are padded at their ends; what lies
 beyond their lengths changes nothing.
 """
@@ -152,7 +152,7 @@ def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, drop
 
 
 def set_statistics(network, mean, variance):
-    """Set what a recognizer normalises its features by.
+    """Set what a recognizer normalizes its features by.
 
     Args:
         network: of `build_recognizer`.

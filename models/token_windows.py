@@ -22,7 +22,7 @@ class Window(NamedTuple):
 RULES = {
     "all": lambda n: (1, n, 1),
     "each": lambda n: (n, 1, 1),
-    "half": lambda n: (2, n // 2, 1),  # neighbours
+    "half": lambda n: (2, n // 2, 1),  # neighbors
     "second": lambda n: (n // 2, 2, 0),  # every second token
 }
 

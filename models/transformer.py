@@ -72,7 +72,7 @@ def encode(x, depth, heads, width, rates=(0.0, 0.0), mask=None, name="encoder"):
         name: prefix of the layers' names.
 
     Returns:
-        (batch, tokens, dim), normalised.
+        (batch, tokens, dim), normalized.
 
     Raises:
         ValueError: dim does not divide by the heads.
@@ -99,7 +99,7 @@ def decode(queries, memory, heads, width, dropout=0.0, mask=None, name="decoder"
         mask: boolean (batch, tokens) over the memory, or None.
 
     Returns:
-        (batch, queries, dim), normalised.
+        (batch, queries, dim), normalized.
     """
     y = normalize(queries, f"{name}_self_attention_norm")
     y = _attend(y, y, heads, None, f"{name}_self_attention")

@@ -117,7 +117,7 @@ def _median(images):
 
 
 def _gradient(images):
-    """Return the centred differences (x, y) of (..., height, width)."""
+    """Return the centered differences (x, y) of (..., height, width)."""
     extended = _extend(images, 1)
     across, down = extended[..., 1:-1, :], extended[..., 1:-1]
     return (across[..., 2:] - across[..., :-2]) / 2, (down[..., 2:, :] - down[..., :-2, :]) / 2
@@ -172,7 +172,7 @@ def _step(flow, dual_x, dual_y, moving, linear, params):
     return flow, (dual_x + rate * x) / norm, (dual_y + rate * y) / norm, moving
 
 
-def _linearise(first, stack, flow):
+def _linearize(first, stack, flow):
     """Warp the second frame; return (slope, offset, bound) of the likeness about the flow."""
     warped = _warp(stack, flow)
     slope = ops.moveaxis(warped[..., 1:], -1, 0)
@@ -191,7 +191,7 @@ def _solve(first, second, flow, params):
         return ops.any(state[-1] > 0)
 
     def warp(_, state):
-        slope, offset, length = _linearise(first, stack, state[0])
+        slope, offset, length = _linearize(first, stack, state[0])
         linear = slope, offset, params.attachment * params.theta * length
 
         def step(*state):
@@ -209,7 +209,7 @@ def _solve(first, second, flow, params):
 
 @keras.saving.register_keras_serializable("video")
 class Flow(layers.Layer):
-    """Optical flow from the first to the second of two batches of grey frames.
+    """Optical flow from the first to the second of two batches of gray frames.
 
     Maps two tensors (batch, height, width, 1) of 0..255 to (batch, height, width, 2): how many
     pixels (x, y) what the first shows has moved in the second. It has no weights. A pair's flow

@@ -1,7 +1,7 @@
 """ViViT: a Transformer over the tokens of a video's frames.
 
 Arnab et al., ViViT: A Video Vision Transformer, ICCV 2021: uniform frames and tubelets (3.2),
-joint space-time attention (model 1), factorised encoder (model 2), central-frame initialisation
+joint space-time attention (model 1), factorised encoder (model 2), central-frame initialization
 (3.4). The embedder `flatten`, one token a frame, is not theirs.
 """
 
@@ -48,7 +48,7 @@ SIZES = {
 
 @keras.saving.register_keras_serializable("video")
 class CentralFrame(keras.initializers.Initializer):
-    """Initialise a (time, height, width, in, out) kernel as a 2-D one in its central frame.
+    """Initialize a (time, height, width, in, out) kernel as a 2-D one in its central frame.
 
     The other frames begin at zero: at first each tubelet sees its central frame alone, time // 2.
 

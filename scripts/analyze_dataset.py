@@ -38,7 +38,7 @@ COLUMNS = "num_frames fps seconds width height codec size brightness motion".spl
 
 @dataclass(frozen=True)
 class Options:
-    """What is analysed, and the training parameters that the advice is about."""
+    """What is analyzed, and the training parameters that the advice is about."""
 
     data_path: tyro.conf.Positional[str]
     """What training.py's --data-path takes."""

@@ -1,6 +1,6 @@
 """Score a network by blocked cross-validation: python -m scripts.cross_validate --help.
 
-Neighbouring numbers in file names often come from one camera; whole blocks of consecutive numbers
+Neighboring numbers in file names often come from one camera; whole blocks of consecutive numbers
 are therefore held out in turn. Nothing is chosen on them: there is no validation split, the last
 epoch counts. Flags that are not listed here go to training.py; choose them on other data.
 """

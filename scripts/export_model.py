@@ -64,7 +64,7 @@ class Options:
     videos: tuple[Path, ...] = ()
     """Video files to compare on; empty: the run's validation videos, or else its test videos."""
     data_path: str = ""
-    """Other labelled data to compare on, such as a folder of class folders."""
+    """Other labeled data to compare on, such as a folder of class folders."""
     features: str = ""
     """For runs on features: where they are now, if not where they were."""
     limit: int = -1

@@ -21,7 +21,7 @@ from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
-from utils.scores.neighbours import nearest
+from utils.scores.neighbors import nearest
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
 from utils.video.reading import probe
@@ -45,7 +45,7 @@ def read_query(path, features):
 
 
 def embed_videos(model, source, videos, batch_size):
-    """Return the embeddings of the centre views of videos.
+    """Return the embeddings of the center views of videos.
 
     Args:
         model: from a batch of the source's arrays to embeddings.
@@ -62,10 +62,10 @@ def embed_videos(model, source, videos, batch_size):
     return np.asarray(model.predict(sequence, verbose=0)).astype(np.float32)
 
 
-def save_neighbours(path, examples, indices, similarities):
-    """Write a row for each neighbour of each video; return the share whose first one agrees.
+def save_neighbors(path, examples, indices, similarities):
+    """Write a row for each neighbor of each video; return the share whose first one agrees.
 
-    Labels agree when a class is in both. Videos without a neighbour do not count.
+    Labels agree when a class is in both. Videos without a neighbor do not count.
     """
     first = []
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
@@ -84,21 +84,21 @@ def save_neighbours(path, examples, indices, similarities):
     return np.mean(first) if first else None
 
 
-def save_embeddings(folder, examples, embeddings, classes, neighbours):
-    """Write embeddings.npz, neighbours.csv and map.png, and print whether neighbours agree."""
+def save_embeddings(folder, examples, embeddings, classes, neighbors):
+    """Write embeddings.npz, neighbours.csv and map.png, and print whether neighbors agree."""
     columns = {
         f"{name}s": np.array([getattr(example, name) for example in examples])
         for name in ("path", "label", "split")
     }
     with atomic_path(folder / EMBEDDINGS) as temporary:
         np.savez(temporary, embeddings=embeddings, classes=np.array(classes), **columns)
-    indices, similarities = nearest(embeddings, [e.group for e in examples], neighbours)
-    share = save_neighbours(folder / "neighbours.csv", examples, indices, similarities)
+    indices, similarities = nearest(embeddings, [e.group for e in examples], neighbors)
+    share = save_neighbors(folder / "neighbours.csv", examples, indices, similarities)
     plot_map(project(embeddings), columns["labels"], columns["splits"], folder / "map.png")
     if share is None:
-        print("All videos are of one group: none has a neighbour.")
+        print("All videos are of one group: none has a neighbor.")
     else:
-        print(f"{share:.1%} of the videos have a nearest neighbour with their label")
+        print(f"{share:.1%} of the videos have a nearest neighbor with their label")
     print(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
 
 
@@ -111,7 +111,7 @@ def extract_embeddings(
     neighbours: int = 5,
     query: str = "",
 ):
-    """Embed a run's videos; write the embeddings, each video's neighbours and a map of all.
+    """Embed a run's videos; write the embeddings, each video's neighbors and a map of all.
 
     Args:
         run: the run's folder, weights/<run>.

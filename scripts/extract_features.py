@@ -20,7 +20,7 @@ from utils.features.blocks import READERS, VIEWS, RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
-from utils.features.store import CENTRE, name_features, open_store
+from utils.features.store import CENTER, name_features, open_store
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
@@ -53,7 +53,7 @@ class Options:
     windows that lie wholly in the video."""
     route: Literal["windows", "dense"] = "windows"
     """windows: each alone, as papers do; dense: what windows share is computed once, and they see
-    their neighbours where alone they see padding. Windows of a multiple of 8 only."""
+    their neighbors where alone they see padding. Windows of a multiple of 8 only."""
     chunk: int = 128
     """dense: frames that go through the network together, a multiple of 32; short videos and ends
     take a half or a quarter of it."""
@@ -69,8 +69,8 @@ class Options:
     or a run (weights/<run>) whose I3D is taken."""
     flow_weights: str = ""
     """stream both: the same for flow; empty: as weights."""
-    views: tuple[Literal[tuple(VIEWS)], ...] = (CENTRE,)
-    """Crops along the longer side and mirror images: a.npy is the centre's, a.flip.npy its mirror
+    views: tuple[Literal[tuple(VIEWS)], ...] = (CENTER,)
+    """Crops along the longer side and mirror images: a.npy is the center's, a.flip.npy its mirror
     image's."""
     dtype: Literal["float32", "float16"] = "float32"
     """Numbers in the files."""
@@ -116,8 +116,8 @@ class Options:
         check_sizes(self.short_side, self.frame_size, self.stream)
         if len(self.ray or ()) > 1:
             raise ValueError(f"ray is {' '.join(self.ray)}; give one address, or none.")
-        if CENTRE not in self.views or len(set(self.views)) < len(self.views):
-            raise ValueError(f"views are {', '.join(self.views)}; {CENTRE} and others, each once.")
+        if CENTER not in self.views or len(set(self.views)) < len(self.views):
+            raise ValueError(f"views are {', '.join(self.views)}; {CENTER} and others, each once.")
         if self.route == "dense":
             if self.window % 8:
                 raise ValueError(

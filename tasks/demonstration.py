@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.ctc import decode
 from models.explaining.methods import METHODS, choose_method
-from tasks.classification.embedding import EMBEDDINGS, Neighbours
+from tasks.classification.embedding import EMBEDDINGS, Neighbors
 from tasks.classification.explaining import load_views, make_question, save_maps
 from tasks.classification.predicting import Classifier
 from tasks.classification.predicting_on_features import RowClassifier
@@ -31,7 +31,7 @@ import numpy as np
 _NEAREST = 6  # training videos that are shown
 _SIDE = 320  # pixels of the longer side of their pictures
 _DOUBT = 3  # times the limit: headers may be wrong that far before nothing is decoded
-_GREY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
+_GRAY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
 
 
 def check_length(video, limit):
@@ -55,7 +55,7 @@ def _read_middle(path):
     try:
         return skim(path, 1, _SIDE)[2][0, 0]
     except VideoError:
-        return _GREY
+        return _GRAY
 
 
 def _ask(predictor, params, clips, shares):
@@ -79,10 +79,10 @@ def _share(predictor, prediction):
 
 
 def _explain_frames(predictor, params, prediction, folder):
-    """Explain one centred clip: what a run says of the whole video, or, where the clip is only a
+    """Explain one centered clip: what a run says of the whole video, or, where the clip is only a
     part of it, what is seen there."""
-    centred = replace(params, eval_clips=1, eval_crops=1)
-    clips, frames, indices, seconds = load_views(Path(prediction.video), centred)
+    centered = replace(params, eval_clips=1, eval_crops=1)
+    clips, frames, indices, seconds = load_views(Path(prediction.video), centered)
     shares = _share(predictor, prediction)
     if not predictor.views:
         step = np.searchsorted(prediction.times[1:-1], np.median(seconds), "right")
@@ -137,7 +137,7 @@ class Demonstration:
         about: what the network is, in a sentence.
 
     Raises:
-        ValueError: as `open_predictor` and `Neighbours`.
+        ValueError: as `open_predictor` and `Neighbors`.
     """
 
     def __init__(self, run=None):
@@ -152,10 +152,10 @@ class Demonstration:
         else:
             self.params = load_params(Path(run, "params.json"))
             self.about = f"The run {Path(run).name}, {self.params.network}. It knows {known}."
-        self.neighbours = None
+        self.neighbors = None
         sees_frames = isinstance(self.predictor, Classifier)
         if run and sees_frames and Path(run, "embeddings", EMBEDDINGS).is_file():
-            self.neighbours = Neighbours(run, self.predictor.network, self.params)
+            self.neighbors = Neighbors(run, self.predictor.network, self.params)
 
     def show(self, video, folder, limit, on_progress):
         """Yield {name: what is shown} of a video, as each is found.
@@ -186,9 +186,9 @@ class Demonstration:
         if explain := _EXPLAINERS.get(type(self.predictor)):
             on_progress(None, "Explaining")
             yield explain(self.predictor, self.params, prediction, Path(folder))
-        if self.neighbours:
+        if self.neighbors:
             on_progress(None, "Searching")
-            found = self.neighbours.find(video, _NEAREST)
+            found = self.neighbors.find(video, _NEAREST)
             shown = [
                 (_read_middle(path), f"{label}, {cosine:.2f}") for path, label, cosine in found
             ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from models.exporting.portable import make_portable
 from utils.clips.sampling import spread
 
-CALIBRATION = 16  # training samples whose ranges a quantised network gets
+CALIBRATION = 16  # training samples whose ranges a quantized network gets
 
 
 class Subject(NamedTuple):

@@ -329,7 +329,7 @@ def test_plots_of_many_classes(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not FIGHTS.is_dir(), reason="needs ../shared/videos/fights")
 def test_cameras_of_real_clips():
-    """Neighbouring clips share a camera but are no copies; others share nothing."""
+    """Neighboring clips share a camera but are no copies; others share nothing."""
     names = ["nofi077", "nofi078", "nofi079", "nofi061", "nofi031"]
     paths = [FIGHTS / f"no_fight/{name}.mp4" for name in names]
     records, _, _ = skim_examples([Example(str(path), "a") for path in paths])

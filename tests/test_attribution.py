@@ -6,7 +6,7 @@ from models import vivit
 from models.cutting import backbones_of, cut_after
 from models.design import Design
 from models.explaining.attribution import (
-    find_centres,
+    find_centers,
     list_pooled,
     map_attention,
     normalize_grid,
@@ -28,7 +28,7 @@ import numpy as np
 import pytest
 from conftest import once
 
-COLOURS = {1: (0.7, 0, -0.7), 2: (-0.7, 0, 0.7)}
+COLORS = {1: (0.7, 0, -0.7), 2: (-0.7, 0, 0.7)}
 POOLINGS = ["class", pytest.param("fused", marks=once)]
 
 
@@ -132,7 +132,7 @@ def test_rollout_of_a_factorised_vivit_goes_through_time_to_space(pooling):
     network = randomize(build("vivit", 5, 2, 4, 16, design=Design(pooling=pooling, **design)))
     head, clip = network.get_layer("head"), draw(1, 2, 4, 16, 16, 3)
     maps = METHODS["rollout"].explain(Question(network, clip, 0, 1, None, pooling=pooling))
-    assert maps.values.shape == (1, 4, 4, 4) and maps.centres[0].tolist() == [0.5, 2.5, 4.5, 6.5]
+    assert maps.values.shape == (1, 4, 4, 4) and maps.centers[0].tolist() == [0.5, 2.5, 4.5, 6.5]
     time, (space, embed) = tap_attention(head), tap_spatial(head)
     assert time.grid == (4, 1, 1) and space.grid == (1, 4, 4)
     tokens = embed(clip)[0]
@@ -157,22 +157,22 @@ def test_rollout_of_a_factorised_vivit_goes_through_time_to_space(pooling):
 
 @pytest.mark.models
 @pytest.mark.parametrize("length, axis", [(64, 0), (33, 0), (224, 1), (115, 2)])
-def test_centres_of_i3ds_maps(length, axis):
-    """A ramp stays a ramp of the centres under averages, but for the edges."""
+def test_centers_of_i3ds_maps(length, axis):
+    """A ramp stays a ramp of the centers under averages, but for the edges."""
     ramp = np.arange(length, dtype="float32")[None, :, None]
     for name, kind, arguments in STAGES:
         if kind != "mixed":
             size, stride = (n if isinstance(n, int) else n[axis] for n in arguments[-2:])
             ramp = np.asarray(keras.ops.average_pool(ramp, size, stride, "same"))
-        centres = find_centres(length, name, axis)
-        assert len(centres) == ramp.shape[1]
+        centers = find_centers(length, name, axis)
+        assert len(centers) == ramp.shape[1]
         if name in ("Conv3d_1a_7x7", "Mixed_4f"):
-            np.testing.assert_allclose(centres[2:-2], ramp[0, 2:-2, 0], atol=1e-4)
-    assert find_centres(64, "Mixed_5c", 0).tolist() == [5, 13, 21, 29, 37, 45, 53, 61]
+            np.testing.assert_allclose(centers[2:-2], ramp[0, 2:-2, 0], atol=1e-4)
+    assert find_centers(64, "Mixed_5c", 0).tolist() == [5, 13, 21, 29, 37, 45, 53, 61]
 
 
 def test_grad_cam_by_hand(small_i3d):
-    """The average head, normalised features: the gradient of a pooled map is the feature's."""
+    """The average head, normalized features: the gradient of a pooled map is the feature's."""
     keras.utils.set_random_seed(0)
     network, clip = build("i3d", 3, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
     question = Question(network, clip, 2, -1, differentiate)
@@ -207,13 +207,13 @@ def test_integrated_gradients_add_up(activation):
     assert abs(odds[0] - odds[1]) > 0.03
     maps = METHODS["integrated_gradients"].explain(question)
     assert maps.values.shape == (1, 4, 4, 4) and maps.values.min() == 0
-    assert maps.centres[1].tolist() == [1.5, 5.5, 9.5, 13.5]
+    assert maps.centers[1].tolist() == [1.5, 5.5, 9.5, 13.5]
 
 
 def draw_squares(count, frames, size, side, seed):
     """Noisy clips of a square that moves somewhere: none, red or blue, which is the label.
 
-    Without a class for no square one colour would be what is said unless there is the other, and
+    Without a class for no square one color would be what is said unless there is the other, and
     nothing would speak for it.
 
     Returns:
@@ -229,7 +229,7 @@ def draw_squares(count, frames, size, side, seed):
         starts, ends = generator.uniform(0, size - side, (2, 2))
         for frame in range(frames):
             top, left = np.round(starts + (ends - starts) * frame / (frames - 1)).astype(int)
-            clip[0, frame, top : top + side, left : left + side] += COLOURS[label]
+            clip[0, frame, top : top + side, left : left + side] += COLORS[label]
             place[frame, top : top + side, left : left + side] = True
     return clips, np.eye(3, dtype="float32")[labels], places
 
@@ -278,7 +278,7 @@ def test_maps_are_on_the_square():
 def build_seer():
     """Return an I3D that by its weights says "red" or "blue" where it sees such a place.
 
-    Of every stage the first two channels pass on, unmixed, what the first convolution's centre
+    Of every stage the first two channels pass on, unmixed, what the first convolution's center
     sees of red and of blue above the noise; all others are zero.
     """
     network = build("i3d", 3, 1, 8, 224, design=Design(0.0))
@@ -302,7 +302,7 @@ def build_seer():
 
 
 def test_grad_cam_is_on_the_square(small_i3d):
-    """The last map is centred on it to half a cell of 32 pixels, most of a finer one is on it."""
+    """The last map is centered on it to half a cell of 32 pixels, most of a finer one is on it."""
     network, shares, misses = build_seer(), [], []
     clips, targets, places = draw_squares(4, 8, 224, 56, 2)
     rows = np.arange(224)

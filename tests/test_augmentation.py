@@ -1,7 +1,7 @@
 """Transforms of clips and mixtures of batches: the same in every frame, and as published."""
 
 from utils.clips.augmentation import (
-    CENTRE,
+    CENTER,
     Augmentation,
     Transform,
     apply_flow,
@@ -42,8 +42,8 @@ def test_without_operations_all_is_drawn_and_named_as_ever():
     )
     form = ClipFormat(2, 8)
     assert clip_key(clip, form, "net") == "882d3fa309e79d88a0d7136fef12f842"
-    centre = list_views("a", INFO)[0]
-    assert clip_key(centre, form, "net") == "53f0b1ec42e43218cec6d155450a9c77"
+    center = list_views("a", INFO)[0]
+    assert clip_key(center, form, "net") == "53f0b1ec42e43218cec6d155450a9c77"
     following = np.random.default_rng([7, 1, 3])
     following.uniform(size=2 + 2 + 1 + 3)
     assert generator.uniform() == following.uniform()
@@ -135,7 +135,7 @@ def test_one_transform_for_all_frames():
     changed = apply_rgb(clip, draw_transform(np.random.default_rng(2), operations=3))
     assert np.ptp(changed, axis=0).max() == 0
     assert np.abs(changed).max() <= 1
-    np.testing.assert_allclose(apply_rgb(clip, CENTRE), clip / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(apply_rgb(clip, CENTER), clip / 127.5 - 1, atol=1e-6)
     moved = apply_rgb(clip, Transform(operations=(("translate_x", 1 / 3.6),)))  # one pixel
     np.testing.assert_allclose(moved[:, :, :-1], clip[:, :, 1:] / 127.5 - 1, atol=1e-6)
 

@@ -117,7 +117,7 @@ def test_what_is_broken_is_left_out(shown, tmp_path, monkeypatch, capsys):
     assert len(shown) == 10 and all(len(named) == 1 for named in shown)
 
 
-def test_flow_is_drawn_in_colours(shown, tmp_path):
+def test_flow_is_drawn_in_colors(shown, tmp_path):
     assert set(PARTS) == set(STREAMS)
     flow = np.zeros((5, 2))
     flow[1:] = [[1, 0], [0, 1], [-1, 0], [0.5, 0]]
@@ -132,15 +132,15 @@ def test_flow_is_drawn_in_colours(shown, tmp_path):
     )  # fmt: skip
     assert str(folder) == "out" and shown[0][0][2].shape == (8, 32, 32, 5)
     rows = paint_clips(shown[0], "both")
-    assert len(rows) == 4 and "full colour" in rows[1].label
+    assert len(rows) == 4 and "full color" in rows[1].label
     assert rows[1].frames.min() < 128 < 200 < np.median(rows[1].frames)  # a square moves
 
 
 def test_transforms_in_words():
     transform = Transform((0.1, 0.9), True, 0.05, 1.1, 0.9, (("rotate", -0.3),))
     lines = ["crop at 0.10, 0.90", "mirrored"]
-    colour = ["brightness +0.05, contrast 1.10, saturation 0.90"]
-    assert describe_transform(transform, "rgb") == [*lines, *colour, "rotate -0.30"]
+    color = ["brightness +0.05, contrast 1.10, saturation 0.90"]
+    assert describe_transform(transform, "rgb") == [*lines, *color, "rotate -0.30"]
     assert describe_transform(transform._replace(operations=()), "flow") == lines
 
 

@@ -118,7 +118,7 @@ def test_embeddings_of_another_network_are_refused(inside, demonstration, tmp_pa
     with pytest.raises(ValueError, match=r"of another network.*scripts\.extract_embeddings"):
         Demonstration(run_folder)
     (run_folder / "embeddings/embeddings.npz").unlink()
-    assert Demonstration(run_folder).neighbours is None
+    assert Demonstration(run_folder).neighbors is None
 
 
 @pytest.mark.parametrize(

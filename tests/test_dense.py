@@ -82,7 +82,7 @@ def test_windows_go_alone_behind_what_they_share(stride):
         ),
     )
     np.testing.assert_allclose(first, alone, atol=1e-5)
-    assert np.abs(all_shared - alone).max() > 1e-3  # the pool of three steps sees neighbours
+    assert np.abs(all_shared - alone).max() > 1e-3  # the pool of three steps sees neighbors
 
 
 @pytest.mark.parametrize("stride", [2, 4, 8])

@@ -1,4 +1,4 @@
-"""Embeddings of a run's videos: the right numbers, the right neighbours, as a command is run."""
+"""Embeddings of a run's videos: the right numbers, the right neighbors, as a command is run."""
 
 import csv
 from dataclasses import replace
@@ -12,7 +12,7 @@ from utils.params import Params
 from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import save_data
 from utils.runs.saved_params import save_params
-from utils.scores.neighbours import nearest
+from utils.scores.neighbors import nearest
 from utils.video.reading import probe
 
 import keras
@@ -81,7 +81,7 @@ def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes,
     assert all(row["path"] != row["neighbour"] for row in rows)
     assert all((row["label"] == row["neighbour_label"]) == (row["agrees"] == "1") for row in rows)
     share = np.mean([int(row["agrees"]) for row in rows[::2]])
-    assert f"{share:.1%} of the videos have a nearest neighbour with their label" in printed
+    assert f"{share:.1%} of the videos have a nearest neighbor with their label" in printed
     first = printed.split(f"Nearest to {query}:\n")[1].splitlines()[0]
     assert first.split()[:2] == ["1.000", "left"] and first.endswith("left_01.avi")
 
@@ -151,11 +151,11 @@ def test_nearest_leaves_the_group_out():
 
 
 @pytest.mark.parametrize("classes", [1, 2, 5])
-def test_map_keeps_neighbours_together(classes):
+def test_map_keeps_neighbors_together(classes):
     generator = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), 4)
-    centres = generator.normal(size=(classes, 32))
-    embeddings = centres[labels] + 0.1 * generator.normal(size=(len(labels), 32))
+    centers = generator.normal(size=(classes, 32))
+    embeddings = centers[labels] + 0.1 * generator.normal(size=(len(labels), 32))
     points = project(embeddings)
     assert points.shape == (len(labels), 2)
     distances = np.linalg.norm(points[:, None] - points, axis=-1)
@@ -164,7 +164,7 @@ def test_map_keeps_neighbours_together(classes):
 
 
 @pytest.mark.parametrize("classes", [1, 40, 60])
-def test_map_has_a_colour_a_class_and_a_marker_a_split(tmp_path, monkeypatch, classes):
+def test_map_has_a_color_a_class_and_a_marker_a_split(tmp_path, monkeypatch, classes):
     monkeypatch.setattr("utils.pictures.embedding_map.plt.close", lambda figure: None)
     labels = [f"class {label:02d}" for label in range(classes)]
     splits = ["train", *["val"] * (classes - 1)]

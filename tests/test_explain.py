@@ -186,13 +186,13 @@ def test_command_with_two_streams(folder):
 def test_resized_maps_lie_where_they_belong():
     maps = np.zeros((2, 2, 2, 2))
     maps[1, 0, 0, 1] = 1
-    centres = [np.array([1, 3]), np.array([2, 6]), np.array([2, 6])]
-    large = resize_maps(maps, centres, 10, 8)
+    centers = [np.array([1, 3]), np.array([2, 6]), np.array([2, 6])]
+    large = resize_maps(maps, centers, 10, 8)
     assert large.shape == (10, 8, 8)
     assert np.unravel_index(large.argmax(), large.shape)[1:] == (0, 6)
     assert large[6, 2, 6] == 1 and large[7, 2, 6] == 0.5 and large[7, 4, 4] == 0.125
     assert not large[:5].any() and not large[8:].any()
-    weights = weigh_frames(maps, centres, 10)
+    weights = weigh_frames(maps, centers, 10)
     np.testing.assert_allclose(weights, [0, 0, 0, 0, 0, 0.4, 0.4, 0.2, 0, 0])
     frames = np.full((1, 2, 2, 3), 100, np.uint8)
     assert (blend(frames, np.zeros((1, 2, 2))) == 100).all()

@@ -6,7 +6,7 @@ import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from models.exporting.serving import CentreCrop
+from models.exporting.serving import CenterCrop
 from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
 from scripts.export_model import Options, compare, export_model
@@ -191,7 +191,7 @@ def test_the_crop_is_that_of_training(tmp_path, size):
     (whole,) = resized_frames(tmp_path / "a.avi", [0], min(size))
     for sizes in ((36, 32), (0, 32)):
         wanted = read_rgb(tmp_path / "a.avi", [0], *sizes)[0]
-        found = CentreCrop(*sizes)(whole[None, None, None, ..., ::-1])[0, 0, 0]
+        found = CenterCrop(*sizes)(whole[None, None, None, ..., ::-1])[0, 0, 0]
         levels = (np.asarray(found) + 1) * 127.5 - wanted
         assert abs(levels).max() < 1.01 and np.mean(abs(levels) > 0.5) < 0.2
 
@@ -259,7 +259,7 @@ def test_bad_input_is_said_in_a_line(folder, monkeypatch):
         export("rows", "keras", preprocessing=True)
     with pytest.raises(ValueError, match=r"No readable video.*give --videos FILE"):
         export("clips", "keras", videos=(Path("gone.mp4"),))
-    with pytest.raises(ValueError, match="recognises sentences of features"):
+    with pytest.raises(ValueError, match="recognizes sentences of features"):
         export("glosses", "keras", videos=(Path("a.mp4"),))
     with pytest.raises(ValueError, match="any length in loops, which LiteRT has no operations"):
         export("glosses", "litert")

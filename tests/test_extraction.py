@@ -125,11 +125,11 @@ def test_views_lie_beside_one_another(tmp_path, means):
     extract_features(options(tmp_path, views=("centre", "flip", "right")))
     names = sorted(path.name for path in (tmp_path / "features/part0/deep").iterdir())
     assert names == ["0.flip.npy", "0.json", "0.npy", "0.right.npy"]
-    centre, flip, right = (
+    center, flip, right = (
         np.load(tmp_path / f"features/part0/deep/0{view}.npy") for view in ("", ".flip", ".right")
     )
-    np.testing.assert_allclose(centre, flip, rtol=1e-5)  # means do not change by mirroring
-    assert np.abs(centre - right).max() > 0.1
+    np.testing.assert_allclose(center, flip, rtol=1e-5)  # means do not change by mirroring
+    assert np.abs(center - right).max() > 0.1
 
 
 def test_broken_videos_are_listed_and_left_until_asked(tmp_path, means, capsys):
@@ -245,7 +245,7 @@ def test_data_of_every_form(tmp_path):
         ({"window": 7}, "window is 7; it must be at least 8"),
         ({"short_side": 100}, "frame_size is 112 but short_side 100"),
         ({"short_side": 0, "stream": "both"}, "flow is not computed on stretched frames"),
-        ({"views": ("flip",)}, "views are flip; centre and others"),
+        ({"views": ("flip",)}, "views are flip; center and others"),
     ],
 )
 def test_impossible_options_are_named(tmp_path, changes, message):

@@ -199,8 +199,8 @@ def test_features_are_found_by_the_longest_name(tmp_path):
         save(tmp_path, name)
     np.savez(tmp_path / "run/a.npz", ROWS)
     located = locate_features(["/data/run/a.avi", "x/a.avi", "b.mp4", "c.mp4"], tmp_path)
-    centres = {path: Path(views["centre"][0]) for path, views in located.items()}
-    assert centres == {
+    centers = {path: Path(views["centre"][0]) for path, views in located.items()}
+    assert centers == {
         "/data/run/a.avi": tmp_path / "run/a.npy",
         "x/a.avi": tmp_path / "a.npy",
         "b.mp4": tmp_path / "b.mp4.npy",

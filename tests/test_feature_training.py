@@ -247,9 +247,9 @@ def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
         assert array.dtype == np.float32 and array.shape == (form.segments, 4)
         return array[:, 0].tolist()
 
-    centre = list_views("a", info)[0]
-    assert read(centre) == [1, 5, 8]
-    assert read(centre, replace(form, segments=20)) == np.repeat(range(10), 2).tolist()
+    center = list_views("a", info)[0]
+    assert read(center) == [1, 5, 8]
+    assert read(center, replace(form, segments=20)) == np.repeat(range(10), 2).tolist()
     early, late = list_views("a", info, 2)
     assert read(early) == [0, 4, 7] and read(late) == [2, 5, 9]
     assert read(list_views("a", info, 1, 3)[0]) == [201, 205, 208]

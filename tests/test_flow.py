@@ -42,7 +42,7 @@ def store(folder, video, form):
 
 
 def clips_of(video, segments=2):
-    """The centre view, and one cropped off the centre, mirrored, begun at other places."""
+    """The center view, and one cropped off the center, mirrored, begun at other places."""
     places = tuple(np.linspace(0.1, 0.9, segments))
     return list_views(*video)[0], Clip(*video, places, Transform((0.2, 0.7), flip=True))
 
@@ -120,9 +120,9 @@ def test_both_streams_show_the_same_place(video):
         assert 0.02 < square.mean() < 0.3
         speed = np.abs(both[..., 3])
         assert speed[square].mean() > 4 * speed[~square].mean()
-    coloured = Clip(*video, 0.5, Transform(brightness=0.1, contrast=0.9))
+    colored = Clip(*video, 0.5, Transform(brightness=0.1, contrast=0.9))
     plain = Clip(*video, 0.5)
-    first, second = (read_clip(c, replace(FORM, stream="both")) for c in (coloured, plain))
+    first, second = (read_clip(c, replace(FORM, stream="both")) for c in (colored, plain))
     assert np.array_equal(first[..., 3:], second[..., 3:]) and (first != second).any()
     turned = Clip(*video, 0.5, Transform(operations=(("rotate", 0.3),)))
     with pytest.raises(ValueError, match="flow cannot go through rotate"):

@@ -274,7 +274,7 @@ OUTPUTS = {"single": 2, "binary": 1, "multi": 2}
 
 @pytest.fixture
 def make_run(tmp_path, monkeypatch):
-    """A function labeling -> the folder of a run whose network looks at the mean colour alone."""
+    """A function labeling -> the folder of a run whose network looks at the mean color alone."""
     monkeypatch.chdir(tmp_path)
     examples = list_examples(write_dataset(tmp_path / "videos", videos=2))
     several = [*examples[:-1], replace(examples[-1], label="right; left")]

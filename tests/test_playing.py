@@ -56,7 +56,7 @@ def test_windows_overlap_and_see_everything():
 
 
 @pytest.mark.parametrize("stream, fps", [("rgb", 25.0), ("both", 25.0), ("flow", 25.0), ("rgb", 0)])
-def test_a_window_of_a_whole_video_is_its_centre_clip(tmp_path, stream, fps):
+def test_a_window_of_a_whole_video_is_its_center_clip(tmp_path, stream, fps):
     """Of a slower video, whose frames show twice."""
     path = tmp_path / "a.avi"
     write_video(path, moving_square(9, (40, 60)), 10)

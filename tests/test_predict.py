@@ -41,30 +41,30 @@ import numpy as np
 import pytest
 from conftest import ROOT, SMALL, moving_square, run, write_dataset
 
-COLOURS = ClipFormat(1, 8, short_side=36, frame_size=32)
+COLORS = ClipFormat(1, 8, short_side=36, frame_size=32)
 REAL = ROOT / "weights/pretrained/rgb_scratch.npz"
 CLIPS = ROOT.parent / "shared/videos/kinetics"
 
 
 def paint(seconds, size=(48, 64)):
     """Yield frames that are red, green and blue, so many seconds each."""
-    for colour in np.eye(3, dtype=np.uint8):
-        yield from [np.full((*size, 3), 255 * colour, np.uint8)] * round(25 * seconds)
+    for color in np.eye(3, dtype=np.uint8):
+        yield from [np.full((*size, 3), 255 * color, np.uint8)] * round(25 * seconds)
 
 
-def colour_classifier(**settings):
+def color_classifier(**settings):
     """Return a classifier whose logits are how red, green and blue a clip is."""
     clips = keras.Input((1, 8, 32, 32, 3))
     network = keras.Model(clips, 4 * keras.ops.mean(clips, axis=(1, 2, 3, 4)))
-    return Classifier(network, Judge(["red", "green", "blue"]), COLOURS, **settings)
+    return Classifier(network, Judge(["red", "green", "blue"]), COLORS, **settings)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with six short videos, of two classes, and one of three colours."""
+    """A folder with six short videos, of two classes, and one of three colors."""
     folder = tmp_path_factory.mktemp("predict")
     write_dataset(folder / "videos", videos=3)
-    write_video(folder / "colours.avi", paint(1.6), 25)
+    write_video(folder / "colors.avi", paint(1.6), 25)
     return folder
 
 
@@ -135,9 +135,9 @@ def test_one_window_of_one_view_is_the_whole_video(inside):
     assert interval.score == pytest.approx(prediction.top[0][1], abs=1e-6)
 
 
-def test_intervals_are_where_the_colours_are(inside):
+def test_intervals_are_where_the_colors_are(inside):
     seen = []
-    prediction = colour_classifier().predict_video("colours.avi", lambda *done: seen.append(done))
+    prediction = color_classifier().predict_video("colors.avi", lambda *done: seen.append(done))
     assert [each.label for each in prediction.intervals] == ["red", "green", "blue"]
     times = [each.start for each in prediction.intervals] + [prediction.intervals[-1].end]
     np.testing.assert_allclose(times, [0, 1.6, 3.2, 4.8], atol=0.161)
@@ -145,18 +145,18 @@ def test_intervals_are_where_the_colours_are(inside):
     assert prediction.top[0][0] == prediction.labels[0]
     assert sum(p for _, p in prediction.top) == pytest.approx(1, abs=1e-5)
     assert seen == [(done, 29) for done in range(1, 30)]
-    coarse = colour_classifier(seconds=(1.0, 0.8)).predict_video("colours.avi")
+    coarse = color_classifier(seconds=(1.0, 0.8)).predict_video("colors.avi")
     assert np.diff(coarse.times)[:-1] == pytest.approx(0.8)
     assert [each.label for each in coarse.intervals] == ["red", "green", "blue"]
 
 
 def test_a_file_through_the_live_path_gives_the_same(inside):
     """Frame by frame, from another thread, as a camera's, when none need be dropped."""
-    predictor, done, steps = colour_classifier(), threading.Semaphore(0), []
+    predictor, done, steps = color_classifier(), threading.Semaphore(0), []
     length, step = predictor.plan_windows()
 
     def film():
-        frames = play_video("colours.avi", probe("colours.avi"), predictor.form)
+        frames = play_video("colors.avi", probe("colors.avi"), predictor.form)
         for count, frame in enumerate(frames):
             if count > length + 1 and (count - length - 2) % step == 0:
                 assert done.acquire(timeout=20)  # the window that is whole by now
@@ -167,7 +167,7 @@ def test_a_file_through_the_live_path_gives_the_same(inside):
         done.release()
 
     live = predictor.watch(film(), show)
-    offline = predictor.predict_video("colours.avi")
+    offline = predictor.predict_video("colors.avi")
     np.testing.assert_array_equal(live.probabilities, offline.probabilities)
     np.testing.assert_allclose(live.times, offline.times)
     assert [each.label for each in live.intervals] == [each.label for each in offline.intervals]
@@ -181,31 +181,31 @@ def test_a_file_through_the_live_path_gives_the_same(inside):
 
 
 def test_a_source_that_ends_or_is_stopped(inside):
-    predictor = colour_classifier()
+    predictor = color_classifier()
     with pytest.raises(ValueError, match="ended before its first window"):
         predictor.watch((frame for frame in ()), print)
 
     def stop(step):
         raise KeyboardInterrupt
 
-    red = next(play_video("colours.avi", probe("colours.avi"), predictor.form))[1]
+    red = next(play_video("colors.avi", probe("colors.avi"), predictor.form))[1]
     endless = ((count / 25, red) for count in itertools.count())
     stopped = predictor.watch(endless, stop)
     assert stopped.labels == ["red"] and len(stopped.times) == 2
 
 
 @pytest.fixture
-def colours(inside, monkeypatch):
-    """The command, with a network that knows colours."""
-    predictor = colour_classifier()
+def colors(inside, monkeypatch):
+    """The command, with a network that knows colors."""
+    predictor = color_classifier()
     monkeypatch.setattr(command, "open_predictor", lambda *_: predictor)
     return inside
 
 
-def test_command_writes_what_it_finds(colours, capsys):
-    predict(Options(("colours.avi",), json="out/a.json", csv="out/a.csv", overlay="out/o.mp4"))
+def test_command_writes_what_it_finds(colors, capsys):
+    predict(Options(("colors.avi",), json="out/a.json", csv="out/a.csv", overlay="out/o.mp4"))
     printed = capsys.readouterr().out
-    assert printed.startswith("colours.avi (4.8 s): ") and "  green\n" in printed
+    assert printed.startswith("colors.avi (4.8 s): ") and "  green\n" in printed
     assert " s  0.9" in printed
     (found,) = json.loads(Path("out/a.json").read_text())["videos"]
     assert [each["label"] for each in found["intervals"]] == ["red", "green", "blue"]
@@ -220,16 +220,16 @@ def test_command_writes_what_it_finds(colours, capsys):
     assert frames.shape == (120, 48 + 60, 64, 3)
     assert (frames[[20, 60, 100], 20, 30].argmax(-1) == [0, 1, 2]).all()
     bar = frames[60, 48 + 40 :].mean(0)
-    assert np.abs(bar[10] - bar[54]).max() > 60  # another label, another colour
+    assert np.abs(bar[10] - bar[54]).max() > 60  # another label, another color
     assert (bar[31:34] > 180).all(-1).any() and not (bar[:28] > 180).all(-1).any()  # where it is
     assert frames[60, 48:84].max() > 100  # words
 
 
-def test_many_videos_and_a_broken_one(colours, capsys):
+def test_many_videos_and_a_broken_one(colors, capsys):
     Path("videos/left/text.mp4").write_text("no video")
     try:
         with pytest.raises(SystemExit) as stopped:
-            names = ("videos", "colours.avi", "videos/*/left_00.avi")
+            names = ("videos", "colors.avi", "videos/*/left_00.avi")
             run_command(lambda: predict(Options(names, json="all.json")))
     finally:
         Path("videos/left/text.mp4").unlink()
@@ -269,7 +269,7 @@ def write_bad_files():
         ((), "Give a video"),
     ],
 )
-def test_bad_input_is_one_line(colours, capfd, videos, words):
+def test_bad_input_is_one_line(colors, capfd, videos, words):
     write_bad_files()
     with pytest.raises(SystemExit) as stopped:
         run_command(lambda: predict(Options(videos)))
@@ -295,13 +295,13 @@ def test_runs_of_another_version(inside, capfd):
         if network:
             (run_folder / "best.keras").write_bytes(network)
         with pytest.raises(SystemExit) as stopped:
-            run_command(lambda: predict(Options(("colours.avi",), run_folder)))
+            run_command(lambda: predict(Options(("colors.avi",), run_folder)))
         said = capfd.readouterr().err.strip()
         assert stopped.value.code == 2
         assert said.startswith("Error: ") and words in said and "\n" not in said
 
 
-def test_bad_flags(colours):
+def test_bad_flags(colors):
     for flags, words in (
         ({"overlay": "a.gif"}, "must be an .mp4 or .avi"),
         ({"step": -1.0}, "step -1.0; give seconds"),
@@ -309,12 +309,12 @@ def test_bad_flags(colours):
         ({"overlay": "a.mp4", "videos": ("webcam",)}, "without --overlay"),
     ):
         with pytest.raises(ValueError, match=words):
-            predict(Options(**{"videos": ("colours.avi",)} | flags))
+            predict(Options(**{"videos": ("colors.avi",)} | flags))
 
 
 def test_as_a_user_runs_it(inside):
     """No such run, and one line about it."""
-    done = run(["scripts/predict.py", "colours.avi", "--run", "weights/none"], inside)
+    done = run(["scripts/predict.py", "colors.avi", "--run", "weights/none"], inside)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
 
@@ -409,7 +409,7 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path
     with open(tmp_path / "alignment.csv", newline="") as file:
         glosses = [row["gloss"] for row in csv.DictReader(file)]
     assert " ".join(glosses) == rows[0]["hypothesis"]
-    with pytest.raises(ValueError, match="recognises whole videos"):
+    with pytest.raises(ValueError, match="recognizes whole videos"):
         open_predictor(run_folder, window=1.0)
     monkeypatch.setattr(command, "open_predictor", lambda *_: predictor)
     capsys.readouterr()

@@ -176,7 +176,7 @@ def test_flow_that_cannot_be_fetched_stops_training_before_a_run(tmp_path, offli
     assert not list((tmp_path / "weights").glob("*/params.json"))
 
 
-def test_local_file_is_recognised(tmp_path, tiny):
+def test_local_file_is_recognized(tmp_path, tiny):
     np.savez(tmp_path / "mine.npz", **tiny)
     model = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
     assert pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "rgb") == "rgb_scratch"

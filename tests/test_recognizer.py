@@ -1,4 +1,4 @@
-"""The recognizer's network and loss: lengths, reading both ways, what is normalised."""
+"""The recognizer's network and loss: lengths, reading both ways, what is normalized."""
 
 from models.ctc import ctc_loss
 from models.recognizer import (
@@ -90,7 +90,7 @@ def test_size_at_full_width():
     )
 
 
-def test_features_are_normalised(features):
+def test_features_are_normalized(features):
     network = build_recognizer(DIM, 5, "none", "bilstm", 16)
     plain = predict(network, features, [ROWS, ROWS])
     set_statistics(network, np.full(DIM, 7.0), np.append(np.full(DIM - 1, 9.0), 0))

@@ -42,7 +42,7 @@ def test_times_of_an_uneven_file():
     assert row_times(np.array([0]), 1, 0, begins).tolist() == [0.2]
 
 
-def test_rows_end_where_their_neighbours_begin():
+def test_rows_end_where_their_neighbors_begin():
     times = row_times(row_starts(10, 16, 4, "replicate"), 16, 25)
     np.testing.assert_allclose(row_edges(times), [0, 0.16, 0.32, 0.48])
     np.testing.assert_allclose(row_edges([0.1, 0.5, 0.6]), [0, 0.3, 0.55, 0.65])

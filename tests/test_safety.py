@@ -45,7 +45,7 @@ class Trap:
 
 
 def save_lambda(path):
-    """A network of the right shape that runs Python code, marshalled into its file."""
+    """A network of the right shape that runs Python code, marshaled into its file."""
     inputs = keras.Input((1, 4, 32, 32, 3))
     x = keras.layers.Lambda(
         lambda x: (__import__("pathlib").Path("executed").touch(), x)[1], output_shape=(1, 4, 2)

@@ -45,14 +45,14 @@ def test_signs_differ_more_than_performances_of_one():
         assert away[second] > 1.3 * away[gloss], (gloss, second)
 
 
-def test_neighbours_change_how_a_sign_begins_and_ends():
+def test_neighbors_change_how_a_sign_begins_and_ends():
     def first_frames(labels):
         return movement(labels)[:40]
 
     low, high = (first_frames(["HEUTE", other, "REGEN"]) for other in ("WAS", "WOLKE"))
     count = min(len(low), len(high))
     apart = np.abs(low[:count] - high[:count])[:, :3].max(1)
-    assert apart[:6].max() < 0.2  # before the neighbour matters
+    assert apart[:6].max() < 0.2  # before the neighbor matters
     assert apart.max() > 0.6
     steps = np.abs(np.diff(movement(["SONNE", "WEST", "KALT"])[:, :3], axis=0))
     assert steps.max() < 0.6  # no jumps

@@ -87,8 +87,8 @@ def test_saved_and_embedded(tmp_path, fusion, units):
 
 
 @pytest.mark.models
-def test_inflated_flow_sees_grey_as_rgb_does():
-    """Flow whose x and y are equal gives what RGB gives for grey of two thirds the value."""
+def test_inflated_flow_sees_gray_as_rgb_does():
+    """Flow whose x and y are equal gives what RGB gives for gray of two thirds the value."""
     rgb = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
     flow = build_i3d("flow", 8, 112, "Conv3d_1a_7x7")
     names = {"kernel": "conv_3d/w", "beta": "batch_norm/beta"}
@@ -97,9 +97,9 @@ def test_inflated_flow_sees_grey_as_rgb_does():
         for variable in rgb.trainable_variables
     }
     set_tensors(flow, inflate(tensors))
-    grey = draw(1, 8, 112, 112, 1)
+    gray = draw(1, 8, 112, 112, 1)
     np.testing.assert_allclose(
-        flow(np.repeat(grey, 2, -1)), rgb(np.repeat(grey * np.float32(2 / 3), 3, -1)), atol=1e-4
+        flow(np.repeat(gray, 2, -1)), rgb(np.repeat(gray * np.float32(2 / 3), 3, -1)), atol=1e-4
     )
 
 

@@ -13,7 +13,7 @@ from keras import ops
 pytestmark = pytest.mark.models
 
 SIZE, MARGIN = (64, 80), 30
-# (degrees, zoom, x, y) of the motion, in pixels about the centre.
+# (degrees, zoom, x, y) of the motion, in pixels about the center.
 MOTIONS = {
     "still": (0, 1, 0, 0),
     "slow": (0, 1, 0.5, 0),
@@ -31,8 +31,8 @@ def render(motion, seed):
     noise = np.random.default_rng(seed).normal(size=size)
     texture = sum(scale * cv2.GaussianBlur(noise, (0, 0), scale) for scale in (1.5, 4))
     texture = np.interp(texture, (texture.min(), texture.max()), (0, 255))
-    centre = (size[::-1] - 1) / 2
-    matrix = cv2.getRotationMatrix2D(centre, degrees, zoom)
+    center = (size[::-1] - 1) / 2
+    matrix = cv2.getRotationMatrix2D(center, degrees, zoom)
     matrix[:, 2] += shift
     moved = cv2.warpAffine(texture, matrix, size[::-1], flags=cv2.INTER_CUBIC)
     inside = tuple(slice(MARGIN, MARGIN + side) for side in SIZE)

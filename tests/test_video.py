@@ -25,13 +25,13 @@ def test_probe(tmp_path, suffix):
 
 
 def test_frames_are_the_right_ones(tmp_path):
-    path = tmp_path / "grey_levels.avi"
+    path = tmp_path / "gray_levels.avi"
     write_video(path, (np.full((64, 64, 3), 10 * i, np.uint8) for i in range(25)), 25)
     clip = read_rgb(path, np.array([3, 4, 20, 3, 0]), 64, 64)
     assert np.abs(clip.mean((1, 2, 3)) - [30, 40, 200, 30, 0]).max() < 3
 
 
-def test_colours_are_rgb_and_aspect_is_kept(tmp_path):
+def test_colors_are_rgb_and_aspect_is_kept(tmp_path):
     frame = np.zeros((128, 256, 3), np.uint8)
     frame[:, :64, 0] = 255  # a red quarter on the left
     path = tmp_path / "red.avi"
@@ -110,9 +110,9 @@ def test_odd_sizes_and_one_frame(tmp_path, size):
     assert read_rgb(path, np.zeros(8, int), 128, 112).shape == (8, 112, 112, 3)
 
 
-def test_grey_and_alpha(tmp_path):
-    grey = tmp_path / "grey.avi"
-    writer = cv2.VideoWriter(str(grey), cv2.VideoWriter_fourcc(*"FFV1"), 25, (64, 64), False)
+def test_gray_and_alpha(tmp_path):
+    gray = tmp_path / "gray.avi"
+    writer = cv2.VideoWriter(str(gray), cv2.VideoWriter_fourcc(*"FFV1"), 25, (64, 64), False)
     writer.write(np.full((64, 64), 100, np.uint8))
     writer.release()
     alpha = tmp_path / "alpha.png"
@@ -120,11 +120,11 @@ def test_grey_and_alpha(tmp_path):
     animation.frames = [np.full((64, 64, 4), 100, np.uint8)] * 3
     animation.durations = [40] * 3
     assert cv2.imwriteanimation(str(alpha), animation)
-    for path in (grey, alpha):
+    for path in (gray, alpha):
         assert probe(path).num_frames >= 1
         clip = read_rgb(path, np.array([0]), 64, 64)
         assert clip.shape == (1, 64, 64, 3)
-    assert abs(int(read_rgb(grey, np.array([0]), 64, 64)[0, 5, 5, 0]) - 100) < 4
+    assert abs(int(read_rgb(gray, np.array([0]), 64, 64)[0, 5, 5, 0]) - 100) < 4
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is text", b"RIFF\x00\x00\x00\x00AVI LIST"])

@@ -49,7 +49,7 @@ def fit(folder, share, epochs=3):
 
     def draw(where):
         weight = float(network.get_weights()[0][0, 0])
-        imsave(where / "grey.png", np.full((4, 6, 3), abs(weight) % 1))
+        imsave(where / "gray.png", np.full((4, 6, 3), abs(weight) % 1))
         (where / "words.md").write_text(f"weight {weight:.3f}")
 
     saver = SaveRun(folder, network, "-val_loss")
@@ -69,9 +69,9 @@ def fit(folder, share, epochs=3):
 def test_pictures_take_their_share_of_the_time(tmp_path, capsys):
     fit(tmp_path / "all", 1)
     shown = read_pictures(tmp_path / "all")
-    assert [*shown["grey"]] == [*shown["words"]] == [1, 2, 3]
+    assert [*shown["gray"]] == [*shown["words"]] == [1, 2, 3]
     assert shown["words"][1].startswith(b"weight ") and len(set(shown["words"].values())) == 3
-    assert imread(io.BytesIO(shown["grey"][3])).shape == (4, 6, 3)
+    assert imread(io.BytesIO(shown["gray"][3])).shape == (4, 6, 3)
     said = capsys.readouterr()
     assert [line.split(",")[0] for line in said.out.splitlines()] == [
         f"epoch {n}/3" for n in (1, 2, 3)
@@ -79,7 +79,7 @@ def test_pictures_take_their_share_of_the_time(tmp_path, capsys):
     assert "best val loss" in said.out and "\r" not in said.err
 
     fit(tmp_path / "ends", 1e-9)
-    assert [*read_pictures(tmp_path / "ends")["grey"]] == [1, 3]
+    assert [*read_pictures(tmp_path / "ends")["gray"]] == [1, 3]
     fit(tmp_path / "none", 0)
     assert not (tmp_path / "none/logs/pictures").exists()
 

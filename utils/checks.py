@@ -92,7 +92,7 @@ def _check_recognition(params):
     if params.feature_views > 1:
         raise ValueError(
             f"feature_views is {params.feature_views}; recognition takes 1, the frozen part's maps "
-            "of the centre, or 0, random frames every epoch."
+            "of the center, or 0, random frames every epoch."
         )
 
 
@@ -155,7 +155,7 @@ def check_params(params):
             "or mixup."
         )
     if params.rand_operations and params.stream != "rgb":
-        raise ValueError("rand_operations change colours; flow has none: give 0.")
+        raise ValueError("rand_operations change colors; flow has none: give 0.")
     if params.schedule == "cosine" and params.warmup_epochs >= params.epochs:
         raise ValueError(
             f"warmup_epochs is {params.warmup_epochs} of {params.epochs} epochs; give fewer."

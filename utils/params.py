@@ -71,7 +71,7 @@ class Params(Derived):
     cutmix: float = 0.0
     """CutMix: alpha of the size of a box cut out of a second clip; 0: off."""
     feature_views: int = 1
-    """Versions of each training clip to cache with a frozen backbone: the centre view, then random
+    """Versions of each training clip to cache with a frozen backbone: the center view, then random
     ones. 0: no cache, a new random clip every epoch."""
 
     # --- Network ---
@@ -190,7 +190,7 @@ class Params(Derived):
     eval_clips: int = 1
     """Views in time that are averaged when a video is scored."""
     eval_crops: Literal[1, 3] = 1
-    """Views in space: the centre, or three along the longer side."""
+    """Views in space: the center, or three along the longer side."""
 
     def __post_init__(self):
         check_params(self)

@@ -207,8 +207,8 @@ def weigh_channels(maps, gradients):
     return ops.relu(ops.sum(weights * maps, axis=-1))
 
 
-def find_centres(length, endpoint, axis):
-    """Return where the places of I3D's maps are centred in its input, padding considered.
+def find_centers(length, endpoint, axis):
+    """Return where the places of I3D's maps are centered in its input, padding considered.
 
     Args:
         length: of the clip along the axis, in frames or pixels.
@@ -216,17 +216,17 @@ def find_centres(length, endpoint, axis):
         axis: 0 for time, 1 for height, 2 for width.
 
     Returns:
-        Float array of the centres' indices.
+        Float array of the centers' indices.
     """
-    centres = np.arange(length, dtype=float)
+    centers = np.arange(length, dtype=float)
     for name, kind, arguments in STAGES:
-        if kind != "mixed":  # whose kernels are centred
+        if kind != "mixed":  # whose kernels are centered
             size, stride = (n if isinstance(n, int) else n[axis] for n in arguments[-2:])
-            count = -(-len(centres) // stride)
-            left = max((count - 1) * stride + size - len(centres), 0) // 2
+            count = -(-len(centers) // stride)
+            left = max((count - 1) * stride + size - len(centers), 0) // 2
             places = stride * np.arange(count) - left + (size - 1) / 2
-            gap = centres[-1] - centres[-2] if len(centres) > 1 else 1
-            centres = centres[0] + gap * places
+            gap = centers[-1] - centers[-2] if len(centers) > 1 else 1
+            centers = centers[0] + gap * places
         if name == endpoint:
             break
-    return centres
+    return centers

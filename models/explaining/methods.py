@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from models.cutting import backbones_of, cut_after
 from models.explaining.attribution import (
-    find_centres,
+    find_centers,
     has_grid,
     list_pooled,
     map_attention,
@@ -77,20 +77,20 @@ class Maps(NamedTuple):
     """Relevance (segments, time, rows, columns), and where the places of a segment's axes lie."""
 
     values: np.ndarray
-    centres: list
+    centers: list
 
 
 def _divide(length, count):
-    """Return the centres of `count` equal parts."""
+    """Return the centers of `count` equal parts."""
     return (np.arange(count) + 0.5) * length / count - 0.5
 
 
 def integrate(question):
-    """Integrate gradients on the way from a grey clip to this one.
+    """Integrate gradients on the way from a gray clip to this one.
 
     Returns:
         Float array like the clip without batch and channels, (segments, frames, height, width);
-        its sum is the class's log-odds, less those of the grey clip, up to the size of the steps.
+        its sum is the class's log-odds, less those of the gray clip, up to the size of the steps.
     """
     clip, steps = question.clip, question.steps
     shares = ((np.arange(steps) + 0.5) / steps).reshape(-1, 1, 1, 1, 1, 1)
@@ -108,12 +108,12 @@ def _integrate(question):
     segments, frames, side = values.shape[:3]
     patch = math.gcd(side, question.patch_size)
     parts = (segments, frames, side // patch, patch, side // patch, patch)
-    centres = [np.arange(frames), *[_divide(side, side // patch)] * 2]
-    return Maps(np.maximum(values.reshape(parts).sum((3, 5)), 0), centres)
+    centers = [np.arange(frames), *[_divide(side, side // patch)] * 2]
+    return Maps(np.maximum(values.reshape(parts).sum((3, 5)), 0), centers)
 
 
 def _read_attention(question):
-    """Return {name: (`Tap`, its layers' inputs)} of the head's encoders, and the tokens' centres.
+    """Return {name: (`Tap`, its layers' inputs)} of the head's encoders, and the tokens' centers.
 
     Of a factorised ViViT, space comes before time, as in the network.
     """
@@ -123,15 +123,15 @@ def _read_attention(question):
     if not backbones_of(network):
         lengths[0] *= segments
         grid = (tap.grid[0], *spatial.grid[1:]) if spatial else tap.grid
-        centres = [_divide(*axis) for axis in zip(lengths, grid, strict=True)]
+        centers = [_divide(*axis) for axis in zip(lengths, grid, strict=True)]
     else:
         clip = network.get_layer("backbone")(clip, training=False)
-        centres = [find_centres(length, LAST, axis) for axis, length in enumerate(lengths)]
+        centers = [find_centers(length, LAST, axis) for axis, length in enumerate(lengths)]
     encoders = {"time" if spatial else "": (tap, tap.run(clip))}
     if spatial:
         tokens = embed(clip, training=False)[0]  # (times, places, dim)
         encoders = {"space": (spatial, spatial.run(tokens))} | encoders
-    return encoders, centres
+    return encoders, centers
 
 
 def _roll_out(question):
@@ -140,7 +140,7 @@ def _roll_out(question):
     Through a factorised ViViT the relevance of a time, of the temporal encoder, goes on to the
     places of that time.
     """
-    encoders, centres = _read_attention(question)
+    encoders, centers = _read_attention(question)
     relevance = ops.ones((1, 1))
     for tap, inputs in reversed(encoders.values()):
         tokens, places = inputs[0].shape[1], math.prod(tap.grid)
@@ -149,7 +149,7 @@ def _roll_out(question):
         relevance = roll_out(ops.cast(relevance, inputs[0].dtype), tap, inputs)[:, -places:]
     count = math.prod(relevance.shape)
     values = normalize_grid(ops.reshape(relevance, (1, count)), (count, 1, 1))
-    return Maps(np.asarray(values).reshape(-1, *map(len, centres)), centres)
+    return Maps(np.asarray(values).reshape(-1, *map(len, centers)), centers)
 
 
 def map_windows(question, block=0):
@@ -172,16 +172,16 @@ def map_windows(question, block=0):
         last = max(int(number) for _, number, _ in named)
         highest = max(highest, last)
         # The temporal encoder's tokens are whole frames.
-        centres = [
+        centers = [
             places if count > 1 else places.mean(keepdims=True)
             for places, count in zip(sides, tap.grid[1:], strict=True)
         ]
         for index, (_, number, window) in enumerate(named):
             if int(number) == (block or last):
                 maps = np.asarray(map_attention(tap.read(index, inputs[index]), tap.grid))
-                maps = maps.reshape(-1, len(times), *map(len, centres))
+                maps = maps.reshape(-1, len(times), *map(len, centers))
                 name = f"{encoder} {window}".strip().replace("_", " ")
-                found[name] = int(number), Maps(maps, [times, *centres])
+                found[name] = int(number), Maps(maps, [times, *centers])
     if not found:
         raise ValueError(f"block is {block}; the network has 1 to {highest}, 0 is the last.")
     return found
@@ -196,14 +196,14 @@ def _grad_cam(question):
     maps = first(question.clip, training=False)
     gradients = question.differentiate(rest, maps, question.logit)
     lengths = question.clip.shape[2:5]
-    centres = [find_centres(n, question.endpoint, axis) for axis, n in enumerate(lengths)]
-    return Maps(np.asarray(weigh_channels(maps, gradients))[0], centres)
+    centers = [find_centers(n, question.endpoint, axis) for axis, n in enumerate(lengths)]
+    return Maps(np.asarray(weigh_channels(maps, gradients))[0], centers)
 
 
 def _occlude(question):
     """Leave out a segment's features at a time: how far the class's log-odds fall by that.
 
-    Gradients would tell little: heads normalise each segment, so its scale counts for nothing.
+    Gradients would tell little: heads normalize each segment, so its scale counts for nothing.
     """
     segments = question.clip.shape[1]
     if segments == 1:  # a head has no answer to nothing at all
@@ -251,7 +251,7 @@ METHODS = {
         _integrate,
         lambda n: not (backbones_of(n) or _takes_features(n)),
         "networks without an I3D",
-        "Integrated gradients: the pixels that raise the class's log-odds on the way from a grey "
+        "Integrated gradients: the pixels that raise the class's log-odds on the way from a gray "
         "clip to this one, summed over each patch.",
     ),
     "rollout": Method(

@@ -25,7 +25,7 @@ def _pad_edges(x, before, after):
 
 
 class FlatConv3D(layers.Conv3D):
-    """`keras.layers.Conv3D` as one 2-D convolution of each time and its neighbours' channels.
+    """`keras.layers.Conv3D` as one 2-D convolution of each time and its neighbors' channels.
 
     Same constructor, weights and outputs; with a bias, "same" padding.
     """
@@ -42,7 +42,7 @@ class FlatConv3D(layers.Conv3D):
 
 
 class FlatMaxPooling3D(layers.MaxPooling3D):
-    """`keras.layers.MaxPooling3D` as 2-D pooling, then the largest of neighbouring times.
+    """`keras.layers.MaxPooling3D` as 2-D pooling, then the largest of neighboring times.
 
     Same constructor and outputs, with "same" padding.
     """

@@ -5,11 +5,11 @@ from keras import layers, ops
 
 
 @keras.saving.register_keras_serializable("video")
-class CentreCrop(layers.Layer):
+class CenterCrop(layers.Layer):
     """Frames of any size to what a network sees, as `utils.video.reading.read_rgb` makes it.
 
     Maps uint8 (batch, segments, frames, height, width, 3) to float32 in [-1, 1] with height and
-    width `frame_size`: short side resized (bilinear), the centre cut out. OpenCV rounds
+    width `frame_size`: short side resized (bilinear), the center cut out. OpenCV rounds
     along the way, so that an eighth of the values differ, by one of 255 steps.
 
     Args:
@@ -68,7 +68,7 @@ def serve_classifier(network, activation, crop=None):
     if crop:
         shape = (*network.input_shape[1:3], None, None, 3)
         inputs = keras.Input(shape, dtype="uint8", name="frames")
-        x = CentreCrop(*crop, dtype="float32", name="preprocessing")(inputs)
+        x = CenterCrop(*crop, dtype="float32", name="preprocessing")(inputs)
     # Called, so that names of what comes behind are not those of operations that were loaded.
     x = layers.Activation(activation, dtype="float32", name=activation)(network(x))
     if x.shape[-1] == 1:

@@ -163,7 +163,7 @@ def _convert(name, array, variable, where):
 
 
 def fold_normalization(kernel, bias, mean, deviation):
-    """Let a patch embedding for normalised pixels take pixels in [-1, 1].
+    """Let a patch embedding for normalized pixels take pixels in [-1, 1].
 
     Args:
         kernel: array (..., channels, dim).

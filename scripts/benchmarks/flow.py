@@ -26,7 +26,7 @@ def _turn(degrees):
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
-# Motion: (matrix that moves a pixel's (x, y) from the centre, translation in pixels).
+# Motion: (matrix that moves a pixel's (x, y) from the center, translation in pixels).
 MOTIONS = {
     "2 px": (np.eye(2), (1.6, -1.2)),
     "10 px": (np.eye(2), (8.3, -5.6)),
@@ -36,7 +36,7 @@ MOTIONS = {
 
 
 def render_texture(height, width, seed=0):
-    """Return a uint8 grey picture (height, width) with detail of all sizes from 2 pixels on."""
+    """Return a uint8 gray picture (height, width) with detail of all sizes from 2 pixels on."""
     generator = np.random.default_rng(seed)
     noise = generator.integers(0, 256, (5, height, width, 3), np.uint8)
     scales = 2.0 ** np.arange(1, 6)
@@ -46,7 +46,7 @@ def render_texture(height, width, seed=0):
 
 
 def move(picture, linear, shift):
-    """Move a grey picture and return where each of its pixels went.
+    """Move a gray picture and return where each of its pixels went.
 
     Args:
         picture: uint8 (height, width).
@@ -91,15 +91,15 @@ def measure_rounding(method, videos, pairs=8):
     Args:
         method: a key of `FLOWS`.
         videos: paths.
-        pairs: of neighbouring frames in the middle of each.
+        pairs: of neighboring frames in the middle of each.
     """
     estimate, losses, flows = make_method(method), [], []
     for path in videos:
         count = probe(path).num_frames
         first = max(0, (count - pairs) // 2)
         frames = np.arange(first, min(first + pairs + 1, count))
-        grey = np.ascontiguousarray(read_rgb(path, frames, 256, 256)[..., 1])
-        for pair in itertools.pairwise(grey):
+        gray = np.ascontiguousarray(read_rgb(path, frames, 256, 256)[..., 1])
+        for pair in itertools.pairwise(gray):
             flow = estimate(*pair)
             flows.append(np.abs(flow))
             losses.append(

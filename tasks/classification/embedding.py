@@ -5,7 +5,7 @@ from pathlib import Path
 from models.cutting import split as split_network
 from models.heads import embedding_model
 from utils.clips.reading import list_views, read_clip
-from utils.scores.neighbours import nearest
+from utils.scores.neighbors import nearest
 from utils.video.reading import probe
 
 import keras
@@ -30,7 +30,7 @@ def make_embedder(network, params):
     return frozen, embed
 
 
-class Neighbours:
+class Neighbors:
     """The training videos that `scripts.extract_embeddings` embedded, to find those like another.
 
     Where none of what it embedded is of a training split, all of it.

@@ -243,7 +243,7 @@ def explain_video(options):
     save_weights(folder / "temporal_weights.csv", columns, seconds, weights)
     curves = seconds.reshape(shape), weights.reshape(shape)
     plot_weights(folder / pictures[1], *curves, answer.title)
-    arrays |= dict(zip(("times", "rows", "columns"), maps.centres, strict=True))
+    arrays |= dict(zip(("times", "rows", "columns"), maps.centers, strict=True))
     return _finish(options, answer, arrays | {"maps": maps.values}, pictures)
 
 

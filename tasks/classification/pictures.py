@@ -17,7 +17,7 @@ FRAMES = 6  # of a video
 
 
 def read_strips(videos, form):
-    """Read frames of a few videos, those of the centre view that a network is tested on.
+    """Read frames of a few videos, those of the center view that a network is tested on.
 
     Args:
         videos: list of (path, info); of those trained on features, what is there to be seen.

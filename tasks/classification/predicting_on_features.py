@@ -4,13 +4,13 @@ from tasks.answers import Seen, open_judge
 from tasks.features.reader import RowReader, inspect_video, refuse_live
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
-from utils.features.store import CENTRE
+from utils.features.store import CENTER
 from utils.runs.networks import load_network
 from utils.scores.labelings import to_probabilities
 
 import numpy as np
 
-_SIDES = {1: (CENTRE,), 3: ("left", CENTRE, "right")}  # of eval_crops
+_SIDES = {1: (CENTER,), 3: ("left", CENTER, "right")}  # of eval_crops
 
 
 class RowClassifier:
@@ -59,10 +59,10 @@ class RowClassifier:
             for side in _SIDES[crops]
         ]
         middle = self._choose_rows(len(times))
-        self.seen = rows[CENTRE][middle][None], times[middle]
+        self.seen = rows[CENTER][middle][None], times[middle]
         plan, seen = self._plan_rows(rate), Seen([], [], [])
         begins = np.maximum(times - self.reader.stride / rate / 2, 0)
-        for window in cut_windows(zip(begins, rows[CENTRE], strict=True), *plan):
+        for window in cut_windows(zip(begins, rows[CENTER], strict=True), *plan):
             seen.add(window, self._classify(np.stack([row for _, row in window.items])))
         whole, about = np.mean(whole, axis=0), (duration, info.note)
         return self.judge.conclude(path, whole, seen, plan, about)

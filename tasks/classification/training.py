@@ -123,7 +123,7 @@ def make_drawer(params, videos):
     """Return a function (index, number) -> the `Clip` of a video that training is given.
 
     The number is the epoch, or where features are cached, which of the video's versions: the first
-    is the centre view.
+    is the center view.
 
     Args:
         params: `Params`.

@@ -5,7 +5,7 @@ from models.end_to_end import copy_units
 from tasks.features.networks import find_units, load_maps, make_extractor, make_form, read_settings
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
-from utils.features.store import CENTRE
+from utils.features.store import CENTER
 from utils.video.reading import probe
 from utils.video.resampling import timeline
 
@@ -49,7 +49,7 @@ class RowReader:
         maps = _copy_maps(network, settings) if network else load_maps(settings, run)
         self.extractor = make_extractor(maps, settings)
 
-    def read(self, path, info, views=(CENTRE,), on_progress=lambda done, total: None):
+    def read(self, path, info, views=(CENTER,), on_progress=lambda done, total: None):
         """Read a video once and return its rows.
 
         Args:
@@ -58,7 +58,7 @@ class RowReader:
             on_progress: function of the rows done and of all of them.
 
         Returns:
-            ({view: float32 (rows, dim)}, seconds of the rows' centres, float (rows,)).
+            ({view: float32 (rows, dim)}, seconds of the rows' centers, float (rows,)).
 
         Raises:
             VideoError: a frame that cannot be decoded; the file is named.

@@ -16,7 +16,7 @@ from tasks.recognition.transcription import (
 )
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
-from utils.features.store import CENTRE, find_manifest
+from utils.features.store import CENTER, find_manifest
 from utils.pictures.frame_sheets import read_moments
 from utils.pictures.gloss_timeline import Span, plot_alignment, save_spans
 from utils.pictures.html import embed_picture, make_page, make_table, make_text
@@ -49,7 +49,7 @@ class Recognition(NamedTuple):
         sentence: the run's `Sentence`, or None for another one.
         logits: (steps, 1 + glosses).
         edges: (steps + 1,) seconds.
-        found: the classes that are recognised.
+        found: the classes that are recognized.
         notes: sentences on what is not known.
         image_fps: frames per second of the video where it is a folder of images.
     """
@@ -86,7 +86,7 @@ def _read_video(run, params, path):
     """Return the same where the I3D that makes the rows is the run's own (stage 2)."""
     network, reader = open_rows(run, params)
     rows, times = reader.read(path, probe(path, reader.form.image_fps))
-    return network, rows[CENTRE], times, reader.form.image_fps, []
+    return network, rows[CENTER], times, reader.form.image_fps, []
 
 
 def read_sentence_of(options, params, sentences):
@@ -136,7 +136,7 @@ def compare(sentence, labels, vocabulary, cleaning):
 
 
 def place_rows(recognition, vocabulary):
-    """Return ({name: spans} of what was recognised and of the reference, notes)."""
+    """Return ({name: spans} of what was recognized and of the reference, notes)."""
     sentence, notes = recognition.sentence, list(recognition.notes)
     where = (recognition.edges, vocabulary)
     rows = {"recognised": place_glosses(recognition.logits, recognition.found, *where)}
@@ -173,7 +173,7 @@ def save_recognition(folder, recognition, rows, frames, vocabulary):
 
 
 def _draw_page(folder, title, rows, compared, notes):
-    """Write explanation.html: what was recognised, the picture, when each gloss is."""
+    """Write explanation.html: what was recognized, the picture, when each gloss is."""
     parts = [make_text(compared, "pre")] if compared else []
     parts += [make_text(note) for note in notes]
     parts.append(make_text(MEANING))

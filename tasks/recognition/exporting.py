@@ -79,7 +79,7 @@ def prepare_sentences(options, calibrating):
             "own for; give savedmodel, onnx or keras."
         )
     if options.videos:
-        raise ValueError(f"{run} recognises sentences of features: give --data-path, not videos.")
+        raise ValueError(f"{run} recognizes sentences of features: give --data-path, not videos.")
     own, vocabulary = load_data(run, load_sentences)
     network = load_recognizer(run, params.features)
     chosen, more, infos, corpus = _choose_sentences(options, params, own, calibrating)

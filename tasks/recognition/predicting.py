@@ -4,7 +4,7 @@ from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import inspect_video, refuse_live
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
-from utils.features.store import CENTRE
+from utils.features.store import CENTER
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
@@ -36,7 +36,7 @@ class Recognizer:
         self.front, self.cleaning, self.seen = front, cleaning, None
 
     def predict_video(self, path, on_progress=lambda done, total: None):
-        """Return the `Prediction` of a video: the best gloss of each step, equal neighbours merged.
+        """Return the `Prediction` of a video: the best gloss of each step, equal neighbors merged.
 
         A gloss lasts as long as the steps that say it; CTC often says it in one or two steps of
         those that it really takes.
@@ -50,7 +50,7 @@ class Recognizer:
         """
         info, duration, rate = inspect_video(path, self.reader)
         rows, times = self.reader.read(path, info, on_progress=on_progress)
-        self.seen = read_logits(self.network, rows[CENTRE], self.front, path)
+        self.seen = read_logits(self.network, rows[CENTER], self.front, path)
         probabilities = to_probabilities("single", self.seen)
         pooled = count_pooled(self.front)
         begins = np.append(times[::pooled][: len(probabilities)], times[-1])
@@ -75,7 +75,7 @@ class Recognizer:
 def open_recognizer(run, params, seconds):
     """Return the `Recognizer` of a run; arguments as of the openers in `tasks.predictors`."""
     if any(seconds):
-        raise ValueError(f"{run} recognises whole videos; leave out window and step.")
+        raise ValueError(f"{run} recognizes whole videos; leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]
     network, reader = open_rows(run, params)
     cleaning = CORPORA[params.corpus].cleaning

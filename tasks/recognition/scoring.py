@@ -146,7 +146,7 @@ def score_sentences(options):
         The report that is written to report.json.
 
     Raises:
-        ValueError: no run, no such split, nothing readable, or nothing recognised at all.
+        ValueError: no run, no such split, nothing readable, or nothing recognized at all.
     """
     run = options.runs[0]
     params = load_changed(run, options, ("workers", "features"))

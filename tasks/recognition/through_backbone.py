@@ -23,7 +23,7 @@ from utils.clips.inputs import fingerprint
 from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows
 from utils.features.lookup import FeatureInfo, thin_rows
-from utils.features.store import CENTRE, array_path, is_done, open_store, read_record, settings_hash
+from utils.features.store import CENTER, array_path, is_done, open_store, read_record, settings_hash
 from utils.runs.networks import load_network
 from utils.signing.batches import pad_rows
 from utils.signing.corpora import leave_out
@@ -141,7 +141,7 @@ def _cache_maps(network, settings, infos, params):
     found = {}
     for path, info in infos.items():
         name = info.video.digest
-        views = {CENTRE: (str(array_path(store, name)), "")}
+        views = {CENTER: (str(array_path(store, name)), "")}
         found[path] = FeatureInfo(views, tuple(read_record(store, name)["shape"]), name)
         found[path] = thin_rows(found[path], params.row_step // form.step)
     return found

@@ -98,7 +98,7 @@ def recognize(network, sequence, beam=1):
 
 
 def locate_glosses(scores):
-    """Find the best gloss of each step, equal neighbours merged: what `decode` gives with beam 1.
+    """Find the best gloss of each step, equal neighbors merged: what `decode` gives with beam 1.
 
     Args:
         scores: of one sentence, (steps, 1 + glosses).

@@ -32,7 +32,7 @@ class Augmentation:
 
 
 class Transform(NamedTuple):
-    """A crop, a flip and a change of colour; the default is the centre crop and no change.
+    """A crop, a flip and a change of color; the default is the center crop and no change.
 
     Attributes:
         crop: position of the crop, from top left (0, 0) to bottom right (1, 1).
@@ -50,7 +50,7 @@ class Transform(NamedTuple):
     operations: tuple[tuple[str, float], ...] = ()
 
 
-CENTRE = Transform()
+CENTER = Transform()
 
 
 def draw_transform(generator, flip=True, color=0.2, operations=0, magnitude=0.3):
@@ -78,9 +78,9 @@ def apply_rgb(clip, transform):
     clip = clip.astype(np.float32)
     clip /= 127.5
     clip -= 1
-    if transform[2:5] != CENTRE[2:5]:
-        grey = clip.mean(-1, keepdims=True)
-        clip = grey + transform.saturation * (clip - grey)
+    if transform[2:5] != CENTER[2:5]:
+        gray = clip.mean(-1, keepdims=True)
+        clip = gray + transform.saturation * (clip - gray)
         clip = np.clip(transform.contrast * clip + 2 * transform.brightness, -1, 1)
     return clip
 
@@ -94,7 +94,7 @@ def apply_flow(clip, transform):
     """Flip a float32 flow clip (..., height, width, 2) and scale +-20 pixels to [-1, 1].
 
     Raises:
-        ValueError: a transform with operations; they are made for colours.
+        ValueError: a transform with operations; they are made for colors.
     """
     if transform.operations:
         raise ValueError(
@@ -110,5 +110,5 @@ def list_levels(stream):
     """Return what each of the 256 levels of uint8 "rgb" or "flow" means to a network, float32."""
     levels = np.arange(256).astype(np.uint8)
     if stream == "flow":
-        return apply_flow(to_pixels(levels), CENTRE)
-    return apply_rgb(levels, CENTRE)
+        return apply_flow(to_pixels(levels), CENTER)
+    return apply_rgb(levels, CENTER)

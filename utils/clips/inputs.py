@@ -6,7 +6,7 @@ from pathlib import Path
 from utils.clips.batches import Sequence
 from utils.clips.reading import check_flow, clip_key, describe_form, list_views, read_clip
 from utils.features.store import (
-    CENTRE,
+    CENTER,
     array_path,
     is_done,
     open_store,
@@ -84,7 +84,7 @@ class ClipSource:
             for name, clip, array in zip(names[at], clips[at], logs["outputs"], strict=False):
                 record = {"source": clip.info.digest, "settings": settings_hash(self.settings)}
                 array = array.astype("float32")  # NumPy cannot read bfloat16 back
-                save_features(self.store, name, {CENTRE: array}, record)
+                save_features(self.store, name, {CENTER: array}, record)
 
         sequence = Sequence(
             lambda index, epoch: read_clip(clips[index], self.form),

@@ -21,10 +21,10 @@ def _paste(inputs, partners, share, generator):
             "picture. Give cutmix 0 (MixUp works on features), or feature_views 0."
         )
     sizes = np.array(inputs.shape[3:5])
-    centre = generator.uniform(size=2) * sizes
+    center = generator.uniform(size=2) * sizes
     half = sizes * np.sqrt(1 - share) / 2
-    top, left = np.round(np.maximum(centre - half, 0)).astype(int)
-    bottom, right = np.round(np.minimum(centre + half, sizes)).astype(int)
+    top, left = np.round(np.maximum(center - half, 0)).astype(int)
+    bottom, right = np.round(np.minimum(center + half, sizes)).astype(int)
     box = (..., slice(top, bottom), slice(left, right), slice(None))
     mixed = inputs.copy()
     mixed[box] = inputs[box][partners]

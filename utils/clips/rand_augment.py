@@ -28,8 +28,8 @@ def _blend(clip, degenerate, magnitude):
 
 
 def _contrast(clip, magnitude):
-    grey = np.float32(clip.reshape(-1, 3).mean(0) @ LUMA)
-    return _map_levels(clip, _blend(np.arange(256), grey, magnitude))
+    gray = np.float32(clip.reshape(-1, 3).mean(0) @ LUMA)
+    return _map_levels(clip, _blend(np.arange(256), gray, magnitude))
 
 
 def _saturation(clip, magnitude):

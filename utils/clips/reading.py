@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from utils.clips.augmentation import CENTRE, Transform, apply_flow, apply_rgb, draw_transform
+from utils.clips.augmentation import CENTER, Transform, apply_flow, apply_rgb, draw_transform
 from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import _SIDES, FeatureInfo
 from utils.features.store import load_features
@@ -53,7 +53,7 @@ class Clip:
     path: str
     info: object
     place: tuple[float, ...] | float = 0.5
-    transform: Transform = CENTRE
+    transform: Transform = CENTER
 
 
 def list_views(path, info, clips=1, crops=1):
@@ -61,8 +61,8 @@ def list_views(path, info, clips=1, crops=1):
 
     Args:
         path, info: a video and its `VideoInfo`.
-        clips: views in time; one is centred.
-        crops: 1, the centre; or 3, spread over the longer side.
+        clips: views in time; one is centered.
+        crops: 1, the center; or 3, spread over the longer side.
     """
     sides = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
     portrait = info.height > info.width
@@ -190,7 +190,7 @@ def clip_key(clip, form, network):
 def _choose_view(views, transform):
     """Return the stored view nearest to a crop and a flip, the flip first."""
     flips = [v for v in views if v.endswith("flip") == transform.flip] or list(views)
-    side = {v: _SIDES.get(v.removesuffix("flip").removesuffix("_") or CENTRE) for v in flips}
+    side = {v: _SIDES.get(v.removesuffix("flip").removesuffix("_") or CENTER) for v in flips}
     return min(flips, key=lambda view: abs(side[view] - transform.crop[1]))
 
 

@@ -2,7 +2,7 @@
 
 Segments as in temporal segment networks (Wang et al., ECCV 2016). All samplings share one
 signature: (num_frames, segments, length, place), where `place` holds one number in [0, 1) per
-draw, random when training, 0.5 for the centre when testing.
+draw, random when training, 0.5 for the center when testing.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Which videos are the same file, the same video saved again, or the same scene.
 
-A video's signature is 16 small grey frames and a few colours. The frames' median over time is the
+A video's signature is 16 small gray frames and a few colors. The frames' median over time is the
 scene: it stays when people come and go. What a frame differs from it by is what happens: another
 clip of the same camera has the scene in common, only a copy has what happens, in the same order, in
 common too, however it was encoded.
@@ -23,9 +23,9 @@ import numpy as np
 
 SAME_SCENE = 0.5
 SAME_EVENTS = 0.7
-SAME_COLORS = 5.0  # mean difference of a scene's Cb and Cr, grey levels
+SAME_COLORS = 5.0  # mean difference of a scene's Cb and Cr, gray levels
 SAME_STILL = 0.997  # of the scenes, where next to nothing happens
-STILL = 1.0  # grey levels, root mean square
+STILL = 1.0  # gray levels, root mean square
 _FRAMES, _SIZE, _MARGIN = 16, 32, 4
 _SHIFT = 3  # frames of 16 by which a copy may lie earlier or later
 _CHUNK = 128
@@ -81,10 +81,10 @@ def sign(frames):
     luma, middle = frames @ LUMA, np.median(frames, axis=0).astype(np.float32)
     differences = middle[..., [2, 0]] - (middle @ LUMA)[..., None]
     rows, columns = (_pool_matrix(pixels, _SIZE) for pixels in luma.shape[1:])
-    grey = np.rint(_apply(rows, columns, luma)).clip(0, 255).astype(np.uint8)
+    gray = np.rint(_apply(rows, columns, luma)).clip(0, 255).astype(np.uint8)
     rows, columns = (_pool_matrix(pixels, 4) for pixels in luma.shape[1:])
     colors = _apply(rows, columns, np.moveaxis(differences, 2, 0))
-    return grey, np.moveaxis(colors, 0, 2) * np.array([0.564, 0.713], np.float32)
+    return gray, np.moveaxis(colors, 0, 2) * np.array([0.564, 0.713], np.float32)
 
 
 def _blur_matrix(sigma=3.0):
@@ -97,7 +97,7 @@ _BLUR = _blur_matrix()
 
 
 def _unit(vectors):
-    """Return the vectors without their mean, of length 1; those below half a grey level shorter."""
+    """Return the vectors without their mean, of length 1; those below half a gray level shorter."""
     vectors = vectors - vectors.mean(-1, keepdims=True)
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.maximum(lengths, 0.5 * vectors.shape[-1] ** 0.5)

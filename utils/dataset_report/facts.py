@@ -16,7 +16,7 @@ PROPERTIES = {
     "short side": ("pixels", lambda record: min(record.width, record.height)),
     "bit rate": ("kbit/s", lambda record: 0.008 * record.size / record.seconds),
     "brightness": ("mean luma, 0 to 255", lambda record: record.brightness),
-    "motion": ("grey levels between neighbouring frames", lambda record: record.motion),
+    "motion": ("gray levels between neighboring frames", lambda record: record.motion),
 }
 # Format: from a record to a name.
 FORMATS = {

@@ -1,6 +1,6 @@
 """What held-out videos have in common with training videos, and splits in which they have nothing.
 
-A network that has seen a video's copy, or its camera, in training can recognise that instead of
+A network that has seen a video's copy, or its camera, in training can recognize that instead of
 the action; its score is then too good.
 """
 

@@ -113,7 +113,7 @@ def plot_formats(records, most=10):
 
 
 def plot_appearance(records):
-    """Draw brightness against motion, a point a video, coloured by class."""
+    """Draw brightness against motion, a point a video, colored by class."""
     names, note = _classes_shown(records)
     figure, axis = plt.subplots(figsize=(8, 4.6), layout="constrained")
     brightness, motion = measure(records, "brightness"), measure(records, "motion")

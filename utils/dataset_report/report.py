@@ -112,7 +112,7 @@ def make_report(facts, records, pairs, splits, plots):
     problems = [(row["path"], row["reason"]) for row in facts["broken"] + facts["odd"]]
     parts = [
         "<p>Frame counts, rates and codecs are the headers'; the rest is measured on 16 pairs of "
-        "neighbouring frames of each video. All numbers: analysis.json.</p>",
+        "neighboring frames of each video. All numbers: analysis.json.</p>",
         _tiles(facts),
         "<h2>What to do</h2>",
         advice or "<p>Nothing was found.</p>",

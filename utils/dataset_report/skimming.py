@@ -1,7 +1,7 @@
 """A dataset's videos looked at quickly: headers and a few frames of each, on several threads.
 
 Training's inspection decodes every frame and trusts no header; this look takes frame counts, rates
-and codecs from the headers and measures brightness and motion on 16 pairs of neighbouring frames.
+and codecs from the headers and measures brightness and motion on 16 pairs of neighboring frames.
 """
 
 import io
@@ -27,7 +27,7 @@ class Record:
         num_frames, fps, width, height, codec: from the header.
         size: bytes.
         brightness: mean luma, 0 to 255.
-        motion: mean absolute difference of neighbouring frames' luma, in grey levels.
+        motion: mean absolute difference of neighboring frames' luma, in gray levels.
         signature, colors: of `duplicates.sign`.
         picture: a JPEG of three frames, side by side.
     """

@@ -7,7 +7,7 @@ be run in any order, beside those of other videos, anywhere.
 from typing import NamedTuple
 
 from utils.features.rows import plan_chunks, row_starts, row_times
-from utils.features.store import CENTRE
+from utils.features.store import CENTER
 from utils.video.flow import flow_kind
 from utils.video.flow_store import flow_frames
 from utils.video.frames import crop_frame
@@ -19,7 +19,7 @@ import numpy as np
 
 # View: (position of the crop along the longer side, whether mirrored).
 VIEWS = {
-    CENTRE: (0.5, False),
+    CENTER: (0.5, False),
     "left": (0.0, False),
     "right": (1.0, False),
     "flip": (0.5, True),
@@ -47,7 +47,7 @@ class RowFormat(NamedTuple):
     stride: int = 4
     edges: str = "replicate"
     lengths: tuple[int, ...] = (16,)
-    views: tuple[str, ...] = (CENTRE,)
+    views: tuple[str, ...] = (CENTER,)
     stream: str = "rgb"
     fps: float = 25.0
     image_fps: float = 25.0
@@ -80,7 +80,7 @@ class Part(NamedTuple):
         digest: of its content.
         view: a key of `VIEWS`.
         first: the first of the rows.
-        times: the rows' centres in seconds.
+        times: the rows' centers in seconds.
         total: rows of the whole view.
     """
 

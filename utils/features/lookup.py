@@ -9,12 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.features.store import CENTRE, READERS, VIEWS, list_arrays, load_features, read_record
+from utils.features.store import CENTER, READERS, VIEWS, list_arrays, load_features, read_record
 from utils.system.files import explain_missing
 
 import numpy as np
 
-_SIDES = {CENTRE: 0.5, "left": 0.0, "right": 1.0}  # of a crop, from 0 to 1
+_SIDES = {CENTER: 0.5, "left": 0.0, "right": 1.0}  # of a crop, from 0 to 1
 _HOLD_MANY = (".npz", ".h5", ".hdf5")
 
 
@@ -24,7 +24,7 @@ class FeatureInfo:
 
     Attributes:
         views: {view: (file, name of the array in it)}.
-        shape: (rows, channels) of the centre view.
+        shape: (rows, channels) of the center view.
         digest: BLAKE2b of its numbers.
         step: from a row that is read to the next; 1 reads all of them.
         width, height: unknown; views are named alike for either orientation.
@@ -103,7 +103,7 @@ def _locate(index, path):
         if path.suffix.lower() not in READERS or not path.is_file():
             return {}
         siblings = {v: path.with_name(f"{path.stem}.{v}{path.suffix}") for v in VIEWS}
-        views = {CENTRE: path} | {v: file for v, file in siblings.items() if file.is_file()}
+        views = {CENTER: path} | {v: file for v, file in siblings.items() if file.is_file()}
         return {view: (str(file), "") for view, file in views.items()}
     for start in range(len(path.parts)):  # the longest name first: folders tell namesakes apart
         whole = "/".join(path.parts[start:])
@@ -111,7 +111,7 @@ def _locate(index, path):
         for name in (whole, whole.removesuffix(path.suffix), whole.removesuffix("/1")):
             if name in index:
                 views = {v: index[f"{name}.{v}"] for v in VIEWS if f"{name}.{v}" in index}
-                return {CENTRE: index[name]} | views
+                return {CENTER: index[name]} | views
     return {}
 
 
@@ -137,10 +137,10 @@ def locate_features(paths, features):
             f"{features} has no features of any of the {len(paths)} videos ({example}); "
             f"it holds those of {held}. Names must agree but for the suffix."
         )
-    counts = Counter(views[CENTRE] for views in located.values())
+    counts = Counter(views[CENTER] for views in located.values())
     (file, name), count = counts.most_common(1)[0]
     if count > 1:
-        same = [path for path, views in located.items() if views[CENTRE] == (file, name)]
+        same = [path for path, views in located.items() if views[CENTER] == (file, name)]
         raise ValueError(
             f"{file} {name}: by name the features of both {same[0]} and {same[1]}; keep features "
             "in folders like those of the videos."
@@ -160,7 +160,7 @@ def read_info(views):
     Raises:
         ValueError: a file that cannot be read, or numbers that are not finite; it is named.
     """
-    for file, name in reversed(views.values()):  # the centre last
+    for file, name in reversed(views.values()):  # the center last
         array = np.ascontiguousarray(load_features(file, name))
         if not np.isfinite(array).all():
             raise ValueError(f"{file}: not all of its numbers are finite.")
@@ -194,13 +194,13 @@ def find_features(path, features):
 
 
 def find_times(info, stride=4, fps=25.0):
-    """Return the centres of a video's rows in seconds, and whether its record tells them.
+    """Return the centers of a video's rows in seconds, and whether its record tells them.
 
     Args:
         info: a `FeatureInfo`.
         stride, fps: of the rows in frames, and of the video, where it does not.
     """
-    file = Path(info.views[CENTRE][0])
+    file = Path(info.views[CENTER][0])
     times = read_record(file.parent, file.stem).get("times")
     if isinstance(times, list) and len(times[:: info.step]) == info.shape[0]:
         return np.array(times[:: info.step], float), True
@@ -220,7 +220,7 @@ def find_length(paths, features):
     paths = list(index_features(features) or ()) if paths is None else paths
     for views in locate_features(paths, features).values():
         try:
-            return load_features(*views[CENTRE]).shape[1]
+            return load_features(*views[CENTER]).shape[1]
         except ValueError as error:
             last = error
     raise ValueError(f"No features in {features} can be read: {last}")
@@ -240,9 +240,9 @@ def check_lengths(videos, length=0):
         first = videos[0][1]
         wanted = length or first.shape[1]
         if info.shape[1] != wanted:
-            there = "the network takes" if length else f"those of {first.views[CENTRE][0]}"
+            there = "the network takes" if length else f"those of {first.views[CENTER][0]}"
             raise ValueError(
-                f"{' '.join(info.views[CENTRE]).strip()}: its rows have {info.shape[1]} channels, "
+                f"{' '.join(info.views[CENTER]).strip()}: its rows have {info.shape[1]} channels, "
                 f"{there} {wanted}; all must agree, and every array be (rows, channels)."
             )
 

@@ -10,7 +10,7 @@ def _check(window, stride):
 
 
 def _replicate(num_frames, window, stride):
-    # The window's centre on that of its frames, (i + 1/2) stride; half a frame early if need be.
+    # The window's center on that of its frames, (i + 1/2) stride; half a frame early if need be.
     return np.arange(-(-num_frames // stride)) * stride + (stride - window) // 2
 
 
@@ -62,26 +62,26 @@ def plan_rows(num_frames, window, stride, edges):
 
 
 def row_times(starts, window, fps, frame_times=None):
-    """Return the centre of each window in seconds.
+    """Return the center of each window in seconds.
 
     Args:
         starts: of `row_starts`.
         window: frames of a row.
         fps: frames per second of the resampled video.
         frame_times: seconds at which its frames begin, and at which the last one ends, where they
-            are not evenly spaced; centres beyond the ends are at the ends.
+            are not evenly spaced; centers beyond the ends are at the ends.
     """
-    centres = starts + window / 2
+    centers = starts + window / 2
     if frame_times is None:
-        return centres / fps
-    return np.interp(centres, np.arange(len(frame_times)), frame_times)
+        return centers / fps
+    return np.interp(centers, np.arange(len(frame_times)), frame_times)
 
 
 def row_edges(times):
-    """Return when each row begins, and the last one ends: half way to its neighbours.
+    """Return when each row begins, and the last one ends: half way to its neighbors.
 
     Args:
-        times: the rows' centres in seconds, rising.
+        times: the rows' centers in seconds, rising.
 
     Returns:
         (rows + 1,) seconds, from 0 up.

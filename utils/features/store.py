@@ -17,8 +17,8 @@ from utils.system.settings_files import open_kind, read_kind
 import h5py
 import numpy as np
 
-CENTRE = "centre"
-# Views beside the centre; of portrait videos left and right are the top and the bottom.
+CENTER = "centre"
+# Views beside the center; of portrait videos left and right are the top and the bottom.
 VIEWS = ("flip", "left", "right", "left_flip", "right_flip")
 MANIFEST = "manifest.json"
 _KEY = "features"  # the array's name in files that may hold several
@@ -121,9 +121,9 @@ def leave_records(paths):
     ]
 
 
-def array_path(folder, name, view=CENTRE):
+def array_path(folder, name, view=CENTER):
     """Return where a store keeps a view of a video."""
-    return Path(folder, f"{name}.npy" if view == CENTRE else f"{name}.{view}.npy")
+    return Path(folder, f"{name}.npy" if view == CENTER else f"{name}.{view}.npy")
 
 
 def _record_path(folder, name):
@@ -168,7 +168,7 @@ def save_features(folder, name, views, record):
         folder: an open store.
         name: of `name_features`.
         views: {view: array (rows, channels)}, of one shape; the dtype is kept.
-        record: {"source": digest of the content, "settings": of `settings_hash`, "times": centres
+        record: {"source": digest of the content, "settings": of `settings_hash`, "times": centers
             of the rows in seconds, ...}; the views and the shape are added.
 
     Raises:

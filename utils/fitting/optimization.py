@@ -86,7 +86,7 @@ def _adamw(settings, **options):
 
 SCHEDULES = {"phases": _phases, "cosine": _cosine}
 OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}
-# Not decayed: biases, normalisations and learned tokens.
+# Not decayed: biases, normalizations and learned tokens.
 _UNDECAYED = ["bias", "gamma", "beta", "tokens"]
 
 

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from utils.pictures.captions import colour_labels
+from utils.pictures.captions import color_labels
 from utils.pictures.html import make_text
 
 STYLE = """
@@ -27,11 +27,11 @@ _TICKS = 5
 
 
 def _draw_line(name, pieces, value):
-    """Return a name, a track with pieces of (left, width, colour, what it is), and a value."""
+    """Return a name, a track with pieces of (left, width, color, what it is), and a value."""
     track = "".join(
-        f'<i style="left:{100 * left:.2f}%;width:{100 * width:.2f}%;background:{colour}" '
+        f'<i style="left:{100 * left:.2f}%;width:{100 * width:.2f}%;background:{color}" '
         f'title="{escape(text)}"></i>'
-        for left, width, colour, text in pieces
+        for left, width, color, text in pieces
     )
     name = make_text(name, "span").replace("<span", f'<span title="{escape(name)}"', 1)
     return f'<div class="line">{name}<div class="track">{track}</div><span>{value}</span></div>'
@@ -60,8 +60,8 @@ def draw_intervals(intervals, duration):
         duration: of the video, in seconds.
     """
     lines = []
-    for label, colour in colour_labels(intervals).items():
-        red, green, blue = (255 * colour).round().astype(int)
+    for label, color in color_labels(intervals).items():
+        red, green, blue = (255 * color).round().astype(int)
         own = [each for each in intervals if each.label == label]
         pieces = [
             (

@@ -15,8 +15,8 @@ from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from matplotlib.text import Text
 
 _CAPTIONED = 360  # pixels of the shorter side of a video with captions, at most
-_LABEL_COLOURS = matplotlib.colormaps["tab10"]
-_WHITE = 0.4  # of a label's colour as a caption, else some are too dark to be read on black
+_LABEL_COLORS = matplotlib.colormaps["tab10"]
+_WHITE = 0.4  # of a label's color as a caption, else some are too dark to be read on black
 _MARGIN = 4  # pixels beside a line
 
 
@@ -25,7 +25,7 @@ def write_line(parts, width, height=36):
     """Return texts side by side on black, smaller where they would not fit.
 
     Args:
-        parts: ((text, its colour), ...).
+        parts: ((text, its color), ...).
         width, height: pixels.
 
     Returns:
@@ -33,7 +33,7 @@ def write_line(parts, width, height=36):
     """
     figure = plt.figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
     how = {"fontsize": 8, "multialignment": "center", "parse_math": False}
-    texts = [TextArea(text, textprops=how | {"color": colour}) for text, colour in parts]
+    texts = [TextArea(text, textprops=how | {"color": color}) for text, color in parts]
     row = HPacker(children=texts, align="center", pad=0, sep=9)
     place = {"bbox_to_anchor": figure.bbox, "pad": 0, "borderpad": 0, "frameon": False}
     figure.add_artist(AnchoredOffsetbox("center", child=row, **place))
@@ -59,14 +59,14 @@ def _place_lanes(intervals):
     return lanes
 
 
-def colour_labels(intervals):
-    """Return {label: its colour, float (3,) from 0 to 1}, in the order of the intervals."""
+def color_labels(intervals):
+    """Return {label: its color, float (3,) from 0 to 1}, in the order of the intervals."""
     labels = dict.fromkeys(each.label for each in intervals)
-    return {label: np.array(_LABEL_COLOURS(place % 10)[:3]) for place, label in enumerate(labels)}
+    return {label: np.array(_LABEL_COLORS(place % 10)[:3]) for place, label in enumerate(labels)}
 
 
 def draw_timeline(intervals, duration, width, height=24):
-    """Draw intervals from left to right, a colour a label, those that overlap one over another.
+    """Draw intervals from left to right, a color a label, those that overlap one over another.
 
     Args:
         intervals: list of `utils.scores.intervals.Interval`, by their starts.
@@ -74,22 +74,22 @@ def draw_timeline(intervals, duration, width, height=24):
         width, height: pixels.
 
     Returns:
-        (uint8 (height, width, 3), {label: its colour, from 0 to 1}).
+        (uint8 (height, width, 3), {label: its color, from 0 to 1}).
     """
-    colours = colour_labels(intervals)
+    colors = color_labels(intervals)
     bar, lanes = np.full((height, width, 3), 40, np.uint8), _place_lanes(intervals)
     edges = np.linspace(0, height, max(lanes, default=0) + 2).astype(int)
     for each, lane in zip(intervals, lanes, strict=True):
         left, right = (round(seconds / duration * width) for seconds in (each.start, each.end))
         rows = slice(edges[lane], max(edges[lane] + 1, edges[lane + 1] - 1))
-        bar[rows, left : max(right - 1, left + 1)] = 255 * colours[each.label]
-    return bar, colours
+        bar[rows, left : max(right - 1, left + 1)] = 255 * colors[each.label]
+    return bar, colors
 
 
-def _caption(interval, colours):
-    """Return (text, colour) of an interval."""
-    colour = _WHITE + (1 - _WHITE) * colours[interval.label]
-    return f"{interval.label} {interval.score:.2f}", tuple(colour.tolist())
+def _caption(interval, colors):
+    """Return (text, color) of an interval."""
+    color = _WHITE + (1 - _WHITE) * colors[interval.label]
+    return f"{interval.label} {interval.score:.2f}", tuple(color.tolist())
 
 
 def caption_frames(frames, intervals, duration):
@@ -108,9 +108,9 @@ def caption_frames(frames, intervals, duration):
         frame = frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2]
         width = frame.shape[1]
         if bar is None:
-            bar, colours = draw_timeline(intervals, duration, width)
+            bar, colors = draw_timeline(intervals, duration, width)
         now = [each for each in intervals if each.start <= seconds < each.end]
-        line = write_line(tuple(_caption(each, colours) for each in now), width)
+        line = write_line(tuple(_caption(each, colors) for each in now), width)
         marked = bar.copy()
         place = min(round(seconds / duration * width), width - 2)
         marked[:, place : place + 2] = 255

@@ -3,7 +3,7 @@
 import matplotlib
 
 matplotlib.use("Agg")
-from utils.scores.neighbours import to_directions
+from utils.scores.neighbors import to_directions
 from utils.system.files import atomic_path
 
 import matplotlib.pyplot as plt
@@ -45,7 +45,7 @@ def _entry(name, color, marker):
 
 
 def plot_map(points, labels, splits, path):
-    """Draw videos as points, a colour a label and a marker a split.
+    """Draw videos as points, a color a label and a marker a split.
 
     Args:
         points: (videos, 2), from `project`.

@@ -1,4 +1,4 @@
-"""Clips as pictures: frames in rows, optical flow in colours."""
+"""Clips as pictures: frames in rows, optical flow in colors."""
 
 from textwrap import fill
 from typing import NamedTuple
@@ -44,16 +44,16 @@ def paint_rgb(clip, _largest=1.0):
 
 
 def paint_flow(clip, largest=1.0):
-    """Return optical flow as colours, uint8 (..., 3): the direction is the hue, no motion is white.
+    """Return optical flow as colors, uint8 (..., 3): the direction is the hue, no motion is white.
 
     Args:
         clip: (..., 2), x and y.
-        largest: motion that gets the full colour.
+        largest: motion that gets the full color.
     """
     hue = np.arctan2(clip[..., 1], clip[..., 0]) / (2 * np.pi) % 1
     saturation = np.clip(np.linalg.norm(clip, axis=-1) / largest, 0, 1)
-    colours = hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], axis=-1))
-    return np.round(255 * colours).astype(np.uint8)
+    colors = hsv_to_rgb(np.stack([hue, saturation, np.ones_like(hue)], axis=-1))
+    return np.round(255 * colors).astype(np.uint8)
 
 
 PAINTERS = {"rgb": paint_rgb, "flow": paint_flow}
@@ -83,7 +83,7 @@ def paint_clips(named, stream):
         List of `Row`, for each clip one, or two of both streams.
     """
     largest = find_largest([clip for _, _, clip in named], stream)
-    scale = f"flow, full colour: {largest * FLOW_LIMIT:.3g} pixels a frame"
+    scale = f"flow, full color: {largest * FLOW_LIMIT:.3g} pixels a frame"
     rows = []
     for label, captions, clip in named:
         for place, (part, channels) in enumerate(PARTS[stream].items()):

@@ -45,7 +45,7 @@ def save_spans(path, rows):
                 writer.writerow([name, span.gloss, *numbers])
 
 
-def _draw_frames(axis, below, spans, frames, colours):
+def _draw_frames(axis, below, spans, frames, colors):
     """Draw a frame for each gloss side by side, and a line from it to its time in `below`."""
     height = 0.92 * frames[0].shape[0] / frames[0].shape[1]
     for place, (span, frame) in enumerate(zip(spans, frames, strict=True)):
@@ -56,7 +56,7 @@ def _draw_frames(axis, below, spans, frames, colours):
             (span.middle, 1),
             axis.transData,
             below.get_xaxis_transform(),
-            color=colours[span.gloss],
+            color=colors[span.gloss],
         )
         line.set_in_layout(False)
         axis.figure.add_artist(line)
@@ -64,11 +64,11 @@ def _draw_frames(axis, below, spans, frames, colours):
     axis.axis("off")
 
 
-def _draw_rows(axis, rows, colours):
+def _draw_rows(axis, rows, colors):
     for place, spans in enumerate(rows.values()):
         for span in spans:
             width, style = span.end - span.start, {"fontsize": 8, "rotation_mode": "anchor"}
-            axis.barh(place, width, left=span.start, height=0.4, color=colours[span.gloss])
+            axis.barh(place, width, left=span.start, height=0.4, color=colors[span.gloss])
             axis.text(span.start, place - 0.25, span.gloss, rotation=25, **style)
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set(ylim=(len(rows) - 0.6, -0.95), xlabel="seconds")
@@ -87,7 +87,7 @@ def plot_alignment(path, edges, curves, rows, frames, title):
         title: over all.
     """
     first = next(iter(rows.values()))
-    colours = {gloss: plt.get_cmap("tab20")(i % 20) for i, gloss in enumerate(filter(None, curves))}
+    colors = {gloss: plt.get_cmap("tab20")(i % 20) for i, gloss in enumerate(filter(None, curves))}
     heights = [1.9] * bool(len(frames)) + [1.7, 0.4 + 0.8 * len(rows)]
     width = np.clip(1.1 * max(map(len, rows.values())) + 2, 8, 30)
     figure, axes = plt.subplots(
@@ -97,16 +97,16 @@ def plot_alignment(path, edges, curves, rows, frames, title):
     figure.suptitle(title)
     *above, curved, barred = axes
     for gloss, values in curves.items():
-        style = {"color": colours[gloss]} if gloss else {"color": "0.6", "linestyle": ":"}
+        style = {"color": colors[gloss]} if gloss else {"color": "0.6", "linestyle": ":"}
         curved.stairs(values, edges, baseline=None, label=gloss or _BLANK, **style)
     curved.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.02), ylabel="probability")
     curved.grid(alpha=0.3)
     place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
     curved.legend(fontsize=7, ncols=1 + len(curves) // 12, **place)
     barred.sharex(curved)
-    _draw_rows(barred, rows, colours)
+    _draw_rows(barred, rows, colors)
     for axis in above:
-        _draw_frames(axis, curved, first, frames, colours)
+        _draw_frames(axis, curved, first, frames, colors)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)

@@ -16,21 +16,21 @@ import numpy as np
 
 SHOWN = 8  # frames of a sheet, at most
 SIDE = 256  # pixels of a frame in the video, about
-_COLOURS = "turbo"
+_COLORS = "turbo"
 
 
-def _interpolate(centres, length):
-    """Return the matrix (length, centres) that interpolates values at the centres linearly."""
+def _interpolate(centers, length):
+    """Return the matrix (length, centers) that interpolates values at the centers linearly."""
     places = np.arange(length)
-    return np.stack([np.interp(places, centres, row) for row in np.eye(len(centres))], axis=1)
+    return np.stack([np.interp(places, centers, row) for row in np.eye(len(centers))], axis=1)
 
 
-def resize_maps(maps, centres, frames, frame_size):
+def resize_maps(maps, centers, frames, frame_size):
     """Interpolate coarse maps to the frames and pixels of a clip; edges are continued.
 
     Args:
         maps: (segments, time, rows, columns).
-        centres: where the places lie, in frames of a segment, and pixels: an array an axis.
+        centers: where the places lie, in frames of a segment, and pixels: an array an axis.
         frames: of all segments.
         frame_size: pixels of a frame's side.
 
@@ -38,18 +38,18 @@ def resize_maps(maps, centres, frames, frame_size):
         (frames, frame_size, frame_size).
     """
     lengths = (frames // len(maps), frame_size, frame_size)
-    for axis, (places, length) in enumerate(zip(centres, lengths, strict=True), 1):
+    for axis, (places, length) in enumerate(zip(centers, lengths, strict=True), 1):
         maps = np.moveaxis(np.tensordot(_interpolate(places, length), maps, (1, axis)), 0, axis)
     return maps.reshape(-1, frame_size, frame_size)
 
 
-def weigh_frames(maps, centres, frames):
+def weigh_frames(maps, centers, frames):
     """Return each frame's share of the maps, (frames,) with a sum of one (zero if nothing is).
 
     Args:
-        maps, centres, frames: as in `resize_maps`.
+        maps, centers, frames: as in `resize_maps`.
     """
-    matrix = _interpolate(centres[0], frames // len(maps))
+    matrix = _interpolate(centers[0], frames // len(maps))
     weights = (np.asarray(maps).sum((2, 3)) @ matrix.T).ravel()
     return weights / (weights.sum() or 1)
 
@@ -65,7 +65,7 @@ def _scale(maps):
 
 
 def blend(frames, heat):
-    """Lay heat over frames, the more of its colour the more heat.
+    """Lay heat over frames, the more of its color the more heat.
 
     Args:
         frames: uint8 (..., height, width, 3).
@@ -74,10 +74,10 @@ def blend(frames, heat):
     Returns:
         uint8 array like the frames.
     """
-    colours = 255 * matplotlib.colormaps[_COLOURS](heat)[..., :3]
+    colors = 255 * matplotlib.colormaps[_COLORS](heat)[..., :3]
     share = 0.7 * heat[..., None]
-    grey = frames.mean(-1, keepdims=True)
-    return np.round((1 - share) * (0.5 * frames + 0.5 * grey) + share * colours).astype(np.uint8)
+    gray = frames.mean(-1, keepdims=True)
+    return np.round((1 - share) * (0.5 * frames + 0.5 * gray) + share * colors).astype(np.uint8)
 
 
 def plot_sheet(path, frames, rows, labels, title):
@@ -108,7 +108,7 @@ def plot_sheet(path, frames, rows, labels, title):
         line[0].set_ylabel(name)
         mean = maps.mean() or 1
         low, high = _limits(maps / mean)
-        scale = plt.cm.ScalarMappable(plt.Normalize(low, high), _COLOURS)
+        scale = plt.cm.ScalarMappable(plt.Normalize(low, high), _COLORS)
         figure.colorbar(scale, ax=list(line), label="times the mean", pad=0.01)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
@@ -149,7 +149,7 @@ def plot_weights(path, seconds, weights, title):
         rounds = np.flatnonzero(np.diff(times) < 0) + 1  # a short video is looped
         for part in zip(np.split(times, rounds), np.split(shares, rounds), strict=True):
             axis.plot(*part, marker=".", color="tab:blue")
-    axis.axhline(1 / weights.size, color="grey", linestyle=":", label="all alike")
+    axis.axhline(1 / weights.size, color="gray", linestyle=":", label="all alike")
     axis.set(xlabel="seconds", ylabel="share of the relevance", title=title)
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)

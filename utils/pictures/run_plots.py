@@ -76,14 +76,14 @@ def plot_runs(histories, path):
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     for style, label in (("-", "validation"), ("--", "training")):
-        axes[-1].plot([], [], style, color="grey", label=label)
+        axes[-1].plot([], [], style, color="gray", label=label)
     axes[-1].set_yscale("log")
     axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
     _save(figure, path)
 
 
 def plot_confusion(confusion, classes, path):
-    """Draw a confusion matrix, rows normalised, counts written where there is room.
+    """Draw a confusion matrix, rows normalized, counts written where there is room.
 
     Args:
         confusion: (classes, classes) counts, rows true, columns predicted.
@@ -135,7 +135,7 @@ def plot_roc(targets, probabilities, classes, path, named=10):
         probabilities: (videos, outputs).
         classes: names; with one output the last one is meant.
         path: of the PNG.
-        named: classes that get a colour and a name, those with the lowest areas first.
+        named: classes that get a color and a name, those with the lowest areas first.
     """
     truth = np.asarray(targets).T > 0.5
     grid, curves = np.linspace(0, 1, 201), []
@@ -145,7 +145,7 @@ def plot_roc(targets, probabilities, classes, path, named=10):
             curves.append((auc(false_rate, true_rate), name, false_rate, true_rate))
     curves.sort(key=lambda curve: curve[0])
     figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
-    axis.plot([0, 1], [0, 1], color="grey", linestyle=":", label="chance 0.500")
+    axis.plot([0, 1], [0, 1], color="gray", linestyle=":", label="chance 0.500")
     for place, (area, name, *rates) in enumerate(curves):
         shown = {"label": f"{name} {area:.3f}"} if place < named else {"color": "0.85", "zorder": 1}
         axis.plot(*rates, linewidth=1.2, **shown)

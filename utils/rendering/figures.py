@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Pose(NamedTuple):
-    """Limbs (forwards, outwards) in degrees from hanging, the trunk's lean, metres in the air."""
+    """Limbs (forwards, outwards) in degrees from hanging, the trunk's lean, meters in the air."""
 
     lean: float = 2
     upper_arm: tuple[float, float] = (-4, 12)
@@ -39,7 +39,7 @@ ACTIONS = {  # a path of poses, and how often a second it goes to and fro; None:
     "stand_up": ((SIT, CROUCH, STAND), None),
 }
 SIZES = ((320, 240), (340, 256), (240, 320))  # (width, height) in pixels
-COLOURS = {  # the least and the greatest (hue, saturation, value)
+COLORS = {  # the least and the greatest (hue, saturation, value)
     "skin": ((0.055, 0.4, 0.38), (0.075, 0.52, 0.98)),
     "hair": ((0.0, 0.2, 0.08), (0.1, 0.6, 0.35)),
     "shirt": ((0.14, 0.45, 0.55), (1.0, 0.75, 0.9)),
@@ -48,9 +48,9 @@ COLOURS = {  # the least and the greatest (hue, saturation, value)
     "wall": ((0.0, 0.04, 0.6), (1.0, 0.2, 0.88)),
     "floor": ((0.0, 0.1, 0.4), (1.0, 0.3, 0.65)),
 }
-BONES = (0.5, 0.25, 0.18, 0.29, 0.32, 0.095, 0.43, 0.42, 0.17)  # metres, as `_place_joints` takes
+BONES = (0.5, 0.25, 0.18, 0.29, 0.32, 0.095, 0.43, 0.42, 0.17)  # meters, as `_place_joints` takes
 
-# A part is the hull of balls (joint, radius in metres), as near as its last joint and a bit more.
+# A part is the hull of balls (joint, radius in meters), as near as its last joint and a bit more.
 PAIRED_PARTS = (
     ("shoes", 0.05, (("ankle", 0.055), ("toe", 0.045))),
     ("trousers", 0, (("knee", 0.068), ("ankle", 0.05))),
@@ -67,8 +67,8 @@ PARTS = (
     ("hair", 0.26, (("crown", 0.118),)),
     ("skin", 0.26, (("head", 0.11),)),
     *(
-        (colour, bit, tuple((f"{side} {joint}", radius) for joint, radius in balls))
-        for colour, bit, balls in PAIRED_PARTS
+        (color, bit, tuple((f"{side} {joint}", radius) for joint, radius in balls))
+        for color, bit, balls in PAIRED_PARTS
         for side in ("left", "right")
     ),
 )
@@ -79,11 +79,11 @@ SHIFT = 4  # fractional bits of the coordinates that OpenCV draws at
 
 
 def dress(rng):
-    """Draw someone's looks: lengths like `BONES`, a factor on all radii, RGB of each `COLOURS`."""
+    """Draw someone's looks: lengths like `BONES`, a factor on all radii, RGB of each `COLORS`."""
     stature, girth = rng.uniform((0.88, 0.8), (1.05, 1.2))
     bones = np.array(BONES) * stature * rng.uniform(0.92, 1.08, len(BONES))
-    colours = {key: 255 * np.array(hsv_to_rgb(*rng.uniform(*hsv))) for key, hsv in COLOURS.items()}
-    return bones, girth, colours
+    colors = {key: 255 * np.array(hsv_to_rgb(*rng.uniform(*hsv))) for key, hsv in COLORS.items()}
+    return bones, girth, colors
 
 
 def _perform(action, times, rng):
@@ -105,7 +105,7 @@ def _perform(action, times, rng):
 
 
 def _place_joints(angles, bones):
-    """Joints (frames, 3) in metres: x to one's left, y up from the floor, z ahead of the ankles."""
+    """Joints (frames, 3) in meters: x to one's left, y up from the floor, z ahead of the ankles."""
     trunk, neck, shoulder, upper_arm, forearm, hip, thigh, shin, foot = bones
     aside = np.array([1, -1])[:, None, None] * [1, 0, 0]  # (sides, 1, 3)
     sines, cosines = np.sin(np.radians(angles))[..., None], np.cos(np.radians(angles))[..., None]
@@ -135,13 +135,13 @@ def project(points, yaw, rise, scale, feet):
     """Show points to a camera 5 m away.
 
     Args:
-        points: (..., 3) in metres: x to one's left, y up, z ahead.
+        points: (..., 3) in meters: x to one's left, y up, z ahead.
         yaw, rise: radians that the figure turns, that the camera looks from above.
-        scale: pixels a metre.
+        scale: pixels a meter.
         feet: (..., 2), pixel of the point 0.
 
     Returns:
-        Pixels (..., 2) and nearness (...) in metres.
+        Pixels (..., 2) and nearness (...) in meters.
     """
     x, y, z = np.moveaxis(points, -1, 0)
     x, z = np.cos(yaw) * x + np.sin(yaw) * z, np.cos(yaw) * z - np.sin(yaw) * x
@@ -149,39 +149,39 @@ def project(points, yaw, rise, scale, feet):
     return feet + scale * np.stack([x, -y], -1) * 5 / (5 - z)[..., None], z
 
 
-def paint_room(colours, width, height, edge, rng):
+def paint_room(colors, width, height, edge, rng):
     """A blurred wall with pictures, uint8 (height, width, 3), and a floor from row `edge` down."""
-    room = np.tile(colours["wall"], (height, width, 1))
+    room = np.tile(colors["wall"], (height, width, 1))
     for _ in range(rng.integers(2, 6)):
         top, left = (rng.uniform(0, 0.8, 2) * (edge, width)).astype(int)
         rows, columns = (rng.uniform(0.1, 0.4, 2) * width).astype(int)
-        room[top : top + rows, left : left + columns] = colours["wall"] * rng.uniform(0.75, 1.1, 3)
-    room[edge:] = colours["floor"]
+        room[top : top + rows, left : left + columns] = colors["wall"] * rng.uniform(0.75, 1.1, 3)
+    room[edge:] = colors["floor"]
     room *= np.linspace(1.1, 0.85, height)[:, None, None]
     room += cv2.resize(rng.normal(0, 7, (7, 9)), (width, height))[..., None]
     return np.clip(cv2.GaussianBlur(room, (0, 0), 1.5), 0, 255).astype(np.uint8)
 
 
-def draw_figure(frames, seen, colours, scale, parts=PARTS):
+def draw_figure(frames, seen, colors, scale, parts=PARTS):
     """Draw all parts on frames, in place, far ones first.
 
     Args:
         frames: uint8 (frames, height, width, 3), RGB.
         seen: dict of joint: what `project` returned for it.
-        colours: dict of RGB.
-        scale: pixels a metre.
+        colors: dict of RGB.
+        scale: pixels a meter.
         parts: rows like `PARTS`.
     """
     margin, grown, moved = np.array(LAYERS).T[:3, :, None, None]
     outlines, nearness = [], []  # by part (frames, layers, points, 2) and (frames,)
     for _, bit, balls in parts:
-        centres = np.stack([seen[joint][0] for joint, _ in balls])[:, :, None, None]
+        centers = np.stack([seen[joint][0] for joint, _ in balls])[:, :, None, None]
         radii = scale * np.array([radius for _, radius in balls])[:, None, None, None, None]
-        rims = centres + moved * radii + (radii * (1 + grown) + margin) * CIRCLE
+        rims = centers + moved * radii + (radii * (1 + grown) + margin) * CIRCLE
         outlines.append(np.int32(np.concatenate(rims, axis=2) * 2**SHIFT))
         nearness.append(seen[balls[-1][0]][1] + bit)
     order = np.argsort(nearness, axis=0, kind="stable")
-    paints = [[list(light * colours[colour]) for *_, light in LAYERS] for colour, *_ in parts]
+    paints = [[list(light * colors[color]) for *_, light in LAYERS] for color, *_ in parts]
     for t, frame in enumerate(frames):
         for part in order[:, t]:
             for outline, paint in zip(outlines[part][t], paints[part], strict=True):
@@ -213,10 +213,10 @@ def render_clip(action, actor, clip, seed, shape=None):
     waves = rng.uniform(0.1, 0.35, 2) * times[:, None] + rng.uniform(size=2)
     drift = 3 * min(1, height / 240) * np.sin(2 * np.pi * waves)
     looks = np.random.default_rng([seed, actor])
-    bones, girth, colours = dress(looks)
+    bones, girth, colors = dress(looks)
     scale = looks.uniform(0.85, 1) * min(0.36 * height, 0.48 * width)
     feet = np.array([looks.uniform(0.42, 0.58) * width, 0.91 * height])
-    room = paint_room(colours, width + 8, height + 8, int(feet[1] - 0.3 * scale), looks)
+    room = paint_room(colors, width + 8, height + 8, int(feet[1] - 0.3 * scale), looks)
     middle = (width + 7) / 2, (height + 7) / 2
     frames = np.stack([cv2.getRectSubPix(room, (width, height), middle - move) for move in drift])
     view = (*np.radians(rng.uniform((-40, 3), (40, 14))), scale, feet + drift)
@@ -224,9 +224,9 @@ def render_clip(action, actor, clip, seed, shape=None):
     below = (joints["left hip"] + joints["right hip"]) / 2 * [1, 0, 1]
     rims = np.stack(project(below + np.insert(0.36 * CIRCLE, 1, 0, axis=1)[:, None], *view)[0], 1)
     for frame, shadow in zip(frames, np.int32(rims * 2**SHIFT), strict=True):
-        cv2.fillConvexPoly(frame, shadow, 0.68 * colours["floor"], cv2.LINE_AA, SHIFT)
+        cv2.fillConvexPoly(frame, shadow, 0.68 * colors["floor"], cv2.LINE_AA, SHIFT)
     seen = {joint: project(position, *view) for joint, position in joints.items()}
-    draw_figure(frames, seen, colours, girth * scale)
+    draw_figure(frames, seen, colors, girth * scale)
     return frames, fps
 
 

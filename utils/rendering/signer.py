@@ -1,7 +1,7 @@
 """A jointed figure that signs: sentences of `utils/rendering/signs.py`, drawn from nothing.
 
 The hands go from sign to sign on the shortest way, and everything they do is smoothed in time: how
-a sign begins and ends depends on its neighbours, and quick signing cuts corners.
+a sign begins and ends depends on its neighbors, and quick signing cuts corners.
 """
 
 from utils.rendering.figures import draw_figure, dress, paint_room, project
@@ -13,9 +13,9 @@ FPS = 25
 KEYS = 9  # moments of a stroke
 RATE = 100  # moments a second that movements are made of
 SMOOTHING = 0.12  # seconds
-PACE, HASTE = 3.2, 4.5  # metres a second in signs, between them
+PACE, HASTE = 3.2, 4.5  # meters a second in signs, between them
 BASES = np.array([(-0.05, 0.04), (-0.034, 0.1), (-0.011, 0.105), (0.012, 0.103), (0.034, 0.095)])
-FINGERS = np.array([0.065, 0.095, 0.105, 0.097, 0.08])  # metres; from the thumb on
+FINGERS = np.array([0.065, 0.095, 0.105, 0.097, 0.08])  # meters; from the thumb on
 HEAD_PARTS = (
     (
         "shirt",
@@ -41,8 +41,8 @@ ARM_PARTS = (
     *(("skin", 0.38, ((f"base {i}", 0.016), (f"tip {i}", 0.0145))) for i in range(5)),
 )
 PARTS = HEAD_PARTS + tuple(
-    (colour, bit, tuple((f"{side} {joint}", radius) for joint, radius in balls))
-    for colour, bit, balls in ARM_PARTS
+    (color, bit, tuple((f"{side} {joint}", radius) for joint, radius in balls))
+    for color, bit, balls in ARM_PARTS
     for side in ("left", "right")
 )
 
@@ -62,7 +62,7 @@ def _trace(stroke):
 
 
 def _way(keys):
-    """Return about how many metres the quicker hand goes from each moment to the next."""
+    """Return about how many meters the quicker hand goes from each moment to the next."""
     steps = np.diff(keys.reshape(len(keys), 2, 15)[..., :3], axis=0) * (0.18, 0.47, 0.5)
     return np.linalg.norm(steps, axis=-1).max(-1)
 
@@ -173,7 +173,7 @@ def _place_arm(hand, bones):
 
 
 def _place_joints(movement, bones, rng):
-    """Joints (frames, 3) in metres, from the middle of the hips: x to one's left, y up, z ahead."""
+    """Joints (frames, 3) in meters, from the middle of the hips: x to one's left, y up, z ahead."""
     trunk, neck, *_ = bones
     times = np.arange(len(movement)) / FPS
     waves = np.sin(2 * np.pi * (rng.uniform(0.2, 0.6, (3, 1)) * times + rng.uniform(size=(3, 1))))
@@ -210,11 +210,11 @@ def render_signing(labels, signer, seed, speed=1.0, num_frames=None):
         raise ValueError(f"Nothing to sign in {labels}.")
     width, height = 210, 260
     looks, rng = np.random.default_rng([seed[0], signer]), np.random.default_rng(seed)
-    bones, girth, colours = dress(looks)
+    bones, girth, colors = dress(looks)
     speed = speed * looks.uniform(0.88, 1.14)
     scale = looks.uniform(0.92, 1.04) * 104 / bones[0]
-    dark, colours["mouth"] = looks.uniform(0.3, 0.75), colours["skin"] * (0.8, 0.5, 0.5)
-    colours["shirt"] = colours["shirt"] * dark
+    dark, colors["mouth"] = looks.uniform(0.3, 0.75), colors["skin"] * (0.8, 0.5, 0.5)
+    colors["shirt"] = colors["shirt"] * dark
     _, _, walls = dress(rng)
     frames = _move(labels, speed, rng)
     if num_frames:
@@ -226,5 +226,5 @@ def render_signing(labels, signer, seed, speed=1.0, num_frames=None):
     view = yaw, rise, scale, feet
     seen = {joint: project(place, *view) for joint, place in joints.items()}
     shown = np.repeat(room[None], len(frames), 0)
-    draw_figure(shown, seen, colours, scale * (0.9 + 0.1 * girth), PARTS)
+    draw_figure(shown, seen, colors, scale * (0.9 + 0.1 * girth), PARTS)
     return shown

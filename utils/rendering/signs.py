@@ -49,10 +49,10 @@ class Stroke(NamedTuple):
     orientations: tuple[str, ...]
 
 
-def _circle(centre, radius, points=9):
+def _circle(center, radius, points=9):
     turn = 2 * np.pi * np.arange(points) / (points - 1)
     across, up = radius * np.sin(turn), 0.45 * radius * np.cos(turn)
-    return tuple((centre[0] + x, centre[1] + y, centre[2]) for x, y in zip(across, up, strict=True))
+    return tuple((center[0] + x, center[1] + y, center[2]) for x, y in zip(across, up, strict=True))
 
 
 def _stroke(shapes, orientations, *path):

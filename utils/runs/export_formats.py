@@ -68,7 +68,7 @@ def _write_onnx_half(model, path, samples):
 
 
 def _write_onnx_int8(model, path, samples):
-    """Quantise matrix products and convolutions by the ranges that they have on samples."""
+    """Quantize matrix products and convolutions by the ranges that they have on samples."""
     from onnxruntime.quantization import QuantType, quantize_static
 
     whole = path.with_name("float32.onnx")

@@ -1,4 +1,4 @@
-"""Windows' probabilities over time: smoothed, and merged into labelled intervals.
+"""Windows' probabilities over time: smoothed, and merged into labeled intervals.
 
 A video is cut into steps: step k begins where window k does, and lasts until step k + 1 begins.
 """
@@ -70,7 +70,7 @@ def smooth_windows(indices, begins, probabilities, depth, duration):
 
 
 def merge_steps(decided, probabilities, times, labels):
-    """Merge neighbouring steps of one label into intervals.
+    """Merge neighboring steps of one label into intervals.
 
     Args:
         decided: bool (steps, classes), whether a step is of a class; of several, or of none.

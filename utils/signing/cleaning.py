@@ -1,6 +1,6 @@
 """Glosses as they are scored: the official cleaning of PHOENIX-2014, the usual one of -T.
 
-PHOENIX-2014's evaluation script cleans the hypothesis word by word, so its rules about neighbouring
+PHOENIX-2014's evaluation script cleans the hypothesis word by word, so its rules about neighboring
 words never apply; its references are clean already. For PHOENIX-2014-T both sides are cleaned.
 """
 
@@ -35,7 +35,7 @@ def _apply(rules, words):
 
 
 def _join_letters(glosses):
-    """Join neighbours that are spelled letters: A B C becomes A+B+C."""
+    """Join neighbors that are spelled letters: A B C becomes A+B+C."""
     for spelled, run in groupby(glosses, lambda gloss: bool(_SPELLED.fullmatch(gloss))):
         words = list(run)
         yield from ["+".join(words)] if spelled else words
@@ -56,7 +56,7 @@ def clean_phoenix2014(words):
 def clean_phoenix2014t(words):
     """Clean the glosses of a PHOENIX-2014-T sentence; the arguments are `clean_phoenix2014`'s.
 
-    Besides tags and marks within a word, neighbours count: spelled letters are joined with "+",
+    Besides tags and marks within a word, neighbors count: spelled letters are joined with "+",
     and a gloss that follows itself is one.
     """
     return [word for word, _ in groupby(_join_letters(_apply(PHOENIX2014T_RULES, words)))]

@@ -31,7 +31,7 @@ class Layout(NamedTuple):
         names: of a sentence, from its day, its broadcast and its number.
         frames: of an image's path, from the sentence's name, its show and the frame's number.
         start: the number of the first frame.
-        scored: whether dev and test are labelled as scored.
+        scored: whether dev and test are labeled as scored.
     """
 
     names: str

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.features.store import CENTRE, load_features
+from utils.features.store import CENTER, load_features
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def change_rows(rows, changes, least, deviation, generator):
         generator: a `numpy.random.Generator`.
 
     Returns:
-        float32 (other rows, dim), between neighbours interpolated.
+        float32 (other rows, dim), between neighbors interpolated.
     """
     places = draw_places(len(rows), changes, least, generator)
     low = np.floor(places).astype(int)
@@ -60,12 +60,12 @@ def change_rows(rows, changes, least, deviation, generator):
 
 
 def read_sentence(info):
-    """Read the rows of a sentence, of the centre view.
+    """Read the rows of a sentence, of the center view.
 
     Args:
         info: a `utils.features.lookup.FeatureInfo`.
     """
-    return np.asarray(load_features(*info.views[CENTRE])[:: info.step], np.float32)
+    return np.asarray(load_features(*info.views[CENTER])[:: info.step], np.float32)
 
 
 def change_sentence(info, least, generator, changes, deviation):

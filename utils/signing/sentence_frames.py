@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.clips.augmentation import CENTRE, apply_rgb, draw_transform, restore_rgb
+from utils.clips.augmentation import CENTER, apply_rgb, draw_transform, restore_rgb
 from utils.features.blocks import RowFormat
 from utils.signing.row_changes import draw_places
 from utils.video.reading import VideoInfo, read_rgb
@@ -35,7 +35,7 @@ class FrameInfo:
         return (len(self.form.place_rows(len(timeline(self.video, self.form.fps)))),)
 
 
-def read_frames(info, chosen=None, transform=CENTRE):
+def read_frames(info, chosen=None, transform=CENTER):
     """Read the frames of a sentence, row after row.
 
     Args:
@@ -55,13 +55,13 @@ def read_frames(info, chosen=None, transform=CENTRE):
     starts = form.place_rows(len(frames))
     places = np.arange(starts[0], starts[-1] + form.window).clip(0, len(frames) - 1)
     shown = read_rgb(info.path, frames[places], form.short_side, form.frame_size, transform.crop)
-    if transform[1:] == CENTRE[1:]:
+    if transform[1:] == CENTER[1:]:
         return shown
     return restore_rgb(apply_rgb(shown, transform))
 
 
 def change_frames(info, least, generator, changes, augmentation):
-    """Read a sentence at another speed, without some of its frames, cropped and coloured at random.
+    """Read a sentence at another speed, without some of its frames, cropped and colored at random.
 
     Args:
         info: a `FrameInfo`.

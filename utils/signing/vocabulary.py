@@ -45,7 +45,7 @@ class Unseen(NamedTuple):
 
     Attributes:
         tokens: how many glosses its references have.
-        counts: `Counter` of those that cannot be recognised.
+        counts: `Counter` of those that cannot be recognized.
     """
 
     tokens: int

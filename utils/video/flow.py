@@ -1,4 +1,4 @@
-"""Optical flow between neighbouring frames, by several methods, in 8 bits.
+"""Optical flow between neighboring frames, by several methods, in 8 bits.
 
 TV-L1: Zach, Pock and Bischof, DAGM 2007, what I3D was trained on. DIS: Kroeger et al., ECCV 2016.
 Farneback, SCIA 2003.
@@ -84,7 +84,7 @@ def flow_kind(method, fps=25.0, short_side=256):
 
 
 def make_method(method):
-    """Return a function of two uint8 grey frames (height, width).
+    """Return a function of two uint8 gray frames (height, width).
 
     It gives float32 (height, width, 2): the (x, y) displacement of each pixel of the first frame
     in pixels. One function is for one thread.
@@ -136,20 +136,20 @@ def compute_flow(path, info, kind, places=None, estimate=None, batch=1):
     pairs = np.column_stack([frames, np.append(frames[1:], frames[-1])])
     pairs = pairs if places is None else pairs[places]
     shown = resized_frames(path, np.unique(pairs), kind["short_side"])
-    method, grey = make_method(kind["method"]), {}
+    method, gray = make_method(kind["method"]), {}
     estimate = estimate or (lambda *frames: list(map(method, *frames)))
     for start in range(0, len(pairs), batch):
         chunk = pairs[start : start + batch].tolist()
-        grey = {index: frame for index, frame in grey.items() if index >= chunk[0][0]}
+        gray = {index: frame for index, frame in gray.items() if index >= chunk[0][0]}
         for index in np.unique(chunk).tolist():
-            if index not in grey:  # the next one wanted, for neither column ever falls
-                grey[index] = cv2.cvtColor(next(shown), cv2.COLOR_BGR2GRAY)
-            if grey[index].shape != grey[chunk[0][0]].shape:
+            if index not in gray:  # the next one wanted, for neither column ever falls
+                gray[index] = cv2.cvtColor(next(shown), cv2.COLOR_BGR2GRAY)
+            if gray[index].shape != gray[chunk[0][0]].shape:
                 raise VideoError(f"{path}: the size of the picture changes at frame {index}.")
-        moving = [(grey[first], grey[second]) for first, second in chunk if first != second]
+        moving = [(gray[first], gray[second]) for first, second in chunk if first != second]
         flows = iter(estimate(*map(np.stack, zip(*moving, strict=True)))) if moving else ()
         for first, second in chunk:
             if first == second:
-                yield np.full((*grey[first].shape, 2), 128, np.uint8)
+                yield np.full((*gray[first].shape, 2), 128, np.uint8)
             else:
                 yield to_levels(next(flows))

@@ -1,4 +1,4 @@
-"""The pixels of single frames: resized, moved, made grey."""
+"""The pixels of single frames: resized, moved, made gray."""
 
 import os
 
@@ -26,25 +26,25 @@ def resize_frame(frame, short_side, square=0):
     return cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR)
 
 
-def to_grey(frame):
+def to_gray(frame):
     """Return uint8 (height, width) of a BGR frame."""
     return cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
 
 
 def warp(clip, linear, shift=(0.0, 0.0)):
-    """Move the pixels of every frame of a clip alike; what comes from outside is grey (128).
+    """Move the pixels of every frame of a clip alike; what comes from outside is gray (128).
 
     Args:
         clip: uint8 (..., height, width, 3).
-        linear: (2, 2) matrix that takes a result pixel's (x, y) from the centre to its source.
+        linear: (2, 2) matrix that takes a result pixel's (x, y) from the center to its source.
         shift: added to the source, as a share of (width, height).
 
     Returns:
         uint8 array of the same shape, interpolated bilinearly.
     """
     height, width = clip.shape[-3:-1]
-    centre = np.array([width - 1, height - 1]) / 2
-    offset = centre - linear @ centre + np.multiply(shift, (width, height))
+    center = np.array([width - 1, height - 1]) / 2
+    offset = center - linear @ center + np.multiply(shift, (width, height))
     matrix = np.column_stack([linear, offset])
     frames = clip.reshape(-1, height, width, 3)
     warped = np.empty_like(frames)

@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 
 from utils.video.flow import to_levels
-from utils.video.frames import crop_frame, resize_frame, to_grey
+from utils.video.frames import crop_frame, resize_frame, to_gray
 from utils.video.reading import VideoError, open_camera, resized_frames
 from utils.video.resampling import frame_times
 
@@ -22,12 +22,12 @@ class Picture:
         form: a `utils.clips.reading.ClipFormat`.
     """
 
-    __slots__ = ("_grey", "_levels", "rgb", "size")
+    __slots__ = ("_gray", "_levels", "rgb", "size")
 
     def __init__(self, frame, form):
         self.size, self._levels = form.frame_size, None
         self.rgb = np.ascontiguousarray(crop_frame(frame, self.size, _MIDDLE)[..., ::-1])
-        self._grey = to_grey(frame) if form.stream != "rgb" else None
+        self._gray = to_gray(frame) if form.stream != "rgb" else None
 
     def flow_to(self, following, estimate):
         """Return the flow to another picture, uint8 (size, size, 2), as `to_levels` gives.
@@ -41,7 +41,7 @@ class Picture:
         if following is self:
             return np.full((self.size, self.size, 2), 128, np.uint8)
         if self._levels is None:
-            levels = to_levels(estimate(self._grey, following._grey))
+            levels = to_levels(estimate(self._gray, following._gray))
             self._levels = np.ascontiguousarray(crop_frame(levels, self.size, _MIDDLE))
         return self._levels
 

@@ -125,7 +125,7 @@ def probe(path, image_fps=IMAGE_FPS):
 
 
 def skim(path, places=16, side=160):
-    """Read a file's header and a few pairs of neighbouring frames; `probe` decodes everything.
+    """Read a file's header and a few pairs of neighboring frames; `probe` decodes everything.
 
     Places far apart are sought; near ones are decoded up to: a short clip often has one keyframe.
 

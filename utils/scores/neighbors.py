@@ -14,8 +14,8 @@ def nearest(embeddings, groups, k, queries=None):
 
     Args:
         embeddings: (videos, dim).
-        groups: name of each video's group; neighbours are of other groups. Not used for queries.
-        k: neighbours wanted.
+        groups: name of each video's group; neighbors are of other groups. Not used for queries.
+        k: neighbors wanted.
         queries: (queries, dim), of no group; None for the videos themselves.
 
     Returns:
