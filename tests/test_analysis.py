@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.analyze_dataset import Options, analyze_dataset
+from support.commands import run
+from support.videos import moving_square
 from utils.data.examples import Example
 from utils.dataset_report.advice import ADVICE, LEVELS, advise
 from utils.dataset_report.duplicates import find_copies, find_pairs, join
@@ -24,7 +26,6 @@ from utils.video.reading import skim, write_video
 
 import numpy as np
 import pytest
-from conftest import moving_square, run
 
 FIGHTS = Path(__file__).parents[2] / "shared/videos/fights"
 SCRIPT = "scripts/analyze_dataset.py"

@@ -20,13 +20,13 @@ from models.networks import build, build_on_features
 from models.timesformer import SCHEMES, build_timesformer
 from models.token_windows import partition
 from models.vivit import Size, build_vivit
+from support.backends import once
 from utils.fitting.gradients import differentiate
 from utils.pictures.heat_maps import resize_maps
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 
 COLORS = {1: (0.7, 0, -0.7), 2: (-0.7, 0, 0.7)}
 POOLINGS = ["class", pytest.param("fused", marks=once)]

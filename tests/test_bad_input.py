@@ -26,6 +26,8 @@ from scripts import (
     render_corpus,
     summarize_network,
 )
+from support.commands import run
+from support.videos import moving_square, write_dataset
 from tasks.demonstration import Demonstration
 from utils.command_line import parse_params
 from utils.data.datasets import list_examples
@@ -39,7 +41,6 @@ from utils.video.reading import write_video
 import keras
 import numpy as np
 import pytest
-from conftest import moving_square, run, write_dataset
 
 SMALL = Params(network="vivit", num_segments=1, frame_size=32, short_side=36, workers=1)
 FLAGS = (

@@ -4,6 +4,7 @@ import tracemalloc
 from dataclasses import replace
 
 import utils.features.blocks
+from support.videos import moving_square
 from utils.clips.augmentation import Transform, list_levels
 from utils.clips.reading import Clip, ClipFormat, read_clip
 from utils.features.blocks import READERS, VIEWS, Failure, RowFormat, read_blocks, read_video
@@ -15,7 +16,6 @@ from utils.video.resampling import timeline
 
 import numpy as np
 import pytest
-from conftest import moving_square
 
 FORM = RowFormat(8, 4, "drop", (8,), ("centre",), short_side=64, frame_size=48, flow="dis")
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from scripts import browse as script
 from scripts.browse import describe_transform, main
+from support.videos import write_dataset
 from tasks.classification import training as classification
 from utils.clips.augmentation import Transform
 from utils.clips.reading import STREAMS
@@ -17,7 +18,6 @@ from utils.scores.labelings import encode_targets
 
 import numpy as np
 import pytest
-from conftest import write_dataset
 from matplotlib.image import imread
 
 SMALL = (

@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 from scripts.check_data import Options, check_data
+from support.commands import run
+from support.videos import moving_square, write_dataset
 from utils.video.reading import write_video
 
 import numpy as np
 import pytest
-from conftest import moving_square, run, write_dataset
 from matplotlib.image import imsave
 
 

@@ -6,11 +6,11 @@ import sys
 
 from scripts import compare_settings as script
 from scripts.compare_settings import Options, compare_settings
+from support.videos import write_dataset
 from utils.command_line import parse_params
 from utils.runs.saved_params import load_params, save_params
 
 import pytest
-from conftest import write_dataset
 
 # The cheapest training there is.
 TINY = (

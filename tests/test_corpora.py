@@ -6,6 +6,8 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from support.commands import run
+from support.videos import moving_square
 from utils.rendering.signer import SILENT, find_gloss
 from utils.signing.cleaning import CLEANINGS
 from utils.signing.corpora import (
@@ -28,7 +30,6 @@ from utils.video.reading import write_video
 
 import cv2
 import pytest
-from conftest import moving_square, run
 
 SMALL = "--train 2 --dev 1 --test 1 --signers 2 --glosses 1 2 --workers 1".split()
 BAD = next(iter(BAD_SENTENCES))

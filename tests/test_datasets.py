@@ -1,12 +1,12 @@
 """Folders, lists and splits, good and bad."""
 
+from support.videos import write_dataset
 from utils.data.datasets import DATASETS, list_csv, list_examples
 from utils.data.examples import Example, check_readable, list_classes, save_examples
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits, group_of
 
 import pytest
-from conftest import write_dataset
 
 TESTED = {"sample", "csv", "ucf101", "folders"}  # sample: test_sample.py
 

@@ -14,6 +14,8 @@ from models.networks import build
 from scripts import demo
 from scripts.demo import Options, build_page, import_gradio, keep_files, launch, serve
 from scripts.extract_embeddings import extract_embeddings
+from support.runs import SMALL
+from support.videos import moving_square, write_dataset
 from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
 from utils.data.datasets import list_examples
@@ -29,7 +31,6 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import SMALL, moving_square, write_dataset
 
 VIDEO = Path("videos/left/left_01.avi")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -2,11 +2,11 @@
 
 from models.dense import HALVING, Extractor, build_dense, build_maps, plan_phases
 from models.i3d import build_i3d
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 from keras import layers
 
 SIZE = 112

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from models.networks import build
 from scripts.extract_embeddings import extract_embeddings
+from support.commands import run
+from support.runs import shrunk_i3d
+from support.videos import write_dataset
 from utils.clips.reading import list_views, read_clip
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
@@ -19,7 +22,6 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import run, shrunk_i3d, write_dataset
 
 PARAMS = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112, batch_size=4)
 

@@ -8,6 +8,7 @@ from models.design import Design
 from models.networks import build
 from scripts.explain import Options
 from scripts.explain import explain as run_explain
+from support.videos import write_dataset
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params
@@ -21,7 +22,6 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import write_dataset
 
 SMALL = Params(num_segments=1, frames_per_segment=4, frame_size=32, short_side=36, patch_size=8)
 I3D = Params(num_segments=2, frames_per_segment=8, frame_size=112, short_side=112)

@@ -10,6 +10,8 @@ from models.exporting.serving import CenterCrop
 from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
 from scripts.export_model import Options, compare, export_model
+from support.commands import run
+from support.videos import moving_square, write_dataset
 from tasks.classification.exporting import prepare_videos
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
@@ -25,7 +27,6 @@ from utils.video.reading import read_rgb, resized_frames, write_video
 import keras
 import numpy as np
 import pytest
-from conftest import moving_square, run, write_dataset
 
 CLIPS = {"num_segments": 1, "frames_per_segment": 4, "frame_size": 32, "short_side": 36}
 # Name: (parameters, function that builds the network).

@@ -20,7 +20,10 @@ from scripts.extract_features import (
     list_data,
     load_extractor,
 )
+from support.commands import ROOT
+from support.videos import moving_square
 from tasks.features.networks import start_maps
+from test_images import write_images
 from utils.clips.inputs import fingerprint
 from utils.features.blocks import Block, Failure, Part, RowFormat
 from utils.features.extraction import Collector, batch_blocks, extract_rows, read_ahead
@@ -31,8 +34,6 @@ from utils.video.reading import probe, read_rgb, write_video
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, moving_square
-from test_images import write_images
 
 SETTINGS = {"window": 8}
 SIZES = {"short_side": 112, "frame_size": 112}

@@ -18,6 +18,9 @@ from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
+from support.commands import run_in_process, work_in
+from support.runs import read_history
+from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
@@ -36,7 +39,6 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import moving_square, read_history, run_in_process, work_in, write_dataset
 
 DIM = 64
 FLAGS = (

@@ -12,6 +12,9 @@ import evaluate
 import training
 from scripts import explain
 from scripts.extract_features import Options, extract_features
+from support.backends import untraced_steps
+from support.commands import ROOT
+from support.runs import read_history, shrunk_i3d
 from tasks.features.networks import make_form, read_settings
 from tasks.features.reader import RowReader
 from tasks.predictors import open_predictor
@@ -37,7 +40,6 @@ from utils.video.reading import probe, write_video
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, read_history, shrunk_i3d, untraced_steps
 
 GLOSSES = ("IX", "NORD", "WOLKE")
 SIZES = {"window": 8, "stride": 4, "short_side": 112, "frame_size": 112}
@@ -269,7 +271,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
-from conftest import shrunk_i3d
+from support.runs import shrunk_i3d
 from utils.params import parse_params
 with shrunk_i3d():
     for line in sys.stdin:

@@ -11,6 +11,8 @@ from pathlib import Path
 import training
 from scripts.benchmarks.flow import MOTIONS, benchmark_flow, move, render_texture
 from scripts.extract_flow import Options, clear_leftovers, extract_flow
+from support.commands import ROOT, run
+from support.videos import moving_square, write_dataset
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
@@ -22,7 +24,6 @@ from utils.video.reading import VideoError, probe, write_video
 
 import numpy as np
 import pytest
-from conftest import ROOT, moving_square, run, write_dataset
 
 FORM = ClipFormat(2, 4, short_side=64, frame_size=48, stream="flow", flow="dis")
 SCRIPT = ["scripts/extract_flow.py", "videos", "--short-side", 64]

@@ -6,12 +6,12 @@ from pathlib import Path
 import training
 from evaluate import Options, evaluate
 from models.vivit import SIZES, Size
+from support.videos import write_dataset
 from utils.command_line import parse_params
 from utils.scores.fusion import choose_weight, fuse
 
 import numpy as np
 import pytest
-from conftest import write_dataset
 
 FLAGS = (
     "--data-path videos --network vivit --num-segments 1 --frames-per-segment 4 --frame-size 32 "

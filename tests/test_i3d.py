@@ -8,11 +8,11 @@ from models.i3d import build_i3d, set_tensors
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError
 from models.pretrained.i3d_weights import load_pretrained, masked_crc32c, published_tensors
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 
 pytestmark = pytest.mark.models
 REFERENCE = np.load(Path(__file__).with_name("i3d_reference.npz"))

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+from support.videos import moving_square
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
@@ -12,7 +13,6 @@ from utils.video.reading import VideoError, probe, read_rgb, skim
 import cv2
 import numpy as np
 import pytest
-from conftest import moving_square
 
 
 def write_images(folder, frames, name="show.avi_pid0_fn{:06d}-0.png"):

@@ -7,6 +7,7 @@ from math import exp, log
 from pathlib import Path
 
 from evaluate import Options, evaluate
+from support.videos import write_dataset
 from utils.data.datasets import list_examples
 from utils.data.examples import Example, save_examples
 from utils.params import Params
@@ -33,7 +34,6 @@ from utils.scores.metrics import (
 import keras
 import numpy as np
 import pytest
-from conftest import write_dataset
 
 ONE = [Example("1.avi", "no"), Example("2.avi", "yes"), Example("3.avi", "no")]
 SEVERAL = [Example("1.avi", "run"), Example("2.avi", "jump; run"), Example("3.avi", "sit")]

@@ -6,11 +6,11 @@ from models.heads import HEADS, build_head, embedding_model
 from models.i3d import build_i3d
 from models.layers import TimeDistributed
 from models.networks import NETWORKS, build
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 
 pytestmark = pytest.mark.models
 # With 5 classes. I3D has 12,294,544; the LSTMs 3,147,776 + 787,456.

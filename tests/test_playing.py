@@ -4,6 +4,7 @@ import itertools
 import threading
 import weakref
 
+from support.videos import moving_square
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.clips.windows import Window, count_windows, cut_windows, play_windows, show_window
 from utils.video import live as playing
@@ -13,7 +14,6 @@ from utils.video.resampling import resample, timeline
 
 import numpy as np
 import pytest
-from conftest import moving_square
 
 FORM = ClipFormat(2, 4, short_side=36, frame_size=32)
 

@@ -16,6 +16,9 @@ from scripts import predict as command
 from scripts.extract_features import Options as ExtractionOptions
 from scripts.extract_features import extract_features
 from scripts.predict import Options, predict
+from support.commands import ROOT, run
+from support.runs import SMALL
+from support.videos import moving_square, write_dataset
 from tasks.answers import Judge
 from tasks.classification.predicting import Classifier
 from tasks.demonstration import Demonstration
@@ -39,7 +42,6 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, moving_square, run, write_dataset
 
 COLORS = ClipFormat(1, 8, short_side=36, frame_size=32)
 REAL = ROOT / "weights/pretrained/rgb_scratch.npz"

@@ -14,6 +14,8 @@ from models.pretrained import download as download_module
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError, download
 from models.pretrained.i3d_files import read_tensors
+from support.runs import TINY
+from support.videos import write_dataset
 from utils.command_line import parse_params
 from utils.video.reading import probe, read_rgb
 from utils.video.resampling import timeline
@@ -21,7 +23,6 @@ from utils.video.resampling import timeline
 import cv2
 import numpy as np
 import pytest
-from conftest import TINY, write_dataset
 
 SHARED = Path(__file__).parents[2] / "shared"
 REAL = Path(pretrained.__file__).parents[1] / "weights/pretrained/rgb_scratch.npz"

@@ -22,11 +22,11 @@ from models.pretrained.timesformer_weights import (
 )
 from models.timesformer import SCHEMES, resize_space, resize_time
 from models.vivit import SIZES, Size
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 from safetensors.numpy import load_file, save_file
 
 pytestmark = pytest.mark.models

@@ -8,12 +8,13 @@ import time
 
 from scripts.benchmarks.extraction import find_actors
 from scripts.extract_features import Options, extract_features, load_extractor
+from support.commands import ROOT
+from support.videos import moving_square
 from utils.features.ray_extraction import plan_actors, start_ray
 from utils.video.reading import write_video
 
 import numpy as np
 import pytest
-from conftest import ROOT, moving_square
 
 # Two lengths of blocks, several blocks a video, batches that videos share.
 SETTINGS = {"route": "dense", "chunk": 64, "batch_frames": 64, "endpoint": "Conv3d_2c_3x3"}

@@ -7,20 +7,14 @@ import evaluate
 import training
 from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
+from support.runs import break_off, check_same_runs, read_history, read_pictures
+from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
 from utils.command_line import parse_params
 from utils.video.reading import write_video
 
 import numpy as np
 import pytest
-from conftest import (
-    break_off,
-    check_same_runs,
-    moving_square,
-    read_history,
-    read_pictures,
-    write_dataset,
-)
 
 TINY = (
     "--network vivit --num-segments 1 --frames-per-segment 8 --sampling uniform --frame-size 16 "

@@ -10,6 +10,8 @@ import evaluate
 import training
 from scripts.explain import Options as Explanation
 from scripts.explain import explain
+from support.commands import work_in
+from support.runs import break_off, check_same_runs, read_history, read_pictures
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
 from tasks.recognition.transcription import load_sentences, read_features
 from utils.clips.batches import TrainingOrder
@@ -29,7 +31,6 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import break_off, check_same_runs, read_history, read_pictures, work_in
 
 DIM, STRIDE = 16, 2
 GLOSSES = ["NULL", "REGEN", "SONNE", "WIND", "NORD", "MORGEN"]

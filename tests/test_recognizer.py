@@ -10,11 +10,11 @@ from models.recognizer import (
     output_lengths,
     set_statistics,
 )
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 
 pytestmark = pytest.mark.models
 DIM, ROWS = 12, 16

@@ -16,6 +16,8 @@ from scripts.explain import explain
 from scripts.export_model import Options as ExportOptions
 from scripts.export_model import export_model
 from scripts.extract_embeddings import extract_embeddings
+from support.commands import ROOT
+from support.videos import write_dataset
 from tasks.classification.training import load_start
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
@@ -28,7 +30,6 @@ from utils.runs.saved_params import save_params
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, write_dataset
 
 MARK = Path("executed")
 SMALL = Params(

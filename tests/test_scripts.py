@@ -9,9 +9,11 @@ from dataclasses import replace
 from scripts import cross_validate
 from scripts.benchmarks import attention
 from scripts.cross_validate import Options, block_of
+from support.commands import run, run_in_process
+from support.runs import TINY
+from support.videos import write_dataset
 
 import pytest
-from conftest import TINY, run, run_in_process, write_dataset
 
 
 def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path, monkeypatch):

@@ -10,11 +10,11 @@ from models.networks import build
 from models.timesformer import POSITIONS, RESIZERS, SCHEMES, build_timesformer
 from models.token_windows import RULES, Window, merge, partition, plan_partition
 from models.vivit import Size
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 
 # Scheme: parameters with 400 classes; millions in the paper's table 1 (SSv2's 174 classes).
 PARAMETERS = {

@@ -9,6 +9,9 @@ import time
 
 import evaluate
 import training
+from support.commands import ROOT, run
+from support.runs import TINY, read_history
+from support.videos import write_dataset
 from tasks.classification import training as classification
 from utils.command_line import parse_params
 from utils.fitting.devices import choose_devices
@@ -16,7 +19,6 @@ from utils.fitting.devices import choose_devices
 import keras
 import numpy as np
 import pytest
-from conftest import ROOT, TINY, read_history, run, write_dataset
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
-from conftest import shrunk_i3d
+from support.runs import shrunk_i3d
 from tasks import classification
 from utils.params import parse_params
 classification.load_pretrained = lambda *_: "random"

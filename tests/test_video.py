@@ -2,6 +2,7 @@
 
 import struct
 
+from support.videos import moving_square
 from utils.clips.sampling import SAMPLINGS, sample_segments, sample_uniform
 from utils.video.reading import VideoError, VideoInfo, probe, read_rgb, write_video
 from utils.video.resampling import timeline
@@ -9,7 +10,6 @@ from utils.video.resampling import timeline
 import cv2
 import numpy as np
 import pytest
-from conftest import moving_square
 
 
 def write(path, frames=20, fps=25, **kwargs):

@@ -6,11 +6,11 @@ from models.i3d import build_i3d
 from models.layers import PatchProjection
 from models.networks import build
 from models.vivit import EMBEDDERS, ENCODERS, SIZES, CentralFrame, build_vivit
+from support.backends import once
 
 import keras
 import numpy as np
 import pytest
-from conftest import once
 
 pytestmark = pytest.mark.models
 # Encoder: published parameters and billions of multiply-adds of ViViT-B/16x2 on 32 frames.

@@ -5,10 +5,10 @@ from models.heads import build_head
 from models.networks import build
 from models.pretrained.warm_start import warm_start
 from models.timesformer import resize_space, resize_time
+from support.backends import once
 
 import numpy as np
 import pytest
-from conftest import once
 
 pytestmark = pytest.mark.models
 

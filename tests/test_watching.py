@@ -4,6 +4,8 @@ import io
 import sys
 
 import training
+from support.runs import read_pictures
+from support.videos import write_dataset
 from tasks.classification import pictures as watching
 from tasks.classification.pictures import describe_prediction, draw_classifier, read_strips
 from utils.clips.reading import ClipFormat, list_views, read_clip
@@ -15,7 +17,6 @@ from utils.fitting.progress import describe_epoch
 import keras
 import numpy as np
 import pytest
-from conftest import read_pictures, write_dataset
 from matplotlib.image import imread, imsave
 
 ROWS = [

@@ -1,0 +1,41 @@
+"""Tiny real videos: written, split and read back."""
+
+from utils.data.datasets import list_examples
+from utils.data.splits import assign_splits
+from utils.video.reading import write_video
+
+import cv2
+import numpy as np
+
+
+def moving_square(frames=24, size=(128, 160), speed=4, shade=200, seed=0):
+    """Yield RGB frames (height, width, 3) of a square that moves sideways over noise."""
+    background = np.random.default_rng(seed).integers(0, 60, (*size, 3), np.uint8)
+    for index in range(frames):
+        frame = background.copy()
+        left = (index * speed) % (size[1] - 30)
+        frame[40:70, left : left + 30] = shade
+        yield frame
+
+
+def write_dataset(folder, classes=("left", "right"), videos=6, frames=24):
+    """Write `folder/class/video.avi`, classes told apart by the square's direction."""
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for index in range(videos):
+            shown = list(moving_square(frames, shade=120 + 60 * label, seed=index))
+            write_video(folder / name / f"{name}_{index:02d}.avi", shown, 25)
+    return folder
+
+
+def split_examples(folder="videos", val_fraction=0.3):
+    """Return the examples of a dataset, a share of them for validation."""
+    return assign_splits(list_examples(folder), val_fraction)
+
+
+def read_pixels(path):
+    """Return a video's frames (frames, height, width, 3), BGR, as OpenCV alone decodes them."""
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        frames.append(read[1])
+    return np.array(frames)
