@@ -1,28 +1,40 @@
 """Parameters: flags, presets, and contradictions caught before anything runs."""
 
 from utils.command_line import parse_params
-from utils.params import PRESETS, Params
+from utils.params import Params
+from utils.presets import PRESETS
 from utils.runs.saved_params import load_params, save_params
 
 import pytest
 
 
-def test_flags_and_presets():
+def as_flags(params):
+    """Return the arguments that set every parameter."""
+    for name, value in vars(params).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        else:
+            yield from (f"--{flag}", *map(str, value if isinstance(value, tuple) else [value]))
+
+
+def test_flags():
     params = parse_params(
         ["--learning-rates", "1e-2", "1e-3", "1e-4", "--no-flip", "--epochs", "3"]
     )
     assert (params.learning_rates, params.flip, params.epochs) == ((1e-2, 1e-3, 1e-4), False, 3)
-    for name, changes in PRESETS.items():
-        assert parse_params(["--preset", name]) == Params(**changes)
     assert parse_params(["--preset", "scratch", "--epochs", "2"]).weights == "none"
 
 
-def test_every_field_is_a_flag(capsys):
-    with pytest.raises(SystemExit):
-        parse_params(["--help"])
-    shown = capsys.readouterr().out
-    for field in vars(Params()):
-        assert "--" + field.replace("_", "-") in shown
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets(name):
+    assert parse_params(["--preset", name]) == Params(**PRESETS[name])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_field_is_a_flag(name):
+    params = Params(**PRESETS[name])
+    assert parse_params([*as_flags(params)]) == params
 
 
 def test_round_trip(tmp_path):
@@ -57,9 +69,13 @@ def test_contradictions(changes, message):
         Params(**changes)
 
 
-def test_bad_flags_end_with_a_message(capsys):
-    for arguments in (["--epochs", "0"], ["--epoch", "3"], ["--preset", "big"], ["--stream", "x"]):
-        with pytest.raises(SystemExit) as stopped:
-            parse_params(arguments)
-        assert stopped.value.code == 2
-        assert capsys.readouterr().err
+@pytest.mark.parametrize(
+    "flags",
+    [("--epochs", "0"), ("--epoch", "3"), ("--preset", "big"), ("--stream", "x")],
+    ids=" ".join,
+)
+def test_bad_flags_end_with_a_message(flags, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse_params([*flags])
+    assert stopped.value.code == 2
+    assert flags[0].strip("-") in capsys.readouterr().err
