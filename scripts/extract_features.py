@@ -20,6 +20,7 @@ from utils.features.blocks import READERS, VIEWS, RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
+from utils.features.settings import FeatureSettings
 from utils.features.store import CENTER, name_features, open_store
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
@@ -31,7 +32,6 @@ from utils.video.image_folders import IMAGE_FPS, list_images
 import keras
 import tyro
 
-_VERSION = 1  # of what a row's numbers depend on besides the settings
 _SHORTEST = 32  # frames of a chunk, unless a window is longer
 
 
@@ -181,7 +181,7 @@ def list_data(options):
 
 
 def load_extractor(options):
-    """Build the network and load its weights; return (the extractor, the store's settings)."""
+    """Build the network and load its weights; return (the extractor, `FeatureSettings`)."""
     keras.config.set_dtype_policy(options.precision)
     keras.utils.set_random_seed(0)
     maps, names = {}, {}
@@ -190,15 +190,15 @@ def load_extractor(options):
         names[stream] = start_maps(maps[stream], start, stream)
         print(f"I3D ({stream}) begins with {names[stream]}", flush=True)
     same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
-    settings = {"version": _VERSION} | {
-        name: getattr(options, name) for name in (*same, "dtype", "precision", "views")
-    }
     dense = options.route == "dense"
-    settings |= {"chunk": options.lengths if dense else None}
-    settings |= {"shared": options.shared if dense else None}
-    settings["flow"] = options.flow_kind if options.stream != "rgb" else None
-    settings["weights"] = names
-    settings["fingerprint"] = {stream: fingerprint(each) for stream, each in maps.items()}
+    settings = FeatureSettings(
+        **{name: getattr(options, name) for name in (*same, "dtype", "precision", "views")},
+        chunk=options.lengths if dense else None,
+        shared=options.shared if dense else None,
+        flow=options.flow_kind if options.stream != "rgb" else None,
+        weights=names,
+        fingerprint={stream: fingerprint(each) for stream, each in maps.items()},
+    )
     return make_extractor(maps, settings), settings
 
 
@@ -217,7 +217,8 @@ def extract_features(options):
     names, folder, form = name_features(paths, root), Path(options.output), options.form
     if options.ray is not None:
         start_ray(*options.ray)
-    extractor, settings = load_extractor(options)
+    extractor, made = load_extractor(options)
+    settings = made.to_json()
     open_store(folder, settings)
     clear_leftovers(folder)
     missing, failed = list_missing(names, folder, settings, options.retry, options.workers)

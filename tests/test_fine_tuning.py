@@ -15,7 +15,6 @@ from scripts.extract_features import Options, extract_features
 from support.backends import untraced_steps
 from support.commands import ROOT
 from support.runs import read_history, shrunk_i3d
-from tasks.features.networks import make_form, read_settings
 from tasks.features.reader import RowReader
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import explain_sentence
@@ -28,6 +27,7 @@ from tasks.recognition.through_backbone import (
 from tasks.recognition.transcription import FEATURES, load_sentences, read_features, read_logits
 from utils.clips.augmentation import Augmentation
 from utils.command_line import parse_params
+from utils.features.settings import read_settings
 from utils.params import Params
 from utils.rendering.signer import render_signing
 from utils.runs.folders import load_data
@@ -112,7 +112,7 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
     settings, step = read_settings(params.weights), 2 if run == "dense" else 1
     params = replace(params, row_step=step)
     network = open_network(params, settings)
-    form = make_form(settings, step)
+    form = settings.make_form(step)
     _, infos, problems = look_at_frames(sentences, params, form)
     part = choose_part(network, params)
     infos, reading = open_sentences(network, settings, infos, params)
@@ -166,7 +166,7 @@ def check_answers(run):
     """Check that predict and explain say of a sentence what its network does of the frames."""
     sentences, vocabulary = load_data(run, load_sentences)
     sentence = next(s for s in sentences if s.split == "dev")
-    info = FrameInfo(sentence.path, probe(sentence.path), make_form(read_settings(run)))
+    info = FrameInfo(sentence.path, probe(sentence.path), read_settings(run).make_form())
     padding = {"name": "frames", "window": 8, "stride": 4}
     logits, _ = predict(keras.saving.load_model(run / "best.keras"), [read_frames(info)], **padding)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits[0, 0]))
@@ -213,7 +213,7 @@ def test_frames_change_every_epoch(folder, capsys):
 
 def test_random_frames_are_reproducible_and_enough(folder):
     sentences, _ = load_data(Path("weights/windows"), load_sentences)
-    form = make_form(read_settings("weights/windows"), 1)
+    form = read_settings("weights/windows").make_form()
     params = parse_params(FLAGS)
     _, infos, _ = look_at_frames(sentences, params, form)
     info = infos[sentences[1].path]

@@ -10,7 +10,7 @@ from utils.clips.augmentation import restore_rgb
 from utils.clips.reading import list_views, read_clip, time_frames
 from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import check_crops, check_lengths, find_features, find_times
-from utils.features.store import find_manifest
+from utils.features.settings import find_image_fps
 from utils.fitting.gradients import differentiate
 from utils.pictures.heat_maps import (
     plot_moments,
@@ -28,7 +28,6 @@ from utils.runs.saved_params import load_params
 from utils.scores.labelings import choose_labeling, to_probabilities
 from utils.scores.metrics import spread_outputs
 from utils.system.files import atomic_path, write_atomically
-from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
 
 import keras
@@ -272,8 +271,7 @@ def explain_rows(options):
     weights = weigh_frames(*METHODS[answer.method].explain(answer.question), len(rows))
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
     plot_weights(folder / pictures[0], seconds[None], weights[None], answer.title)
-    image_fps = find_manifest(params.features).get("image_fps", IMAGE_FPS)
-    moments = (image_fps, seconds, weights, answer.title)
+    moments = (find_image_fps(params.features), seconds, weights, answer.title)
     if not (missing := plot_moments(folder / "frames.png", Path(options.video), *moments)):
         pictures.insert(0, "frames.png")
     if notes := [text for text in (note, missing) if text]:

@@ -2,9 +2,10 @@
 
 from models.dense import build_maps
 from models.end_to_end import copy_units
-from tasks.features.networks import find_units, load_maps, make_extractor, make_form, read_settings
+from tasks.features.networks import find_units, load_maps, make_extractor
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
+from utils.features.settings import read_settings
 from utils.features.store import CENTER
 from utils.video.reading import probe
 from utils.video.resampling import timeline
@@ -18,7 +19,7 @@ def _copy_maps(network, settings):
     """Return {stream: `build_maps`} of the I3D inside a network."""
     found = {}
     for stream, units in find_units(network).items():
-        found[stream] = build_maps(stream, settings["frame_size"], settings["endpoint"])
+        found[stream] = build_maps(stream, settings.frame_size, settings.endpoint)
         copy_units(units, found[stream])
     return found
 
@@ -42,9 +43,9 @@ class RowReader:
 
     def __init__(self, run, step=1, network=None):
         settings = read_settings(run)
-        self.stride, self.fps = settings["stride"] * step, settings["fps"]
-        self.dtype = "float32" if network else settings["dtype"]
-        self.form = make_form(settings, step)
+        self.stride, self.fps = settings.stride * step, settings.fps
+        self.dtype = "float32" if network else settings.dtype
+        self.form = settings.make_form(step)
         self.thin = step // self.form.step
         maps = _copy_maps(network, settings) if network else load_maps(settings, run)
         self.extractor = make_extractor(maps, settings)

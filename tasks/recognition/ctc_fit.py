@@ -2,17 +2,10 @@
 
 from models.ctc import count_needed_steps, find_impossible
 from models.recognizer import POOLING_FRONTS, choose_front, count_pooled, output_lengths
-from utils.features.store import find_manifest
 
 import numpy as np
 
 MOST_IMPOSSIBLE = 0.01  # share of the training sentences
-
-
-def find_stride(features, row_step=1):
-    """Return the frames from a row to the next, every `row_step`th taken; None: nothing tells."""
-    stride = find_manifest(features).get("stride")
-    return stride and stride * row_step
 
 
 def _share_impossible(needed, rows, front):

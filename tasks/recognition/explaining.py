@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from models.ctc import BLANK, align, decode
 from models.recognizer import count_channels, count_pooled
-from tasks.recognition.ctc_fit import find_stride
 from tasks.recognition.transcription import (
     load_recognizer,
     load_sentences,
@@ -16,7 +15,8 @@ from tasks.recognition.transcription import (
 )
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
-from utils.features.store import CENTER, find_manifest
+from utils.features.settings import find_image_fps, find_stride
+from utils.features.store import CENTER
 from utils.pictures.frame_sheets import read_moments
 from utils.pictures.gloss_timeline import Span, plot_alignment, save_spans
 from utils.pictures.html import embed_picture, make_page, make_table, make_text
@@ -78,7 +78,7 @@ def _read_stored(run, params, path):
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
     times, told = find_times(info, stride)
     notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
-    image_fps = find_manifest(params.features).get("image_fps", IMAGE_FPS)
+    image_fps = find_image_fps(params.features)
     return network, read_sentence(info), times, image_fps, notes
 
 

@@ -5,7 +5,6 @@ import json
 from collections import Counter
 
 from models.recognizer import count_channels
-from tasks.features.networks import ROWS, make_form, read_settings
 from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
 from tasks.recognition.transcription import (
     FEATURES,
@@ -16,6 +15,7 @@ from tasks.recognition.transcription import (
     spell,
 )
 from utils.features.lookup import check_lengths
+from utils.features.settings import ROWS, read_settings
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
 from utils.signing.corpora import CORPORA, find_corpus, list_sentences
@@ -130,7 +130,7 @@ def _open_inputs(run, network, sentences, params):
         check_lengths(list(infos.items()), count_channels(network))
         return network, sentences, infos, problems, FEATURES
     settings = read_settings(run)
-    form = make_form(settings, params.row_step)
+    form = settings.make_form(params.row_step)
     sentences, infos, problems = look_at_frames(sentences, params, form)
     infos, reading = open_sentences(network, settings, infos, params)
     return choose_part(network, params), sentences, infos, problems, reading

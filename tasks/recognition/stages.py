@@ -12,8 +12,7 @@ from models.recognizer import (
     choose_front,
     set_statistics,
 )
-from tasks.features.networks import ROWS, make_form, read_settings
-from tasks.recognition.ctc_fit import drop_impossible, find_stride
+from tasks.recognition.ctc_fit import drop_impossible
 from tasks.recognition.through_backbone import (
     check_settings,
     choose_part,
@@ -24,6 +23,7 @@ from tasks.recognition.through_backbone import (
 from tasks.recognition.transcription import FEATURES, Reading, load_sentences, read_features
 from utils.clips.augmentation import Augmentation
 from utils.command_line import pick_fields
+from utils.features.settings import ROWS, find_stride, read_settings
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
 from utils.signing.corpora import CORPORA, find_corpus, list_sentences
@@ -157,8 +157,8 @@ def prepare_frames(params, scope):
     settings = read_settings(params.weights)
     check_settings(settings, params.trained_part, params.caches_features)
     _, vocabulary = load_data(params.weights, load_sentences)
-    look = partial(look_at_frames, form=make_form(settings, params.row_step))
-    stride = settings["stride"] * params.row_step
+    look = partial(look_at_frames, form=settings.make_form(params.row_step))
+    stride = settings.stride * params.row_step
     material = _prepare_material(params, look, vocabulary, stride)
     with scope():
         network = open_network(params, settings)
@@ -170,5 +170,5 @@ def prepare_frames(params, scope):
     else:
         fields = (params.flip, params.color, params.rand_operations, params.rand_magnitude)
         change = partial(change_frames, changes=changes, augmentation=Augmentation(*fields))
-    stage = Stage(network, part, infos, reading, change, {ROWS: settings})
+    stage = Stage(network, part, infos, reading, change, {ROWS: settings.to_json()})
     return material, stage

@@ -17,7 +17,7 @@ from models.end_to_end import (
     trained_part,
 )
 from models.i3d import ENDPOINTS, TOP
-from tasks.features.networks import SETTINGS, find_units, load_maps, make_extractor
+from tasks.features.networks import find_units, load_maps, make_extractor
 from tasks.recognition.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
 from utils.data.inspection import inspect_videos
@@ -39,17 +39,17 @@ def check_settings(settings, finetune, caches):
     """Raise a ValueError where I3D cannot be trained from an endpoint on behind such features.
 
     Args:
-        settings: of `read_settings`.
+        settings: `FeatureSettings`.
         finetune: the endpoint, or "all".
         caches: whether the frozen part's maps are kept.
     """
-    if settings["stream"] != "rgb":
-        raise ValueError(f"The features are of {settings['stream']}; only RGB's I3D is trained.")
+    if settings.stream != "rgb":
+        raise ValueError(f"The features are of {settings.stream}; only RGB's I3D is trained.")
     start = 0 if finetune == "all" else ENDPOINTS.index(finetune)
-    last = "Features" if settings["endpoint"] in TOP else settings["endpoint"]
+    last = "Features" if settings.endpoint in TOP else settings.endpoint
     if start > ENDPOINTS.index(last):
         raise ValueError(f"finetune is {finetune}, behind the features' endpoint {last}.")
-    shared = settings["shared"] if settings["route"] == "dense" else ""
+    shared = settings.shared if settings.dense else ""
     if shared and (not caches or start <= ENDPOINTS.index(shared)):
         raise ValueError(
             f"finetune is {finetune}, but the features are of the route dense, whose windows share "
@@ -89,21 +89,21 @@ def open_network(params, settings):
 
     Args:
         params: `Params`.
-        settings: of `read_settings`.
+        settings: `FeatureSettings`.
 
     Raises:
         ValueError: weights that are no more to be had.
     """
     run = Path(params.weights)
     recognizer = load_network(run, ("logits", "recognizer"))
-    i3d = build_windows(settings["window"], settings["frame_size"], settings["endpoint"])
+    i3d = build_windows(settings.window, settings.frame_size, settings.endpoint)
     if units := find_units(recognizer).get("rgb"):  # of stage 2 itself
         recognizer = recognizer.get_layer("recognizer")
     else:
         units = {layer.name: layer for layer in load_maps(settings, run)["rgb"].layers}
         keras.utils.set_random_seed(params.seed)
     copy_units(units, i3d)
-    stride = settings["stride"] * params.row_step
+    stride = settings.stride * params.row_step
     return build_end_to_end(i3d, recognizer, params.trained_part, stride, params.windows)
 
 
@@ -117,21 +117,19 @@ def _cache_maps(network, settings, infos, params):
     form = next(iter(infos.values())).form
     maps = build_maps("rgb", form.frame_size, cut)
     copy_units(list_units(network), maps)
-    own = {"endpoint": cut, "fingerprint": fingerprint(maps)}
-    own |= {"precision": params.precision, "row_step": form.step}
-    settings = {name: settings[name] for name in SETTINGS if name != "weights"} | own
-    store = Path(params.cache_path, "features", settings_hash(settings))
-    open_store(store, settings)
+    kind = settings.describe_maps(cut, fingerprint(maps), params.precision, form.step)
+    store = Path(params.cache_path, "features", settings_hash(kind))
+    open_store(store, kind)
     missing = {
         path: info.video.digest
         for path, info in infos.items()
-        if not is_done(store, info.video.digest, info.video.digest, settings)
+        if not is_done(store, info.video.digest, info.video.digest, kind)
     }
     if missing:
         print(f"Running the frozen part of I3D over {len(missing)} sentences", flush=True)
-        rows = settings | {"stride": form.row_stride, "endpoint": ""}
+        rows = replace(settings, stride=form.row_stride, endpoint="")
         extractor = make_extractor({"rgb": maps}, rows)
-        collector = Collector(store, settings, form.views, settings["dtype"])
+        collector = Collector(store, kind, form.views, settings.dtype)
         how = (_BATCH_FRAMES, params.workers, _WAITING)
         progress = Progress(missing, 1)
         extract_rows(list(missing.items()), form, extractor, collector, how, progress)
@@ -157,7 +155,7 @@ def open_sentences(network, settings, infos, params):
 
     Args:
         network: of `open_network`, or a run's best.
-        settings: of `read_settings`.
+        settings: `FeatureSettings`.
         infos: {path: `FrameInfo`}.
         params: `Params`.
 
@@ -166,5 +164,5 @@ def open_sentences(network, settings, infos, params):
     """
     if params.caches_features:
         return _cache_maps(network, settings, infos, params), FEATURES
-    view = {"window": settings["window"], "stride": settings["stride"] * params.row_step}
+    view = {"window": settings.window, "stride": settings.stride * params.row_step}
     return infos, Reading(read_frames, partial(pad_rows, name="frames", **view))

@@ -1,0 +1,152 @@
+"""The settings that rows of features were made with: all that their numbers depend on."""
+
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+
+from utils.features.blocks import RowFormat
+from utils.features.store import CENTER, find_manifest
+from utils.system.settings_files import read_kind
+from utils.video.image_folders import IMAGE_FPS
+
+VERSION = 1  # of what a row's numbers depend on besides the settings
+ROWS = "rows.json"  # in a run's folder: the settings of the features that stage 2 began with
+BACKBONE = "i3d"  # of stores that name none
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings:
+    """The settings of rows of features, in the order of a store's manifest.json.
+
+    Attributes:
+        version: of what the numbers depend on besides the settings.
+        window, stride, edges: see `utils.features.rows.row_starts`.
+        route: "windows", each alone, or "dense", what they share computed once.
+        endpoint: the stage of the backbone that rows are read off.
+        stream: rgb, flow or both.
+        fps, image_fps, short_side, frame_size: as in `RowFormat`.
+        dtype: of the numbers in the files.
+        precision: of the network, a Keras dtype policy.
+        views: keys of `utils.features.blocks.VIEWS`.
+        chunk: dense: frames of the chunks, else None.
+        shared: dense: the last stage that windows share, else None.
+        flow: of `utils.video.flow.flow_kind`; None where no flow is read.
+        weights: {stream: name of the weights}.
+        fingerprint: {stream: hash of the weights, the output and the precision}.
+        backbone: what turns frames into rows.
+    """
+
+    version: int = VERSION
+    window: int
+    stride: int
+    edges: str
+    route: str
+    endpoint: str
+    stream: str
+    fps: float
+    image_fps: float
+    short_side: int
+    frame_size: int
+    dtype: str
+    precision: str
+    views: tuple[str, ...] = (CENTER,)
+    chunk: tuple[int, ...] | None
+    shared: str | None
+    flow: dict | None
+    weights: dict
+    fingerprint: dict
+    backbone: str = BACKBONE
+
+    @classmethod
+    def from_json(cls, found):
+        """Return the settings in the object of a manifest.json; other keys are left out.
+
+        Raises:
+            ValueError: naming the first setting that is missing.
+        """
+        needed = [field.name for field in fields(cls) if field.default is MISSING]
+        if missing := [name for name in needed if name not in found]:
+            raise ValueError(f"no {missing[0]}")
+        known = {field.name: found[field.name] for field in fields(cls) if field.name in found}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+
+    def to_json(self):
+        """Return the object of a manifest.json; the backbone only where it is not `BACKBONE`."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.backbone == BACKBONE:
+            del found["backbone"]
+        return found
+
+    @property
+    def dense(self):
+        """Whether what windows share is computed once."""
+        return self.route == "dense"
+
+    def make_form(self, row_step=1):
+        """Return the `RowFormat` of the rows that a run sees, of the center view.
+
+        On the route dense all rows are computed, and those between left out afterwards: fewer of
+        them would be cut into other chunks.
+
+        Args:
+            row_step: from a row that is taken to the next.
+        """
+        names = "window stride edges stream fps image_fps short_side frame_size".split()
+        return RowFormat(
+            **{name: getattr(self, name) for name in names},
+            lengths=self.chunk if self.dense else (self.window,),
+            flow=self.flow["method"] if self.flow else RowFormat().flow,
+            step=1 if self.dense else row_step,
+        )
+
+    def describe_maps(self, endpoint, fingerprint, precision, row_step):
+        """Return the settings of a store of the maps at an endpoint, a window's each, as JSON.
+
+        Args:
+            endpoint: the stage that the maps are read off.
+            fingerprint: hash of the network up to there.
+            precision: of the network, a Keras dtype policy.
+            row_step: from a window that is kept to the next.
+        """
+        own = {"endpoint": endpoint, "fingerprint": fingerprint, "precision": precision}
+        kept = self.to_json()
+        for name in ("version", "views", "weights"):
+            del kept[name]
+        return kept | own | {"row_step": row_step}
+
+
+def read_settings(run):
+    """Return the `FeatureSettings` of the features that a run began with.
+
+    Raises:
+        ValueError: nothing tells them.
+    """
+    path = Path(run, ROWS)
+    if path.is_file():
+        found = read_kind(path)
+    else:
+        path = Path(run, "features.json")
+        found = (read_kind(path).get("manifest") if path.is_file() else None) or {}
+    try:
+        return FeatureSettings.from_json(found)
+    except ValueError as error:
+        raise ValueError(
+            f"{run}: nothing tells how its features were made ({error} in {path.name}), "
+            "for scripts.extract_features did not write them. Extract features with it and train "
+            "on those."
+        ) from error
+
+
+def find_stride(features, row_step=1):
+    """Return the frames from a row to the next, every `row_step`th taken; None: nothing tells.
+
+    Args:
+        features: folder or file of features, of any origin.
+        row_step: from a row that is taken to the next.
+    """
+    stride = find_manifest(features).get("stride")
+    return stride and stride * row_step
+
+
+def find_image_fps(features):
+    """Return the frames per second of folders of images behind features, of any origin."""
+    return find_manifest(features).get("image_fps", IMAGE_FPS)
