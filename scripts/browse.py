@@ -84,7 +84,7 @@ def plan_clips(params, video, draw, index, draws):
 
     Args:
         params: `Params`.
-        video: (path, info).
+        video: a `Video`.
         draw: of `tasks.classification.training.make_drawer`.
         index: of the video.
         draws: at most.
@@ -97,7 +97,7 @@ def plan_clips(params, video, draw, index, draws):
         versions, only = range(draws), ""
         names = [f"epoch {number + 1}" for number in versions]
     drawn = [(name, draw(index, n)) for name, n in zip(names, versions, strict=True)]
-    return [(f"test view{only}", list_views(*video)[0]), *drawn]
+    return [(f"test view{only}", list_views(video)[0]), *drawn]
 
 
 def inspect_some(params, listed, choose):
@@ -109,7 +109,7 @@ def inspect_some(params, listed, choose):
         choose: function of the training examples -> indices of those wanted.
 
     Returns:
-        (training examples, {index: (path, info)}).
+        (training examples, {index: `Video`}).
 
     Raises:
         ValueError: nothing readable is left of a class or split.
@@ -120,13 +120,13 @@ def inspect_some(params, listed, choose):
         training = [example for example in examples if example.split == "train"]
         paths = {index: training[index].path for index in choose(training)}
         wanted = list(dict.fromkeys(paths.values()))
-        infos, problems = inspect_videos(wanted, params.cache_path, params.workers)
-        if len(infos) == len(wanted):
-            return training, {index: (path, infos[path]) for index, path in paths.items()}
+        found, problems = inspect_videos(wanted, params.cache_path, params.workers)
+        if len(found) == len(wanted):
+            return training, {index: found[path] for index, path in paths.items()}
         for path, problem in problems:
-            if path not in infos:
+            if path not in found:
                 print(f"  problem: {problem}")
-        left = [e for e in left if e.path not in wanted or e.path in infos]
+        left = [e for e in left if e.path not in wanted or e.path in found]
         check_readable(listed, left)
 
 
@@ -190,7 +190,7 @@ def draw_sheets(options, params, videos, labels, folder):
     Args:
         options: `Options`.
         params: `Params`.
-        videos: index -> (path, info).
+        videos: index -> `Video`.
         labels: {index of those that are drawn: label}.
         folder: where.
 
@@ -199,12 +199,12 @@ def draw_sheets(options, params, videos, labels, folder):
     """
     draw, form, sheets = make_drawer(params, videos), params.clip_format, {}
     for index, label in tqdm(labels.items(), desc="Drawing sheets", unit="video"):
-        path, info = videos[index]
-        facts = f"{info.num_frames / info.fps:.2f} s, {info.width}x{info.height}"
-        heading = f"{path} ({label}, {facts}, {info.fps:.4g} frames a second)"
-        plan = plan_clips(params, videos[index], draw, index, options.draws)
+        video = videos[index]
+        facts = f"{video.duration():.2f} s, {video.width}x{video.height}"
+        heading = f"{video.path} ({label}, {facts}, {video.fps:.4g} frames a second)"
+        plan = plan_clips(params, video, draw, index, options.draws)
         named = [show_clip(name, clip, form, options.columns) for name, clip in plan]
-        name = f"{len(sheets):02d}_{Path(path).stem}.png"
+        name = f"{len(sheets):02d}_{Path(video.path).stem}.png"
         plot_rows(folder / name, paint_clips(named, form.stream), heading)
         sheets[name] = heading
     return sheets

@@ -53,23 +53,23 @@ def list_corpus(path):
     return [s.path for s in list_sentences(path, needs_frames=False)[0]] if found else []
 
 
-def sort_problems(paths, infos, problems):
+def sort_problems(paths, videos, problems):
     """Return [(path, kind, reason)] of what `inspect_videos` found.
 
     Args:
         paths: of all videos.
-        infos, problems: of `inspect_videos`.
+        videos, problems: of `inspect_videos`.
 
     Returns:
         Kinds are broken (no frame decodes), odd (such as fewer frames than the header says, or a
         single one) and duplicate (its content is that of an earlier file), in that order.
     """
-    notes = {path: info.note for path, info in infos.items()}
-    notes |= {path: "a single frame" for path in infos if infos[path].num_frames == 1}
+    notes = {path: video.note for path, video in videos.items()}
+    notes |= {path: "a single frame" for path in videos if videos[path].num_frames == 1}
     reasons = [(path, text.removeprefix(f"{path}: ")) for path, text in problems]
-    broken = [(path, "broken", reason) for path, reason in reasons if path not in infos]
+    broken = [(path, "broken", reason) for path, reason in reasons if path not in videos]
     odd = [(path, "odd", notes[path]) for path in paths if notes.get(path)]
-    twice = [(p, "duplicate", r) for p, r in reasons if p in infos and r != infos[p].note]
+    twice = [(p, "duplicate", r) for p, r in reasons if p in videos and r != videos[p].note]
     return broken + odd + twice
 
 
@@ -103,21 +103,21 @@ def check_data(options):
     if not paths:
         paths, _, others = list_paths(options.data_path, options.video_root)
     workers = options.workers or os.cpu_count() or 1
-    infos, problems = inspect_videos(paths, options.cache_path, workers)
-    rows = sort_problems(paths, infos, problems)
+    videos, problems = inspect_videos(paths, options.cache_path, workers)
+    rows = sort_problems(paths, videos, problems)
     path = Path(options.output or Path("weights/analysis", data.resolve().stem), "problems.csv")
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
         csv.writer(file).writerows([("path", "kind", "reason"), *rows])
     for name, kind, reason in rows:
         print(f"  {kind}: {name}: {reason}")
-    seconds = sum(info.num_frames / info.fps for info in infos.values())
-    print(f"{len(infos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
+    seconds = sum(video.duration() for video in videos.values())
+    print(f"{len(videos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
     if others:
         names = ", ".join(f"{suffix} {count}" for suffix, count in sorted(others.items()))
         print(f"{sum(others.values())} other files were not looked at: {names}")
     print("\n".join(summarize_problems(rows) or ["No problems."]))
     print(f"Written to {path}")
-    return len(paths) - len(infos)
+    return len(paths) - len(videos)
 
 
 if __name__ == "__main__":

@@ -50,13 +50,13 @@ def embed_videos(model, source, videos, batch_size):
     Args:
         model: from a batch of the source's arrays to embeddings.
         source: a `ClipSource`.
-        videos: list of (path, VideoInfo).
+        videos: list of `Video`, or of `FeatureInfo`.
         batch_size: videos per step.
 
     Returns:
         float32 array (videos, dim).
     """
-    read = source.prepare([list_views(*video)[0] for video in videos])
+    read = source.prepare([list_views(video)[0] for video in videos])
     targets = np.zeros((len(videos), 1))
     sequence = Sequence(lambda i, epoch: read(i), targets, batch_size, workers=source.workers)
     return np.asarray(model.predict(sequence, verbose=0)).astype(np.float32)
@@ -126,7 +126,7 @@ def extract_embeddings(
     _, classes = load_data(run)
     best_network(run)  # refuses what is no run before any work
     params = load_params(run / "params.json")
-    asked = [(query, read_query(query, params.features))] if query else []
+    asked = [read_query(query, params.features)] if query else []
     examples = choose_examples(run, split, data_path, params.group_pattern)
     paths = [example.path for example in examples]
     if params.features and data_path:
@@ -141,7 +141,7 @@ def extract_embeddings(
 
     frozen, model = make_embedder(load_network(run), params)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
-    videos = [(example.path, infos[example.path]) for example in examples]
+    videos = [infos[example.path] for example in examples]
     if params.features:
         check_lengths(videos + asked, model.input_shape[-1])
     embeddings = embed_videos(model, source, videos + asked, params.batch_size)

@@ -19,7 +19,6 @@ from utils.system.processes import run_tasks
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import default_store, is_stored, open_store, store_flow
 from utils.video.reading import VideoError
-from utils.video.resampling import timeline
 
 import numpy as np
 import tyro
@@ -87,13 +86,13 @@ def extract_batched(videos, folder, kind, batch):
         [(path, reason)] of the videos that could not be done.
     """
     failures, estimate = [], make_estimate(batch)
-    lengths = [len(timeline(info, kind["fps"])) for _, info in videos]
+    lengths = [len(video.timeline(kind["fps"])) for video in videos]
     with tqdm(total=sum(lengths), desc="Computing flow", unit="frame", smoothing=0) as bar:
-        for (path, info), length in zip(videos, lengths, strict=True):
+        for video, length in zip(videos, lengths, strict=True):
             try:
-                store_flow(folder, path, info, kind, estimate, batch)
+                store_flow(folder, video, kind, estimate, batch)
             except VideoError as error:
-                failures.append((path, str(error).removeprefix(f"{path}: ")))
+                failures.append((video.path, str(error).removeprefix(f"{video.path}: ")))
             bar.update(length)
     return failures
 
@@ -102,7 +101,7 @@ def extract_videos(videos, folder, kind, workers):
     """Store the flow of videos, several at once, the longest first.
 
     Args:
-        videos: list of (path, VideoInfo).
+        videos: list of `Video`.
         folder: an open store.
         kind: of `utils.video.flow.flow_kind`.
         workers: processes.
@@ -113,10 +112,10 @@ def extract_videos(videos, folder, kind, workers):
     Raises:
         ValueError: a process was killed.
     """
-    lengths = {path: len(timeline(info, kind["fps"])) for path, info in videos}
+    lengths = {video.path: len(video.timeline(kind["fps"])) for video in videos}
     calls = {
-        path: (store_flow, folder, path, info, kind)
-        for path, info in sorted(videos, key=lambda video: -lengths[video[0]])
+        video.path: (store_flow, folder, video, kind)
+        for video in sorted(videos, key=lambda video: -lengths[video.path])
     }
     failures = []
     with (
@@ -147,12 +146,12 @@ def extract_flow(options):
     clear_leftovers(folder)
     workers = options.workers or os.cpu_count() or 1
     paths = list(dict.fromkeys(example.path for example in examples))
-    infos, problems = inspect_videos(paths, options.cache_path, workers)
+    found, problems = inspect_videos(paths, options.cache_path, workers)
     failures = [
-        (path, reason.removeprefix(f"{path}: ")) for path, reason in problems if path not in infos
+        (path, reason.removeprefix(f"{path}: ")) for path, reason in problems if path not in found
     ]
-    videos = {info.digest: (path, info) for path, info in infos.items()}
-    missing = [video for video in videos.values() if not is_stored(folder, video[1], kind)]
+    videos = {video.digest: video for video in found.values()}
+    missing = [video for video in videos.values() if not is_stored(folder, video, kind)]
     print(f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True)
     if missing and options.batch:
         failures += extract_batched(missing, folder, kind, options.batch)

@@ -42,8 +42,7 @@ def check_length(video, limit):
         limit: in seconds.
     """
     for look, most in ((lambda: skim(video, 1)[0], _DOUBT * limit), (lambda: probe(video), limit)):
-        info = look()
-        seconds = info.num_frames / info.fps
+        seconds = look().duration()
         if seconds > most:
             raise VideoError(
                 f"{video}: it lasts {seconds:.1f} s, and {limit:g} s are the most that this page "

@@ -11,13 +11,13 @@ from utils.clips.augmentation import (
 from utils.clips.mixing import mix
 from utils.clips.rand_augment import OPERATIONS
 from utils.clips.reading import ClipFormat, clip_key, list_views, random_clip
-from utils.video.reading import VideoInfo
+from utils.video.video import Video
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-INFO = VideoInfo(20, 25.0, 160, 128, "d1")
+VIDEO = Video("a", 20, 25.0, 160, 128, "d1")
 PLAIN = (0.20014055364870986, 0.33748780617513274)
 
 
@@ -35,14 +35,14 @@ def clip_of(frame):
 
 def test_without_operations_all_is_drawn_and_named_as_ever():
     generator = np.random.default_rng([7, 1, 3])
-    clip = random_clip("a", INFO, 2, generator, Augmentation())
+    clip = random_clip(VIDEO, 2, generator, Augmentation())
     assert clip.place == (0.5167858979187351, 0.20841131573879812)
     assert clip.transform == Transform(
         PLAIN, False, 0.009000905650391092, 0.9677043296809932, 0.8730788982707915
     )
     form = ClipFormat(2, 8)
     assert clip_key(clip, form, "net") == "882d3fa309e79d88a0d7136fef12f842"
-    center = list_views("a", INFO)[0]
+    center = list_views(VIDEO)[0]
     assert clip_key(center, form, "net") == "53f0b1ec42e43218cec6d155450a9c77"
     following = np.random.default_rng([7, 1, 3])
     following.uniform(size=2 + 2 + 1 + 3)
@@ -52,7 +52,7 @@ def test_without_operations_all_is_drawn_and_named_as_ever():
 def test_operations_are_drawn_and_name_other_features():
     augmentation = Augmentation(operations=2, magnitude=0.5)
     clips = [
-        random_clip("a", INFO, 2, np.random.default_rng([7, 1, seed]), augmentation)
+        random_clip(VIDEO, 2, np.random.default_rng([7, 1, seed]), augmentation)
         for seed in range(100)
     ]
     assert clips[3].transform.crop == PLAIN

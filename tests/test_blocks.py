@@ -12,7 +12,6 @@ from utils.features.rows import plan_rows, row_starts
 from utils.video.flow import flow_kind
 from utils.video.flow_store import open_store, store_flow
 from utils.video.reading import probe, write_video
-from utils.video.resampling import timeline
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ def scale(frames, stream):
 
 def make_video(path, frames=20, size=(80, 112), fps=25):
     write_video(path, moving_square(frames, size, 3, seed=1), fps)
-    return str(path), probe(path)
+    return probe(path)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +45,9 @@ def make_video(path, frames=20, size=(80, 112), fps=25):
 def test_rows_are_the_clips_of_their_places(tmp_path, stream, size, file_fps, fps):
     video = make_video(tmp_path / "a.avi", size=size, fps=file_fps)
     form = FORM._replace(stream=stream, fps=fps, views=tuple(VIEWS))
-    count = len(timeline(video[1], fps))
+    count = len(video.timeline(fps))
     starts = row_starts(count, 8, 4, "drop").tolist()
-    blocks = list(read_blocks(*video, "name", form))
+    blocks = list(read_blocks(video, "name", form))
     assert [(b.part.first, b.part.view) for b in blocks] == [
         (row, view) for row in range(len(starts)) for view in VIEWS
     ]
@@ -57,9 +56,9 @@ def test_rows_are_the_clips_of_their_places(tmp_path, stream, size, file_fps, fp
         part, (side, flip) = block.part, VIEWS[block.part.view]
         crop = (side, 0.5) if size[0] > size[1] else (0.5, side)
         place = (starts[part.first] + 0.5) / (count - 7)
-        clip = read_clip(Clip(*video, place, Transform(crop, flip)), clips)[0]
+        clip = read_clip(Clip(video, place, Transform(crop, flip)), clips)[0]
         assert np.array_equal(scale(block.frames, stream), clip)
-        assert (part.name, part.digest, part.total) == ("name", video[1].digest, len(starts))
+        assert (part.name, part.digest, part.total) == ("name", video.digest, len(starts))
         seconds = (starts[part.first] + 4) / (fps or file_fps)
         assert part.times == pytest.approx([seconds], abs=1e-3)
 
@@ -68,10 +67,10 @@ def test_stored_flow_is_the_same_flow(tmp_path):
     video, kind = make_video(tmp_path / "a.avi", 12), flow_kind("dis", 25.0, 64)
     form = FORM._replace(stream="flow", views=("centre", "flip"))
     open_store(tmp_path / "flow", kind)
-    store_flow(tmp_path / "flow", *video, kind)
+    store_flow(tmp_path / "flow", video, kind)
     stored = form._replace(flow_path=str(tmp_path / "flow"))
     for one, other in zip(
-        read_blocks(*video, "", form), read_blocks(*video, "", stored), strict=True
+        read_blocks(video, "", form), read_blocks(video, "", stored), strict=True
     ):
         assert one.part == other.part and np.array_equal(one.frames, other.frames)
 
@@ -88,11 +87,11 @@ def test_chunks_hold_the_frames_of_their_rows(tmp_path, monkeypatch, edges, stri
 
     monkeypatch.setattr(utils.features.blocks, "resized_frames", count)
     single = FORM._replace(window=16, stride=stride, edges=edges, lengths=(16,))
-    rows = [block.frames for block in read_blocks(*video, "", single)]
+    rows = [block.frames for block in read_blocks(video, "", single)]
     assert len(rows) == len(plan_rows(90, 16, stride, edges))
     assert len(seen) == len(set(seen))  # each frame once
     found = 0
-    for block in read_blocks(*video, "", single._replace(lengths=(64, 32))):
+    for block in read_blocks(video, "", single._replace(lengths=(64, 32))):
         for index in range(len(block.part.times)):
             frames = block.frames[index * stride : index * stride + 16]
             assert np.array_equal(frames, rows[block.part.first + index])
@@ -105,7 +104,7 @@ def test_memory_does_not_grow_with_the_video(tmp_path):
     for frames in (200, 600):
         video = make_video(tmp_path / f"{frames}.avi", frames)
         tracemalloc.start()
-        for _ in read_blocks(*video, "", FORM._replace(lengths=(64,))):
+        for _ in read_blocks(video, "", FORM._replace(lengths=(64,))):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -119,11 +118,11 @@ def test_videos_that_cannot_be_read_say_so(tmp_path):
     assert failure.reason == "not a video that OpenCV can open."
     (failure,) = read_video(str(tmp_path / "b.avi"), "b", FORM)
     assert (failure.reason, failure.digest) == ("no such file.", "")
-    path, info = make_video(tmp_path / "c.avi", 7)
-    (failure,) = read_video(path, "c", FORM)
-    assert "7 frames after resampling" in failure.reason and failure.digest == info.digest
+    video = make_video(tmp_path / "c.avi", 7)
+    (failure,) = read_video(video.path, "c", FORM)
+    assert "7 frames after resampling" in failure.reason and failure.digest == video.digest
     with pytest.raises(ValueError, match=r"c\.avi: frame 7 cannot be decoded"):
-        list(read_blocks(path, replace(info, num_frames=8), "c", FORM))
+        list(read_blocks(replace(video, num_frames=8), "c", FORM))
 
 
 def test_streams_have_readers():

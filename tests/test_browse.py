@@ -47,9 +47,9 @@ def list_training(flags):
         list_examples("videos"), params.val_fraction, params.test_fraction, params.seed
     )
     training = [example for example in examples if example.split == "train"]
-    infos = inspect_videos([e.path for e in training], params.cache_path, 1)[0]
+    found = inspect_videos([e.path for e in training], params.cache_path, 1)[0]
     targets = encode_targets("single", training, ["left", "right"])
-    return params, [(e.path, infos[e.path]) for e in training], targets
+    return params, [found[e.path] for e in training], targets
 
 
 def test_sheets_show_the_arrays_of_training(shown):

@@ -226,14 +226,14 @@ def test_layouts_hold_the_same_features(tmp_path, monkeypatch, write):
     infos, problems = inspect_videos(paths, tmp_path, 1, params.features)
     assert len(infos) == 16 and not problems and find_length(paths, params.features) == DIM
     for path, info in infos.items():
-        for view, clip in (("", list_views(path, info)[0]), (".flip", flipped(path, info))):
+        for view, clip in (("", list_views(info)[0]), (".flip", flipped(info))):
             expected = arrays[Path(path).stem + view]
             row = expected[len(expected) // 2]
             np.testing.assert_array_equal(read_clip(clip, ClipFormat(1, 8))[0], row)
 
 
-def flipped(path, info):
-    return replace(list_views(path, info)[0], transform=Transform(flip=True))
+def flipped(info):
+    return replace(list_views(info)[0], transform=Transform(flip=True))
 
 
 def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
@@ -242,34 +242,36 @@ def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
     for place, view in enumerate(("centre", "flip", "left", "right_flip")):
         files[view] = (str(tmp_path / f"{view}.npy"), "")
         np.save(files[view][0], rows + 100 * place)
-    info, form = read_info(files), ClipFormat(3, 8)
+    info, form = read_info("a", files), ClipFormat(3, 8)
 
     def read(clip, form=form):
         array = read_clip(clip, form)
         assert array.dtype == np.float32 and array.shape == (form.segments, 4)
         return array[:, 0].tolist()
 
-    center = list_views("a", info)[0]
+    center = list_views(info)[0]
     assert read(center) == [1, 5, 8]
     assert read(center, replace(form, segments=20)) == np.repeat(range(10), 2).tolist()
-    early, late = list_views("a", info, 2)
+    early, late = list_views(info, 2)
     assert read(early) == [0, 4, 7] and read(late) == [2, 5, 9]
-    assert read(list_views("a", info, 1, 3)[0]) == [201, 205, 208]
-    drawn = Clip("a", info, (0.0, 0.5, 0.99), Transform(flip=True))
+    assert read(list_views(info, 1, 3)[0]) == [201, 205, 208]
+    drawn = Clip(info, (0.0, 0.5, 0.99), Transform(flip=True))
     assert read(drawn) == [100, 105, 109]
     assert read(replace(drawn, transform=Transform((0.5, 0.9), True))) == [300, 305, 309]
-    plain = read_info({"centre": files["centre"]})
-    assert read(replace(drawn, info=plain)) == [0, 5, 9]
+    plain = read_info("a", {"centre": files["centre"]})
+    assert read(replace(drawn, video=plain)) == [0, 5, 9]
 
 
 def test_flipped_views_are_drawn_on_request(tmp_path):
     for view in ("a", "a.flip"):
         np.save(tmp_path / f"{view}.npy", np.full((4, 2), len(view)))
-    info = read_info({"centre": (tmp_path / "a.npy", ""), "flip": (tmp_path / "a.flip.npy", "")})
+    info = read_info(
+        "a", {"centre": (tmp_path / "a.npy", ""), "flip": (tmp_path / "a.flip.npy", "")}
+    )
 
     def draw(augmentation):
         generator = np.random.default_rng(0)
-        clips = [random_clip("a", info, 2, generator, augmentation) for _ in range(100)]
+        clips = [random_clip(info, 2, generator, augmentation) for _ in range(100)]
         return [read_clip(clip, ClipFormat(2, 8))[0, 0] for clip in clips]
 
     assert set(draw(Augmentation(flip=False))) == {1}
@@ -405,8 +407,8 @@ def test_other_commands_take_runs_on_features(folder, capsys):
 def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):
     write_dataset(tmp_path / "videos", videos=1)
     form = ClipFormat(2, 8, short_side=32, frame_size=32)
-    videos = [(str(path), probe(path)) for path in sorted(tmp_path.rglob("*.avi"))]
-    clips = [list_views(*video)[0] for video in videos]
+    videos = [probe(path) for path in sorted(tmp_path.rglob("*.avi"))]
+    clips = [list_views(video)[0] for video in videos]
     frozen = keras.Sequential(
         [keras.Input((2, 8, 32, 32, 3)), keras.layers.Dense(2), keras.layers.Reshape((2, 8, -1))]
     )
@@ -419,7 +421,7 @@ def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):
     assert settings["frame_size"] == 32 and settings["network"] == fingerprint(frozen)
     arrays = sorted(manifest.parent.glob("*.npy"))
     records = [json.loads(path.with_suffix(".json").read_text()) for path in arrays]
-    assert {record["source"] for record in records} == {info.digest for _, info in videos}
+    assert {record["source"] for record in records} == {video.digest for video in videos}
     assert all(record["shape"] == [2, 8, 2048] for record in records)
 
     times = [path.stat().st_mtime_ns for path in arrays]

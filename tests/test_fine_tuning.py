@@ -124,7 +124,7 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
         np.testing.assert_allclose(one[:, :count], other[:, :count], atol=2e-3)
     assert (network.name == part.name) == bool(flags)
     reader = RowReader(Path("weights", run), step, network)
-    seen = reader.read(sentences[0].path, probe(sentences[0].path))[0]["centre"]
+    seen = reader.read(probe(sentences[0].path))[0]["centre"]
     logits = read_logits(network.get_layer("recognizer"), seen, "K5-K5", "")
     np.testing.assert_allclose(logits, expected[0][0, : rows[0]], atol=2e-3)
 
@@ -166,7 +166,7 @@ def check_answers(run):
     """Check that predict and explain say of a sentence what its network does of the frames."""
     sentences, vocabulary = load_data(run, load_sentences)
     sentence = next(s for s in sentences if s.split == "dev")
-    info = FrameInfo(sentence.path, probe(sentence.path), read_settings(run).make_form())
+    info = FrameInfo(probe(sentence.path), read_settings(run).make_form())
     padding = {"name": "frames", "window": 8, "stride": 4}
     logits, _ = predict(keras.saving.load_model(run / "best.keras"), [read_frames(info)], **padding)
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits[0, 0]))

@@ -33,19 +33,19 @@ SCRIPT = ["scripts/extract_flow.py", "videos", "--short-side", 64]
 def video(tmp_path):
     """A square of 30 pixels that moves 4 pixels a frame to the right; 12 frames."""
     write_video(tmp_path / "square.avi", moving_square(12), 25)
-    return str(tmp_path / "square.avi"), probe(tmp_path / "square.avi")
+    return probe(tmp_path / "square.avi")
 
 
 def store(folder, video, form):
     open_store(folder, form.flow_kind)
-    store_flow(folder, *video, form.flow_kind)
+    store_flow(folder, video, form.flow_kind)
     return replace(form, flow_path=str(folder))
 
 
 def clips_of(video, segments=2):
     """The center view, and one cropped off the center, mirrored, begun at other places."""
     places = tuple(np.linspace(0.1, 0.9, segments))
-    return list_views(*video)[0], Clip(*video, places, Transform((0.2, 0.7), flip=True))
+    return list_views(video)[0], Clip(video, places, Transform((0.2, 0.7), flip=True))
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
@@ -62,7 +62,7 @@ def test_known_motions_are_found(method, motion):
 
 def test_benchmark_measures_methods(tmp_path, video):
     output = tmp_path / "rows.json"
-    benchmark_flow(("dis",), (64, 80), 1, (Path(video[0]),), output)
+    benchmark_flow(("dis",), (64, 80), 1, (Path(video.path),), output)
     rows = {row["name"]: row["value"] for row in json.loads(output.read_text())}
     assert rows["dis a pair of 80x64"] > 0
     assert 0 < rows["dis 10 px"] < rows["dis 10 px, 8 bits"] < 0.3
@@ -73,7 +73,7 @@ def test_a_picture_that_changes_its_size_is_named(video, monkeypatch):
     frames = (np.zeros((64, 64 + 8 * (index // 6), 3), np.uint8) for index in range(12))
     monkeypatch.setattr("utils.video.flow.resized_frames", lambda *_: frames)
     with pytest.raises(VideoError, match=r"square\.avi: the size .* at frame 6"):
-        list(compute_flow(*video, flow_kind("dis", 25, 64)))
+        list(compute_flow(video, flow_kind("dis", 25, 64)))
 
 
 def test_eight_bits_lose_little():
@@ -90,8 +90,8 @@ def test_flow_follows_the_motion(tmp_path, method):
     texture = np.stack([render_texture(64, 110)] * 3, axis=-1)
     path = tmp_path / "pan.avi"
     write_video(path, [texture[:, 30 - 3 * i : 94 - 3 * i] for i in range(4)], 25)
-    clip = list_views(str(path), probe(path))[0]
-    flow = read_flow(clip, np.array([1, 0, 3, 1]), flow_kind(method, 25, 64), frame_size=48)
+    clip = list_views(probe(path))[0]
+    flow = read_flow(clip.video, np.array([1, 0, 3, 1]), flow_kind(method, 25, 64), frame_size=48)
     assert flow.shape == (4, 48, 48, 2) and flow.dtype == np.float32
     assert np.median(flow[:2], (0, 1, 2)) == pytest.approx((3, 0), abs=0.3)
     assert np.array_equal(flow[0], flow[3]) and not np.array_equal(flow[0], flow[1])
@@ -121,18 +121,18 @@ def test_both_streams_show_the_same_place(video):
         assert 0.02 < square.mean() < 0.3
         speed = np.abs(both[..., 3])
         assert speed[square].mean() > 4 * speed[~square].mean()
-    colored = Clip(*video, 0.5, Transform(brightness=0.1, contrast=0.9))
-    plain = Clip(*video, 0.5)
+    colored = Clip(video, 0.5, Transform(brightness=0.1, contrast=0.9))
+    plain = Clip(video, 0.5)
     first, second = (read_clip(c, replace(FORM, stream="both")) for c in (colored, plain))
     assert np.array_equal(first[..., 3:], second[..., 3:]) and (first != second).any()
-    turned = Clip(*video, 0.5, Transform(operations=(("rotate", 0.3),)))
+    turned = Clip(video, 0.5, Transform(operations=(("rotate", 0.3),)))
     with pytest.raises(ValueError, match="flow cannot go through rotate"):
         read_clip(turned, replace(FORM, stream="both"))
 
 
 def test_mirrored_flow_runs_the_other_way(tmp_path, video):
     form = store(tmp_path / "flow", video, FORM)
-    there, back = (read_clip(Clip(*video, 0.5, Transform(flip=f)), form) for f in (False, True))
+    there, back = (read_clip(Clip(video, 0.5, Transform(flip=f)), form) for f in (False, True))
     assert np.array_equal(back[..., 0], -there[..., ::-1, 0])
     assert np.array_equal(back[..., 1], there[..., ::-1, 1])
 
@@ -140,13 +140,13 @@ def test_mirrored_flow_runs_the_other_way(tmp_path, video):
 def test_one_frame_has_no_flow(tmp_path):
     path = tmp_path / "still.avi"
     write_video(path, moving_square(1), 25)
-    video = str(path), probe(path)
+    video = probe(path)
     form = store(tmp_path / "flow", video, FORM)
-    assert not read_clip(list_views(*video)[0], form).any()
+    assert not read_clip(list_views(video)[0], form).any()
 
 
 def test_features_are_named_by_the_flow_not_by_its_folder(video):
-    clip = list_views(*video)[0]
+    clip = list_views(video)[0]
 
     def key(**changes):
         return clip_key(clip, replace(FORM, **changes), "net")
@@ -158,7 +158,7 @@ def test_features_are_named_by_the_flow_not_by_its_folder(video):
 
 def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
     form = store(tmp_path / "flow", video, FORM)
-    clip, other = list_views(*video)[0], replace(form, flow="tvl1")
+    clip, other = list_views(video)[0], replace(form, flow="tvl1")
     for refused in (lambda: ClipSource(other), lambda: read_clip(clip, other)):
         with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
             refused()
@@ -167,13 +167,13 @@ def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
     with pytest.raises(ValueError, match=r"flow\.json is missing"):
         ClipSource(replace(form, flow_path=str(tmp_path)))
     ClipSource(replace(other, stream="rgb"))  # which does not ask
-    file = tmp_path / "flow" / f"{video[1].digest}.h5"
+    file = tmp_path / "flow" / f"{video.digest}.h5"
     whole = file.read_bytes()
     middle = len(whole) // 2
     for bad in (whole[:middle], whole[:middle] + bytes(200) + whole[middle + 200 :]):
         file.write_bytes(bad)
         with pytest.raises(ValueError, match=r"\.h5 is damaged"):
-            read_clip(Clip(*video, 0.5), replace(form, segments=1, frames=12))
+            read_clip(Clip(video, 0.5), replace(form, segments=1, frames=12))
 
 
 def test_parameters_find_the_default_folder(tmp_path, monkeypatch):
@@ -211,8 +211,7 @@ def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):
     }
     assert len(list(folder.glob("*.h5"))) == 4
     assert json.loads((folder / "flow.json").read_text()) == FORM.flow_kind
-    video = str(tmp_path / "videos/right/right_01.avi")
-    clip = list_views(video, probe(video))[0]
+    clip = list_views(probe(tmp_path / "videos/right/right_01.avi"))[0]
     stored = read_clip(clip, replace(FORM, flow_path=str(folder)))
     assert np.array_equal(stored, read_clip(clip, FORM)) and stored.any()
 
@@ -247,7 +246,7 @@ def test_killed_extraction_goes_on(tmp_path):
     assert len(list(folder.glob("*.h5"))) == 4
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in first.items())
     for path in (tmp_path / "videos").rglob("*.avi"):
-        clip = list_views(str(path), probe(path))[0]
+        clip = list_views(probe(path))[0]
         form = replace(FORM, flow="tvl1", segments=1, frames=2)
         stored = read_clip(clip, replace(form, flow_path=str(folder)))
         assert np.array_equal(stored, read_clip(clip, form))
@@ -267,7 +266,7 @@ def test_whole_batches_give_the_same_flow(tmp_path):
     path = tmp_path / "videos/left/pan.avi"
     write_video(path, [texture[:, 18 - 2 * i : 50 - 2 * i] for i in range(7)], 25)
     form = replace(FORM, flow="tvl1", short_side=24, frame_size=24, segments=1, frames=7)
-    clip, clips = list_views(str(path), probe(path))[0], []
+    clip, clips = list_views(probe(path))[0], []
     for batch in (0, 4):
         folder, cache = str(tmp_path / f"flow{batch}"), str(tmp_path / "cache")
         extract_flow(

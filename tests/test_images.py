@@ -26,17 +26,15 @@ def write_images(folder, frames, name="show.avi_pid0_fn{:06d}-0.png"):
 def test_a_folder_of_numbered_images_is_a_video(tmp_path, name):
     shown = list(moving_square(12, (60, 80)))
     folder = write_images(tmp_path / "01April/1", shown, name)
-    info = probe(folder)
-    assert (info.num_frames, info.fps, info.width, info.height) == (12, 25, 80, 60)
-    assert (info.times, info.note) == (None, "")
-    assert probe(folder, 10) == replace(info, fps=10)
+    video = probe(folder)
+    assert (video.num_frames, video.fps, video.width, video.height) == (12, 25, 80, 60)
+    assert (video.times, video.note) == (None, "")
+    assert video.play_images_at(10) == replace(video, fps=10)
     clip = read_rgb(folder, np.array([2, 10, 11]), 60, 60)
     assert np.array_equal(clip, [shown[i][:, 10:70] for i in (2, 10, 11)])
     header, codec, pairs = skim(folder, places=3)
     assert (header.num_frames, codec, len(pairs)) == (12, "", 3)
-    clip = read_clip(
-        list_views(str(folder), info)[0], ClipFormat(1, 8, short_side=60, frame_size=48)
-    )
+    clip = read_clip(list_views(video)[0], ClipFormat(1, 8, short_side=60, frame_size=48))
     assert clip.shape == (1, 8, 48, 48, 3)
 
 

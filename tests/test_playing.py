@@ -9,8 +9,9 @@ from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.clips.windows import Window, count_windows, cut_windows, play_windows, show_window
 from utils.video import live as playing
 from utils.video.live import play_camera, play_video, take_newest
-from utils.video.reading import VideoError, VideoInfo, probe, write_video
-from utils.video.resampling import resample, timeline
+from utils.video.reading import VideoError, probe, write_video
+from utils.video.resampling import resample
+from utils.video.video import Video
 
 import numpy as np
 import pytest
@@ -21,10 +22,10 @@ FORM = ClipFormat(2, 4, short_side=36, frame_size=32)
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
 @pytest.mark.parametrize("fps", [5.0, 12.5, 24.0, 25.0, 29.97, 30.0, 60.0])
 def test_resampling_as_it_comes_is_the_timelines(count, fps):
-    info = VideoInfo(count, fps, 1, 1, "")
+    video = Video("", count, fps, 1, 1, "")
     frames = [(place / fps, place) for place in range(count)]
     found = [place for _, place in resample(frames, 25.0)]
-    expected = timeline(info, 25.0).tolist()
+    expected = video.timeline(25.0).tolist()
     assert found == (expected if count > 1 else [0])
     assert [seconds for seconds, _ in resample(frames, 25.0)][-1] == (len(found) - 1) / 25
     assert list(resample(frames, 0)) == frames
@@ -34,7 +35,7 @@ def test_resampling_uneven_frames():
     times = np.cumsum(np.random.default_rng(0).uniform(0.005, 0.2, 200))
     times -= times[0]
     fps = (len(times) - 1) / times[-1]
-    expected = timeline(VideoInfo(200, fps, 1, 1, "", tuple(times)), 25.0)
+    expected = Video("", 200, fps, 1, 1, "", tuple(times)).timeline(25.0)
     found = [place for _, place in resample(zip(times, itertools.count()), 25.0)]
     assert found == expected.tolist()
     assert list(resample([], 25.0)) == []
@@ -61,11 +62,11 @@ def test_a_window_of_a_whole_video_is_its_center_clip(tmp_path, stream, fps):
     path = tmp_path / "a.avi"
     write_video(path, moving_square(9, (40, 60)), 10)
     form = ClipFormat(2, 4, "segments", fps, 36, 32, stream, "farneback")
-    info = probe(path)
-    (window,) = play_windows(play_video(path, info, form), form, 100, 50)
-    expected = read_clip(list_views(str(path), info)[0], form)
+    video = probe(path)
+    (window,) = play_windows(play_video(video, form), form, 100, 50)
+    expected = read_clip(list_views(video)[0], form)
     np.testing.assert_array_equal(show_window(window, form), expected)
-    assert len(window.items) == len(timeline(info, fps))
+    assert len(window.items) == len(video.timeline(fps))
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_memory_does_not_grow_and_frames_are_decoded_once(tmp_path, pictures, mo
         write_video(path, moving_square(frames, (40, 60)), 25)
         decoded.clear()
         most[frames] = 0
-        for window in play_windows(play_video(path, probe(path), FORM), FORM, 16, 4):
+        for window in play_windows(play_video(probe(path), FORM), FORM, 16, 4):
             assert len(window.items) == 16
             most[frames] = max(most[frames], len(pictures))
         del window

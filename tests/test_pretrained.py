@@ -18,7 +18,6 @@ from support.runs import TINY
 from support.videos import write_dataset
 from utils.command_line import parse_params
 from utils.video.reading import probe, read_rgb
-from utils.video.resampling import timeline
 
 import cv2
 import numpy as np
@@ -261,7 +260,7 @@ def test_real_weights_are_the_published_ones():
 def kinetics_logits(name):
     """Logits of all frames; the GIF is a copy of DeepMind's array, taken as is."""
     path = SHARED / "videos/kinetics" / name
-    frames = timeline(probe(path), 0 if name.endswith(".gif") else 25)
+    frames = probe(path).timeline(0 if name.endswith(".gif") else 25)
     short_side = 224 if name.endswith(".gif") else 256
     clip = read_rgb(path, frames, short_side, 224) / np.float32(127.5) - 1
     model = build_i3d(frames=None, endpoint="Logits")

@@ -4,8 +4,8 @@ import struct
 
 from support.videos import moving_square
 from utils.clips.sampling import SAMPLINGS, sample_segments, sample_uniform
-from utils.video.reading import VideoError, VideoInfo, probe, read_rgb, write_video
-from utils.video.resampling import timeline
+from utils.video.reading import VideoError, probe, read_rgb, write_video
+from utils.video.video import Video
 
 import cv2
 import numpy as np
@@ -19,9 +19,9 @@ def write(path, frames=20, fps=25, **kwargs):
 
 @pytest.mark.parametrize("suffix", ["avi", "mp4"])
 def test_probe(tmp_path, suffix):
-    info = probe(write(tmp_path / f"a.{suffix}", 20, 30))
-    assert (info.num_frames, info.width, info.height, info.times) == (20, 160, 128, None)
-    assert info.fps == pytest.approx(30, abs=0.05)
+    video = probe(write(tmp_path / f"a.{suffix}", 20, 30))
+    assert (video.num_frames, video.width, video.height, video.times) == (20, 160, 128, None)
+    assert video.fps == pytest.approx(30, abs=0.05)
 
 
 def test_frames_are_the_right_ones(tmp_path):
@@ -71,8 +71,8 @@ def test_rotated_phone_video_is_upright(tmp_path):
     data = path.read_bytes()
     track = data.index(identity, data.index(b"tkhd"))
     path.write_bytes(data[:track] + quarter + data[track + len(identity) :])
-    info = probe(path)
-    assert (info.width, info.height) == (128, 160)
+    video = probe(path)
+    assert (video.width, video.height) == (128, 160)
 
 
 def test_variable_frame_rate(tmp_path):
@@ -80,33 +80,33 @@ def test_variable_frame_rate(tmp_path):
     animation.frames = [np.full((64, 64, 3), value, np.uint8) for value in (0, 80, 160, 240)]
     animation.durations = [400, 40, 40, 120]
     cv2.imwriteanimation(str(tmp_path / "vfr.gif"), animation)
-    info = probe(tmp_path / "vfr.gif")
-    assert info.times == pytest.approx((0, 0.4, 0.44, 0.48))
-    assert timeline(info, 25)[:13].tolist() == [0] * 10 + [1, 2, 3]
+    video = probe(tmp_path / "vfr.gif")
+    assert video.times == pytest.approx((0, 0.4, 0.44, 0.48))
+    assert video.timeline(25)[:13].tolist() == [0] * 10 + [1, 2, 3]
 
 
 def test_wrong_frame_count_in_the_header(tmp_path):
     path = write(tmp_path / "lies.avi", 20)
     _patch(path, struct.pack("<I", 20), struct.pack("<I", 500), -1)
-    info = probe(path)
-    assert info.num_frames == 20
+    video = probe(path)
+    assert video.num_frames == 20
     assert read_rgb(path, np.arange(20), 112, 112).shape == (20, 112, 112, 3)
 
 
 def test_cut_off_file_gives_what_decodes(tmp_path):
     path = write(tmp_path / "cut.avi", 40)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    info = probe(path)
-    assert 5 < info.num_frames < 40
-    assert "40 frames" in info.note
+    video = probe(path)
+    assert 5 < video.num_frames < 40
+    assert "40 frames" in video.note
 
 
 @pytest.mark.parametrize("size", [(61, 33), (33, 61), (17, 501)])
 def test_odd_sizes_and_one_frame(tmp_path, size):
     path = tmp_path / "odd.avi"
     write_video(path, [np.full((*size, 3), 90, np.uint8)], 25)
-    info = probe(path)
-    assert info.num_frames == len(timeline(info, 25)) == 1
+    video = probe(path)
+    assert video.num_frames == len(video.timeline(25)) == 1
     assert read_rgb(path, np.zeros(8, int), 128, 112).shape == (8, 112, 112, 3)
 
 
@@ -137,14 +137,14 @@ def test_broken_files_are_named(tmp_path, content):
 
 
 def test_timeline_is_ffmpegs():
-    def info(frames, fps):
-        return VideoInfo(frames, fps, 1, 1, "")
+    def video(frames, fps):
+        return Video("", frames, fps, 1, 1, "")
 
-    assert timeline(info(10, 25.0), 25).tolist() == list(range(10))
-    assert timeline(info(10, 50.0), 25).tolist() == [0, 2, 4, 6, 8]
-    assert timeline(info(6, 30.0), 25).tolist() == [0, 1, 2, 4, 5]
-    assert timeline(info(3, 12.5), 25).tolist() == [0, 0, 1, 1, 2, 2]
-    assert timeline(info(7, 30.0), 0).tolist() == list(range(7))
+    assert video(10, 25.0).timeline(25).tolist() == list(range(10))
+    assert video(10, 50.0).timeline(25).tolist() == [0, 2, 4, 6, 8]
+    assert video(6, 30.0).timeline(25).tolist() == [0, 1, 2, 4, 5]
+    assert video(3, 12.5).timeline(25).tolist() == [0, 0, 1, 1, 2, 2]
+    assert video(7, 30.0).timeline(0).tolist() == list(range(7))
 
 
 def test_segments():

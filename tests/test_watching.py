@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 
 import training
 from support.runs import read_pictures
@@ -181,12 +182,12 @@ def test_clips_are_shown_where_they_are(features, monkeypatch):
     form = ClipFormat(2, 8, fps=0, short_side=36, frame_size=32)
     seen = inspect_videos(paths, "cache", 1)[0]
     infos = inspect_videos(paths, "cache", 1, "F")[0]
-    videos = [(path, infos[path]) for path in paths]
+    videos = [infos[path] for path in paths]
     strips = read_strips(videos, form)
     assert [*strips] == [0, 1, 3, 4, 6, 7] and strips[0].shape == (6, 32, 32, 3)
-    clip = read_clip(list_views(paths[3], seen[paths[3]])[0], form).reshape(-1, 32, 32, 3)
+    clip = read_clip(list_views(seen[paths[3]])[0], form).reshape(-1, 32, 32, 3)
     np.testing.assert_array_equal(strips[3][[0, -1]], np.round((clip[[0, -1]] + 1) * 127.5))
-    gone = [(path.replace("left_00", "gone"), info) for path, info in videos]
+    gone = [replace(each, path=each.path.replace("left_00", "gone")) for each in videos]
     assert [*read_strips(gone, form)] == [1, 3, 4, 6, 7]
-    own = [(infos[path].views["centre"][0], infos[path]) for path in paths]  # .npy files
+    own = [replace(each, path=each.views["centre"][0]) for each in videos]  # .npy files
     assert read_strips(own, form) == {} == read_strips([], form)

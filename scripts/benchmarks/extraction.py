@@ -88,17 +88,17 @@ def _extract(videos, form, extractor, workers):
     return shapes
 
 
-def measure_share(route, form, videos, workers, repeats):
+def measure_share(route, form, groups, workers, repeats):
     """Yield rows of a route over files, against its network alone on the same batches."""
     extractor = make_extractor(form)
     for length in form.lengths:
         extractor(make_batch(length, form.frame_size))  # traced
     batches = {length: make_batch(length, form.frame_size) for length in form.lengths}
-    for paths, info in videos:
+    for videos in groups:
         alone, whole = [], []
         for _ in range(repeats):
             shapes = Counter()
-            named = [(path, str(index)) for index, path in enumerate(paths)]
+            named = [(video.path, str(index)) for index, video in enumerate(videos)]
 
             def extract(named=named, shapes=shapes):
                 shapes.update(_extract(named, form, extractor, workers))
@@ -106,8 +106,8 @@ def measure_share(route, form, videos, workers, repeats):
             whole.append(measure_seconds(extract))
             order = [batches[shape[1]] for shape in shapes.elements()]
             alone.append(measure_seconds(lambda order=order: [extractor(each) for each in order]))
-        name = f"{route} over {len(paths)} files of {info.width}x{info.height}"
-        frames = len(paths) * info.num_frames / statistics.median(whole)
+        name = f"{route} over {len(videos)} files of {videos[0].width}x{videos[0].height}"
+        frames = sum(video.num_frames for video in videos) / statistics.median(whole)
         yield name, frames, "frames of video/s"
         shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
         yield name, statistics.median(shares), "% of the network alone"
@@ -263,8 +263,7 @@ def benchmark_extraction(options):
         folder = Path(folder)
         for width, height in options.sizes if "share" in options.parts else ():
             paths = [folder / f"{width}x{height}_{index}.mp4" for index in range(options.videos)]
-            rendered = [render_video(path, width, height, options.frames) for path in paths]
-            found.append(([path for path, _ in rendered], rendered[0][1]))
+            found.append([render_video(path, width, height, options.frames) for path in paths])
         for route in options.forms if "memory" in options.parts else ():  # see `measure_peak`
             chosen.append(measure_memory(folder, route, options.minutes, options.flags))
         if "routes" in options.parts:

@@ -97,10 +97,10 @@ def measure_heads(folder, repeats, videos=180, segments=4):
 
 def measure_reading(videos, repeats):
     """Yield rows of one thread's frames per second, decoded, resized, cropped and scaled."""
-    for path, info in videos:
-        view = list_views(path, info)[0]
+    for video in videos:
+        view = list_views(video)[0]
         seconds = median_seconds(lambda view=view: read_clip(view, FORM), repeats)
-        name = f"reading {CLIP_FRAMES} of {info.num_frames} frames, {info.width}x{info.height}"
+        name = f"reading {CLIP_FRAMES} of {video.num_frames} frames, {video.width}x{video.height}"
         yield name, CLIP_FRAMES / seconds, "frames/s"
         yield name, seconds, "s a clip"
 
@@ -109,12 +109,12 @@ def measure_pipeline(videos, clips, repeats):
     """Yield rows of frozen I3D over clips in memory, then over files with two reading threads."""
     network = build("i3d_lstm", 2, FORM.segments, FORM.frames, FORM.frame_size)
     frozen, _ = split(network, "none")
-    clip = read_clip(list_views(*videos[0])[0], FORM)
+    clip = read_clip(list_views(videos[0])[0], FORM)
     memory = Sequence(lambda *_: clip, np.zeros((clips, 1)), 1)
     frozen.predict(memory, verbose=0)
-    for path, info in videos:
+    for video in videos:
         # Distinct places: the same clip would be run only once.
-        views = [Clip(path, info, place) for place in np.linspace(0.3, 0.7, clips).tolist()]
+        views = [Clip(video, place) for place in np.linspace(0.3, 0.7, clips).tolist()]
         alone, whole = [], []
         for _ in range(repeats):
             alone.append(measure_seconds(lambda: frozen.predict(memory, verbose=0)))
@@ -123,7 +123,7 @@ def measure_pipeline(videos, clips, repeats):
                 whole.append(
                     measure_seconds(lambda source=source, views=views: source.prepare(views))
                 )
-        name = f"frozen I3D over {info.width}x{info.height} files"
+        name = f"frozen I3D over {video.width}x{video.height} files"
         yield name, clips / statistics.median(whole), "clips/s"
         shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
         yield name, statistics.median(shares), "% of the network alone"
@@ -176,7 +176,7 @@ def benchmark(
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        found = [(str(path), probe(path)) for path in videos]
+        found = [probe(path) for path in videos]
         if not found and {"reading", "pipeline"} & set(parts):
             found = [render_video(folder / f"{w}x{h}.mp4", w, h) for w, h in SIZES]
         measures = {

@@ -70,7 +70,7 @@ class Neighbors:
         Raises:
             VideoError: it cannot be read.
         """
-        clip = read_clip(list_views(video, probe(video))[0], self.form)[None]
+        clip = read_clip(list_views(probe(video))[0], self.form)[None]
         if self.frozen is not None:
             clip = self.frozen.predict_on_batch(clip)
         query = np.asarray(self.model.predict_on_batch(clip), np.float32)

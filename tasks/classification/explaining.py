@@ -42,26 +42,26 @@ def load_views(video, params):
         middle one, uint8 RGB (segments x frames, height, width, 3), and for each of those the
         file's frame and its seconds).
     """
-    info, form = probe(video), params.clip_format
-    views = list_views(video, info, params.eval_clips, params.eval_crops)
+    form = params.clip_format
+    views = list_views(probe(video), params.eval_clips, params.eval_crops)
     middle = views[len(views) // 2]
     clips = np.stack([read_clip(view, form) for view in views])
     seen = restore_rgb(read_clip(middle, replace(form, stream="rgb")))
     return clips, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, form)
 
 
-def load_rows(video, info, params):
+def load_rows(info, params):
     """Read the views of a video's features.
 
     Args:
-        video, info: its path and `FeatureInfo`.
+        info: a `FeatureInfo`.
         params: `Params`.
 
     Returns:
         (float32 (views, segments, channels); of the middle one, the rows' numbers, and their
         seconds; a note where the features tell no times).
     """
-    views = list_views(video, info, params.eval_clips, params.eval_crops)
+    views = list_views(info, params.eval_clips, params.eval_crops)
     clips = np.stack([read_clip(view, params.clip_format) for view in views])
     place = views[len(views) // 2].place
     rows = SAMPLINGS["segments"](info.shape[0], params.num_segments, 1, place)[:, 0]
@@ -262,10 +262,10 @@ def explain_rows(options):
     params, labeling, classes = _load(options)
     params = replace(params, features=options.features or params.features)
     info = find_features(options.video, params.features)
-    check_crops([(options.video, info)] if params.eval_crops > 1 else [])
+    check_crops([info] if params.eval_crops > 1 else [])
     network = load_network(options.run)
-    check_lengths([(options.video, info)], network.input_shape[-1])
-    clips, rows, seconds, note = load_rows(options.video, info, params)
+    check_lengths([info], network.input_shape[-1])
+    clips, rows, seconds, note = load_rows(info, params)
     answer = _answer(options, network, clips, (params, labeling, classes))
     folder, pictures = explanation_folder(options, options.video), ["temporal_weights.png"]
     weights = weigh_frames(*METHODS[answer.method].explain(answer.question), len(rows))

@@ -53,7 +53,7 @@ def _choose_videos(options, examples, calibrating):
 
 
 def _read_videos(options, params, examples, calibrating):
-    """Return (their examples, (path, info) of each, how many of them are to compare)."""
+    """Return (their examples, the video of each, how many of them are to compare)."""
     checked, more = _choose_videos(options, examples, calibrating)
     try:
         kept, (videos,) = read_infos(checked + more, [params])
@@ -61,7 +61,7 @@ def _read_videos(options, params, examples, calibrating):
         raise ValueError(
             f"{error} An export is tried on them: give --videos FILE, --data-path or --features."
         ) from error
-    readable = {path for path, _ in videos}
+    readable = {video.path for video in videos}
     count = sum(example.path in readable for example in checked)
     if not count:
         raise ValueError(
@@ -132,7 +132,7 @@ def prepare_videos(options, calibrating):
     name = next(iter(described["input"]))
 
     def read(index):
-        clip = list_views(*videos[index])[0]
+        clip = list_views(videos[index])[0]
         array = read_clip(clip, form)
         return array, read_whole(clip, form) if crop else array
 

@@ -20,7 +20,7 @@ def read_strips(videos, form):
     """Read frames of a few videos, those of the center view that a network is tested on.
 
     Args:
-        videos: list of (path, info); of those trained on features, what is there to be seen.
+        videos: list of `Video`, or of `FeatureInfo`: what is there to be seen.
         form: a `ClipFormat`.
 
     Returns:
@@ -28,13 +28,14 @@ def read_strips(videos, form):
     """
     strips = {}
     for index in spread(len(videos), SHOWN).tolist() if videos else ():
-        path, info = videos[index]
+        video = videos[index]
         with suppress(VideoError):  # features may be all that there is
-            view = list_views(path, probe(path) if isinstance(info, FeatureInfo) else info)[0]
+            seen = probe(video.path) if isinstance(video, FeatureInfo) else video
+            view = list_views(seen)[0]
             shown = time_frames(view, form)[0]
             chosen = shown[spread(len(shown), FRAMES)]
             size = (form.short_side, form.frame_size, view.transform.crop)
-            strips[index] = read_rgb(path, chosen, *size)
+            strips[index] = read_rgb(video.path, chosen, *size)
     return strips
 
 

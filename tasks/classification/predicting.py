@@ -14,7 +14,6 @@ from utils.scores.intervals import count_steps, smooth_step
 from utils.scores.labelings import to_probabilities
 from utils.video.live import play_video
 from utils.video.reading import probe
-from utils.video.resampling import timeline
 
 import numpy as np
 
@@ -66,21 +65,19 @@ class Classifier:
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
-        info = probe(path)
-        count, plan = len(timeline(info, self.form.fps)), self.plan_windows(info.fps)
+        video = probe(path)
+        count, plan = len(video.timeline(self.form.fps)), self.plan_windows(video.fps)
         total, seen = count_windows(count, *plan), Seen([], [], [])
-        for window in play_windows(play_video(path, info, self.form), self.form, *plan):
+        for window in play_windows(play_video(video, self.form), self.form, *plan):
             seen.add(window, self.see(window))
             on_progress(len(seen.outputs), total)
         if self.views:
-            shown, source = [(str(path), info)], ClipSource(self.form, workers=1)
-            whole = predict_videos(self.network, source, shown, self.views, 1, self.judge.labeling)[
-                0
-            ]
+            how = (ClipSource(self.form, workers=1), [video], self.views, 1, self.judge.labeling)
+            (whole,) = predict_videos(self.network, *how)
         else:
             whole = np.mean(seen.outputs, axis=0)
-        duration = count / (self.form.fps or info.fps)
-        return self.judge.conclude(path, whole, seen, plan, (duration, info.note))
+        about = video.duration(self.form.fps), video.note
+        return self.judge.conclude(path, whole, seen, plan, about)
 
     def watch(self, frames, on_step):
         """Predict what a live source shows until it ends, or Ctrl-C; return its `Prediction`.

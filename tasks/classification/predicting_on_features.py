@@ -1,12 +1,13 @@
 """What videos show to a head that was trained on features."""
 
 from tasks.answers import Seen, open_judge
-from tasks.features.reader import RowReader, inspect_video, refuse_live
+from tasks.features.reader import RowReader, refuse_live
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
 from utils.features.store import CENTER
 from utils.runs.networks import load_network
 from utils.scores.labelings import to_probabilities
+from utils.video.reading import probe
 
 import numpy as np
 
@@ -50,9 +51,10 @@ class RowClassifier:
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video."""
-        info, duration, rate = inspect_video(path, self.reader)
+        video = probe(path).play_images_at(self.reader.form.image_fps)
+        rate = self.reader.fps or video.fps
         clips, crops = self.views
-        rows, times = self.reader.read(path, info, _SIDES[crops], on_progress)
+        rows, times = self.reader.read(video, _SIDES[crops], on_progress)
         whole = [
             self._classify(rows[side], (clip + 0.5) / clips)
             for clip in range(clips)
@@ -64,7 +66,7 @@ class RowClassifier:
         begins = np.maximum(times - self.reader.stride / rate / 2, 0)
         for window in cut_windows(zip(begins, rows[CENTER], strict=True), *plan):
             seen.add(window, self._classify(np.stack([row for _, row in window.items])))
-        whole, about = np.mean(whole, axis=0), (duration, info.note)
+        whole, about = np.mean(whole, axis=0), (video.duration(self.reader.fps), video.note)
         return self.judge.conclude(path, whole, seen, plan, about)
 
 

@@ -88,7 +88,7 @@ def read_infos(examples, runs):
         runs: list of `Params`; each may have features of its own.
 
     Returns:
-        (the examples that every run can read, for each run their (path, info)).
+        (the examples that every run can read, for each run their videos or features).
     """
     found, paths = {}, [example.path for example in examples]
     for params in runs:
@@ -100,7 +100,7 @@ def read_infos(examples, runs):
     examples = [e for e in examples if all(e.path in infos for infos in found.values())]
     if not examples:
         raise ValueError("No readable video is left to score; see the problems above.")
-    each = [[(e.path, found[params.features][e.path]) for e in examples] for params in runs]
+    each = [[found[params.features][e.path] for e in examples] for params in runs]
     return examples, each
 
 
@@ -141,7 +141,7 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
         runs: {folder: `Params`}.
         labeling: a key of `LABELINGS`.
         examples: the runs' own, and their classes.
-        videos: for each run, (path, info) of those to score.
+        videos: for each run, those to score.
         weight: of the second run, from 0 to 1; None to choose it, and thresholds.
 
     Returns:

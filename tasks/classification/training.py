@@ -127,7 +127,7 @@ def make_drawer(params, videos):
 
     Args:
         params: `Params`.
-        videos: of training: index -> (path, info).
+        videos: of training: index -> `Video` or `FeatureInfo`.
     """
     augmentation = Augmentation(
         params.flip, params.color, params.rand_operations, params.rand_magnitude
@@ -135,9 +135,9 @@ def make_drawer(params, videos):
 
     def draw(index, number):
         if params.caches_features and not number:
-            return list_views(*videos[index])[0]
+            return list_views(videos[index])[0]
         generator = np.random.default_rng([params.seed, number, index])
-        return random_clip(*videos[index], params.num_segments, generator, augmentation)
+        return random_clip(videos[index], params.num_segments, generator, augmentation)
 
     return draw
 
@@ -166,7 +166,7 @@ def make_sequences(params, source, videos, targets):
     training = Sequence(reader, targets["train"], order=order, **batches)
     if not videos["val"]:
         return training, None
-    read = source.prepare([list_views(*video)[0] for video in videos["val"]])
+    read = source.prepare([list_views(video)[0] for video in videos["val"]])
     return training, Sequence(lambda index, epoch: read(index), targets["val"], **batches)
 
 
@@ -195,13 +195,13 @@ def plan_pictures(params, predict, videos, labels, classes):
     Args:
         params: `Params`.
         predict: function -> probabilities of the videos.
-        videos: list of (path, info).
+        videos: list of `Video`, or of `FeatureInfo`.
         labels: labeling and targets, as `tasks.classification.pictures.draw_classifier` takes them.
         classes: names.
     """
     if not (videos and params.pictures):
         return None
-    strips, names = read_strips(videos, params.clip_format), [Path(path).name for path, _ in videos]
+    strips, names = read_strips(videos, params.clip_format), [Path(v.path).name for v in videos]
     return partial(draw_classifier, predict, strips, names, labels, classes)
 
 
@@ -228,7 +228,7 @@ def prepare(params, scope, replicas):
     if choose_labeling(params.activation, examples, classes) != labeling:
         raise ValueError("No readable video is left with several labels; see the problems above.")
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
-    videos = {s: [(e.path, infos[e.path]) for e in members[s]] for s in SPLITS}
+    videos = {s: [infos[e.path] for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
     frozen, model = split(network, params.cut)
     source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)

@@ -7,8 +7,6 @@ from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
 from utils.features.settings import read_settings
 from utils.features.store import CENTER
-from utils.video.reading import probe
-from utils.video.resampling import timeline
 
 import numpy as np
 
@@ -50,11 +48,11 @@ class RowReader:
         maps = _copy_maps(network, settings) if network else load_maps(settings, run)
         self.extractor = make_extractor(maps, settings)
 
-    def read(self, path, info, views=(CENTER,), on_progress=lambda done, total: None):
+    def read(self, video, views=(CENTER,), on_progress=lambda done, total: None):
         """Read a video once and return its rows.
 
         Args:
-            path, info: a video and its `VideoInfo`.
+            video: a `Video`; a folder of images at the `image_fps` of `form`.
             views: keys of `utils.features.blocks.VIEWS`.
             on_progress: function of the rows done and of all of them.
 
@@ -65,7 +63,7 @@ class RowReader:
             VideoError: a frame that cannot be decoded; the file is named.
             ValueError: a video too short for a row.
         """
-        blocks = read_blocks(path, info, "", self.form._replace(views=tuple(views)))
+        blocks = read_blocks(video, "", self.form._replace(views=tuple(views)))
         parts, done = {view: [] for view in views}, 0
         for batch, frames in batch_blocks(blocks, _BATCH_FRAMES, None):
             for part, rows in zip(batch, self.extractor(frames), strict=False):
@@ -89,10 +87,3 @@ def refuse_live(*_):
         "This run sees rows of features, which are made of whole videos: it cannot follow a "
         "camera. Give a video file, or a run that was trained to classify videos."
     )
-
-
-def inspect_video(path, reader):
-    """Return (`VideoInfo`, seconds, frames per second that are seen) of a video."""
-    info = probe(path, reader.form.image_fps)
-    rate = reader.fps or info.fps
-    return info, len(timeline(info, reader.fps)) / rate, rate

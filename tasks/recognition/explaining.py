@@ -74,7 +74,7 @@ def _read_stored(run, params, path):
     """Return (recognizer, rows, their seconds, frames per second of images, notes)."""
     network = load_recognizer(run, params.features)
     info = thin_rows(find_features(str(path), params.features), params.row_step)
-    check_lengths([(path, info)], count_channels(network))
+    check_lengths([info], count_channels(network))
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
     times, told = find_times(info, stride)
     notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
@@ -85,7 +85,7 @@ def _read_stored(run, params, path):
 def _read_video(run, params, path):
     """Return the same where the I3D that makes the rows is the run's own (stage 2)."""
     network, reader = open_rows(run, params)
-    rows, times = reader.read(path, probe(path, reader.form.image_fps))
+    rows, times = reader.read(probe(path).play_images_at(reader.form.image_fps))
     return network, rows[CENTER], times, reader.form.image_fps, []
 
 

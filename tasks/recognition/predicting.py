@@ -2,7 +2,7 @@
 
 from models.recognizer import count_pooled
 from tasks.answers import Prediction
-from tasks.features.reader import inspect_video, refuse_live
+from tasks.features.reader import refuse_live
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
 from utils.features.store import CENTER
 from utils.runs.folders import load_data
@@ -11,6 +11,7 @@ from utils.scores.labelings import to_probabilities
 from utils.signing.cleaning import CLEANINGS
 from utils.signing.corpora import CORPORA
 from utils.signing.vocabulary import decode_glosses
+from utils.video.reading import probe
 
 import numpy as np
 
@@ -48,8 +49,9 @@ class Recognizer:
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
-        info, duration, rate = inspect_video(path, self.reader)
-        rows, times = self.reader.read(path, info, on_progress=on_progress)
+        video = probe(path).play_images_at(self.reader.form.image_fps)
+        duration, rate = video.duration(self.reader.fps), self.reader.fps or video.fps
+        rows, times = self.reader.read(video, on_progress=on_progress)
         self.seen = read_logits(self.network, rows[CENTER], self.front, path)
         probabilities = to_probabilities("single", self.seen)
         pooled = count_pooled(self.front)
@@ -68,7 +70,14 @@ class Recognizer:
         ]
         words = CLEANINGS[self.cleaning].hypothesis([each.label for each in intervals])
         return Prediction(
-            str(path), duration, [], list(words), intervals, begins, probabilities[:, 1:], info.note
+            str(path),
+            duration,
+            [],
+            list(words),
+            intervals,
+            begins,
+            probabilities[:, 1:],
+            video.note,
         )
 
 

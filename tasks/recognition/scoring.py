@@ -127,7 +127,7 @@ def _open_inputs(run, network, sentences, params):
     """Return (the model that reads, readable sentences, their infos, problems, `Reading`)."""
     if not (run / ROWS).is_file():
         sentences, infos, problems = read_features(sentences, params)
-        check_lengths(list(infos.items()), count_channels(network))
+        check_lengths(list(infos.values()), count_channels(network))
         return network, sentences, infos, problems, FEATURES
     settings = read_settings(run)
     form = settings.make_form(params.row_step)

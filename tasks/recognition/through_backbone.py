@@ -4,7 +4,6 @@ What lies before the endpoint where training begins is frozen: its maps are comp
 sentence and kept, unless frames are to change at random.
 """
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -73,9 +72,7 @@ def look_at_frames(sentences, params, form):
     videos, notes = inspect_videos(paths, params.cache_path, params.workers)
     reasons, infos = {path: note for path, note in notes if path not in videos}, {}
     for path, video in videos.items():
-        if Path(path).is_dir():
-            video = replace(video, fps=form.image_fps)
-        infos[path] = FrameInfo(path, video, form)
+        infos[path] = FrameInfo(video.play_images_at(form.image_fps), form)
         try:
             infos[path].shape  # noqa: B018 (too few frames for a row)
         except ValueError as error:
@@ -140,7 +137,7 @@ def _cache_maps(network, settings, infos, params):
     for path, info in infos.items():
         name = info.video.digest
         views = {CENTER: (str(array_path(store, name)), "")}
-        found[path] = FeatureInfo(views, tuple(read_record(store, name)["shape"]), name)
+        found[path] = FeatureInfo(path, views, tuple(read_record(store, name)["shape"]), name)
         found[path] = thin_rows(found[path], params.row_step // form.step)
     return found
 

@@ -68,7 +68,7 @@ class ClipSource:
         missing = {
             name: clip
             for name, clip in zip(names, clips, strict=True)
-            if not is_done(self.store, name, clip.info.digest, self.settings)
+            if not is_done(self.store, name, clip.video.digest, self.settings)
         }
         if missing:
             self._extract(list(missing), list(missing.values()))
@@ -82,7 +82,7 @@ class ClipSource:
         def save(step, logs):
             at = slice(step * batch, None)
             for name, clip, array in zip(names[at], clips[at], logs["outputs"], strict=False):
-                record = {"source": clip.info.digest, "settings": settings_hash(self.settings)}
+                record = {"source": clip.video.digest, "settings": settings_hash(self.settings)}
                 array = array.astype("float32")  # NumPy cannot read bfloat16 back
                 save_features(self.store, name, {CENTER: array}, record)
 
@@ -103,7 +103,7 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="
     Args:
         model: from a batch of the source's arrays to logits.
         source: a `ClipSource`.
-        videos: list of (path, VideoInfo).
+        videos: list of `Video`.
         views: clips and crops a video.
         batch_size: views per step.
         labeling: a key of `utils.scores.labelings.LABELINGS`.
@@ -111,7 +111,7 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="
     Returns:
         float32 array (videos, outputs).
     """
-    clips = [view for path, info in videos for view in list_views(path, info, *views)]
+    clips = [view for video in videos for view in list_views(video, *views)]
     read = source.prepare(clips)
     sequence = Sequence(
         lambda index, epoch: read(index),

@@ -11,7 +11,6 @@ from utils.features.store import load_features
 from utils.video.flow import flow_kind
 from utils.video.flow_store import check_store, read_flow
 from utils.video.reading import read_rgb, resized_frames
-from utils.video.resampling import frame_times, timeline
 
 import numpy as np
 
@@ -48,42 +47,46 @@ class ClipFormat:
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip to be read: a file, the places of its segments, and a transform."""
+    """One clip to be read.
 
-    path: str
-    info: object
+    Attributes:
+        video: a `Video`, or a `FeatureInfo`.
+        place: of its segments in time, in [0, 1), or of each segment.
+        transform: of its pixels.
+    """
+
+    video: object
     place: tuple[float, ...] | float = 0.5
     transform: Transform = CENTER
 
 
-def list_views(path, info, clips=1, crops=1):
+def list_views(video, clips=1, crops=1):
     """Return the clips x crops views of a video that are averaged when testing.
 
     Args:
-        path, info: a video and its `VideoInfo`.
+        video: a `Video`.
         clips: views in time; one is centered.
         crops: 1, the center; or 3, spread over the longer side.
     """
     sides = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
-    portrait = info.height > info.width
     return [
-        Clip(path, info, (view + 0.5) / clips, Transform((side, 0.5) if portrait else (0.5, side)))
+        Clip(video, (view + 0.5) / clips, Transform((side, 0.5) if video.portrait else (0.5, side)))
         for view in range(clips)
         for side in sides
     ]
 
 
-def random_clip(path, info, segments, generator, augmentation):
+def random_clip(video, segments, generator, augmentation):
     """Return a random clip for training.
 
     Args:
-        path, info: a video and its `VideoInfo`.
+        video: a `Video`.
         segments: segments per video; each gets its own place in time.
         generator: a `numpy.random.Generator`.
         augmentation: an `Augmentation`.
     """
     place = tuple(generator.uniform(size=segments).tolist())
-    return Clip(path, info, place, draw_transform(generator, **vars(augmentation)))
+    return Clip(video, place, draw_transform(generator, **vars(augmentation)))
 
 
 def choose_frames(clip, form):
@@ -95,7 +98,7 @@ def choose_frames(clip, form):
     Returns:
         (indices of the file's frames, places in that array: segments x frames in a row).
     """
-    frames = timeline(clip.info, form.fps)
+    frames = clip.video.timeline(form.fps)
     places = SAMPLINGS[form.sampling](len(frames), form.segments, form.frames, clip.place)
     return frames, places.ravel()
 
@@ -103,18 +106,19 @@ def choose_frames(clip, form):
 def time_frames(clip, form):
     """Return the file's frames that a clip shows, segments x frames in a row, and their seconds."""
     frames, places = choose_frames(clip, form)
-    return frames[places], frame_times(clip.info)[frames[places]]
+    return frames[places], clip.video.frame_times[frames[places]]
 
 
 def _read_rgb(clip, form):
     frames, chosen = choose_frames(clip, form)
     size = (form.short_side, form.frame_size, clip.transform.crop)
-    return apply_rgb(read_rgb(clip.path, frames[chosen], *size), clip.transform)
+    return apply_rgb(read_rgb(clip.video.path, frames[chosen], *size), clip.transform)
 
 
 def _read_flow(clip, form):
     _, chosen = choose_frames(clip, form)
-    flow = read_flow(clip, chosen, form.flow_kind, form.flow_path, form.frame_size)
+    size = (form.frame_size, clip.transform.crop)
+    flow = read_flow(clip.video, chosen, form.flow_kind, form.flow_path, *size)
     return apply_flow(flow, clip.transform)
 
 
@@ -139,7 +143,7 @@ def read_clip(clip, form):
         VideoError: the file cannot be decoded; it is named.
         ValueError: random operations on optical flow, or stored flow that is no good.
     """
-    if isinstance(clip.info, FeatureInfo):
+    if isinstance(clip.video, FeatureInfo):
         return read_rows(clip, form.segments)
     arrays = [read(clip, form) for read in STREAMS[form.stream]]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
@@ -157,8 +161,8 @@ def read_whole(clip, form):
     """
     frames, chosen = choose_frames(clip, form)
     wanted, places = np.unique(frames[chosen], return_inverse=True)
-    short_side = min(clip.info.height, clip.info.width)
-    shown = np.stack(list(resized_frames(clip.path, wanted, short_side)))[places, ..., ::-1]
+    short_side = min(clip.video.height, clip.video.width)
+    shown = np.stack(list(resized_frames(clip.video.path, wanted, short_side)))[places, ..., ::-1]
     return shown.reshape(form.segments, form.frames, *shown.shape[1:])
 
 
@@ -183,7 +187,7 @@ def clip_key(clip, form, network):
         network: a string that stands for the weights and the precision.
     """
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
-    parts = [clip.info.digest, clip.place, transform, describe_form(form), network]
+    parts = [clip.video.digest, clip.place, transform, describe_form(form), network]
     return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 
@@ -198,7 +202,7 @@ def read_rows(clip, segments):
     """Read rows from equal parts of a video, of the view nearest to the clip's crop and flip.
 
     Args:
-        clip: with `info`, a `FeatureInfo`, `place` and `transform` (`utils.clips.reading.Clip`).
+        clip: with `video`, a `FeatureInfo`, `place` and `transform` (`utils.clips.reading.Clip`).
         segments: rows; where the video has fewer, they repeat.
 
     Returns:
@@ -207,6 +211,6 @@ def read_rows(clip, segments):
     Raises:
         ValueError: the file cannot be read; it is named.
     """
-    array = load_features(*clip.info.views[_choose_view(clip.info.views, clip.transform)])
+    array = load_features(*clip.video.views[_choose_view(clip.video.views, clip.transform)])
     places = SAMPLINGS["segments"](len(array), segments, 1, clip.place)[:, 0]
     return np.asarray(array[places], np.float32)

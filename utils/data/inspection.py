@@ -1,6 +1,5 @@
 """Every file of a dataset decoded once, so that a broken one is named before training begins."""
 
-import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 from utils.features.lookup import check_lengths, locate_features, read_info
 from utils.system.files import write_atomically
 from utils.video.image_folders import stamp_video
-from utils.video.reading import VideoError, VideoInfo, probe
+from utils.video.reading import VideoError, probe
+from utils.video.video import Video
 
 from tqdm import tqdm
 
@@ -20,12 +20,12 @@ def _load(path):
         return {}
 
 
-def _duplicates(infos):
+def _duplicates(found):
     """Yield (path, problem) for files whose content is that of an earlier one."""
     first = {}
-    for path, info in infos.items():
-        if first.setdefault(info.digest, path) != path:
-            yield path, f"{path}: the same content as {first[info.digest]}"
+    for path, each in found.items():
+        if first.setdefault(each.digest, path) != path:
+            yield path, f"{path}: the same content as {first[each.digest]}"
 
 
 def _inspect_features(paths, features, workers):
@@ -34,7 +34,7 @@ def _inspect_features(paths, features, workers):
 
     def look(path):
         try:
-            return read_info(located[path])
+            return read_info(path, located[path])
         except KeyError:
             return f"no features in {features}"
         except ValueError as error:
@@ -47,7 +47,7 @@ def _inspect_features(paths, features, workers):
     infos = {path: info for path, info in found.items() if not isinstance(info, str)}
     if missing := len(found) - len(located):
         print(f"{missing} of {len(found)} videos have no features in {features}")
-    check_lengths(list(infos.items()))
+    check_lengths(list(infos.values()))
     return infos, problems + list(_duplicates(infos))
 
 
@@ -62,7 +62,7 @@ def inspect_videos(paths, cache_path, workers=2, features=""):
             videos, which need not be there; "" for the videos.
 
     Returns:
-        ({path: VideoInfo} of the readable files, or {path: FeatureInfo}; [(path, problem)]):
+        ({path: `Video`} of the readable files, or {path: `FeatureInfo`}; [(path, problem)]):
         problems are unreadable files, and what is odd about readable ones (they are used).
 
     Raises:
@@ -78,26 +78,27 @@ def inspect_videos(paths, cache_path, workers=2, features=""):
         known = memory.get(key)
         if known and known[0] == stamp:
             fields = known[1]
-            return VideoInfo(**fields | {"times": fields["times"] and tuple(fields["times"])})
+            times = fields["times"] and tuple(fields["times"])
+            return Video(**fields | {"path": path, "times": times})
         try:
-            info = probe(path)
+            video = probe(path)
         except VideoError as error:
             return error
-        memory[key] = [stamp, dataclasses.asdict(info)]
-        return info
+        memory[key] = [stamp, {name: v for name, v in vars(video).items() if name != "path"}]
+        return video
 
-    infos, problems = {}, []
+    videos, problems = {}, []
     pool = ThreadPoolExecutor(workers)
     try:
         looks = tqdm(pool.map(look, paths), total=len(paths), desc="Checking videos", unit="video")
-        for path, info in zip(paths, looks, strict=True):
-            if isinstance(info, VideoError):
-                problems.append((path, str(info)))
+        for path, video in zip(paths, looks, strict=True):
+            if isinstance(video, VideoError):
+                problems.append((path, str(video)))
             else:
-                infos[path] = info
-                if info.note:
-                    problems.append((path, f"{path}: {info.note}"))
+                videos[path] = video
+                if video.note:
+                    problems.append((path, f"{path}: {video.note}"))
     finally:  # stopped by Ctrl-C too
         pool.shutdown(cancel_futures=True)
         write_atomically(memory_path, json.dumps(memory))
-    return infos, problems + list(_duplicates(infos))
+    return videos, problems + list(_duplicates(videos))

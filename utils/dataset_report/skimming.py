@@ -70,15 +70,15 @@ def look_at(example):
     Raises:
         VideoError: the file cannot be read.
     """
-    info, codec, pairs = skim(example.path)
+    video, codec, pairs = skim(example.path)
     luma = pairs @ LUMA
     signature, colors = sign(pairs[:, 0])
     record = Record(
         example=example,
-        num_frames=info.num_frames,
-        fps=info.fps,
-        width=info.width,
-        height=info.height,
+        num_frames=video.num_frames,
+        fps=video.fps,
+        width=video.width,
+        height=video.height,
         codec=codec,
         size=Path(example.path).stat().st_size,
         brightness=float(luma.mean()),
@@ -87,7 +87,7 @@ def look_at(example):
         colors=colors,
         picture=_picture(pairs[:, 0]),
     )
-    return record, info.note
+    return record, video.note
 
 
 def skim_examples(examples, workers=2):

@@ -13,7 +13,6 @@ from utils.video.flow_store import flow_frames
 from utils.video.frames import crop_frame
 from utils.video.image_folders import digest_video
 from utils.video.reading import probe, resized_frames
-from utils.video.resampling import frame_times, timeline
 
 import numpy as np
 
@@ -117,12 +116,12 @@ def _crop_views(frame, form, portrait, mirror):
     return np.stack(cut)
 
 
-def _read_rgb(path, info, form, places):
-    portrait, frames = info.height > info.width, timeline(info, form.fps)[places]
-    shown, last = resized_frames(path, np.unique(frames), form.short_side, form.frame_size), None
+def _read_rgb(video, form, places):
+    frames, last = video.timeline(form.fps)[places], None
+    shown = resized_frames(video.path, np.unique(frames), form.short_side, form.frame_size)
     for index in frames.tolist():
         if index != last:  # slow videos show a frame twice
-            views = _crop_views(next(shown), form, portrait, lambda crop: crop[:, ::-1])
+            views = _crop_views(next(shown), form, video.portrait, lambda crop: crop[:, ::-1])
             views, last = np.ascontiguousarray(views[..., ::-1]), index
         yield views
 
@@ -131,39 +130,36 @@ def _mirror_flow(levels):
     return np.stack([0 - levels[:, ::-1, 0], levels[:, ::-1, 1]], axis=-1)  # 256 - x, in uint8
 
 
-def _read_flow(path, info, form, places):
-    portrait, kind = info.height > info.width, flow_kind(form.flow, form.fps, form.short_side)
-    for levels in flow_frames(path, info, kind, form.flow_path, places):
-        yield _crop_views(levels, form, portrait, _mirror_flow)
+def _read_flow(video, form, places):
+    kind = flow_kind(form.flow, form.fps, form.short_side)
+    for levels in flow_frames(video, kind, form.flow_path, places):
+        yield _crop_views(levels, form, video.portrait, _mirror_flow)
 
 
 # Stream: what is read; several are joined along the channels.
 READERS = {"rgb": (_read_rgb,), "flow": (_read_flow,), "both": (_read_rgb, _read_flow)}
 
 
-def _read_views(path, info, form, places):
+def _read_views(video, form, places):
     """Yield (views, frame_size, frame_size, channels) of chosen places of the resampled video."""
-    streams = [read(path, info, form, places) for read in READERS[form.stream]]
+    streams = [read(video, form, places) for read in READERS[form.stream]]
     for arrays in zip(*streams, strict=True):
         yield arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
 
 
-def _place_times(info, fps):
+def _place_times(video, fps):
     """Return when the frames of a video that is not resampled begin, and the last one ends."""
-    if fps:
-        return None
-    times = frame_times(info)
-    return np.append(times, times[-1] + 1 / info.fps)
+    return None if fps else np.append(video.frame_times, video.end)
 
 
-def read_blocks(path, info, name, form):
+def read_blocks(video, name, form):
     """Read a video once and yield the blocks of all its views.
 
     Each frame is decoded and resized once, however many windows it is in; no more of them than
     the longest chunk has are held.
 
     Args:
-        path, info: a video and its `VideoInfo`.
+        video: a `Video`.
         name: of the video in the store.
         form: a `RowFormat`.
 
@@ -174,9 +170,9 @@ def read_blocks(path, info, name, form):
         VideoError: a frame that cannot be decoded; the file is named.
         ValueError: a video without a row, or stored flow that is no good.
     """
-    count = len(timeline(info, form.fps))
+    count = len(video.timeline(form.fps))
     starts = form.place_rows(count)
-    times = row_times(starts, form.window, form.fps, _place_times(info, form.fps)).tolist()
+    times = row_times(starts, form.window, form.fps, _place_times(video, form.fps)).tolist()
     chunks = list(plan_chunks(len(starts), form.window, form.row_stride, form.lengths))
 
     def see(first, length):
@@ -186,13 +182,13 @@ def read_blocks(path, info, name, form):
     for first, _, length in chunks:
         wanted[see(first, length)] = True
     wanted = np.flatnonzero(wanted)
-    shown, held = zip(wanted.tolist(), _read_views(path, info, form, wanted), strict=True), {}
+    shown, held = zip(wanted.tolist(), _read_views(video, form, wanted), strict=True), {}
     for first, rows, length in chunks:
         places = see(first, length).tolist()
         held = {place: views for place, views in held.items() if place >= places[0]}
         while max(held, default=-1) < places[-1]:
             place, held[place] = next(shown)
-        part = Part(name, info.digest, "", first, tuple(times[first : first + rows]), len(starts))
+        part = Part(name, video.digest, "", first, tuple(times[first : first + rows]), len(starts))
         for index, view in enumerate(form.views):
             frames = np.stack([held[place][index] for place in places])
             yield Block(part._replace(view=view), frames)
@@ -201,10 +197,14 @@ def read_blocks(path, info, name, form):
 def read_video(path, name, form):
     """Yield the blocks of a video, and in place of those that cannot be had a `Failure`.
 
-    Arguments as of `read_blocks`; the video is decoded once before, for its length and its times.
+    The video is decoded once before, for its length and its times.
+
+    Args:
+        path: of the video.
+        name, form: as `read_blocks` takes them.
     """
     try:
-        yield from read_blocks(path, probe(path, form.image_fps), name, form)
+        yield from read_blocks(probe(path).play_images_at(form.image_fps), name, form)
     except (ValueError, OSError) as error:
         yield Failure(name, str(path), str(error).removeprefix(f"{path}: "), try_digest(path))
 

@@ -23,19 +23,20 @@ class FeatureInfo:
     """What reading a video's features found; it stands where a `VideoInfo` does.
 
     Attributes:
+        path: of the video.
         views: {view: (file, name of the array in it)}.
         shape: (rows, channels) of the center view.
         digest: BLAKE2b of its numbers.
         step: from a row that is read to the next; 1 reads all of them.
-        width, height: unknown; views are named alike for either orientation.
+        portrait: unknown; views are named alike for either orientation.
     """
 
+    path: str
     views: dict
     shape: tuple[int, int]
     digest: str
     step: int = 1
-    width: int = 0
-    height: int = 0
+    portrait: bool = False
 
 
 def _strip(name):
@@ -148,10 +149,11 @@ def locate_features(paths, features):
     return located
 
 
-def read_info(views):
+def read_info(path, views):
     """Read all of a video's features once.
 
     Args:
+        path: of the video.
         views: {view: (file, name of the array in it)}.
 
     Returns:
@@ -165,7 +167,7 @@ def read_info(views):
         if not np.isfinite(array).all():
             raise ValueError(f"{file}: not all of its numbers are finite.")
     digest = hashlib.blake2b(array.tobytes() + str(array.dtype).encode(), digest_size=16)
-    return FeatureInfo(views, array.shape, digest.hexdigest())
+    return FeatureInfo(path, views, array.shape, digest.hexdigest())
 
 
 def thin_rows(info, step):
@@ -190,7 +192,7 @@ def find_features(path, features):
     Raises:
         ValueError: as `locate_features` and `read_info`.
     """
-    return read_info(_locate(None, path) or locate_features([path], features)[path])
+    return read_info(path, _locate(None, path) or locate_features([path], features)[path])
 
 
 def find_times(info, stride=4, fps=25.0):
@@ -230,14 +232,14 @@ def check_lengths(videos, length=0):
     """Check that all features have rows of one length.
 
     Args:
-        videos: list of (path, `FeatureInfo`).
+        videos: list of `FeatureInfo`.
         length: channels expected; 0 for those of the first.
 
     Raises:
         ValueError: naming a file whose rows differ.
     """
-    for _, info in videos:
-        first = videos[0][1]
+    for info in videos:
+        first = videos[0]
         wanted = length or first.shape[1]
         if info.shape[1] != wanted:
             there = "the network takes" if length else f"those of {first.views[CENTER][0]}"
@@ -249,9 +251,9 @@ def check_lengths(videos, length=0):
 
 def check_crops(videos):
     """Raise a ValueError, naming it, where a video lacks the views of three crops."""
-    for path, info in videos:
+    for info in videos:
         if missing := [side for side in _SIDES if side not in info.views]:
             raise ValueError(
-                f"{path}: no features of its view {missing[0]}, which eval_crops 3 averages; give "
-                "eval_crops 1, or extract them."
+                f"{info.path}: no features of its view {missing[0]}, which eval_crops 3 averages; "
+                "give eval_crops 1, or extract them."
             )

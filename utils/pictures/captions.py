@@ -7,7 +7,6 @@ import matplotlib
 matplotlib.use("Agg")
 from utils.system.files import atomic_path
 from utils.video.reading import probe, resized_frames, write_video
-from utils.video.resampling import frame_times
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -117,24 +116,24 @@ def caption_frames(frames, intervals, duration):
         yield np.concatenate([frame, line, marked])
 
 
-def save_captions(path, video, intervals, duration, subtitles=False):
+def save_captions(path, source, intervals, duration, subtitles=False):
     """Write a video with its labels and a timeline.
 
     Args:
         path: an .mp4, .avi or .webm.
-        video: the video's path.
+        source: the video's path.
         intervals, duration: as of `caption_frames`.
         subtitles: whether a label stays until the next one begins, as glosses should.
 
     Raises:
         VideoError: the video cannot be read, or the file cannot be written.
     """
-    info = probe(video)
+    video = probe(source)
     if subtitles:
         ends = [*(each.start for each in intervals[1:]), duration]
         intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
-    side = min(_CAPTIONED, info.height, info.width)
-    frames = (frame[..., ::-1] for frame in resized_frames(video, range(info.num_frames), side))
-    captioned = caption_frames(zip(frame_times(info), frames, strict=True), intervals, duration)
+    side = min(_CAPTIONED, video.height, video.width)
+    frames = (frame[..., ::-1] for frame in resized_frames(source, range(video.num_frames), side))
+    captioned = caption_frames(zip(video.frame_times, frames, strict=True), intervals, duration)
     with atomic_path(path) as temporary:
-        write_video(temporary, captioned, info.fps)
+        write_video(temporary, captioned, video.fps)

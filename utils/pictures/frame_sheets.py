@@ -4,7 +4,7 @@ from textwrap import fill
 from typing import NamedTuple
 
 from utils.video.reading import VideoError, probe, resized_frames
-from utils.video.resampling import frame_times
+from utils.video.resampling import shown_at
 
 import matplotlib
 
@@ -144,8 +144,7 @@ def read_moments(path, seconds, image_fps):
         (uint8 (times, height, width, 3), RGB; ""), or ([], why there are none).
     """
     try:
-        begins = frame_times(probe(path, image_fps))
-        shown = np.maximum(np.searchsorted(begins, np.add(seconds, 1e-4)) - 1, 0)
+        shown = shown_at(probe(path).play_images_at(image_fps).frame_times, seconds)
         wanted, places = np.unique(shown, return_inverse=True)
         frames = [frame[..., ::-1] for frame in resized_frames(path, wanted, _SIDE)]
     except VideoError as error:

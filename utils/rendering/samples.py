@@ -136,7 +136,7 @@ SAMPLES = {
 
 
 def render_video(path, width, height, frames=75, seed=0):
-    """Write a moving, noisy pattern, for measuring; return (path, VideoInfo)."""
+    """Write a moving, noisy pattern, for measuring; return the `Video`."""
     generator = np.random.default_rng(seed)
     small = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
     picture = small.repeat(8, 0).repeat(8, 1)
@@ -145,4 +145,4 @@ def render_video(path, width, height, frames=75, seed=0):
         np.roll(picture, 5 * i, axis=1) // 2 + np.roll(noise, i, axis=0) for i in range(frames)
     )
     write_video(path, moved, 25)
-    return str(path), probe(path)
+    return probe(path)

@@ -187,8 +187,8 @@ def drop_unreadable(sentences, cache_path, workers=2):
     Raises:
         ValueError: nothing is left of a split.
     """
-    infos, problems = inspect_videos([s.path for s in sentences], cache_path, workers)
-    reasons = {path: reason for path, reason in problems if path not in infos}
+    videos, problems = inspect_videos([s.path for s in sentences], cache_path, workers)
+    reasons = {path: reason for path, reason in problems if path not in videos}
     return leave_out(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")
 
 

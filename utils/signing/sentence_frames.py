@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from utils.clips.augmentation import CENTER, apply_rgb, draw_transform, restore_rgb
 from utils.features.blocks import RowFormat
 from utils.signing.row_changes import draw_places
-from utils.video.reading import VideoInfo, read_rgb
-from utils.video.resampling import timeline
+from utils.video.reading import read_rgb
+from utils.video.video import Video
 
 import numpy as np
 
@@ -16,12 +16,11 @@ class FrameInfo:
     """A sentence's video and how its rows see it; it stands where a `FeatureInfo` does.
 
     Attributes:
-        path, video: the video and its `VideoInfo`.
+        video: the `Video`.
         form: a `RowFormat` of RGB.
     """
 
-    path: str
-    video: VideoInfo
+    video: Video
     form: RowFormat
 
     @property
@@ -32,7 +31,7 @@ class FrameInfo:
     @property
     def shape(self):
         """(rows,)."""
-        return (len(self.form.place_rows(len(timeline(self.video, self.form.fps)))),)
+        return (len(self.form.place_rows(len(self.video.timeline(self.form.fps)))),)
 
 
 def read_frames(info, chosen=None, transform=CENTER):
@@ -50,11 +49,13 @@ def read_frames(info, chosen=None, transform=CENTER):
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    form, frames = info.form, timeline(info.video, info.form.fps)
+    form, frames = info.form, info.video.timeline(info.form.fps)
     frames = frames if chosen is None else frames[chosen]
     starts = form.place_rows(len(frames))
     places = np.arange(starts[0], starts[-1] + form.window).clip(0, len(frames) - 1)
-    shown = read_rgb(info.path, frames[places], form.short_side, form.frame_size, transform.crop)
+    shown = read_rgb(
+        info.video.path, frames[places], form.short_side, form.frame_size, transform.crop
+    )
     if transform[1:] == CENTER[1:]:
         return shown
     return restore_rgb(apply_rgb(shown, transform))
@@ -70,7 +71,7 @@ def change_frames(info, least, generator, changes, augmentation):
         changes: `utils.signing.row_changes.RowChanges`, of frames.
         augmentation: an `utils.clips.augmentation.Augmentation`.
     """
-    count, form = len(timeline(info.video, info.form.fps)), info.form
+    count, form = len(info.video.timeline(info.form.fps)), info.form
     needed = min(count, (least - 1) * form.row_stride + form.window)
     places = draw_places(count, changes, needed, generator)
     transform = draw_transform(generator, **vars(augmentation))

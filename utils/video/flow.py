@@ -5,7 +5,6 @@ Farneback, SCIA 2003.
 """
 
 from utils.video.reading import VideoError, resized_frames
-from utils.video.resampling import timeline
 
 import cv2
 import numpy as np
@@ -115,11 +114,11 @@ def to_pixels(levels):
     return (levels.astype(np.float32) - 128) * np.float32(FLOW_LIMIT / _LEVELS)
 
 
-def compute_flow(path, info, kind, places=None, estimate=None, batch=1):
+def compute_flow(video, kind, places=None, estimate=None, batch=1):
     """Compute the flow from frames of a resampled video to the next ones; the last one's is zero.
 
     Args:
-        path, info: a video and its `VideoInfo`.
+        video: a `Video`.
         kind: of `flow_kind`.
         places: in the resampled video, sorted and distinct; None for all.
         estimate: function of the first and the second frames, uint8 (pairs, height, width) each,
@@ -132,10 +131,10 @@ def compute_flow(path, info, kind, places=None, estimate=None, batch=1):
     Raises:
         VideoError: a frame that cannot be decoded or has another size; the file is named.
     """
-    frames = timeline(info, kind["fps"])
+    frames = video.timeline(kind["fps"])
     pairs = np.column_stack([frames, np.append(frames[1:], frames[-1])])
     pairs = pairs if places is None else pairs[places]
-    shown = resized_frames(path, np.unique(pairs), kind["short_side"])
+    shown = resized_frames(video.path, np.unique(pairs), kind["short_side"])
     method, gray = make_method(kind["method"]), {}
     estimate = estimate or (lambda *frames: list(map(method, *frames)))
     for start in range(0, len(pairs), batch):
@@ -145,7 +144,7 @@ def compute_flow(path, info, kind, places=None, estimate=None, batch=1):
             if index not in gray:  # the next one wanted, for neither column ever falls
                 gray[index] = cv2.cvtColor(next(shown), cv2.COLOR_BGR2GRAY)
             if gray[index].shape != gray[chunk[0][0]].shape:
-                raise VideoError(f"{path}: the size of the picture changes at frame {index}.")
+                raise VideoError(f"{video.path}: the size of the picture changes at frame {index}.")
         moving = [(gray[first], gray[second]) for first, second in chunk if first != second]
         flows = iter(estimate(*map(np.stack, zip(*moving, strict=True)))) if moving else ()
         for first, second in chunk:

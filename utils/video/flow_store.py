@@ -7,7 +7,6 @@ from utils.system.files import atomic_path, write_atomically
 from utils.system.settings_files import check_kind, read_kind
 from utils.video.flow import compute_flow, to_pixels
 from utils.video.frames import crop_frame
-from utils.video.resampling import timeline
 
 import h5py
 import numpy as np
@@ -54,38 +53,38 @@ def open_store(folder, kind):
         write_atomically(Path(folder, "flow.json"), json.dumps(kind, indent=1) + "\n")
 
 
-def is_stored(folder, info, kind):
+def is_stored(folder, video, kind):
     """Return whether a video's flow is in a store, whole and of a kind."""
     try:
-        with h5py.File(Path(folder, f"{info.digest}.h5")) as file:
-            whole = len(file["flow"]) == len(timeline(info, kind["fps"]))
+        with h5py.File(Path(folder, f"{video.digest}.h5")) as file:
+            whole = len(file["flow"]) == len(video.timeline(kind["fps"]))
             return whole and json.loads(file.attrs["kind"]) == kind
     except (OSError, KeyError):
         return False
 
 
-def store_flow(folder, path, info, kind, estimate=None, batch=1):
+def store_flow(folder, video, kind, estimate=None, batch=1):
     """Compute a whole video's flow and write it: one chunk a frame, so that few can be read.
 
     Args:
         folder: the store.
-        path, info: a video and its `VideoInfo`.
+        video: a `Video`.
         kind, estimate, batch: as `compute_flow` takes them.
 
     Raises:
         VideoError: a frame that cannot be decoded; nothing is written.
     """
-    count = len(timeline(info, kind["fps"]))
+    count = len(video.timeline(kind["fps"]))
     with (
-        atomic_path(Path(folder, f"{info.digest}.h5")) as temporary,
+        atomic_path(Path(folder, f"{video.digest}.h5")) as temporary,
         h5py.File(temporary, "w") as file,
     ):
-        for place, levels in enumerate(compute_flow(path, info, kind, None, estimate, batch)):
+        for place, levels in enumerate(compute_flow(video, kind, None, estimate, batch)):
             if not place:
                 shape, chunks = (count, *levels.shape), (1, *levels.shape)
                 file.create_dataset("flow", shape, np.uint8, chunks=chunks, **_COMPRESSION)
             file["flow"][place] = levels
-        file.attrs.update(kind=json.dumps(kind), source=info.digest)
+        file.attrs.update(kind=json.dumps(kind), source=video.digest)
 
 
 def _read_stored(path, places, kind):
@@ -101,32 +100,33 @@ def _read_stored(path, places, kind):
         ) from error
 
 
-def flow_frames(path, info, kind, folder, places):
+def flow_frames(video, kind, folder, places):
     """Return a generator of the flow of a video, stored or else computed, as `compute_flow` gives.
 
     Args:
-        path, info, kind, places: as of `compute_flow`.
+        video, kind, places: as of `compute_flow`.
         folder: a store; flow that is not there, or all for "", is computed.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
         ValueError: a stored file that is damaged or of another kind.
     """
-    stored = Path(folder, f"{info.digest}.h5")
+    stored = Path(folder, f"{video.digest}.h5")
     if folder and stored.is_file():
         return _read_stored(stored, places.tolist(), kind)
-    return compute_flow(path, info, kind, places)
+    return compute_flow(video, kind, places)
 
 
-def read_flow(clip, places, kind, folder="", frame_size=224):
+def read_flow(video, places, kind, folder="", frame_size=224, crop=(0.5, 0.5)):
     """Read the flow from chosen frames of a resampled video to the next ones.
 
     Args:
-        clip: with the `path`, `info` and `transform.crop` of a video (`utils.clips.reading.Clip`).
+        video: a `Video`.
         places: 1-D array of frames of the resampled video, in any order, repeats allowed.
         kind: of `flow_kind`.
         folder: as of `flow_frames`.
         frame_size: height and width of the crop.
+        crop: its position, from top left (0, 0) to bottom right (1, 1).
 
     Returns:
         float32 (len(places), frame_size, frame_size, 2), (x, y) displacement in pixels, at most
@@ -136,6 +136,6 @@ def read_flow(clip, places, kind, folder="", frame_size=224):
         VideoError, ValueError: as of `flow_frames`.
     """
     wanted, order = np.unique(places, return_inverse=True)
-    frames = flow_frames(clip.path, clip.info, kind, folder, wanted)
-    levels = [crop_frame(frame, frame_size, clip.transform.crop) for frame in frames]
+    frames = flow_frames(video, kind, folder, wanted)
+    levels = [crop_frame(frame, frame_size, crop) for frame in frames]
     return to_pixels(np.stack(levels))[order]

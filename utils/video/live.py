@@ -7,7 +7,6 @@ from contextlib import closing
 from utils.video.flow import to_levels
 from utils.video.frames import crop_frame, resize_frame, to_gray
 from utils.video.reading import VideoError, open_camera, resized_frames
-from utils.video.resampling import frame_times
 
 import numpy as np
 
@@ -46,18 +45,18 @@ class Picture:
         return self._levels
 
 
-def play_video(path, info, form):
+def play_video(video, form):
     """Yield (seconds, `Picture`) of all frames of a file, decoded once, one at a time.
 
     Args:
-        path, info: a video and its `VideoInfo`.
+        video: a `Video`.
         form: a `utils.clips.reading.ClipFormat`.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    frames = resized_frames(path, range(info.num_frames), form.short_side, form.frame_size)
-    for seconds, frame in zip(frame_times(info).tolist(), frames, strict=True):
+    frames = resized_frames(video.path, range(video.num_frames), form.short_side, form.frame_size)
+    for seconds, frame in zip(video.frame_times.tolist(), frames, strict=True):
         yield seconds, Picture(frame, form)
 
 

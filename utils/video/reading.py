@@ -4,12 +4,12 @@ OpenCV's FFmpeg backend decodes; the published preprocessing of I3D (kinetics-i3
 here: RGB, resampled in time, short side resized bilinearly with the aspect ratio kept, cropped.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from utils.system.files import explain_missing
 from utils.video.frames import crop_frame, resize_frame
 from utils.video.image_folders import IMAGE_FPS, ImageFolder, digest_video, list_images
+from utils.video.video import Video
 
 import cv2
 import numpy as np
@@ -19,28 +19,6 @@ _CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".webm": "VP80"}
 
 class VideoError(ValueError):
     """A file that is no readable video; the message begins with its path."""
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What decoding a whole file found; headers are not trusted.
-
-    Attributes:
-        num_frames: frames that decode.
-        fps: frames per second, from the time stamps.
-        width, height: pixels, upright.
-        digest: of `utils.video.image_folders.digest_video`.
-        times: seconds of each frame where the frame rate varies, else None.
-        note: what is odd about a file that can be used all the same, or "".
-    """
-
-    num_frames: int
-    fps: float
-    width: int
-    height: int
-    digest: str
-    times: tuple[float, ...] | None = None
-    note: str = ""
 
 
 def _read_image(path):
@@ -91,15 +69,12 @@ def _frame_rate(seconds, header_fps):
     return (header_fps if 0 < header_fps <= 240 else 25.0), None
 
 
-def probe(path, image_fps=IMAGE_FPS):
-    """Decode a file once from end to end.
+def probe(path):
+    """Decode a video once from end to end; return the `Video`.
 
     Args:
-        path: a video in any container that OpenCV's FFmpeg reads, or a folder of images.
-        image_fps: frames per second of a folder of images.
-
-    Returns:
-        A `VideoInfo`.
+        path: a video in any container that OpenCV's FFmpeg reads, or a folder of images, which has
+            `IMAGE_FPS` frames per second.
 
     Raises:
         VideoError: missing, empty, not a video, or without a frame that decodes.
@@ -120,8 +95,8 @@ def probe(path, image_fps=IMAGE_FPS):
     if expected > 0 and abs(expected - len(seconds)) > 1:
         note = f"the header says {expected} frames, {len(seconds)} decode"
     height, width = frame.shape[:2]
-    fps = image_fps if Path(path).is_dir() else fps
-    return VideoInfo(len(seconds), fps, width, height, digest_video(path), times, note)
+    digest = digest_video(path)
+    return Video(str(path), len(seconds), fps, width, height, digest, times, note)
 
 
 def skim(path, places=16, side=160):
@@ -135,7 +110,7 @@ def skim(path, places=16, side=160):
         side: pixels of the longer side of the frames returned, at most.
 
     Returns:
-        (VideoInfo of the header, unproven; FourCC; uint8 RGB (places, 2, height, width, 3)).
+        (`Video` of the header, unproven; FourCC; uint8 RGB (places, 2, height, width, 3)).
 
     Raises:
         VideoError: as `probe`.
@@ -167,7 +142,8 @@ def skim(path, places=16, side=160):
     lost = index not in frames and index < count
     note = f"the header says {count} frames, but frame {index} cannot be decoded" if lost else ""
     pairs = [(frames[i], frames.get(i + 1, frames[i])) for i in starts.tolist() if i in frames]
-    return VideoInfo(count, fps, width, height, "", None, note), codec.strip("\0 "), np.array(pairs)
+    video = Video(str(path), count, fps, width, height, "", None, note)
+    return video, codec.strip("\0 "), np.array(pairs)
 
 
 def resized_frames(path, indices, short_side, square=0):

@@ -2,34 +2,42 @@
 
 import numpy as np
 
-_EARLY = 1e-4  # seconds: time stamps are rounded
+_ROUNDING = 1e-4  # seconds: time stamps are rounded
 
 
-def frame_times(info):
-    """Return when each frame of a file begins, in seconds, float (num_frames,)."""
-    return np.arange(info.num_frames) / info.fps if info.times is None else np.array(info.times)
+def _last_before(times, seconds):
+    return np.maximum(np.searchsorted(times, seconds) - 1, 0)
 
 
-def timeline(info, fps):
+def shown_at(times, seconds):
+    """Return the index of the frame that is shown at each of some times; the first one before it.
+
+    Args:
+        times: seconds at which the frames begin, rising.
+        seconds: when.
+    """
+    return _last_before(times, np.add(seconds, _ROUNDING))
+
+
+def pick_frames(times, end, fps):
     """Resample a video in time, as FFmpeg's `fps` filter does (round to the nearest slot).
 
     Args:
-        info: a `VideoInfo`.
+        times: seconds at which the frames begin, rising.
+        end: seconds at which the last one ends.
         fps: frames per second wanted; 0 keeps every frame.
 
     Returns:
-        For each resampled frame the index of the file's frame to show, at least one.
+        For each resampled frame the index of the frame to show, at least one.
     """
     if not fps:
-        return np.arange(info.num_frames)
-    times = frame_times(info)
-    count = max(1, round((times[-1] + 1 / info.fps) * fps))
-    slots = (np.arange(count) + 0.5) / fps
-    return np.maximum(np.searchsorted(times, slots - _EARLY) - 1, 0)
+        return np.arange(len(times))
+    slots = (np.arange(max(1, round(end * fps))) + 0.5) / fps
+    return _last_before(times, slots - _ROUNDING)
 
 
 def resample(frames, fps):
-    """Resample frames in time as they come; the frames are those that `timeline` chooses.
+    """Resample frames in time as they come; the frames are those that `pick_frames` chooses.
 
     Args:
         frames: iterable of (seconds from the first one on, frame).
@@ -43,7 +51,7 @@ def resample(frames, fps):
         return
     slot, count, last, shown = 0, 0, 0.0, None
     for last, following in frames:
-        while count and (slot + 0.5) / fps - _EARLY <= last:
+        while count and (slot + 0.5) / fps - _ROUNDING <= last:
             yield slot / fps, shown
             slot += 1
         shown, count = following, count + 1
