@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.classification.training import list_data, make_drawer
-from utils.clips.augmentation import CENTER
+from utils.clips.augmentation import UNCHANGED
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
@@ -55,7 +55,7 @@ def describe_transform(transform, stream):
     """Say what a `Transform` does to a clip, a line each."""
     lines = [f"crop at {transform.crop[0]:.2f}, {transform.crop[1]:.2f}"]
     lines += ["mirrored"] * transform.flip
-    if stream != "flow" and transform[2:5] != CENTER[2:5]:
+    if stream != "flow" and transform[2:5] != UNCHANGED[2:5]:
         changes = transform.brightness, transform.contrast, transform.saturation
         lines.append("brightness {:+.2f}, contrast {:.2f}, saturation {:.2f}".format(*changes))
     return lines + [f"{name} {magnitude:+.2f}" for name, magnitude in transform.operations]

@@ -16,18 +16,19 @@ from tasks.features.networks import make_extractor, start_maps
 from utils.checks import check_sizes
 from utils.clips.inputs import fingerprint
 from utils.data.datasets import list_paths
-from utils.features.blocks import READERS, VIEWS, RowFormat
+from utils.features.blocks import READERS, RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
 from utils.features.settings import FeatureSettings
-from utils.features.store import CENTER, name_features, open_store
+from utils.features.store import name_features, open_store
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import check_store, default_store
 from utils.video.image_folders import IMAGE_FPS, list_images
+from utils.video.views import CENTER, VIEWS
 
 import keras
 import tyro

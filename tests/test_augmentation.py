@@ -1,7 +1,7 @@
 """Transforms of clips and mixtures of batches: the same in every frame, and as published."""
 
 from utils.clips.augmentation import (
-    CENTER,
+    UNCHANGED,
     Augmentation,
     Transform,
     apply_flow,
@@ -135,7 +135,7 @@ def test_one_transform_for_all_frames():
     changed = apply_rgb(clip, draw_transform(np.random.default_rng(2), operations=3))
     assert np.ptp(changed, axis=0).max() == 0
     assert np.abs(changed).max() <= 1
-    np.testing.assert_allclose(apply_rgb(clip, CENTER), clip / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(apply_rgb(clip, UNCHANGED), clip / 127.5 - 1, atol=1e-6)
     moved = apply_rgb(clip, Transform(operations=(("translate_x", 1 / 3.6),)))  # one pixel
     np.testing.assert_allclose(moved[:, :, :-1], clip[:, :, 1:] / 127.5 - 1, atol=1e-6)
 

@@ -7,11 +7,12 @@ import utils.features.blocks
 from support.videos import moving_square
 from utils.clips.augmentation import Transform, list_levels
 from utils.clips.reading import Clip, ClipFormat, read_clip
-from utils.features.blocks import READERS, VIEWS, Failure, RowFormat, read_blocks, read_video
+from utils.features.blocks import READERS, Failure, RowFormat, read_blocks, read_video
 from utils.features.rows import plan_rows, row_starts
 from utils.video.flow import flow_kind
 from utils.video.flow_store import open_store, store_flow
 from utils.video.reading import probe, write_video
+from utils.video.views import VIEWS
 
 import numpy as np
 import pytest

@@ -4,14 +4,12 @@ from tasks.answers import Seen, open_judge
 from tasks.features.reader import RowReader, refuse_live
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
-from utils.features.store import CENTER
 from utils.runs.networks import load_network
 from utils.scores.labelings import to_probabilities
 from utils.video.reading import probe
+from utils.video.views import CENTER, CROPS
 
 import numpy as np
-
-_SIDES = {1: (CENTER,), 3: ("left", CENTER, "right")}  # of eval_crops
 
 
 class RowClassifier:
@@ -54,11 +52,11 @@ class RowClassifier:
         video = probe(path).play_images_at(self.reader.form.image_fps)
         rate = self.reader.fps or video.fps
         clips, crops = self.views
-        rows, times = self.reader.read(video, _SIDES[crops], on_progress)
+        rows, times = self.reader.read(video, CROPS[crops], on_progress)
         whole = [
-            self._classify(rows[side], (clip + 0.5) / clips)
+            self._classify(rows[view], (clip + 0.5) / clips)
             for clip in range(clips)
-            for side in _SIDES[crops]
+            for view in CROPS[crops]
         ]
         middle = self._choose_rows(len(times))
         self.seen = rows[CENTER][middle][None], times[middle]

@@ -6,7 +6,7 @@ from tasks.features.networks import find_units, load_maps, make_extractor
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
 from utils.features.settings import read_settings
-from utils.features.store import CENTER
+from utils.video.views import CENTER
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class RowReader:
 
         Args:
             video: a `Video`; a folder of images at the `image_fps` of `form`.
-            views: keys of `utils.features.blocks.VIEWS`.
+            views: keys of `utils.video.views.VIEWS`.
             on_progress: function of the rows done and of all of them.
 
         Returns:

@@ -16,7 +16,6 @@ from tasks.recognition.transcription import (
 from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
 from utils.features.rows import row_edges
 from utils.features.settings import find_image_fps, find_stride
-from utils.features.store import CENTER
 from utils.pictures.frame_sheets import read_moments
 from utils.pictures.gloss_timeline import Span, plot_alignment, save_spans
 from utils.pictures.html import embed_picture, make_page, make_table, make_text
@@ -30,6 +29,7 @@ from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, write_atomically
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
+from utils.video.views import CENTER
 
 import numpy as np
 

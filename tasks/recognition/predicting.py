@@ -4,7 +4,6 @@ from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
-from utils.features.store import CENTER
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
@@ -12,6 +11,7 @@ from utils.signing.cleaning import CLEANINGS
 from utils.signing.corpora import CORPORA
 from utils.signing.vocabulary import decode_glosses
 from utils.video.reading import probe
+from utils.video.views import CENTER
 
 import numpy as np
 

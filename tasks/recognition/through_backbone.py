@@ -4,6 +4,7 @@ What lies before the endpoint where training begins is frozen: its maps are comp
 sentence and kept, unless frames are to change at random.
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,12 @@ from utils.clips.inputs import fingerprint
 from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows
 from utils.features.lookup import FeatureInfo, thin_rows
-from utils.features.store import CENTER, array_path, is_done, open_store, read_record, settings_hash
+from utils.features.store import array_path, is_done, open_store, read_record, settings_hash
 from utils.runs.networks import load_network
 from utils.signing.batches import pad_rows
 from utils.signing.corpora import leave_out
 from utils.signing.sentence_frames import FrameInfo, read_frames
+from utils.video.views import CENTER
 
 import keras
 

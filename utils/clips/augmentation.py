@@ -50,7 +50,7 @@ class Transform(NamedTuple):
     operations: tuple[tuple[str, float], ...] = ()
 
 
-CENTER = Transform()
+UNCHANGED = Transform()
 
 
 def draw_transform(generator, flip=True, color=0.2, operations=0, magnitude=0.3):
@@ -78,7 +78,7 @@ def apply_rgb(clip, transform):
     clip = clip.astype(np.float32)
     clip /= 127.5
     clip -= 1
-    if transform[2:5] != CENTER[2:5]:
+    if transform[2:5] != UNCHANGED[2:5]:
         gray = clip.mean(-1, keepdims=True)
         clip = gray + transform.saturation * (clip - gray)
         clip = np.clip(transform.contrast * clip + 2 * transform.brightness, -1, 1)
@@ -110,5 +110,5 @@ def list_levels(stream):
     """Return what each of the 256 levels of uint8 "rgb" or "flow" means to a network, float32."""
     levels = np.arange(256).astype(np.uint8)
     if stream == "flow":
-        return apply_flow(to_pixels(levels), CENTER)
-    return apply_rgb(levels, CENTER)
+        return apply_flow(to_pixels(levels), UNCHANGED)
+    return apply_rgb(levels, UNCHANGED)

@@ -6,7 +6,6 @@ from pathlib import Path
 from utils.clips.batches import Sequence
 from utils.clips.reading import check_flow, clip_key, describe_form, list_views, read_clip
 from utils.features.store import (
-    CENTER,
     array_path,
     is_done,
     open_store,
@@ -14,6 +13,7 @@ from utils.features.store import (
     settings_hash,
 )
 from utils.scores.labelings import to_probabilities
+from utils.video.views import CENTER
 
 import keras
 import numpy as np

@@ -4,13 +4,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from utils.clips.augmentation import CENTER, Transform, apply_flow, apply_rgb, draw_transform
+from utils.clips.augmentation import UNCHANGED, Transform, apply_flow, apply_rgb, draw_transform
 from utils.clips.sampling import SAMPLINGS
-from utils.features.lookup import _SIDES, FeatureInfo
+from utils.features.lookup import FeatureInfo
 from utils.features.store import load_features
 from utils.video.flow import flow_kind
 from utils.video.flow_store import check_store, read_flow
 from utils.video.reading import read_rgb, resized_frames
+from utils.video.views import CROPS, VIEWS, place_crop
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Clip:
 
     video: object
     place: tuple[float, ...] | float = 0.5
-    transform: Transform = CENTER
+    transform: Transform = UNCHANGED
 
 
 def list_views(video, clips=1, crops=1):
@@ -66,13 +67,12 @@ def list_views(video, clips=1, crops=1):
     Args:
         video: a `Video`.
         clips: views in time; one is centered.
-        crops: 1, the center; or 3, spread over the longer side.
+        crops: a key of `utils.video.views.CROPS`.
     """
-    sides = [0.5] if crops == 1 else [0.0, 0.5, 1.0]
     return [
-        Clip(video, (view + 0.5) / clips, Transform((side, 0.5) if video.portrait else (0.5, side)))
-        for view in range(clips)
-        for side in sides
+        Clip(video, (clip + 0.5) / clips, Transform(place_crop(VIEWS[view].side, video.portrait)))
+        for clip in range(clips)
+        for view in CROPS[crops]
     ]
 
 
@@ -193,9 +193,8 @@ def clip_key(clip, form, network):
 
 def _choose_view(views, transform):
     """Return the stored view nearest to a crop and a flip, the flip first."""
-    flips = [v for v in views if v.endswith("flip") == transform.flip] or list(views)
-    side = {v: _SIDES.get(v.removesuffix("flip").removesuffix("_") or CENTER) for v in flips}
-    return min(flips, key=lambda view: abs(side[view] - transform.crop[1]))
+    flips = [view for view in views if VIEWS[view].flip == transform.flip] or list(views)
+    return min(flips, key=lambda view: abs(VIEWS[view].side - transform.crop[1]))
 
 
 def read_rows(clip, segments):

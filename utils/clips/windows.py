@@ -7,7 +7,7 @@ held in a buffer of one window, however long the source is.
 from collections import deque
 from typing import NamedTuple
 
-from utils.clips.augmentation import CENTER, apply_flow, apply_rgb
+from utils.clips.augmentation import UNCHANGED, apply_flow, apply_rgb
 from utils.clips.sampling import SAMPLINGS
 from utils.video.flow import make_method, to_pixels
 from utils.video.live import take_newest
@@ -75,13 +75,13 @@ def count_windows(count, length, step):
 
 
 def _show_rgb(pairs, _form):
-    return apply_rgb(np.stack([picture.rgb for picture, _ in pairs]), CENTER)
+    return apply_rgb(np.stack([picture.rgb for picture, _ in pairs]), UNCHANGED)
 
 
 def _show_flow(pairs, form):
     estimate = make_method(form.flow)
     levels = [picture.flow_to(following, estimate) for picture, following in pairs]
-    return apply_flow(to_pixels(np.stack(levels)), CENTER)
+    return apply_flow(to_pixels(np.stack(levels)), UNCHANGED)
 
 
 # Stream: what is shown; several are joined along the channels.

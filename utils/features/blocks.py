@@ -7,24 +7,14 @@ be run in any order, beside those of other videos, anywhere.
 from typing import NamedTuple
 
 from utils.features.rows import plan_chunks, row_starts, row_times
-from utils.features.store import CENTER
 from utils.video.flow import flow_kind
 from utils.video.flow_store import flow_frames
 from utils.video.frames import crop_frame
 from utils.video.image_folders import digest_video
 from utils.video.reading import probe, resized_frames
+from utils.video.views import CENTER, VIEWS, place_crop
 
 import numpy as np
-
-# View: (position of the crop along the longer side, whether mirrored).
-VIEWS = {
-    CENTER: (0.5, False),
-    "left": (0.0, False),
-    "right": (1.0, False),
-    "flip": (0.5, True),
-    "left_flip": (0.0, True),
-    "right_flip": (1.0, True),
-}
 
 
 class RowFormat(NamedTuple):
@@ -33,7 +23,7 @@ class RowFormat(NamedTuple):
     Attributes:
         window, stride, edges: see `utils.features.rows.row_starts`.
         lengths: frames of a chunk, see `utils.features.rows.plan_chunks`.
-        views: keys of `VIEWS`.
+        views: keys of `utils.video.views.VIEWS`.
         stream: a key of `READERS`.
         fps: frames per second after resampling; 0 keeps the file's own frames.
         image_fps: frames per second of folders of images.
@@ -77,7 +67,7 @@ class Part(NamedTuple):
     Attributes:
         name: the video's in the store.
         digest: of its content.
-        view: a key of `VIEWS`.
+        view: a key of `utils.video.views.VIEWS`.
         first: the first of the rows.
         times: the rows' centers in seconds.
         total: rows of the whole view.
@@ -111,7 +101,7 @@ def _crop_views(frame, form, portrait, mirror):
     """Return the views of a frame, (views, frame_size, frame_size, channels)."""
     cut = []
     for side, flipped in (VIEWS[view] for view in form.views):
-        crop = crop_frame(frame, form.frame_size, (side, 0.5) if portrait else (0.5, side))
+        crop = crop_frame(frame, form.frame_size, place_crop(side, portrait))
         cut.append(mirror(crop) if flipped else crop)
     return np.stack(cut)
 

@@ -9,12 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.features.store import CENTER, READERS, VIEWS, list_arrays, load_features, read_record
+from utils.features.store import READERS, list_arrays, load_features, read_record
 from utils.system.files import explain_missing
+from utils.video.views import BESIDE_CENTER, CENTER, CROPS
 
 import numpy as np
 
-_SIDES = {CENTER: 0.5, "left": 0.0, "right": 1.0}  # of a crop, from 0 to 1
 _HOLD_MANY = (".npz", ".h5", ".hdf5")
 
 
@@ -103,7 +103,7 @@ def _locate(index, path):
     if index is None:
         if path.suffix.lower() not in READERS or not path.is_file():
             return {}
-        siblings = {v: path.with_name(f"{path.stem}.{v}{path.suffix}") for v in VIEWS}
+        siblings = {v: path.with_name(f"{path.stem}.{v}{path.suffix}") for v in BESIDE_CENTER}
         views = {CENTER: path} | {v: file for v, file in siblings.items() if file.is_file()}
         return {view: (str(file), "") for view, file in views.items()}
     for start in range(len(path.parts)):  # the longest name first: folders tell namesakes apart
@@ -111,7 +111,7 @@ def _locate(index, path):
         # PHOENIX-2014 keeps the frames of a sentence in <id>/1.
         for name in (whole, whole.removesuffix(path.suffix), whole.removesuffix("/1")):
             if name in index:
-                views = {v: index[f"{name}.{v}"] for v in VIEWS if f"{name}.{v}" in index}
+                views = {v: index[f"{name}.{v}"] for v in BESIDE_CENTER if f"{name}.{v}" in index}
                 return {CENTER: index[name]} | views
     return {}
 
@@ -252,7 +252,7 @@ def check_lengths(videos, length=0):
 def check_crops(videos):
     """Raise a ValueError, naming it, where a video lacks the views of three crops."""
     for info in videos:
-        if missing := [side for side in _SIDES if side not in info.views]:
+        if missing := [view for view in CROPS[3] if view not in info.views]:
             raise ValueError(
                 f"{info.path}: no features of its view {missing[0]}, which eval_crops 3 averages; "
                 "give eval_crops 1, or extract them."

@@ -4,9 +4,10 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 from utils.features.blocks import RowFormat
-from utils.features.store import CENTER, find_manifest
+from utils.features.store import find_manifest
 from utils.system.settings_files import read_kind
 from utils.video.image_folders import IMAGE_FPS
+from utils.video.views import CENTER
 
 VERSION = 1  # of what a row's numbers depend on besides the settings
 ROWS = "rows.json"  # in a run's folder: the settings of the features that stage 2 began with
@@ -26,7 +27,7 @@ class FeatureSettings:
         fps, image_fps, short_side, frame_size: as in `RowFormat`.
         dtype: of the numbers in the files.
         precision: of the network, a Keras dtype policy.
-        views: keys of `utils.features.blocks.VIEWS`.
+        views: keys of `utils.video.views.VIEWS`.
         chunk: dense: frames of the chunks, else None.
         shared: dense: the last stage that windows share, else None.
         flow: of `utils.video.flow.flow_kind`; None where no flow is read.

@@ -13,13 +13,11 @@ from pathlib import Path
 
 from utils.system.files import atomic_path, write_atomically
 from utils.system.settings_files import open_kind, read_kind
+from utils.video.views import BESIDE_CENTER, CENTER
 
 import h5py
 import numpy as np
 
-CENTER = "centre"
-# Views beside the center; of portrait videos left and right are the top and the bottom.
-VIEWS = ("flip", "left", "right", "left_flip", "right_flip")
 MANIFEST = "manifest.json"
 _KEY = "features"  # the array's name in files that may hold several
 
@@ -98,7 +96,7 @@ def name_features(paths, root):
 
 
 def _is_view(name):
-    return name.with_suffix("").suffix[1:] in VIEWS
+    return name.with_suffix("").suffix[1:] in BESIDE_CENTER
 
 
 def leave_records(paths):

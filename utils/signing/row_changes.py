@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from utils.features.store import CENTER, load_features
+from utils.features.store import load_features
+from utils.video.views import CENTER
 
 import numpy as np
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.clips.augmentation import CENTER, apply_rgb, draw_transform, restore_rgb
+from utils.clips.augmentation import UNCHANGED, apply_rgb, draw_transform, restore_rgb
 from utils.features.blocks import RowFormat
 from utils.signing.row_changes import draw_places
 from utils.video.reading import read_rgb
@@ -34,7 +34,7 @@ class FrameInfo:
         return (len(self.form.place_rows(len(self.video.timeline(self.form.fps)))),)
 
 
-def read_frames(info, chosen=None, transform=CENTER):
+def read_frames(info, chosen=None, transform=UNCHANGED):
     """Read the frames of a sentence, row after row.
 
     Args:
@@ -56,7 +56,7 @@ def read_frames(info, chosen=None, transform=CENTER):
     shown = read_rgb(
         info.video.path, frames[places], form.short_side, form.frame_size, transform.crop
     )
-    if transform[1:] == CENTER[1:]:
+    if transform[1:] == UNCHANGED[1:]:
         return shown
     return restore_rgb(apply_rgb(shown, transform))
 
