@@ -18,7 +18,8 @@ from utils.data.inspection import inspect_videos
 from utils.params import Params
 from utils.signing.corpora import CORPORA, list_sentences
 from utils.system.commands import run_command
-from utils.system.files import atomic_path, name_damaged
+from utils.system.files import name_damaged
+from utils.system.tables import write_csv
 
 import tyro
 
@@ -106,8 +107,7 @@ def check_data(options):
     videos, problems = inspect_videos(paths, options.cache_path, workers)
     rows = sort_problems(paths, videos, problems)
     path = Path(options.output or Path("weights/analysis", data.resolve().stem), "problems.csv")
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        csv.writer(file).writerows([("path", "kind", "reason"), *rows])
+    write_csv(path, ("path", "kind", "reason"), rows)
     for name, kind, reason in rows:
         print(f"  {kind}: {name}: {reason}")
     seconds = sum(video.duration() for video in videos.values())

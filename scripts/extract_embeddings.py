@@ -4,7 +4,6 @@ An embedding is what the head hands to its last layer: 256 numbers or more, alik
 the network takes to be alike.
 """
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from utils.runs.saved_params import load_params
 from utils.scores.neighbors import nearest
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
+from utils.system.tables import write_csv
 from utils.video.reading import probe
 
 import numpy as np
@@ -67,20 +67,17 @@ def save_neighbors(path, examples, indices, similarities):
 
     Labels agree when a class is in both. Videos without a neighbor do not count.
     """
-    first = []
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            ["path", "label", "rank", "neighbour", "neighbour_label", "similarity", "agrees"]
-        )
-        for example, row, cosines in zip(examples, indices, similarities, strict=True):
-            for rank, (index, cosine) in enumerate(zip(row, cosines, strict=True), 1):
-                if np.isfinite(cosine):
-                    other = examples[index]
-                    agrees = int(bool(set(example.labels) & set(other.labels)))
-                    names = [example.path, example.label, rank, other.path, other.label]
-                    writer.writerow([*names, f"{cosine:.4f}", agrees])
-                    first += [agrees] if rank == 1 else []
+    rows, first = [], []
+    for example, row, cosines in zip(examples, indices, similarities, strict=True):
+        for rank, (index, cosine) in enumerate(zip(row, cosines, strict=True), 1):
+            if np.isfinite(cosine):
+                other = examples[index]
+                agrees = int(bool(set(example.labels) & set(other.labels)))
+                names = example.path, example.label, rank, other.path, other.label
+                rows.append((*names, f"{cosine:.4f}", agrees))
+                first += [agrees] if rank == 1 else []
+    header = "path", "label", "rank", "neighbour", "neighbour_label", "similarity", "agrees"
+    write_csv(path, header, rows)
     return np.mean(first) if first else None
 
 

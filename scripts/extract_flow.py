@@ -3,7 +3,6 @@
 Stopped or killed at any moment, the same command goes on with the videos that are not yet there.
 """
 
-import csv
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
-from utils.system.files import atomic_path, clear_leftovers
+from utils.system.files import clear_leftovers
 from utils.system.processes import run_tasks
+from utils.system.tables import write_csv
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import default_store, is_stored, open_store, store_flow
 from utils.video.reading import VideoError
@@ -157,11 +157,7 @@ def extract_flow(options):
         failures += extract_batched(missing, folder, kind, options.batch)
     elif missing:
         failures += extract_videos(missing, folder, kind, workers)
-    with (
-        atomic_path(folder / "failures.csv") as temporary,
-        open(temporary, "w", newline="") as file,
-    ):
-        csv.writer(file).writerows([("path", "reason"), *failures])
+    write_csv(folder / "failures.csv", ("path", "reason"), failures)
     size = sum(path.stat().st_size for path in folder.glob("*.h5")) / 2**20
     print(f"{folder} holds {len(list(folder.glob('*.h5')))} videos' flow, {size:.1f} MiB")
     for path, reason in failures:

@@ -4,8 +4,6 @@ Without a run, the 400 classes of Kinetics by the published I3D. Of each video t
 probable labels, and which are seen when; of a run of recognition the glosses and their times.
 """
 
-import csv
-import io
 import json
 import re
 import sys
@@ -16,6 +14,7 @@ from tasks.predictors import open_predictor
 from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
+from utils.system.tables import write_csv
 from utils.video.image_folders import find_videos, list_images
 from utils.video.live import play_camera
 
@@ -125,18 +124,16 @@ def save_results(options, found, failed):
         whole = {"run": run, "videos": found, "failed": failures}
         write_atomically(options.json, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     if options.csv:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["video", "kind", "start", "end", "label", "score"])
+        rows = []
         for row in found:
             name, duration = row["video"], f"{row['duration']:.3f}"
             for each in row["top"]:
                 number = f"{each['probability']:.6f}"
-                writer.writerow([name, "top", "0.000", duration, each["label"], number])
+                rows.append((name, "top", "0.000", duration, each["label"], number))
             for each in row["intervals"]:
                 times, number = (f"{each[n]:.3f}" for n in ("start", "end")), f"{each['score']:.6f}"
-                writer.writerow([name, "interval", *times, each["label"], number])
-        write_atomically(options.csv, text.getvalue())
+                rows.append((name, "interval", *times, each["label"], number))
+        write_csv(options.csv, ("video", "kind", "start", "end", "label", "score"), rows)
 
 
 def show_prediction(prediction):

@@ -1,6 +1,5 @@
 """Scores of classifiers: a run's best checkpoint on videos or features, or two runs fused."""
 
-import csv
 import json
 from dataclasses import replace
 
@@ -28,7 +27,8 @@ from utils.scores.metrics import (
     score_classes,
     spread_outputs,
 )
-from utils.system.files import atomic_path, write_atomically
+from utils.system.files import write_atomically
+from utils.system.tables import write_csv
 
 import keras
 import numpy as np
@@ -56,12 +56,12 @@ def save_predictions(path, examples, predicted, probabilities, classes):
         probabilities: (videos, classes).
         classes: names.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "predicted", *classes])
-        for example, chosen, row in zip(examples, predicted, probabilities, strict=True):
-            names = ";".join(np.array(classes)[chosen])
-            writer.writerow([example.path, example.label, names, *(f"{p:.6f}" for p in row)])
+    names = [";".join(np.array(classes)[chosen]) for chosen in predicted]
+    rows = (
+        (example.path, example.label, name, *(f"{p:.6f}" for p in row))
+        for example, name, row in zip(examples, names, probabilities, strict=True)
+    )
+    write_csv(path, ("path", "label", "predicted", *classes), rows)
 
 
 def save_evaluation(folder, report, examples, targets, probabilities):

@@ -1,6 +1,5 @@
 """Scores of recognizers: WER as sclite counts it, by signer, what is taken for what."""
 
-import csv
 import json
 from collections import Counter
 
@@ -29,7 +28,8 @@ from utils.signing.wer import (
     list_worst,
     score_corpus,
 )
-from utils.system.files import atomic_path, write_atomically
+from utils.system.files import write_atomically
+from utils.system.tables import write_csv
 
 
 def choose_sentences(sentences, split):
@@ -92,14 +92,14 @@ def compare_sclite(folder, score):
 def save_evaluation(folder, report, alignments, sentences, hypotheses):
     """Write a report, each sentence's result and all alignments; return the files' names."""
     write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
-    with atomic_path(folder / "predictions.csv") as path, open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "signer", "errors", "words", "reference", "hypothesis"])
-        for s in sentences:
-            score = count_errors(alignments[s.id])
-            words = " ".join(word for word, _ in alignments[s.id] if word is not None)
-            row = [s.id, s.signer, score.errors, score.words, words, " ".join(hypotheses[s.id])]
-            writer.writerow(row)
+    rows = []
+    for s in sentences:
+        score = count_errors(alignments[s.id])
+        words = " ".join(word for word, _ in alignments[s.id] if word is not None)
+        found = " ".join(hypotheses[s.id])
+        rows.append((s.id, s.signer, score.errors, score.words, words, found))
+    header = ("id", "signer", "errors", "words", "reference", "hypothesis")
+    write_csv(folder / "predictions.csv", header, rows)
     every = list_worst(alignments, len(alignments))
     text = "".join(f"{name}\n{format_alignment(alignments[name])}\n\n" for name in every)
     write_atomically(folder / "alignments.txt", text)

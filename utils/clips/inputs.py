@@ -1,6 +1,6 @@
 """Model inputs and outputs: clips, or the features of the frozen part, kept on disk."""
 
-import hashlib
+from itertools import chain
 from pathlib import Path
 
 from utils.clips.batches import Sequence
@@ -13,6 +13,7 @@ from utils.features.store import (
     settings_hash,
 )
 from utils.scores.labelings import to_probabilities
+from utils.system.hashing import hash_bytes
 from utils.video.views import CENTER
 
 import keras
@@ -21,11 +22,10 @@ import numpy as np
 
 def fingerprint(model):
     """Return a hash of a model's weights, output and precision."""
-    digest = hashlib.blake2b(digest_size=16)
-    for variable in model.variables:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
-    digest.update(f"{model.output_shape} {keras.config.dtype_policy().name}".encode())
-    return digest.hexdigest()
+    arrays = (keras.ops.convert_to_numpy(variable) for variable in model.variables)
+    weights = (np.ascontiguousarray(array).tobytes() for array in arrays)
+    how = f"{model.output_shape} {keras.config.dtype_policy().name}"
+    return hash_bytes(chain(weights, [how.encode()]))
 
 
 class ClipSource:

@@ -1,6 +1,5 @@
 """From a video to the array a network sees; everything that decides its values in one place."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -8,6 +7,7 @@ from utils.clips.augmentation import UNCHANGED, Transform, apply_flow, apply_rgb
 from utils.clips.sampling import SAMPLINGS
 from utils.features.lookup import FeatureInfo
 from utils.features.store import load_features
+from utils.system.hashing import hash_text
 from utils.video.flow import flow_kind
 from utils.video.flow_store import check_store, read_flow
 from utils.video.reading import read_rgb, resized_frames
@@ -188,7 +188,7 @@ def clip_key(clip, form, network):
     """
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
     parts = [clip.video.digest, clip.place, transform, describe_form(form), network]
-    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+    return hash_text(json.dumps(parts))
 
 
 def _choose_view(views, transform):

@@ -1,9 +1,10 @@
 """Examples: a video, what it shows, its split and its group."""
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+
+from utils.system.tables import write_csv
 
 SPLITS = ("train", "val", "test")
 
@@ -89,7 +90,5 @@ def select_split(examples, split=""):
 
 def save_examples(examples, path):
     """Write examples as a CSV that `list_csv` reads."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "split", "group"])
-        writer.writerows([str(Path(e.path).resolve()), e.label, e.split, e.group] for e in examples)
+    rows = ((Path(e.path).resolve(), e.label, e.split, e.group) for e in examples)
+    write_csv(path, ("path", "label", "split", "group"), rows)

@@ -1,13 +1,10 @@
 """Pictures of a dataset: how many videos each class has, of what kind, and how they differ."""
 
 from collections import Counter
-from io import BytesIO
 
-import matplotlib
-
-matplotlib.use("Agg")
 from utils.data.examples import SPLITS
 from utils.dataset_report.facts import FORMATS, PROPERTIES, measure, members
+from utils.pictures.saving import encode_figure
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -143,11 +140,4 @@ PLOTS = {
 
 def draw_plots(records):
     """Return {name: PNG bytes} of all `PLOTS`."""
-    pictures = {}
-    for name, (_, draw) in PLOTS.items():
-        figure = draw(records)
-        file = BytesIO()
-        figure.savefig(file, format="png", dpi=100)
-        plt.close(figure)
-        pictures[name] = file.getvalue()
-    return pictures
+    return {name: encode_figure(draw(records)) for name, (_, draw) in PLOTS.items()}

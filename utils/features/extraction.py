@@ -6,7 +6,6 @@ one process, threads reading ahead of the network.
 """
 
 import csv
-import io
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
-from utils.system.files import write_atomically
+from utils.system.tables import write_csv
 from utils.video.image_folders import stamp_video
 
 import numpy as np
@@ -79,11 +78,8 @@ class Collector:
 
     def save_failures(self):
         """Write failures.csv: path, reason and digest of every video that failed."""
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(("path", "reason", "digest"))
-        writer.writerows((each.path, each.reason, each.digest) for each in self.failures.values())
-        write_atomically(self.folder / FAILURES, text.getvalue())
+        rows = ((each.path, each.reason, each.digest) for each in self.failures.values())
+        write_csv(self.folder / FAILURES, ("path", "reason", "digest"), rows)
 
 
 def load_failures(folder):

@@ -4,13 +4,13 @@ Files are found by the video's name: FEATURES/run/a.npy or FEATURES/a.npy is DAT
 .npz or HDF5 file may hold an array for each name. Or a list names the files of features themselves.
 """
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.features.store import READERS, list_arrays, load_features, read_record
 from utils.system.files import explain_missing
+from utils.system.hashing import hash_bytes
 from utils.video.views import BESIDE_CENTER, CENTER, CROPS
 
 import numpy as np
@@ -166,8 +166,8 @@ def read_info(path, views):
         array = np.ascontiguousarray(load_features(file, name))
         if not np.isfinite(array).all():
             raise ValueError(f"{file}: not all of its numbers are finite.")
-    digest = hashlib.blake2b(array.tobytes() + str(array.dtype).encode(), digest_size=16)
-    return FeatureInfo(path, views, array.shape, digest.hexdigest())
+    digest = hash_bytes([array.tobytes(), str(array.dtype).encode()])
+    return FeatureInfo(path, views, array.shape, digest)
 
 
 def thin_rows(info, step):

@@ -4,7 +4,6 @@ A store mirrors the data's tree: `a.npy` and its other views `a.<view>.npy` are 
 is their record, written last, and `manifest.json` says what all rows depend on.
 """
 
-import hashlib
 import json
 import zipfile
 import zlib
@@ -12,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from utils.system.files import atomic_path, write_atomically
+from utils.system.hashing import hash_text
 from utils.system.settings_files import open_kind, read_kind
 from utils.video.views import BESIDE_CENTER, CENTER
 
@@ -60,8 +60,7 @@ def find_manifest(folder):
 
 def settings_hash(settings):
     """Return a hash of settings, whatever their order."""
-    text = json.dumps(settings, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hash_text(json.dumps(settings, sort_keys=True))
 
 
 def name_features(paths, root):

@@ -1,14 +1,13 @@
 """What happens between epochs: measuring, and a run that survives a kill."""
 
 import contextlib
-import csv
-import io
 import json
 import time
 from pathlib import Path
 
 from utils.fitting.progress import EpochLines, Pictures
 from utils.system.files import atomic_path, write_atomically
+from utils.system.tables import write_csv
 
 import keras
 
@@ -105,11 +104,9 @@ class SaveRun(keras.callbacks.Callback):
                 old.unlink()
 
     def _write_history(self):
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.state["history"][0])
-        writer.writeheader()
-        writer.writerows(self.state["history"])
-        write_atomically(self.folder / "history.csv", text.getvalue())
+        names = list(self.state["history"][0])
+        rows = ([row.get(name, "") for name in names] for row in self.state["history"])
+        write_csv(self.folder / "history.csv", names, rows)
 
 
 def make_callbacks(saver, measure=None, draw=None, share=0.0):

@@ -1,10 +1,7 @@
 """A map of videos, from their embeddings: what is alike lies near each other."""
 
-import matplotlib
-
-matplotlib.use("Agg")
+from utils.pictures.saving import save_figure
 from utils.scores.neighbors import to_directions
-from utils.system.files import atomic_path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -65,6 +62,4 @@ def plot_map(points, labels, splits, path):
     handles += [_entry(split, "black", _MARKERS[split]) for split in shown]
     columns = -(-len(handles) // 24)
     axis.legend(handles=handles, ncols=columns, loc="upper left", bbox_to_anchor=(1.01, 1))
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, bbox_inches="tight")
-    plt.close(figure)
+    save_figure(figure, path, tight=True)

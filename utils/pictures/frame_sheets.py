@@ -3,15 +3,11 @@
 from textwrap import fill
 from typing import NamedTuple
 
+from utils.clips.augmentation import restore_rgb
+from utils.pictures.saving import save_figure
+from utils.video.flow import FLOW_LIMIT
 from utils.video.reading import VideoError, probe, resized_frames
 from utils.video.resampling import shown_at
-
-import matplotlib
-
-matplotlib.use("Agg")
-from utils.clips.augmentation import restore_rgb
-from utils.system.files import atomic_path
-from utils.video.flow import FLOW_LIMIT
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -124,9 +120,7 @@ def plot_rows(path, rows, title=""):
         axis.set_ylabel(label, color=row.color, **how)
         for place, caption in enumerate(row.captions):
             axis.text(place * (width + _GAP), -0.02 * width, caption, fontsize=7)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100, bbox_inches="tight")
-    plt.close(figure)
+    save_figure(figure, path, dpi=100, tight=True)
 
 
 _SIDE = 160  # pixels of a frame's shorter side

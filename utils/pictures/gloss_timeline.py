@@ -1,12 +1,9 @@
 """Glosses over time: when each is signed, drawn with probabilities and a frame of the video."""
 
-import csv
 from typing import NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-from utils.system.files import atomic_path
+from utils.pictures.saving import save_figure
+from utils.system.tables import write_csv
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,13 +33,12 @@ def save_spans(path, rows):
         path: of the CSV.
         rows: {name: list of `Span`}.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["row", "gloss", "start", "end", "probability"])
-        for name, spans in rows.items():
-            for span in spans:
-                numbers = f"{span.start:.3f}", f"{span.end:.3f}", f"{span.probability:.4f}"
-                writer.writerow([name, span.gloss, *numbers])
+    lines = (
+        (name, span.gloss, f"{span.start:.3f}", f"{span.end:.3f}", f"{span.probability:.4f}")
+        for name, spans in rows.items()
+        for span in spans
+    )
+    write_csv(path, ("row", "gloss", "start", "end", "probability"), lines)
 
 
 def _draw_frames(axis, below, spans, frames, colors):
@@ -107,6 +103,4 @@ def plot_alignment(path, edges, curves, rows, frames, title):
     _draw_rows(barred, rows, colors)
     for axis in above:
         _draw_frames(axis, curved, first, frames, colors)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    save_figure(figure, path, dpi=110)

@@ -1,16 +1,14 @@
 """Maps laid over the frames that they explain: pictures, a video, and numbers a frame."""
 
-import csv
-
-import matplotlib
-
-matplotlib.use("Agg")
 from utils.clips.sampling import spread
 from utils.pictures.captions import write_line
 from utils.pictures.frame_sheets import read_moments
+from utils.pictures.saving import save_figure
 from utils.system.files import atomic_path
+from utils.system.tables import write_csv
 from utils.video.reading import write_video
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -112,9 +110,7 @@ def plot_sheet(path, frames, rows, labels, title):
         figure.colorbar(scale, ax=list(line), label="times the mean", pad=0.01)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    save_figure(figure, path, dpi=110)
 
 
 def plot_moments(path, video, image_fps, seconds, weights, title):
@@ -154,9 +150,7 @@ def plot_weights(path, seconds, weights, title):
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     axis.legend()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    save_figure(figure, path, dpi=110)
 
 
 def save_weights(path, columns, seconds, weights):
@@ -167,11 +161,11 @@ def save_weights(path, columns, seconds, weights):
         columns: {name: a number a frame}, such as of its segment, and of the file's frame.
         seconds, weights: a number a frame each.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*columns, "seconds", "weight"])
-        for *numbers, second, weight in zip(*columns.values(), seconds, weights, strict=True):
-            writer.writerow([*numbers, f"{second:.3f}", f"{weight:.6f}"])
+    rows = (
+        (*numbers, f"{second:.3f}", f"{weight:.6f}")
+        for *numbers, second, weight in zip(*columns.values(), seconds, weights, strict=True)
+    )
+    write_csv(path, (*columns, "seconds", "weight"), rows)
 
 
 def save_overlay(path, frames, maps, labels, fps):

@@ -1,19 +1,10 @@
 """Pictures of a run, from arrays."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-from utils.system.files import atomic_path
+from utils.pictures.saving import save_figure
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import auc, roc_curve
-
-
-def _save(figure, path):
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120, bbox_inches="tight")
-    plt.close(figure)
 
 
 def find_score(history):
@@ -46,7 +37,7 @@ def plot_history(history, path):
     axes[0].legend()
     axes[1].set_ylim(0, None if score == "wer" else 1.02)
     axes[2].set_yscale("log")
-    _save(figure, path)
+    save_figure(figure, path, tight=True)
 
 
 def plot_runs(histories, path):
@@ -79,7 +70,7 @@ def plot_runs(histories, path):
         axes[-1].plot([], [], style, color="gray", label=label)
     axes[-1].set_yscale("log")
     axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path, tight=True)
 
 
 def plot_confusion(confusion, classes, path):
@@ -103,7 +94,7 @@ def plot_confusion(confusion, classes, path):
         for row, column in np.argwhere(confusion):
             color = "white" if shares[row, column] > 0.5 else "black"
             axis.text(column, row, confusion[row, column], ha="center", va="center", color=color)
-    _save(figure, path)
+    save_figure(figure, path, tight=True)
 
 
 def plot_classes(per_class, path):
@@ -124,7 +115,7 @@ def plot_classes(per_class, path):
     axis.set_xlim(0, 1)
     axis.grid(axis="x", alpha=0.3)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    _save(figure, path)
+    save_figure(figure, path, tight=True)
 
 
 def plot_roc(targets, probabilities, classes, path, named=10):
@@ -159,7 +150,7 @@ def plot_roc(targets, probabilities, classes, path, named=10):
         title += f",\nlowest {named} of {len(curves)} classes"
     axis.legend(title=title, loc="center left", bbox_to_anchor=(1.02, 0.5))
     axis.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path, tight=True)
 
 
 def plot_comparison(cells, vary, path):
@@ -188,4 +179,4 @@ def plot_comparison(cells, vary, path):
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
-    _save(figure, path)
+    save_figure(figure, path, tight=True)

@@ -1,6 +1,5 @@
 """A run's folder: all that is needed to go on with it, score it or use it."""
 
-import hashlib
 import json
 import platform
 import re
@@ -14,6 +13,7 @@ from utils.features.store import find_manifest
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params, save_params
 from utils.system.files import atomic_path, name_damaged, write_atomically
+from utils.system.hashing import hash_text
 from utils.system.settings_files import list_differences, read_kind
 
 RUNS = Path("weights")
@@ -95,7 +95,7 @@ def keep_features(folder, features, infos):
         ValueError: the run was begun on others, or on videos.
     """
     path, digests = folder / "features.json", sorted(info.digest for info in infos.values())
-    digest = hashlib.blake2b(" ".join(digests).encode(), digest_size=16).hexdigest()
+    digest = hash_text(" ".join(digests))
     if (folder / "splits.csv").is_file():
         began = read_kind(path)["digest"] if path.is_file() else ""
         if began != (digest if features else ""):

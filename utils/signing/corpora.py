@@ -18,6 +18,7 @@ from utils.signing.releases import (
     read_release,
     read_table,
 )
+from utils.system.tables import write_csv
 
 BAD_SENTENCES = {  # its id, and why it is left out
     "13April_2011_Wednesday_tagesschau_default-14": "known to have more glosses than frames allow"
@@ -199,9 +200,7 @@ def save_sentences(sentences, path):
         sentences: list of `utils.signing.releases.Sentence`.
         path: of the file.
     """
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "glosses", "split", "id", "signer"])
-        for s in sentences:
-            place = str(Path(s.path).resolve())
-            writer.writerow([place, " ".join(s.glosses), s.split, s.id, s.signer])
+    rows = (
+        (Path(s.path).resolve(), " ".join(s.glosses), s.split, s.id, s.signer) for s in sentences
+    )
+    write_csv(path, ("path", "glosses", "split", "id", "signer"), rows)
