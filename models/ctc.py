@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss with true lengths, decoding, alignment.
+"""Connectionist temporal classification: classes, the loss with true lengths, decoding, alignment.
 
 Graves et al., ICML 2006. Class 0 is the blank, so gloss i of a vocabulary is class i + 1. Sequences
 of a batch are padded at their ends; what lies beyond the lengths given counts nowhere.
@@ -12,6 +12,27 @@ import numpy as np
 
 BLANK = 0
 CANDIDATES = 20  # classes of a step that the beam search extends prefixes by
+
+
+def name_classes(vocabulary):
+    """Return the names of all classes in their order, the blank's first."""
+    return ["<blank>", *vocabulary]
+
+
+def encode_glosses(glosses, vocabulary):
+    """Return the class of each gloss; one that is not in the vocabulary is left out."""
+    classes = {gloss: place for place, gloss in enumerate(vocabulary, BLANK + 1)}
+    return [classes[gloss] for gloss in glosses if gloss in classes]
+
+
+def decode_glosses(classes, vocabulary):
+    """Return the glosses of classes, as `encode_glosses` numbers them."""
+    return [vocabulary[place - BLANK - 1] for place in classes]
+
+
+def drop_blank(scores):
+    """Return the scores (..., 1 + glosses) of the glosses alone, (..., glosses)."""
+    return scores[..., BLANK + 1 :]
 
 
 def ctc_loss(labels, label_lengths, logits, lengths):

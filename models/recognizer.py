@@ -7,7 +7,7 @@ beyond their lengths changes nothing.
 
 from math import log, prod
 
-from models.ctc import ctc_loss
+from models.ctc import ctc_loss, drop_blank
 from models.design import choose
 from models.transformer import encode
 
@@ -171,8 +171,8 @@ def count_channels(network):
 def _distill(logits, auxiliary, lengths, temperature):
     """Return the divergence of the auxiliary glosses from the final ones, a step; (batch,)."""
     real = ops.cast(_find_real(logits, lengths), "float32")
-    teacher = ops.log_softmax(ops.stop_gradient(logits[..., 1:]) / temperature)
-    student = ops.log_softmax(auxiliary[..., 1:] / temperature)
+    teacher = ops.log_softmax(ops.stop_gradient(drop_blank(logits)) / temperature)
+    student = ops.log_softmax(drop_blank(auxiliary) / temperature)
     apart = ops.sum(ops.exp(teacher) * (teacher - student), -1) * temperature**2
     return ops.sum(apart * real, 1) / ops.maximum(ops.sum(real, 1), 1)
 

@@ -7,9 +7,13 @@ from models.ctc import (
     count_needed_steps,
     ctc_loss,
     decode,
+    decode_glosses,
+    drop_blank,
+    encode_glosses,
     find_impossible,
     measure_blanks,
     measure_prior,
+    name_classes,
 )
 
 import keras
@@ -19,6 +23,14 @@ import pytest
 pytestmark = pytest.mark.models
 STEPS, CLASSES = 5, 4
 LENGTHS = np.array([5, 3, 4, 1])
+
+
+def test_classes_begin_with_the_blank():
+    vocabulary = ["A", "B", "NORD", "REGEN"]
+    assert encode_glosses("REGEN NEBEL A".split(), vocabulary) == [4, 1]
+    assert decode_glosses([4, 1], vocabulary) == ["REGEN", "A"]
+    assert [name_classes(vocabulary)[each] for each in (0, 4, 1)] == ["<blank>", "REGEN", "A"]
+    assert drop_blank(np.arange(10).reshape(2, 5)).tolist() == [[1, 2, 3, 4], [6, 7, 8, 9]]
 
 
 def collapse(path):

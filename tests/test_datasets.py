@@ -2,9 +2,16 @@
 
 from support.videos import write_dataset
 from utils.data.datasets import DATASETS, list_csv, list_examples
-from utils.data.examples import Example, check_readable, list_classes, save_examples
+from utils.data.examples import (
+    Example,
+    check_readable,
+    find_split,
+    list_classes,
+    save_examples,
+)
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits, group_of
+from utils.signing.releases import SPLITS
 
 import pytest
 
@@ -13,6 +20,12 @@ TESTED = {"sample", "csv", "ucf101", "folders"}  # sample: test_sample.py
 
 def test_every_row_is_tested():
     assert set(DATASETS) == TESTED
+
+
+@pytest.mark.parametrize("name", ["train", "val", "dev", "test", "", "other"])
+def test_a_split_has_two_names(name):
+    assert find_split(name) == {"dev": "val"}.get(name, name)
+    assert find_split(name, SPLITS) == {"val": "dev"}.get(name, name)
 
 
 def touch(folder, *names):

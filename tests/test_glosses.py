@@ -1,6 +1,13 @@
 """The cleaning of glosses: the worked examples of the official script, and -T's rule."""
 
-from utils.signing.cleaning import CLEANINGS, clean_phoenix2014, clean_phoenix2014t
+from utils.signing.cleaning import (
+    CLEANINGS,
+    clean_hypothesis,
+    clean_phoenix2014,
+    clean_phoenix2014t,
+    clean_reference,
+)
+from utils.signing.corpora import CORPORA
 
 import pytest
 
@@ -40,18 +47,21 @@ def test_cleaning_of_phoenix2014t(raw, clean):
 
 
 @pytest.mark.parametrize(
-    ("cleaning", "hypothesis", "reference"),
+    ("corpus", "said", "held_out"),
     [
-        ("none", "loc-NORD NORD", "loc-NORD NORD"),
+        ("csv", "loc-NORD NORD", "loc-NORD NORD"),
         ("phoenix2014", "NORD NORD", "loc-NORD NORD"),  # references are as scored
+        ("phoenix2014_si5", "NORD NORD", "loc-NORD NORD"),
         ("phoenix2014t", "NORD", "NORD"),
     ],
 )
-def test_what_each_side_becomes(cleaning, hypothesis, reference):
-    row = CLEANINGS[cleaning]
-    assert row.hypothesis(("loc-NORD", "NORD")) == hypothesis.split()
-    assert row.reference(("loc-NORD", "NORD")) == reference.split()
+def test_what_each_side_becomes(corpus, said, held_out):
+    glosses = ("loc-NORD", "NORD")
+    assert clean_hypothesis(glosses, corpus) == said.split()
+    assert clean_reference(glosses, "train", corpus) == said.split()
+    assert clean_reference(glosses, "dev", corpus) == held_out.split()
+    assert clean_reference(glosses, "test", corpus) == held_out.split()
 
 
-def test_every_cleaning_has_a_test():
-    assert set(CLEANINGS) == {"none", "phoenix2014", "phoenix2014t"}
+def test_every_corpus_has_its_cleaning():
+    assert CLEANINGS.keys() == CORPORA.keys()

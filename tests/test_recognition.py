@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import evaluate
@@ -20,7 +21,7 @@ from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params
 from utils.runs.folders import load_data
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
-from utils.signing.cleaning import CLEANINGS
+from utils.signing.cleaning import clean_hypothesis
 from utils.signing.corpora import list_sentences
 from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import list_rows, plan_corpus
@@ -57,7 +58,7 @@ def sign(glosses, seed, scale):
 def write_corpus(folder, counts=(72, 9, 6), glosses=(2, 4)):
     """Write a release's tables (no frames) and a store of features of its sentences."""
     plans = plan_corpus("phoenix2014", counts, 3, 0, glosses)
-    release, clean = RELEASES["phoenix2014"], CLEANINGS["phoenix2014"].hypothesis
+    release, clean = RELEASES["phoenix2014"], partial(clean_hypothesis, corpus="phoenix2014")
     for split in SPLITS:
         path = folder / "release" / release.folder / release.annotations.format(split)
         path.parent.mkdir(parents=True, exist_ok=True)

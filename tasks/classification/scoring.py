@@ -6,7 +6,7 @@ from dataclasses import replace
 from models.cutting import split as split_network
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.data.datasets import list_examples
-from utils.data.examples import select_split
+from utils.data.examples import find_split, select_split
 from utils.data.inspection import inspect_videos
 from utils.features.lookup import check_crops, check_lengths, own_features
 from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
@@ -183,7 +183,7 @@ def score_videos(options):
     runs, data_path = options.runs, options.data_path
     run = runs[0]
     own, classes = load_data(run)
-    examples, split = choose_examples(own, options.split.replace("dev", "val"), data_path)
+    examples, split = choose_examples(own, find_split(options.split), data_path)
     given = options
     if data_path and not options.features:
         given = replace(options, features=own_features([e.path for e in examples], data_path))

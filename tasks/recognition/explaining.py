@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import BLANK, align, decode
+from models.ctc import BLANK, align, decode, decode_glosses, encode_glosses
 from models.recognizer import count_channels, count_pooled
 from tasks.recognition.transcription import (
     load_recognizer,
@@ -22,9 +22,7 @@ from utils.pictures.html import embed_picture, make_page, make_table, make_text
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
-from utils.signing.corpora import CORPORA
 from utils.signing.row_changes import read_sentence
-from utils.signing.vocabulary import decode_glosses, encode_glosses
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, write_atomically
 from utils.video.image_folders import IMAGE_FPS
@@ -129,9 +127,9 @@ def place_glosses(logits, labels, edges, vocabulary):
     ]
 
 
-def compare(sentence, labels, vocabulary, cleaning):
+def compare(sentence, labels, vocabulary, corpus):
     """Return the reference above the hypothesis, cleaned, as scoring aligns them."""
-    said = spell([labels], [sentence], vocabulary, cleaning)
+    said = spell([labels], [sentence], vocabulary, corpus)
     return format_alignment(align_corpus(*said)[sentence.id])
 
 
@@ -160,9 +158,10 @@ def show_frames(recognition, spans):
 def save_recognition(folder, recognition, rows, frames, vocabulary):
     """Write alignment.csv, probabilities.npz and alignment.png."""
     probabilities = to_probabilities("single", recognition.logits)
-    shown = {span.gloss for spans in rows.values() for span in spans}
+    placed = {span.gloss for spans in rows.values() for span in spans}
+    shown = [gloss for gloss in vocabulary if gloss in placed]
     curves = {"": probabilities[:, BLANK]}
-    curves |= {g: probabilities[:, c] for c, g in enumerate(vocabulary, BLANK + 1) if g in shown}
+    curves |= dict(zip(shown, probabilities.T[encode_glosses(shown, vocabulary)], strict=True))
     plot_alignment(
         folder / "alignment.png", recognition.edges, curves, rows, frames, recognition.name
     )
@@ -208,9 +207,9 @@ def explain_sentence(options):
     notes += [missing] if missing else []
     folder = explanation_folder(options, recognition.name)
     save_recognition(folder, recognition, rows, frames, vocabulary)
-    compared, cleaning = "", CORPORA[params.corpus].cleaning
+    compared = ""
     if recognition.sentence:
-        compared = compare(recognition.sentence, recognition.found, vocabulary, cleaning)
+        compared = compare(recognition.sentence, recognition.found, vocabulary, params.corpus)
     glosses = " ".join(span.gloss for span in rows["recognised"]) or "no gloss"
     _draw_page(folder, f"{recognition.name}: {glosses}", rows, compared, notes)
     print("\n".join(filter(None, [f"{recognition.name}: {glosses}", compared, *notes])))

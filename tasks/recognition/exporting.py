@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from models.ctc import decode
+from models.ctc import decode, name_classes
 from models.exporting.serving import serve_recognizer
 from models.recognizer import count_pooled, output_lengths
 from tasks.export_subject import (
@@ -16,7 +16,7 @@ from tasks.recognition.scoring import choose_sentences
 from tasks.recognition.transcription import load_recognizer, load_sentences, read_features, spell
 from utils.runs.folders import load_changed, load_data
 from utils.signing.batches import pad_rows
-from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, score_corpus
 
@@ -43,9 +43,9 @@ def _choose_sentences(options, params, own, calibrating):
     return chosen, [sentence for sentence in more if sentence in kept], infos, corpus
 
 
-def _score_sentences(sentences, vocabulary, cleaning, answers):
+def _score_sentences(sentences, vocabulary, corpus, answers):
     found = [decode(rows[None], [len(rows)])[0] for rows in answers]
-    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    references, hypotheses = spell(found, sentences, vocabulary, corpus)
     return {"WER": score_corpus(align_corpus(references, hypotheses)).wer}
 
 
@@ -54,7 +54,7 @@ def _describe_sentences(params, vocabulary, served):
         "task": "recognition",
         "network": params.network,
         "activation": "softmax",
-        "class_names": ["<blank>", *vocabulary],
+        "class_names": name_classes(vocabulary),
         "thresholds": [],
         "input": {
             "features": {
@@ -103,7 +103,7 @@ def prepare_sentences(options, calibrating):
             keras.ops.softmax(network(inputs, training=False)[:, 0])
         ),
         split=split,
-        score=partial(_score_sentences, chosen, vocabulary, CORPORA[corpus].cleaning),
+        score=partial(_score_sentences, chosen, vocabulary, corpus),
         checked=len(chosen),
         calibrating=len(more),
     )

@@ -1,5 +1,6 @@
 """Predictors of what reads rows of features: of a video's rows its classes, or its glosses."""
 
+from models.ctc import decode_glosses, drop_blank
 from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
@@ -7,9 +8,7 @@ from tasks.recognition.transcription import locate_glosses, open_rows, read_logi
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
-from utils.signing.cleaning import CLEANINGS
-from utils.signing.corpora import CORPORA
-from utils.signing.vocabulary import decode_glosses
+from utils.signing.cleaning import clean_hypothesis
 from utils.video.reading import probe
 from utils.video.views import CENTER
 
@@ -24,7 +23,7 @@ class Recognizer:
         labels: the vocabulary.
         reader: a `tasks.features.reader.RowReader`.
         front: of the network, a key of `FRONTS`.
-        cleaning: a key of `CLEANINGS`.
+        corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules glosses are cleaned.
 
     Attributes:
         seen: the logits of the last video, (steps, 1 + glosses).
@@ -32,9 +31,9 @@ class Recognizer:
 
     kind, live, form, watch = "glosses", False, None, staticmethod(refuse_live)
 
-    def __init__(self, network, labels, reader, front, cleaning):
+    def __init__(self, network, labels, reader, front, corpus):
         self.network, self.labels, self.reader = network, labels, reader
-        self.front, self.cleaning, self.seen = front, cleaning, None
+        self.front, self.corpus, self.seen = front, corpus, None
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video: the best gloss of each step, equal neighbors merged.
@@ -68,17 +67,9 @@ class Recognizer:
             )
             for gloss, first, end in found
         ]
-        words = CLEANINGS[self.cleaning].hypothesis([each.label for each in intervals])
-        return Prediction(
-            str(path),
-            duration,
-            [],
-            list(words),
-            intervals,
-            begins,
-            probabilities[:, 1:],
-            video.note,
-        )
+        words = clean_hypothesis([each.label for each in intervals], self.corpus)
+        said = drop_blank(probabilities)
+        return Prediction(str(path), duration, [], words, intervals, begins, said, video.note)
 
 
 def open_recognizer(run, params, seconds):
@@ -87,5 +78,4 @@ def open_recognizer(run, params, seconds):
         raise ValueError(f"{run} recognizes whole videos; leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]
     network, reader = open_rows(run, params)
-    cleaning = CORPORA[params.corpus].cleaning
-    return Recognizer(network, vocabulary, reader, params.front, cleaning)
+    return Recognizer(network, vocabulary, reader, params.front, params.corpus)

@@ -13,11 +13,13 @@ from tasks.recognition.transcription import (
     recognize,
     spell,
 )
+from utils.data.examples import find_split
 from utils.features.lookup import check_lengths
 from utils.features.settings import ROWS, read_settings
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
-from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.corpora import find_corpus, list_sentences
+from utils.signing.releases import SPLITS
 from utils.signing.sclite import run_sclite, write_ctm, write_stm
 from utils.signing.vocabulary import summarize_corpus
 from utils.signing.wer import (
@@ -39,7 +41,7 @@ def choose_sentences(sentences, split):
         ValueError: none of that split.
     """
     counts = Counter(sentence.split for sentence in sentences)
-    wanted = {"val": "dev"}.get(split, split)
+    wanted = find_split(split, SPLITS)
     wanted = wanted or next((name for name in ("test", "dev", "train") if counts[name]), "")
     if not counts[wanted]:
         known = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -157,8 +159,7 @@ def score_sentences(options):
         corpus = find_corpus(options.data_path)[0]
         needed = (run / ROWS).is_file()
         sentences, problems = list_sentences(options.data_path, needs_frames=needed)
-    cleaning = CORPORA[corpus].cleaning
-    print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, cleaning)}")
+    print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
     chosen, split = choose_sentences(sentences, options.split)
     part, chosen, infos, problems, reading = _open_inputs(run, network, chosen, params)
     for name, problem in problems:
@@ -166,7 +167,7 @@ def score_sentences(options):
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
     sequence = make_sequence(chosen, infos, vocabulary, params.front, reading, **sizes)
     found, *blanks = recognize(part, sequence, options.beam)
-    references, hypotheses = spell(found, chosen, vocabulary, cleaning)
+    references, hypotheses = spell(found, chosen, vocabulary, corpus)
     if not any(hypotheses.values()):
         raise ValueError(
             f"All {len(chosen)} hypotheses of {split} are empty: {run} emits blanks only "

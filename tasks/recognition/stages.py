@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from models.ctc import encode_glosses
 from models.networks import check_network
 from models.recognizer import (
     build_recognizer,
@@ -26,10 +27,10 @@ from utils.command_line import pick_fields
 from utils.features.settings import ROWS, find_stride, read_settings
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
-from utils.signing.corpora import CORPORA, find_corpus, list_sentences
+from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.row_changes import RowChanges, change_sentence, measure_statistics
 from utils.signing.sentence_frames import change_frames
-from utils.signing.vocabulary import encode_glosses, list_vocabulary, summarize_corpus
+from utils.signing.vocabulary import list_vocabulary, summarize_corpus
 
 import keras
 import numpy as np
@@ -108,8 +109,8 @@ def _prepare_material(params, look, vocabulary, stride):
     names = {name for name, _ in impossible}
     sentences = [s for s in sentences if s.id not in names]
     problems = [*problems, *lost, *impossible]
-    cleaning = CORPORA[params.corpus].cleaning
-    print(f"{params.corpus}: {summarize_corpus(sentences, problems, vocabulary, cleaning)}")
+    text = summarize_corpus(sentences, problems, vocabulary, params.corpus)
+    print(f"{params.corpus}: {text}")
     known = stride or f"unknown (taken for {4 * params.row_step})"
     print(f"rows of stride {known}, front {params.front}", flush=True)
     return Material(params, sentences, infos, vocabulary, problems)

@@ -3,7 +3,7 @@
 import json
 from functools import partial
 
-from models.ctc import count_needed_steps
+from models.ctc import count_needed_steps, encode_glosses
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
 from tasks.job import SHOWN, Job
 from tasks.recognition.stages import prepare_features, prepare_frames
@@ -12,8 +12,7 @@ from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
-from utils.signing.corpora import CORPORA, save_sentences
-from utils.signing.vocabulary import encode_glosses
+from utils.signing.corpora import save_sentences
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
 
@@ -95,7 +94,7 @@ def prepare(params, scope, replicas):
     def score_on(sentences):
         options = (stage.infos, vocabulary, params.front, stage.reading)
         sequence = make_sequence(sentences, *options, **batches)
-        return part, sequence, sentences, vocabulary, CORPORA[params.corpus].cleaning
+        return part, sequence, sentences, vocabulary, params.corpus
 
     if dev:
         scored, few = score_on(dev), score_on([dev[i] for i in spread(len(dev), SHOWN)])
@@ -124,17 +123,16 @@ def _report_best(*scored):
     return report
 
 
-def write_hypotheses(network, sequence, sentences, vocabulary, cleaning, folder):
+def write_hypotheses(network, sequence, sentences, vocabulary, corpus, folder):
     """Write what a recognizer makes of sentences, beside their references, to `sentences.md`.
 
     Args:
-        network, sequence, sentences, vocabulary, cleaning: as
-        `tasks.recognition.transcription.measure`
-            takes them.
+        network, sequence, sentences, vocabulary, corpus: as
+            `tasks.recognition.transcription.measure` takes them.
         folder: where.
     """
     found = recognize(network, sequence)[0]
-    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    references, hypotheses = spell(found, sentences, vocabulary, corpus)
     texts = []
     for name, words in references.items():
         lines = format_alignment(align(words, hypotheses[name])).splitlines()

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import BLANK, decode, measure_blanks
+from models.ctc import BLANK, decode, decode_glosses, encode_glosses, measure_blanks
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from tasks.features.reader import RowReader
@@ -14,10 +14,9 @@ from utils.data.inspection import inspect_videos
 from utils.features.lookup import thin_rows
 from utils.runs.networks import load_network
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
-from utils.signing.cleaning import CLEANINGS
+from utils.signing.cleaning import clean_hypothesis, clean_reference
 from utils.signing.corpora import leave_out, read_csv
 from utils.signing.row_changes import read_sentence
-from utils.signing.vocabulary import decode_glosses, encode_glosses
 from utils.signing.wer import align_corpus, score_corpus
 
 import numpy as np
@@ -112,31 +111,27 @@ def locate_glosses(scores):
     return [(int(best[first]), first, end) for first, end in runs if best[first] != BLANK]
 
 
-def spell(found, sentences, vocabulary, cleaning):
+def spell(found, sentences, vocabulary, corpus):
     """Return ({id: reference}, {id: hypothesis}), cleaned, of decoded sentences.
 
     Args:
         found: class sequences.
         sentences: what they were found in.
         vocabulary: list of glosses.
-        cleaning: a key of `CLEANINGS`.
+        corpus: a key of `utils.signing.cleaning.CLEANINGS`, whose rules hold.
     """
-    clean = CLEANINGS[cleaning]
-    references = {
-        s.id: (clean.hypothesis if s.split == "train" else clean.reference)(s.glosses)
-        for s in sentences
-    }
+    references = {s.id: clean_reference(s.glosses, s.split, corpus) for s in sentences}
     hypotheses = {
-        s.id: clean.hypothesis(decode_glosses(classes, vocabulary))
+        s.id: clean_hypothesis(decode_glosses(classes, vocabulary), corpus)
         for s, classes in zip(sentences, found, strict=True)
     }
     return references, hypotheses
 
 
-def measure(network, sequence, sentences, vocabulary, cleaning):
+def measure(network, sequence, sentences, vocabulary, corpus):
     """Return what an epoch shows of its dev sentences: WER, blanks, empty hypotheses."""
     found, blanks, reference = recognize(network, sequence)
-    references, hypotheses = spell(found, sentences, vocabulary, cleaning)
+    references, hypotheses = spell(found, sentences, vocabulary, corpus)
     return {
         "val_wer": score_corpus(align_corpus(references, hypotheses)).wer,
         "val_blanks": blanks,

@@ -25,6 +25,14 @@ class Example:
         return tuple(dict.fromkeys(name for name in names if name))
 
 
+def find_split(name, splits=SPLITS):
+    """Return what a split is called among `splits`: of videos val, of signed sentences dev.
+
+    A name that neither knows is returned as it is.
+    """
+    return name if name in splits else {"val": "dev", "dev": "val"}.get(name, name)
+
+
 def labels_of(examples):
     """Return the set of all class names of examples."""
     return {label for example in examples for label in example.labels}

@@ -1,7 +1,12 @@
-"""Glosses as they are scored: the official cleaning of PHOENIX-2014, the usual one of -T.
+"""When glosses are cleaned, and how: officially for PHOENIX-2014, as usual for -T, else never.
+
+What a recognizer says is cleaned before it is shown or scored: `clean_hypothesis`. What it learns
+from and is scored against is cleaned when the corpus is read: `clean_reference`. Only
+`--vocabulary raw` trains on the glosses as they are written.
 
 PHOENIX-2014's evaluation script cleans the hypothesis word by word, so its rules about neighboring
-words never apply; its references are clean already. For PHOENIX-2014-T both sides are cleaned.
+words never apply; its references of dev and test are clean already, its training labels are not.
+For PHOENIX-2014-T all are cleaned.
 """
 
 import re
@@ -63,14 +68,38 @@ def clean_phoenix2014t(words):
 
 
 class Cleaning(NamedTuple):
-    """What becomes of a sequence of glosses: of hypotheses and training labels, of references."""
+    """What becomes of glosses of a corpus: of hypotheses and training labels, of dev and test."""
 
     hypothesis: Callable
-    reference: Callable
+    held_out: Callable
 
 
-CLEANINGS = {
-    "none": Cleaning(list, list),
+CLEANINGS = {  # of each of `utils.signing.corpora.CORPORA`
     "phoenix2014": Cleaning(clean_phoenix2014, list),
+    "phoenix2014_si5": Cleaning(clean_phoenix2014, list),
     "phoenix2014t": Cleaning(clean_phoenix2014t, clean_phoenix2014t),
+    "csv": Cleaning(list, list),
 }
+
+
+def clean_hypothesis(glosses, corpus):
+    """Return the glosses that a recognizer says, cleaned, as a list.
+
+    Args:
+        glosses: sequence of them.
+        corpus: a key of `CLEANINGS`.
+    """
+    return CLEANINGS[corpus].hypothesis(glosses)
+
+
+def clean_reference(glosses, split, corpus):
+    """Return the glosses that a sentence is labeled with, cleaned, as a list.
+
+    Args:
+        glosses: sequence of them.
+        split: of the sentence; "train" is cleaned as hypotheses are.
+        corpus: a key of `CLEANINGS`.
+    """
+    if split == "train":
+        return clean_hypothesis(glosses, corpus)
+    return CLEANINGS[corpus].held_out(glosses)

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.data.examples import find_split
 from utils.data.inspection import inspect_videos
-from utils.signing.cleaning import CLEANINGS
+from utils.signing.cleaning import clean_reference
 from utils.signing.releases import (
     RELEASES,
     SPLITS,
@@ -42,7 +43,7 @@ def read_csv(path):
         )
     for number, row in rows:
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
-        split = {"val": "dev"}.get(cells.get("split"), cells.get("split"))
+        split = find_split(cells.get("split"), SPLITS)
         if split not in SPLITS or len(row) != len(header) or not cells["path"]:
             raise ValueError(
                 f"{path}, line {number}: {','.join(row)}; it must have {','.join(header)}, a path, "
@@ -59,25 +60,20 @@ class Corpus(NamedTuple):
     Attributes:
         find: function of a path -> what `read` takes, or None if the corpus is not there.
         read: generator of `Sentence`, raw.
-        cleaning: a key of `utils.signing.cleaning.CLEANINGS`.
     """
 
     find: Callable
     read: Callable
-    cleaning: str
 
 
 CORPORA = {
     **{
-        name: Corpus(
-            partial(find_release, release), partial(read_release, release), release.cleaning
-        )
+        name: Corpus(partial(find_release, release), partial(read_release, release))
         for name, release in RELEASES.items()
     },
     "csv": Corpus(
         lambda path: path if path.suffix.lower() == ".csv" and path.is_file() else None,
         read_csv,
-        "none",
     ),
 }
 
@@ -161,11 +157,10 @@ def list_sentences(data_path, corpus="", needs_frames=True):
             left of a split.
     """
     name, root = find_corpus(data_path, corpus)
-    cleaning = CLEANINGS[CORPORA[name].cleaning]
-    sentences = []
-    for sentence in CORPORA[name].read(root):
-        clean = cleaning.hypothesis if sentence.split == "train" else cleaning.reference
-        sentences.append(replace(sentence, glosses=tuple(clean(sentence.raw))))
+    sentences = [
+        replace(sentence, glosses=tuple(clean_reference(sentence.raw, sentence.split, name)))
+        for sentence in CORPORA[name].read(root)
+    ]
     twice = [name for name, count in Counter(s.id for s in sentences).items() if count > 1]
     if twice:
         raise ValueError(f"{root}: {len(twice)} ids are there twice, such as {twice[0]}.")

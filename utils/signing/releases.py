@@ -37,14 +37,12 @@ class Release(NamedTuple):
         annotations: the tables in it, {} for the split.
         header: their columns.
         columns: those of the id, the glob of frames, the signer and the glosses.
-        cleaning: a key of `utils.signing.cleaning.CLEANINGS`.
     """
 
     folder: str
     annotations: str
     header: tuple[str, ...]
     columns: tuple[str, ...]
-    cleaning: str
 
 
 _HEADER = ("id", "folder", "signer", "annotation")
@@ -55,21 +53,18 @@ RELEASES = {
         "annotations/manual/{}.corpus.csv",
         _HEADER,
         _HEADER,
-        "phoenix2014",
     ),
     "phoenix2014_si5": Release(
         "phoenix-2014-signerindependent-SI5",
         "annotations/manual/{}.SI5.corpus.csv",
         _HEADER,
         _HEADER,
-        "phoenix2014",
     ),
     "phoenix2014t": Release(
         "PHOENIX-2014-T",
         "annotations/manual/PHOENIX-2014-T.{}.corpus.csv",
         _T_HEADER,
         ("name", "video", "speaker", "orth"),
-        "phoenix2014t",
     ),
 }
 

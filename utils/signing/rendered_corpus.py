@@ -7,13 +7,14 @@ lacks. The labels of dev and test are as scored where the release's are.
 
 import shutil
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from utils.rendering.figures import save_frames
 from utils.rendering.signer import SILENT, VARIANTS, render_signing
 from utils.rendering.signs import SIGNS
-from utils.signing.cleaning import CLEANINGS
+from utils.signing.cleaning import clean_hypothesis
 from utils.signing.corpora import BAD_SENTENCES
 from utils.signing.releases import FRAMES, RELEASES, SPLITS
 
@@ -126,7 +127,7 @@ def plan_corpus(kind, counts, signers=5, seed=0, lengths=(3, 12)):
         )
     if not 1 <= lengths[0] <= lengths[1]:
         raise ValueError(f"Sentences of {lengths[0]} to {lengths[1]} glosses; give 1 or more.")
-    layout, clean = LAYOUTS[kind], CLEANINGS[RELEASES[kind].cleaning].hypothesis
+    layout, clean = LAYOUTS[kind], partial(clean_hypothesis, corpus=kind)
     plans, day = [], date(2009, 7, 1)
     for split, count in zip(SPLITS, counts, strict=True):
         draw = np.random.default_rng([seed, SPLITS.index(split)])

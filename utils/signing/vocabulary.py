@@ -1,43 +1,26 @@
-"""Vocabularies of glosses: which there are, which class each is, and what they can never score."""
+"""Vocabularies of glosses: which there are, and what they can never score."""
 
 from collections import Counter
+from functools import partial
 from typing import NamedTuple
 
-from utils.signing.cleaning import CLEANINGS
-
-BLANK = 0  # the class of no gloss, as in models/ctc.py
+from utils.signing.cleaning import clean_hypothesis
 
 
-def list_vocabulary(sentences, raw=False, splits=("train",)):
-    """List the glosses of a corpus, each once, sorted.
+def list_vocabulary(sentences):
+    """List the glosses of the training sentences, each once, sorted: a recognizer knows no others.
 
     Args:
         sentences: list of `utils.signing.releases.Sentence`.
-        raw: whether as they are written, not cleaned.
-        splits: whose glosses; a recognizer knows those of training only.
 
     Raises:
         ValueError: no gloss there.
     """
-    chosen = [sentence for sentence in sentences if sentence.split in splits]
-    glosses = {gloss for s in chosen for gloss in (s.raw if raw else s.glosses)}
+    training = [sentence for sentence in sentences if sentence.split == "train"]
+    glosses = {gloss for sentence in training for gloss in sentence.glosses}
     if not glosses:
-        raise ValueError(f"No gloss in {len(chosen)} sentences of {', '.join(splits)}.")
+        raise ValueError(f"No gloss in {len(training)} sentences of train.")
     return sorted(glosses)
-
-
-def encode_glosses(glosses, vocabulary):
-    """Return the class of each gloss: 1 for the first of the vocabulary, since 0 is the blank.
-
-    A gloss that is not in the vocabulary is left out.
-    """
-    classes = {gloss: place for place, gloss in enumerate(vocabulary, BLANK + 1)}
-    return [classes[gloss] for gloss in glosses if gloss in classes]
-
-
-def decode_glosses(classes, vocabulary):
-    """Return the glosses of classes, as `encode_glosses` numbers them."""
-    return [vocabulary[place - BLANK - 1] for place in classes]
 
 
 class Unseen(NamedTuple):
@@ -57,18 +40,18 @@ class Unseen(NamedTuple):
         return 100 * self.counts.total() / self.tokens
 
 
-def find_unseen(sentences, vocabulary, cleaning):
+def find_unseen(sentences, vocabulary, corpus):
     """Find the glosses of dev and test that a vocabulary cannot spell, once cleaned.
 
     Args:
         sentences: list of `utils.signing.releases.Sentence`.
         vocabulary: list of glosses, raw or cleaned.
-        cleaning: a key of `utils.signing.cleaning.CLEANINGS`, that hypotheses are cleaned by.
+        corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules hypotheses are cleaned.
 
     Returns:
         Dict of split: `Unseen`.
     """
-    clean, known = CLEANINGS[cleaning].hypothesis, set(vocabulary)
+    clean, known = partial(clean_hypothesis, corpus=corpus), set(vocabulary)
     reached = {gloss for word in known for gloss in clean([word])}
 
     def can_be_spelled(gloss):
@@ -84,18 +67,18 @@ def find_unseen(sentences, vocabulary, cleaning):
     return found
 
 
-def summarize_corpus(sentences, problems, vocabulary, cleaning):
+def summarize_corpus(sentences, problems, vocabulary, corpus):
     """Describe a corpus in a few lines, with the floor that its vocabulary sets to the WER.
 
     Args:
         sentences, problems: as `utils.signing.corpora.list_sentences` returns them.
-        vocabulary, cleaning: as in `find_unseen`.
+        vocabulary, corpus: as in `find_unseen`.
 
     Returns:
         Text of several lines.
     """
     lines = []
-    unseen = find_unseen(sentences, vocabulary, cleaning)
+    unseen = find_unseen(sentences, vocabulary, corpus)
     for split, count in Counter(sentence.split for sentence in sentences).items():
         chosen = [sentence for sentence in sentences if sentence.split == split]
         tokens = sum(len(sentence.glosses) for sentence in chosen)
