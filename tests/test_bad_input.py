@@ -27,14 +27,12 @@ from scripts import (
     summarize_network,
 )
 from support.commands import run
-from support.videos import moving_square, write_dataset
+from support.runs import save_run
+from support.videos import moving_square, split_examples, write_dataset
 from tasks.demonstration import Demonstration
 from utils.command_line import parse_params
-from utils.data.datasets import list_examples
-from utils.data.splits import assign_splits
 from utils.params import Params
-from utils.runs.folders import save_data
-from utils.runs.saved_params import load_params, save_params
+from utils.runs.saved_params import load_params
 from utils.system.commands import IncompleteError, run_command, run_script
 from utils.video.reading import write_video
 
@@ -51,11 +49,7 @@ FLAGS = (
 
 def write_run(name, network, params=SMALL):
     """Write weights/<name>, a run on the folder good."""
-    folder = Path("weights", name)
-    folder.mkdir(parents=True)
-    network.save(folder / "best.keras")
-    save_params(params, folder / "params.json")
-    save_data(folder, assign_splits(list_examples("good"), 0.5), ["left", "right"], [])
+    folder = save_run(Path("weights", name), params, network, split_examples("good", 0.5))
     (folder / "environment.json").write_text(json.dumps({"keras": "2.0.0"}))
 
 

@@ -6,9 +6,11 @@ import sys
 
 from scripts import compare_settings as script
 from scripts.compare_settings import Options, compare_settings
+from support.runs import save_history, save_run
 from support.videos import write_dataset
 from utils.command_line import parse_params
-from utils.runs.saved_params import load_params, save_params
+from utils.data.examples import Example
+from utils.runs.saved_params import load_params
 
 import pytest
 
@@ -21,13 +23,9 @@ TINY = (
 
 def write_run(folder, params, scores):
     """Write what a training leaves of its history."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_params(params, folder / "params.json")
-    (folder / "classes.json").write_text("[]")
-    rows = ["path,label,split", "a.avi,left,val", "b.avi,right,val", "c.avi,right,val"]
-    (folder / "splits.csv").write_text("\n".join(rows) + "\n")
-    history = [{"val_accuracy": score, "seconds": 2.0} for score in scores]
-    (folder / "state.json").write_text(json.dumps({"epoch": len(scores), "history": history}))
+    labels = {"a.avi": "left", "b.avi": "right", "c.avi": "right"}
+    save_run(folder, params, data=[Example(*each, "val") for each in labels.items()])
+    save_history(folder, [{"val_accuracy": score, "seconds": 2.0} for score in scores])
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import json
 
 from scripts.compare_runs import Options, compare_runs
+from support.runs import save_history, save_run
 from utils.params import Params
-from utils.runs.saved_params import save_params
 
 import pytest
 
@@ -14,16 +14,12 @@ SIGNS = Params(task="recognition", network="bilstm", epochs=2, features="F", dat
 
 def write_run(folder, params, scores, best, reports=(), **more):
     """Write what a training leaves: an epoch a row of scores."""
-    folder.mkdir(parents=True)
-    save_params(params, folder / "params.json")
-    (folder / "classes.json").write_text("[]")
-    (folder / "splits.csv").write_text("path,label,split\n")
+    save_run(folder, params)
     history = [
         {"epoch": number, "loss": 1 / number, "seconds": float(number), "learning_rate": 0.1} | row
         for number, row in enumerate(scores, 1)
     ]
-    state = {"epoch": len(history), "best": best, "history": history} | more
-    (folder / "state.json").write_text(json.dumps(state))
+    save_history(folder, history, best=best, **more)
     for name, report in dict(reports).items():
         path = folder / "evaluation" / name / "report.json"
         path.parent.mkdir(parents=True)

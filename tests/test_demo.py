@@ -14,15 +14,11 @@ from models.networks import build
 from scripts import demo
 from scripts.demo import Options, build_page, import_gradio, keep_files, launch, serve
 from scripts.extract_embeddings import extract_embeddings
-from support.runs import SMALL
-from support.videos import moving_square, write_dataset
+from support.runs import SMALL, save_run
+from support.videos import moving_square, read_pixels, split_examples, write_dataset
 from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_length
-from utils.data.datasets import list_examples
-from utils.data.splits import assign_splits
 from utils.pictures.answer_html import draw_answer, draw_intervals
-from utils.runs.folders import save_data
-from utils.runs.saved_params import save_params
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
 from utils.video.reading import VideoError, probe, write_video
@@ -48,12 +44,9 @@ def folder(tmp_path_factory):
     Path("part.mp4").write_bytes(Path("whole.mp4").read_bytes()[:-3000])
     write_video("long.avi", moving_square(100), 5)
     run_folder = Path("weights/small")
-    run_folder.mkdir(parents=True)
     keras.utils.set_random_seed(0)
     network = build("timesformer", 2, 1, 4, 32, "rgb", Design(attention="divided", patch_size=8))
-    network.save(run_folder / "best.keras")
-    save_params(SMALL, run_folder / "params.json")
-    save_data(run_folder, assign_splits(list_examples("videos"), 0.34), ["left", "right"], [])
+    save_run(run_folder, SMALL, network, split_examples())
     extract_embeddings(run_folder)
     os.chdir(before)
     return folder
@@ -72,13 +65,6 @@ def demonstration(folder):
 def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
     return folder
-
-
-def read_frames(path):
-    capture, frames = cv2.VideoCapture(str(path)), []
-    while (read := capture.read())[0]:
-        frames.append(read[1])
-    return np.array(frames)
 
 
 def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
@@ -100,11 +86,11 @@ def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
     assert f"<h2>{label}</h2>" in found["answer"] and f"{share:.1%}" in found["answer"]
     assert found["answer"].index(f"{share:.1%}") < found["answer"].index(f"{second[1]:.1%}")
     assert f"**{label}**" in found["why"] and "Integrated gradients" in found["why"]
-    captioned = read_frames(found["captions"])
+    captioned = read_pixels(found["captions"])
     assert captioned.shape == (24, 188, 160, 3)  # a line and a timeline below 128 rows
-    original = read_frames(VIDEO)
+    original = read_pixels(VIDEO)
     assert np.abs(captioned[:, :128].astype(int) - original).mean() < 12
-    assert len(read_frames(found["overlay"])) == 4
+    assert len(read_pixels(found["overlay"])) == 4
     assert cv2.imread(found["sheet"]).std() > 5
     pictures, texts = zip(*found["similar"], strict=True)
     assert len(texts) == 4 and texts[0] == "left, 1.00"  # of four, the video itself
@@ -172,7 +158,7 @@ def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
         first, second = Demonstration(Path("weights/small")).show(str(VIDEO), tmp_path, 2, print)
         assert "<h2>REGEN NORD</h2>" in first["answer"] and "<i " not in first["answer"]
         assert first["timeline"].count("<i ") == 2
-        lines = read_frames(second["captions"])[:, 130:160]
+        lines = read_pixels(second["captions"])[:, 130:160]
         shown[kind] = np.flatnonzero(lines.max((1, 2, 3)) > 60).tolist()
     assert shown == {"classes": [3, 13], "glosses": [*range(3, 24)]}
 

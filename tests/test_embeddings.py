@@ -1,19 +1,15 @@
 """Embeddings of a run's videos: the right numbers, the right neighbors, as a command is run."""
 
-import csv
 from dataclasses import replace
 
 from models.networks import build
 from scripts.extract_embeddings import extract_embeddings
 from support.commands import run
-from support.runs import shrunk_i3d
-from support.videos import write_dataset
+from support.runs import read_table, save_run, shrunk_i3d
+from support.videos import split_examples, write_dataset
 from utils.clips.reading import list_views, read_clip
-from utils.data.datasets import list_examples
-from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.pictures.embedding_map import plot_map, project
-from utils.runs.folders import save_data
 from utils.runs.saved_params import save_params
 from utils.scores.neighbors import nearest
 from utils.video.reading import probe
@@ -31,12 +27,10 @@ def folder(tmp_path_factory):
     """A folder with six videos and the run weights/r of a network that a test left random."""
     folder = tmp_path_factory.mktemp("embeddings")
     write_dataset(folder / "videos", videos=3)
-    (folder / "weights/r").mkdir(parents=True)
     keras.utils.set_random_seed(0)
     with shrunk_i3d():
-        build("i3d_lstm", 2, 2, 8, 112).save(folder / "weights/r/best.keras")
-    examples = assign_splits(list_examples(folder / "videos"), 0.3)
-    save_data(folder / "weights/r", examples, ["left", "right"], [])
+        network = build("i3d_lstm", 2, 2, 8, 112)
+    save_run(folder / "weights/r", PARAMS, network, split_examples(folder / "videos"))
     return folder
 
 
@@ -45,11 +39,6 @@ def run_folder(folder, monkeypatch):
     monkeypatch.chdir(folder)
     save_params(PARAMS, "weights/r/params.json")
     return folder / "weights/r"
-
-
-def read_csv(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +67,7 @@ def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes,
     np.testing.assert_allclose(saved["embeddings"] @ kernel + bias, logits, atol=1e-4)
     assert np.ptp(logits, axis=0).min() > 1e-3
 
-    rows = read_csv("out/neighbours.csv")
+    rows = read_table("out/neighbours.csv")
     assert [row["rank"] for row in rows] == ["1", "2"] * 6
     assert all(row["path"] != row["neighbour"] for row in rows)
     assert all((row["label"] == row["neighbour_label"]) == (row["agrees"] == "1") for row in rows)
@@ -91,12 +80,8 @@ def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes,
 def test_network_without_i3d(folder, monkeypatch):
     monkeypatch.chdir(folder)
     params = replace(PARAMS, network="vivit", frame_size=32)
-    (folder / "weights/v").mkdir()
     network = build("vivit", 2, 2, 8, 32)
-    network.save("weights/v/best.keras")
-    save_params(params, "weights/v/params.json")
-    examples = assign_splits(list_examples("videos"), 0.3)
-    save_data(folder / "weights/v", examples, ["left", "right"], [])
+    save_run("weights/v", params, network, split_examples())
     extract_embeddings(folder / "weights/v")
     saved = np.load("weights/v/embeddings/embeddings.npz")
     path = saved["paths"][0]
@@ -115,7 +100,7 @@ def test_parts_of_the_data_and_other_data(run_folder):
     extract_embeddings(run_folder, split="val")
     saved = np.load(run_folder / "embeddings/embeddings.npz")
     assert set(saved["splits"]) == {"val"}
-    rows = read_csv(run_folder / "embeddings/neighbours.csv")
+    rows = read_table(run_folder / "embeddings/neighbours.csv")
     assert len(rows) == len(saved["paths"]) * (len(saved["paths"]) - 1)  # fewer than five others
 
 

@@ -8,16 +8,12 @@ from models.design import Design
 from models.networks import build
 from scripts.explain import Options
 from scripts.explain import explain as run_explain
-from support.videos import write_dataset
-from utils.data.datasets import list_examples
-from utils.data.splits import assign_splits
+from support.runs import save_run
+from support.videos import read_pixels, split_examples, write_dataset
 from utils.params import Params
 from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
-from utils.runs.folders import save_data
-from utils.runs.saved_params import save_params
 from utils.video.reading import write_video
 
-import cv2
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,18 +29,13 @@ def folder(tmp_path, monkeypatch):
     """A folder with six videos, and a function that makes the run weights/<name> there."""
     monkeypatch.chdir(tmp_path)
     write_dataset(Path("videos"), videos=3)
-    examples = assign_splits(list_examples("videos"), 0.3)
 
     def make(name, params, outputs=2, design=Design()):
-        Path("weights", name).mkdir(parents=True)
         form = params.clip_format
         shape = (outputs, form.segments, form.frames, form.frame_size, form.stream)
         keras.utils.set_random_seed(0)
         network = build(params.network, *shape, design)
-        network.save(Path("weights", name, "best.keras"))
-        save_params(params, Path("weights", name, "params.json"))
-        save_data(Path("weights", name), examples, ["left", "right"], [])
-        return Path("weights", name)
+        return save_run(Path("weights", name), params, network, split_examples())
 
     return make
 
@@ -58,13 +49,6 @@ def look(path, least=0.02):
     picture = plt.imread(path)
     assert picture[..., :3].std() > least
     return picture.shape[:2]
-
-
-def read_overlay(path):
-    capture, frames = cv2.VideoCapture(str(path)), []
-    while (read := capture.read())[0]:
-        frames.append(read[1])
-    return np.array(frames)
 
 
 def test_command_with_a_timesformer(folder, capsys):
@@ -92,7 +76,7 @@ def test_command_with_a_timesformer(folder, capsys):
     )
     assert [row["seconds"] for row in rows] == ["0.120", "0.360", "0.600", "0.840"]
     assert sum(float(row["weight"]) for row in rows) == pytest.approx(1, abs=1e-4)
-    overlay = read_overlay(out / "overlay.mp4")
+    overlay = read_pixels(out / "overlay.mp4")
     assert overlay.shape == (4, 256 + 36, 512, 3)
     assert overlay[0, 36:, :256].std() > 20
     left, right = overlay[:, 40:, :256].astype(float), overlay[:, 40:, 256:].astype(float)
@@ -128,7 +112,7 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     out = run_folder / "explanations/left_01"
     assert np.load(out / "maps.npz")["maps"].shape == (2, 1, 4, 4)
     assert not (out / "attention.png").exists()
-    assert read_overlay(out / "overlay.mp4").shape == (16, 2 * 112 + 36, 448, 3)
+    assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 36, 448, 3)
     assert "Grad-CAM: where" in (out / "explanation.html").read_text()
     look(out / "contact_sheet.png")
     Path("text.avi").write_text("no video")
@@ -167,7 +151,7 @@ def test_command_with_vivit(folder, design, names, shape):
     look(out / "contact_sheet.png")
     write_video("one.avi", np.zeros((1, 40, 50, 3), np.uint8), 25)
     explain(Path("one.avi"), run=run_folder, output="one")
-    assert len(read_overlay("one/overlay.mp4")) == 4
+    assert len(read_pixels("one/overlay.mp4")) == 4
 
 
 def test_command_with_two_streams(folder):

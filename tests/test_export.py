@@ -11,15 +11,14 @@ from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
 from scripts.export_model import Options, compare, export_model
 from support.commands import run
+from support.runs import save_run
 from support.videos import moving_square, write_dataset
 from tasks.classification.exporting import prepare_videos
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params
 from utils.runs.export_formats import FORMATS
-from utils.runs.folders import save_data
 from utils.runs.networks import load_network
-from utils.runs.saved_params import save_params
 from utils.signing.corpora import save_sentences
 from utils.signing.releases import Sentence
 from utils.video.reading import read_rgb, resized_frames, write_video
@@ -45,21 +44,13 @@ GLOSSES = ["REGEN", "SONNE", "WIND"]
 EVERY = [(name, precision) for name, row in FORMATS.items() for precision in row.writers]
 
 
-def make_run(name, params, network, save, *data):
-    folder = Path("weights", name)
-    folder.mkdir(parents=True)
-    network.save(folder / "best.keras")
-    save_params(params, folder / "params.json")
-    save_data(folder, *data, [], *save)
-
-
 def make_classifier(name, examples):
     keras.utils.set_random_seed(1)
     params, make = RUNS[name]
     network = make()
     layer = network.get_layer("head").get_layer("logits")
     layer.set_weights([20 * layer.kernel.numpy(), layer.bias.numpy()])  # else all are near 0.5
-    make_run(name, params, network, (), examples, ["left", "right"])
+    save_run(Path("weights", name), params, network, examples)
 
 
 def make_recognizer():
@@ -78,7 +69,7 @@ def make_recognizer():
     params = Params(
         task="recognition", network="bilstm", corpus="csv", front="K5-P2-K5", width=32, features="F"
     )
-    make_run("glosses", params, network, (save_sentences,), sentences, GLOSSES)
+    save_run("weights/glosses", params, network, sentences, GLOSSES, save_sentences)
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,12 @@ from math import exp, log
 from pathlib import Path
 
 from evaluate import Options, evaluate
+from support.runs import save_run
 from support.videos import write_dataset
 from utils.data.datasets import list_examples
 from utils.data.examples import Example, save_examples
 from utils.params import Params
 from utils.pictures.run_plots import plot_history, plot_roc
-from utils.runs.folders import save_data
-from utils.runs.saved_params import save_params
 from utils.scores.labelings import (
     LABELINGS,
     choose_labeling,
@@ -280,19 +279,17 @@ def make_run(tmp_path, monkeypatch):
     several = [*examples[:-1], replace(examples[-1], label="right; left")]
     save_examples(several, tmp_path / "several.csv")
     run = tmp_path / "run"
-    run.mkdir()
 
     def make(labeling):
         activation = LABELINGS[labeling].activation
         sizes = {"num_segments": 1, "frame_size": 112, "short_side": 112, "feature_views": 0}
-        save_params(Params(**sizes, activation=activation), run / "params.json")
-        save_data(run, several if labeling == "multi" else examples, ["left", "right"], [])
+        params = Params(**sizes, activation=activation)
         inputs = keras.Input((1, 8, 112, 112, 3))
         frames = keras.layers.Reshape((8, 112, 112, 3))(inputs)
         means = keras.layers.GlobalAveragePooling3D()(frames)
         logits = keras.layers.Dense(OUTPUTS[labeling], name="head")(means)
-        keras.Model(inputs, logits).save(run / "best.keras")
-        return run
+        network = keras.Model(inputs, logits)
+        return save_run(run, params, network, several if labeling == "multi" else examples)
 
     return make
 

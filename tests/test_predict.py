@@ -17,8 +17,8 @@ from scripts.extract_features import Options as ExtractionOptions
 from scripts.extract_features import extract_features
 from scripts.predict import Options, predict
 from support.commands import ROOT, run
-from support.runs import SMALL
-from support.videos import moving_square, write_dataset
+from support.runs import SMALL, read_table, save_run
+from support.videos import moving_square, split_examples, write_dataset
 from tasks.answers import Judge
 from tasks.classification.predicting import Classifier
 from tasks.demonstration import Demonstration
@@ -28,10 +28,8 @@ from tasks.recognition.transcription import load_sentences, locate_glosses
 from utils.clips.reading import ClipFormat
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
-from utils.data.splits import assign_splits
 from utils.params import Params
-from utils.runs.folders import keep_features, save_data
-from utils.runs.saved_params import save_params
+from utils.runs.folders import keep_features
 from utils.signing.corpora import save_sentences
 from utils.signing.row_changes import measure_statistics
 from utils.system.commands import run_command
@@ -77,24 +75,16 @@ def inside(folder, monkeypatch):
     return folder
 
 
-def save_run(name, params, network, thresholds=None, infos=None):
+def make_run(name, params, network, thresholds=None, infos=None):
     """Write the run weights/<name> on the videos, or on their features, untrained."""
     run_folder = Path("weights", name)
-    run_folder.mkdir(parents=True, exist_ok=True)
-    network.save(run_folder / "best.keras")
-    save_params(params, run_folder / "params.json")
     if infos:
+        run_folder.mkdir(parents=True)
         keep_features(run_folder, params.features, infos)
-    examples = assign_splits(list_examples("videos"), 0.34)
-    save_data(run_folder, examples, ["left", "right"], [])
+    save_run(run_folder, params, network, split_examples())
     if thresholds:
         (run_folder / "thresholds.json").write_text(json.dumps(thresholds))
     return run_folder
-
-
-def read_table(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def scored(run_folder, **options):
@@ -115,7 +105,7 @@ def test_a_whole_video_is_what_evaluation_gives(inside, name, changes, outputs, 
     keras.utils.set_random_seed(3)
     shape = (1, 4, 32, params.stream)
     network = build("timesformer", outputs, *shape, Design(attention="space", patch_size=8))
-    run_folder = save_run(name, params, network, thresholds)
+    run_folder = make_run(name, params, network, thresholds)
     expected, predictor = scored(run_folder), open_predictor(run_folder)
     assert predictor.labels == ["left", "right"] and len(expected) == 2
     for path, row in expected.items():
@@ -130,7 +120,7 @@ def test_a_whole_video_is_what_evaluation_gives(inside, name, changes, outputs, 
 
 def test_one_window_of_one_view_is_the_whole_video(inside):
     network = build("timesformer", 2, 1, 4, 32, "rgb", Design(attention="space", patch_size=8))
-    run_folder = save_run("window", SMALL, network)
+    run_folder = make_run("window", SMALL, network)
     prediction = open_predictor(run_folder, window=5.0).predict_video("videos/left/left_01.avi")
     (interval,) = prediction.intervals
     assert interval[:3] == (0, pytest.approx(0.96), prediction.labels[0])
@@ -281,10 +271,7 @@ def test_bad_input_is_one_line(colors, capfd, videos, words):
 
 
 def test_runs_of_another_version(inside, capfd):
-    run_folder = Path("weights/old")
-    run_folder.mkdir(parents=True)
-    save_params(SMALL, run_folder / "params.json")
-    save_data(run_folder, assign_splits(list_examples("videos"), 0.34), ["left", "right"], [])
+    run_folder = save_run("weights/old", SMALL, None, split_examples())
     known = json.loads((run_folder / "params.json").read_text())
     signs = json.dumps(known | {"task": "recognition", "network": "bilstm"})
     for params, network, words in (
@@ -343,7 +330,7 @@ def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
     params = Params(network="i3d", num_segments=3, features=features, eval_clips=2, eval_crops=3)
     keras.utils.set_random_seed(1)
     infos, _ = inspect_videos([e.path for e in list_examples("videos")], "c", 1, features)
-    run_folder = save_run("head", params, build_on_features("i3d", 2, 3, 64), infos=infos)
+    run_folder = make_run("head", params, build_on_features("i3d", 2, 3, 64), infos=infos)
     expected, predictor = scored(run_folder), open_predictor(run_folder, 0.32, 0.16)
     assert (predictor.kind, predictor.live) == ("classes", False)
     for path, row in expected.items():
@@ -387,13 +374,11 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path
         front="K5-K5",
         width=16,
     )
-    save_params(params, run_folder / "params.json")
     keep_features(run_folder, features, infos)
-    save_data(run_folder, sentences, words, [], save_sentences)
     keras.utils.set_random_seed(2)
     network = build_recognizer(64, 3, "K5-K5", width=16)
     set_statistics(network, *measure_statistics(list(infos.values())))
-    network.save(run_folder / "best.keras")
+    save_run(run_folder, params, network, sentences, words, save_sentences)
 
     evaluate.evaluate(evaluate.Options((run_folder,), split="dev"))
     rows = read_table(run_folder / "evaluation/dev/predictions.csv")

@@ -17,15 +17,12 @@ from scripts.export_model import Options as ExportOptions
 from scripts.export_model import export_model
 from scripts.extract_embeddings import extract_embeddings
 from support.commands import ROOT
-from support.videos import write_dataset
+from support.runs import save_run
+from support.videos import split_examples, write_dataset
 from tasks.classification.training import load_start
-from utils.data.datasets import list_examples
-from utils.data.splits import assign_splits
 from utils.features.store import load_features
 from utils.params import Params
-from utils.runs.folders import save_data
 from utils.runs.networks import read_network
-from utils.runs.saved_params import save_params
 
 import keras
 import numpy as np
@@ -132,11 +129,7 @@ def evil_run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_dataset(Path("videos"), videos=3)
-        run = Path("weights/evil")
-        run.mkdir(parents=True)
-        save_lambda(run / "best.keras")
-        save_params(SMALL, run / "params.json")
-        save_data(run, assign_splits(list_examples("videos"), 0.3), ["left", "right"], [])
+        save_lambda(save_run("weights/evil", SMALL, None, split_examples()) / "best.keras")
     return folder
 
 
