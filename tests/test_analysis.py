@@ -20,6 +20,7 @@ from utils.dataset_report.leaks import (
     relate,
     suggest_pattern,
 )
+from utils.dataset_report.facts import summarize
 from utils.dataset_report.plots import PLOTS, draw_plots
 from utils.dataset_report.skimming import look_at, skim_examples
 from utils.video.reading import skim, write_video
@@ -147,6 +148,21 @@ def test_brightness_motion_and_header_are_true(tmp_path):
     square = 30 * 30 / (128 * 160)
     record, _ = look_at(Example(str(path), "a"))
     assert record.brightness == pytest.approx(29.5 + square * (200 - 29.5), abs=2)
+
+
+def test_properties_of_a_video(tmp_path):
+    path = write(tmp_path / "square.avi", moving_square(30), 20)
+    record, _ = look_at(Example(str(path), "a"))
+    found = {name: summary["median"] for name, summary in summarize([record])["properties"].items()}
+    assert found == {
+        "duration": 1.5,
+        "frames": 30,
+        "frame rate": 20,
+        "short side": 128,
+        "bit rate": pytest.approx(8 * path.stat().st_size / 1000 / 1.5, abs=1e-3),
+        "brightness": pytest.approx(record.brightness, abs=1e-3),
+        "motion": pytest.approx(record.motion, abs=1e-3),
+    }
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.avi"])

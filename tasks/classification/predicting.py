@@ -113,6 +113,11 @@ class Classifier:
 
 
 def open_kinetics(seconds):
+    """Return the `Classifier` of I3D as published, of the classes of Kinetics.
+
+    Args:
+        seconds: of a window; None takes each video whole.
+    """
     i3d = build_i3d("rgb", endpoint="Logits")
     print(f"I3D with {load_pretrained(i3d, 'kinetics', 'rgb')}, the 400 classes of Kinetics")
     form = ClipFormat(1, i3d.input_shape[1])
@@ -120,6 +125,13 @@ def open_kinetics(seconds):
 
 
 def open_classifier(run, params, seconds):
+    """Return the `Classifier` of a run on videos.
+
+    Args:
+        run: its folder.
+        params: its `Params`.
+        seconds: of a window; None takes each video whole.
+    """
     judge, form = open_judge(run, params), params.clip_format
     check_flow(form)
     return Classifier(
