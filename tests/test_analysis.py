@@ -13,6 +13,7 @@ from support.videos import moving_square
 from utils.data.examples import Example
 from utils.dataset_report.advice import ADVICE, LEVELS, advise
 from utils.dataset_report.duplicates import find_copies, find_pairs, join
+from utils.dataset_report.facts import summarize
 from utils.dataset_report.leaks import (
     PATTERNS,
     count_leaks,
@@ -20,7 +21,6 @@ from utils.dataset_report.leaks import (
     relate,
     suggest_pattern,
 )
-from utils.dataset_report.facts import summarize
 from utils.dataset_report.plots import PLOTS, draw_plots
 from utils.dataset_report.skimming import look_at, skim_examples
 from utils.video.reading import skim, write_video
