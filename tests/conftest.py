@@ -30,9 +30,10 @@ def untraced():
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Plots are made but not drawn, where a test does not look at them."""
-    from utils.pictures import run_plots as visualization
+    from utils.pictures import run_plots
 
-    monkeypatch.setattr(visualization, "_save", lambda figure, _: visualization.plt.close(figure))
+    close = run_plots.plt.close
+    monkeypatch.setattr(run_plots, "save_figure", lambda figure, *_, **__: close(figure))
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def began(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fine_tuning")
     with pytest.MonkeyPatch.context() as patch, shrunk_i3d(), untraced_steps():
         patch.chdir(folder)
-        patch.setattr("utils.pictures.run_plots._save", lambda *_: None)
+        patch.setattr("utils.pictures.run_plots.save_figure", lambda *_, **__: None)
         write_corpus(folder)
         extract("F")
         extract("D", route="dense", chunk=32)

@@ -71,7 +71,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def inside(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("utils.pictures.run_plots._save", lambda *_: None)
+    monkeypatch.setattr("utils.pictures.run_plots.save_figure", lambda *_, **__: None)
     return folder
 
 
