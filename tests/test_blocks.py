@@ -7,7 +7,7 @@ import utils.features.blocks
 from support.videos import moving_square
 from utils.clips.augmentation import Transform, list_levels
 from utils.clips.reading import Clip, ClipFormat, read_clip
-from utils.features.blocks import READERS, Failure, RowFormat, read_blocks, read_video
+from utils.features.blocks import Failure, RowFormat, read_blocks, read_video
 from utils.features.rows import plan_rows, row_starts
 from utils.video.flow import flow_kind
 from utils.video.flow_store import open_store, store_flow
@@ -124,7 +124,3 @@ def test_videos_that_cannot_be_read_say_so(tmp_path):
     assert "7 frames after resampling" in failure.reason and failure.digest == video.digest
     with pytest.raises(ValueError, match=r"c\.avi: frame 7 cannot be decoded"):
         list(read_blocks(replace(video, num_frames=8), "c", FORM))
-
-
-def test_streams_have_readers():
-    assert set(READERS) == {"rgb", "flow", "both"}

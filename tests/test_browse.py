@@ -117,8 +117,11 @@ def test_what_is_broken_is_left_out(shown, tmp_path, monkeypatch, capsys):
     assert len(shown) == 10 and all(len(named) == 1 for named in shown)
 
 
-def test_flow_is_drawn_in_colors(shown, tmp_path):
+def test_every_stream_has_parts():
     assert set(PARTS) == set(STREAMS)
+
+
+def test_flow_is_drawn_in_colors(shown, tmp_path):
     flow = np.zeros((5, 2))
     flow[1:] = [[1, 0], [0, 1], [-1, 0], [0.5, 0]]
     white, right, down, left, slow = paint_flow(flow).tolist()

@@ -1,5 +1,7 @@
 """Folders, lists and splits, good and bad."""
 
+from pathlib import Path
+
 from support.videos import write_dataset
 from utils.data.datasets import DATASETS, list_csv, list_examples
 from utils.data.examples import (
@@ -15,12 +17,6 @@ from utils.signing.releases import SPLITS
 
 import pytest
 
-TESTED = {"sample", "csv", "ucf101", "folders"}  # sample: test_sample.py
-
-
-def test_every_row_is_tested():
-    assert set(DATASETS) == TESTED
-
 
 @pytest.mark.parametrize("name", ["train", "val", "dev", "test", "", "other"])
 def test_a_split_has_two_names(name):
@@ -32,6 +28,23 @@ def touch(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("sample", ["sample"]),
+        ("list.csv", ["csv"]),
+        ("trainlist01.txt", ["ucf101"]),
+        ("videos", ["folders"]),
+        ("testlist01.txt", []),
+        ("gone.csv", []),
+    ],
+)
+def test_a_data_path_is_of_one_dataset(tmp_path, monkeypatch, path, names):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "videos/a.avi", "list.csv", "trainlist01.txt", "testlist01.txt")
+    assert [name for name, (is_one, _) in DATASETS.items() if is_one(Path(path))] == names
 
 
 def test_folders(tmp_path):

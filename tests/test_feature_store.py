@@ -7,7 +7,6 @@ from pathlib import Path
 from utils.features import store as feature_store
 from utils.features.lookup import index_features, locate_features
 from utils.features.store import (
-    READERS,
     is_done,
     leave_records,
     load_features,
@@ -137,10 +136,6 @@ WRITERS = {
     "key.hdf5": lambda path: write_hdf5(path, features=ROWS, times=[1]),
     "large.npy": lambda path: np.save(path, ROWS.reshape(1, 5, 1, 1, 8)),
 }
-
-
-def test_every_layout_is_tested():
-    assert {Path(name).suffix for name in WRITERS} == set(READERS)
 
 
 @pytest.mark.parametrize("name", WRITERS)

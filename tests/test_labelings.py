@@ -44,8 +44,8 @@ LOGITS = {
 }
 
 
-def test_every_row_is_tested():
-    assert set(LABELINGS) == set(LOGITS) == set(DECISIONS) == set(SUMMARIES)
+def test_each_labeling_is_decided_and_summarized():
+    assert set(LABELINGS) == set(DECISIONS) == set(SUMMARIES)
 
 
 def test_tasks_follow_from_activation_and_labels():

@@ -36,12 +36,6 @@ def draw(*shape, seed=0):
 
 
 @once
-def test_every_row_is_tested():
-    assert set(PARAMETERS) == set(NETWORKS)
-    assert set(HEAD_PARAMETERS) == set(HEADS)
-
-
-@once
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameters_and_shapes(name):
     network = build(name, 5, 3, 8, 112)

