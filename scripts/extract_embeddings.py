@@ -8,14 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tasks.classification.embedding import EMBEDDINGS, make_embedder
+from tasks.classification.sources import inspect, inspect_one, open_source
 from utils.clips.batches import Sequence
-from utils.clips.inputs import ClipSource
-from utils.clips.reading import list_views
 from utils.data.datasets import list_examples
 from utils.data.examples import select_split
-from utils.data.inspection import inspect_videos
 from utils.data.splits import group_of
-from utils.features.lookup import check_lengths, find_features, own_features
+from utils.features.lookup import own_features
 from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import load_data
 from utils.runs.networks import best_network, load_network
@@ -24,7 +22,6 @@ from utils.scores.neighbors import nearest
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
 from utils.system.tables import write_csv
-from utils.video.reading import probe
 
 import numpy as np
 import tyro
@@ -39,24 +36,19 @@ def choose_examples(run, split, data_path, group_pattern):
     ]
 
 
-def read_query(path, features):
-    """Return what is known of one more video, or of its features."""
-    return find_features(path, features) if features else probe(path)
-
-
 def embed_videos(model, source, videos, batch_size):
     """Return the embeddings of the center views of videos.
 
     Args:
         model: from a batch of the source's arrays to embeddings.
-        source: a `ClipSource`.
-        videos: list of `Video`, or of `FeatureInfo`.
+        source: a `ClipSource` or a `FeatureSource`.
+        videos: list of what the source has views of.
         batch_size: videos per step.
 
     Returns:
         float32 array (videos, dim).
     """
-    read = source.prepare([list_views(video)[0] for video in videos])
+    read = source.prepare([source.list_views(video)[0] for video in videos])
     targets = np.zeros((len(videos), 1))
     sequence = Sequence(lambda i, epoch: read(i), targets, batch_size, workers=source.workers)
     return np.asarray(model.predict(sequence, verbose=0)).astype(np.float32)
@@ -123,24 +115,22 @@ def extract_embeddings(
     _, classes = load_data(run)
     best_network(run)  # refuses what is no run before any work
     params = load_params(run / "params.json")
-    asked = [read_query(query, params.features)] if query else []
+    asked = [inspect_one(query, params)] if query else []
     examples = choose_examples(run, split, data_path, params.group_pattern)
     paths = [example.path for example in examples]
     if params.features and data_path:
         params = replace(params, features=own_features(paths, data_path) or params.features)
-    options = (params.cache_path, params.workers, params.features)
-    infos, problems = inspect_videos(paths, *options)
+    found, problems = inspect(paths, params)
     for _, problem in problems:
         print(f"  problem: {problem}")
-    examples = [example for example in examples if example.path in infos]
+    examples = [example for example in examples if example.path in found]
     if len(examples) < 2:
         raise ValueError("Fewer than two readable videos; see the problems above.")
 
-    frozen, model = make_embedder(load_network(run), params)
-    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
-    videos = [infos[example.path] for example in examples]
-    if params.features:
-        check_lengths(videos + asked, model.input_shape[-1])
+    network = load_network(run)
+    frozen, model = make_embedder(network, params)
+    source = open_source(params, network, frozen)
+    videos = [found[example.path] for example in examples]
     embeddings = embed_videos(model, source, videos + asked, params.batch_size)
     embeddings, queries = np.split(embeddings, [len(videos)])
     save_embeddings(Path(output or run / "embeddings"), examples, embeddings, classes, neighbours)

@@ -7,6 +7,7 @@ from scripts.browse import describe_transform, main
 from support.videos import write_dataset
 from tasks.classification import training as classification
 from utils.clips.augmentation import Transform
+from utils.clips.inputs import ClipSource
 from utils.clips.reading import STREAMS
 from utils.clips.sampling import spread
 from utils.command_line import parse_params
@@ -57,7 +58,7 @@ def test_sheets_show_the_arrays_of_training(shown):
     flags += ["--batch-size", "4", "--seed", "3"]
     folder = main(["videos", "--videos", "3", "--draws", "2", "--columns", "5", *flags])
     params, videos, targets = list_training(flags)
-    source = SimpleNamespace(form=params.clip_format, replicas=1, prepare=None)
+    source = ClipSource(params.clip_format)
     reader = classification.make_reader(params, source, videos)
     assert len(shown) == 4  # three videos and a batch
     for index, named in zip((0, 4, 7), shown, strict=False):
@@ -71,7 +72,6 @@ def test_sheets_show_the_arrays_of_training(shown):
             np.testing.assert_array_equal(clip, expected)
             assert len(label.split("\n")) >= 5 and captions[0].endswith(" s")
         assert "crop at 0.50, 0.50" in named[0][0] and "contrast" not in named[0][0]
-    source.prepare = lambda clips: None
     every = {"train": videos, "val": [], "test": []}
     batches, _ = classification.make_sequences(params, source, every, {"train": targets})
     inputs, mixed, _ = batches[0]
@@ -92,7 +92,7 @@ def test_cached_features_show_their_versions(shown, monkeypatch, capsys):
     main(["videos", "--videos", "2", *SMALL, "--feature-views", "3", "--mixup", "1"])
     params, videos, _ = list_training([*SMALL, "--feature-views", "3"])
     clips = []
-    source = SimpleNamespace(prepare=clips.extend, form=params.clip_format)
+    source = SimpleNamespace(prepare=clips.extend)
     classification.make_reader(params, source, videos)
     for index, named in zip((0, 7), shown, strict=True):
         assert [label.split("\n")[0] for label, _, _ in named] == [

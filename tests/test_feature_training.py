@@ -25,9 +25,10 @@ from tasks.classification import training as classification
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
+from utils.clips.rows import list_row_views, read_rows
 from utils.command_line import parse_params
-from utils.data.inspection import inspect_videos
-from utils.features.lookup import find_length, read_info
+from utils.data.inspection import inspect_features
+from utils.features.lookup import find_length, open_features
 from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params
 from utils.pictures import heat_maps as overlays
@@ -223,17 +224,17 @@ def test_layouts_hold_the_same_features(tmp_path, monkeypatch, write):
     params, listed, _ = classification.list_data(parse_params([*map(str, flags)]))
     assert params.features == str(features)
     paths = [example.path for example in listed]
-    infos, problems = inspect_videos(paths, tmp_path, 1, params.features)
-    assert len(infos) == 16 and not problems and find_length(paths, params.features) == DIM
-    for path, info in infos.items():
-        for view, clip in (("", list_views(info)[0]), (".flip", flipped(info))):
+    found, problems = inspect_features(paths, params.features, 1)
+    assert len(found) == 16 and not problems and find_length(paths, params.features) == DIM
+    for path, each in found.items():
+        for view, clip in (("", list_row_views(each)[0]), (".flip", flipped(each))):
             expected = arrays[Path(path).stem + view]
             row = expected[len(expected) // 2]
-            np.testing.assert_array_equal(read_clip(clip, ClipFormat(1, 8))[0], row)
+            np.testing.assert_array_equal(read_rows(clip, 1)[0], row)
 
 
-def flipped(info):
-    return replace(list_views(info)[0], transform=Transform(flip=True))
+def flipped(features):
+    return replace(list_row_views(features)[0], transform=Transform(flip=True))
 
 
 def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
@@ -242,37 +243,37 @@ def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
     for place, view in enumerate(("centre", "flip", "left", "right_flip")):
         files[view] = (str(tmp_path / f"{view}.npy"), "")
         np.save(files[view][0], rows + 100 * place)
-    info, form = read_info("a", files), ClipFormat(3, 8)
+    features = open_features("a", files)
 
-    def read(clip, form=form):
-        array = read_clip(clip, form)
-        assert array.dtype == np.float32 and array.shape == (form.segments, 4)
+    def read(clip, segments=3):
+        array = read_rows(clip, segments)
+        assert array.dtype == np.float32 and array.shape == (segments, 4)
         return array[:, 0].tolist()
 
-    center = list_views(info)[0]
+    center = list_row_views(features)[0]
     assert read(center) == [1, 5, 8]
-    assert read(center, replace(form, segments=20)) == np.repeat(range(10), 2).tolist()
-    early, late = list_views(info, 2)
+    assert read(center, 20) == np.repeat(range(10), 2).tolist()
+    early, late = list_row_views(features, 2)
     assert read(early) == [0, 4, 7] and read(late) == [2, 5, 9]
-    assert read(list_views(info, 1, 3)[0]) == [201, 205, 208]
-    drawn = Clip(info, (0.0, 0.5, 0.99), Transform(flip=True))
+    assert read(replace(center, transform=Transform((0.5, 0.0)))) == [201, 205, 208]
+    drawn = Clip(features, (0.0, 0.5, 0.99), Transform(flip=True))
     assert read(drawn) == [100, 105, 109]
     assert read(replace(drawn, transform=Transform((0.5, 0.9), True))) == [300, 305, 309]
-    plain = read_info("a", {"centre": files["centre"]})
+    plain = open_features("a", {"centre": files["centre"]})
     assert read(replace(drawn, video=plain)) == [0, 5, 9]
 
 
 def test_flipped_views_are_drawn_on_request(tmp_path):
     for view in ("a", "a.flip"):
         np.save(tmp_path / f"{view}.npy", np.full((4, 2), len(view)))
-    info = read_info(
+    features = open_features(
         "a", {"centre": (tmp_path / "a.npy", ""), "flip": (tmp_path / "a.flip.npy", "")}
     )
 
     def draw(augmentation):
         generator = np.random.default_rng(0)
-        clips = [random_clip(info, 2, generator, augmentation) for _ in range(100)]
-        return [read_clip(clip, ClipFormat(2, 8))[0, 0] for clip in clips]
+        clips = [random_clip(features, 2, generator, augmentation) for _ in range(100)]
+        return [read_rows(clip, 2)[0, 0] for clip in clips]
 
     assert set(draw(Augmentation(flip=False))) == {1}
     assert 30 < draw(Augmentation()).count(6) < 70

@@ -34,7 +34,7 @@ from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
 from utils.signing.batches import pad_rows
 from utils.signing.row_changes import RowChanges
-from utils.signing.sentence_frames import FrameInfo, change_frames, read_frames
+from utils.signing.sentence_frames import SentenceFrames, change_frames, read_frames
 from utils.video.reading import probe, write_video
 
 import keras
@@ -113,10 +113,10 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
     params = replace(params, row_step=step)
     network = open_network(params, settings)
     form = settings.make_form(step)
-    _, infos, problems = look_at_frames(sentences, params, form)
+    _, inputs, problems = look_at_frames(sentences, params, form)
     part = choose_part(network, params)
-    infos, reading = open_sentences(network, settings, infos, params)
-    arrays = [reading.read(infos[s.path]) for s in sentences]
+    inputs, reading = open_sentences(network, settings, inputs, params)
+    arrays = [reading.read(inputs[s.path]) for s in sentences]
     padding = {"name": "frames", "window": 8, "stride": 4 * step} if flags else {}
     found, same = predict(part, arrays, **padding)
     assert rows == same and not problems
@@ -166,9 +166,11 @@ def check_answers(run):
     """Check that predict and explain say of a sentence what its network does of the frames."""
     sentences, vocabulary = load_data(run, load_sentences)
     sentence = next(s for s in sentences if s.split == "dev")
-    info = FrameInfo(probe(sentence.path), read_settings(run).make_form())
+    frames = SentenceFrames(probe(sentence.path), read_settings(run).make_form())
     padding = {"name": "frames", "window": 8, "stride": 4}
-    logits, _ = predict(keras.saving.load_model(run / "best.keras"), [read_frames(info)], **padding)
+    logits, _ = predict(
+        keras.saving.load_model(run / "best.keras"), [read_frames(frames)], **padding
+    )
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits[0, 0]))
     predictor = open_predictor(run)
     prediction = predictor.predict_video(sentence.path)
@@ -215,17 +217,17 @@ def test_random_frames_are_reproducible_and_enough(folder):
     sentences, _ = load_data(Path("weights/windows"), load_sentences)
     form = read_settings("weights/windows").make_form()
     params = parse_params(FLAGS)
-    _, infos, _ = look_at_frames(sentences, params, form)
-    info = infos[sentences[1].path]
+    _, inputs, _ = look_at_frames(sentences, params, form)
+    shown = inputs[sentences[1].path]
 
     def read(seed, color=0.2, **changes):
         changes = RowChanges(**{"rescale": 0.0, "drop_rows": 0.0} | changes)
         looks = Augmentation(False, color)
-        return change_frames(info, 2, np.random.default_rng(seed), changes, looks)
+        return change_frames(shown, 2, np.random.default_rng(seed), changes, looks)
 
-    plain = read_frames(info)
+    plain = read_frames(shown)
     assert plain.dtype == np.uint8
-    assert len(plain) == (info.shape[0] - 1) * 4 + 8
+    assert len(plain) == (shown.num_rows - 1) * 4 + 8
     assert read(0, color=0).shape == plain.shape
     np.testing.assert_array_equal(read(1, rescale=0.2), read(1, rescale=0.2))
     assert not np.array_equal(read(1), read(2))

@@ -317,7 +317,7 @@ def test_evaluated_run(make_run, labeling):
 @pytest.mark.parametrize("labeling", OUTPUTS)
 def test_what_a_run_cannot_score_is_said_before_a_video_is_opened(make_run, labeling, monkeypatch):
     run = make_run(labeling)
-    monkeypatch.setattr("tasks.classification.scoring.inspect_videos", None)
+    monkeypatch.setattr("tasks.classification.scoring.inspect", None)
     Path("other.csv").write_text("path,label\na.avi,left;up\nb.avi,down\n")
     with pytest.raises(ValueError, match=r"a\.avi: .*not know: down, up; known: left, right"):
         evaluate(Options([run], data_path="other.csv"))

@@ -27,7 +27,7 @@ from tasks.recognition.explaining import MEANING
 from tasks.recognition.transcription import load_sentences, locate_glosses
 from utils.clips.reading import ClipFormat
 from utils.data.datasets import list_examples
-from utils.data.inspection import inspect_videos
+from utils.data.inspection import inspect_features
 from utils.params import Params
 from utils.runs.folders import keep_features
 from utils.signing.corpora import save_sentences
@@ -75,12 +75,12 @@ def inside(folder, monkeypatch):
     return folder
 
 
-def make_run(name, params, network, thresholds=None, infos=None):
+def make_run(name, params, network, thresholds=None, found=None):
     """Write the run weights/<name> on the videos, or on their features, untrained."""
     run_folder = Path("weights", name)
-    if infos:
+    if found:
         run_folder.mkdir(parents=True)
-        keep_features(run_folder, params.features, infos)
+        keep_features(run_folder, params.features, found)
     save_run(run_folder, params, network, split_examples())
     if thresholds:
         (run_folder / "thresholds.json").write_text(json.dumps(thresholds))
@@ -329,8 +329,8 @@ def show_on_page(predictor, run_folder, video, folder, monkeypatch):
 def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
     params = Params(network="i3d", num_segments=3, features=features, eval_clips=2, eval_crops=3)
     keras.utils.set_random_seed(1)
-    infos, _ = inspect_videos([e.path for e in list_examples("videos")], "c", 1, features)
-    run_folder = make_run("head", params, build_on_features("i3d", 2, 3, 64), infos=infos)
+    found, _ = inspect_features([e.path for e in list_examples("videos")], features, 1)
+    run_folder = make_run("head", params, build_on_features("i3d", 2, 3, 64), found=found)
     expected, predictor = scored(run_folder), open_predictor(run_folder, 0.32, 0.16)
     assert (predictor.kind, predictor.live) == ("classes", False)
     for path, row in expected.items():
@@ -363,7 +363,7 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path
     lines = [f"{e.path},{' '.join(words)},dev" for e in list_examples("videos")]
     Path("corpus.csv").write_text("\n".join(["path,glosses,split", *lines]) + "\n")
     sentences = load_sentences("corpus.csv")
-    infos, _ = inspect_videos([s.path for s in sentences], "c", 1, features)
+    found, _ = inspect_features([s.path for s in sentences], features, 1)
     run_folder = Path("weights/signs")
     run_folder.mkdir(parents=True)
     params = Params(
@@ -374,10 +374,10 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path
         front="K5-K5",
         width=16,
     )
-    keep_features(run_folder, features, infos)
+    keep_features(run_folder, features, found)
     keras.utils.set_random_seed(2)
     network = build_recognizer(64, 3, "K5-K5", width=16)
-    set_statistics(network, *measure_statistics(list(infos.values())))
+    set_statistics(network, *measure_statistics(list(found.values())))
     save_run(run_folder, params, network, sentences, words, save_sentences)
 
     evaluate.evaluate(evaluate.Options((run_folder,), split="dev"))

@@ -132,7 +132,7 @@ def test_impossible_runs_stop_before_any_video_is_decoded(
     folder, no_pictures, untraced, monkeypatch
 ):
     train("--run", "short", "--epochs", 1)
-    monkeypatch.setattr(classification, "inspect_videos", lambda *_: pytest.fail("decoded a video"))
+    monkeypatch.setattr(classification, "inspect", lambda *_: pytest.fail("decoded a video"))
     before = sorted((folder / "weights").iterdir())
     for flags, message in (
         (["--network", "i3d_gru"], "Unknown network 'i3d_gru'; known: i3d, i3d_lstm"),

@@ -281,14 +281,14 @@ def test_every_other_row_is_taken_as_told(folder, untraced, capsys):
     _, report = train("--run", "thin", *flags)
     assert f"rows of stride {2 * STRIDE}, front K5-K5" in capsys.readouterr().out
     sentences = list_sentences("few/release", needs_frames=False)[0]
-    _, infos, _ = read_features(sentences, parse_params([*FLAGS, *FEW, "--row-step", "2"]))
-    info = infos[sentences[0].path]
-    whole = np.load(info.views["centre"][0])
-    np.testing.assert_array_equal(read_sentence(info), whole[::2])
-    assert info.shape == (len(whole[::2]), DIM)
+    _, inputs, _ = read_features(sentences, parse_params([*FLAGS, *FEW, "--row-step", "2"]))
+    features = inputs[sentences[0].path]
+    whole = np.load(features.views["centre"][0])
+    np.testing.assert_array_equal(read_sentence(features), whole[::2])
+    assert (features.num_rows, features.channels) == (len(whole[::2]), DIM)
     dev = [s for s in sentences if s.split == "dev"]
     known = sum(gloss != "NEBEL" for s in dev for gloss in s.glosses)
-    steps = sum(infos[s.path].shape[0] for s in dev)
+    steps = sum(inputs[s.path].num_rows for s in dev)
     assert report["val_blanks_reference"] == pytest.approx(1 - known / steps)
 
 
@@ -392,9 +392,9 @@ def test_statistics_are_those_of_all_rows(folder):
     sentences, _ = list_sentences("release", needs_frames=False)
 
     params = parse_params(FLAGS)
-    kept, infos, problems = read_features(sentences, params)
+    kept, inputs, problems = read_features(sentences, params)
     assert len(kept) == len(sentences) == 72 + 9 + 6 and not problems
-    rows = np.concatenate([np.load(info.views["centre"][0]) for info in infos.values()])
-    mean, variance = measure_statistics(list(infos.values()))
+    rows = np.concatenate([np.load(each.views["centre"][0]) for each in inputs.values()])
+    mean, variance = measure_statistics(list(inputs.values()))
     np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-4)
     np.testing.assert_allclose(variance, rows.var(0), rtol=1e-3)

@@ -9,9 +9,10 @@ from support.runs import read_pictures
 from support.videos import write_dataset
 from tasks.classification import pictures as watching
 from tasks.classification.pictures import describe_prediction, draw_classifier, read_strips
+from utils.clips.inputs import FeatureSource
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.command_line import parse_params
-from utils.data.inspection import inspect_videos
+from utils.data.inspection import inspect_features, inspect_videos
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.progress import describe_epoch
 
@@ -181,13 +182,13 @@ def test_clips_are_shown_where_they_are(features, monkeypatch):
     paths = sorted(str(path) for path in (features / "videos").rglob("*.avi"))
     form = ClipFormat(2, 8, fps=0, short_side=36, frame_size=32)
     seen = inspect_videos(paths, "cache", 1)[0]
-    infos = inspect_videos(paths, "cache", 1, "F")[0]
-    videos = [infos[path] for path in paths]
-    strips = read_strips(videos, form)
+    found, source = inspect_features(paths, "F", 1)[0], FeatureSource(2, 24)
+    videos = [found[path] for path in paths]
+    strips = read_strips(source, videos, form)
     assert [*strips] == [0, 1, 3, 4, 6, 7] and strips[0].shape == (6, 32, 32, 3)
     clip = read_clip(list_views(seen[paths[3]])[0], form).reshape(-1, 32, 32, 3)
     np.testing.assert_array_equal(strips[3][[0, -1]], np.round((clip[[0, -1]] + 1) * 127.5))
     gone = [replace(each, path=each.path.replace("left_00", "gone")) for each in videos]
-    assert [*read_strips(gone, form)] == [1, 3, 4, 6, 7]
+    assert [*read_strips(source, gone, form)] == [1, 3, 4, 6, 7]
     own = [replace(each, path=each.views["centre"][0]) for each in videos]  # .npy files
-    assert read_strips(own, form) == {} == read_strips([], form)
+    assert read_strips(source, own, form) == {} == read_strips(source, [], form)

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from models.explaining.methods import METHODS, Question, choose_method, map_windows
 from tasks.answers import rank_labels
 from utils.clips.augmentation import restore_rgb
+from utils.clips.inputs import FeatureSource
 from utils.clips.reading import list_views, read_clip, time_frames
 from utils.clips.sampling import SAMPLINGS
-from utils.features.lookup import check_crops, check_lengths, find_features, find_times
+from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
 from utils.fitting.gradients import differentiate
 from utils.pictures.heat_maps import (
@@ -50,22 +51,24 @@ def load_views(video, params):
     return clips, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, form)
 
 
-def load_rows(info, params):
+def load_rows(features, channels, params):
     """Read the views of a video's features.
 
     Args:
-        info: a `FeatureInfo`.
+        features: `VideoFeatures`.
+        channels: of a row that the network takes.
         params: `Params`.
 
     Returns:
         (float32 (views, segments, channels); of the middle one, the rows' numbers, and their
         seconds; a note where the features tell no times).
     """
-    views = list_views(info, params.eval_clips, params.eval_crops)
-    clips = np.stack([read_clip(view, params.clip_format) for view in views])
+    source = FeatureSource(params.num_segments, channels)
+    views = source.list_views(features, params.eval_clips, params.eval_crops)
+    clips = np.stack(list(map(source.prepare(views), range(len(views)))))
     place = views[len(views) // 2].place
-    rows = SAMPLINGS["segments"](info.shape[0], params.num_segments, 1, place)[:, 0]
-    times, told = find_times(info)
+    rows = SAMPLINGS["segments"](features.num_rows, params.num_segments, 1, place)[:, 0]
+    times, told = features.find_times()
     note = "" if told else "The features tell no times: a row is taken for 4 / 25 s."
     return clips, rows, times[rows], note
 
@@ -261,11 +264,8 @@ def explain_rows(options):
     """
     params, labeling, classes = _load(options)
     params = replace(params, features=options.features or params.features)
-    info = find_features(options.video, params.features)
-    check_crops([info] if params.eval_crops > 1 else [])
-    network = load_network(options.run)
-    check_lengths([info], network.input_shape[-1])
-    clips, rows, seconds, note = load_rows(info, params)
+    features, network = find_features(options.video, params.features), load_network(options.run)
+    clips, rows, seconds, note = load_rows(features, network.input_shape[-1], params)
     answer = _answer(options, network, clips, (params, labeling, classes))
     folder, pictures = explanation_folder(options, options.video), ["temporal_weights.png"]
     weights = weigh_frames(*METHODS[answer.method].explain(answer.question), len(rows))

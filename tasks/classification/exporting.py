@@ -4,7 +4,8 @@ from dataclasses import replace
 from functools import partial
 
 from models.exporting.serving import serve_classifier
-from tasks.classification.scoring import read_infos
+from tasks.classification.scoring import inspect_examples
+from tasks.classification.sources import open_source
 from tasks.export_subject import (
     CALIBRATION,
     Subject,
@@ -12,7 +13,7 @@ from tasks.export_subject import (
     pick_spread,
     prepare_network,
 )
-from utils.clips.reading import describe_form, list_views, read_clip, read_whole
+from utils.clips.reading import describe_form, read_whole
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
 from utils.features.lookup import own_features
@@ -56,7 +57,7 @@ def _read_videos(options, params, examples, calibrating):
     """Return (their examples, the video of each, how many of them are to compare)."""
     checked, more = _choose_videos(options, examples, calibrating)
     try:
-        kept, (videos,) = read_infos(checked + more, [params])
+        kept, (videos,) = inspect_examples(checked + more, [params])
     except ValueError as error:
         raise ValueError(
             f"{error} An export is tried on them: give --videos FILE, --data-path or --features."
@@ -125,16 +126,17 @@ def prepare_videos(options, calibrating):
     if not options.videos:
         targets = encode_targets(labeling, examples[:checked], classes)
         score = partial(_score_videos, labeling, targets, classes, thresholds)
-    network, form = load_network(run), params.clip_format
+    network = load_network(run)
+    source = open_source(params, network)
     activation = LABELINGS[labeling].activation
     served = prepare_network(network, lambda n: serve_classifier(n, activation, crop))
     described = _describe_videos(params, labeling, classes, served(None))
     name = next(iter(described["input"]))
 
     def read(index):
-        clip = list_views(videos[index])[0]
-        array = read_clip(clip, form)
-        return array, read_whole(clip, form) if crop else array
+        clip = source.list_views(videos[index])[0]
+        array = source.read(clip)
+        return array, read_whole(clip, source.form) if crop else array
 
     def answer(inputs):
         logits = network(inputs[name], training=False)

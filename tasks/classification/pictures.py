@@ -5,22 +5,22 @@ from contextlib import suppress
 from tasks.job import SHOWN
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
-from utils.features.lookup import FeatureInfo
 from utils.pictures.frame_sheets import Row, plot_rows
 from utils.pictures.run_plots import plot_classes, plot_confusion
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
-from utils.video.reading import VideoError, probe, read_rgb
+from utils.video.reading import VideoError, read_rgb
 
 import numpy as np
 
 FRAMES = 6  # of a video
 
 
-def read_strips(videos, form):
+def read_strips(source, videos, form):
     """Read frames of a few videos, those of the center view that a network is tested on.
 
     Args:
-        videos: list of `Video`, or of `FeatureInfo`: what is there to be seen.
+        source: `ClipSource`, or `FeatureSource` whose videos are shown where they are there.
+        videos: list of what the source has views of.
         form: a `ClipFormat`.
 
     Returns:
@@ -28,14 +28,12 @@ def read_strips(videos, form):
     """
     strips = {}
     for index in spread(len(videos), SHOWN).tolist() if videos else ():
-        video = videos[index]
         with suppress(VideoError):  # features may be all that there is
-            seen = probe(video.path) if isinstance(video, FeatureInfo) else video
-            view = list_views(seen)[0]
+            view = list_views(source.find_video(videos[index]))[0]
             shown = time_frames(view, form)[0]
             chosen = shown[spread(len(shown), FRAMES)]
             size = (form.short_side, form.frame_size, view.transform.crop)
-            strips[index] = read_rgb(video.path, chosen, *size)
+            strips[index] = read_rgb(view.video.path, chosen, *size)
     return strips
 
 

@@ -7,7 +7,7 @@ from utils.clips.windows import cut_windows
 from utils.runs.networks import load_network
 from utils.scores.labelings import to_probabilities
 from utils.video.reading import probe
-from utils.video.views import CENTER, CROPS
+from utils.video.views import CENTER, CROPS, spread_views
 
 import numpy as np
 
@@ -51,13 +51,8 @@ class RowClassifier:
         """Return the `Prediction` of a video."""
         video = probe(path).play_images_at(self.reader.form.image_fps)
         rate = self.reader.fps or video.fps
-        clips, crops = self.views
-        rows, times = self.reader.read(video, CROPS[crops], on_progress)
-        whole = [
-            self._classify(rows[view], (clip + 0.5) / clips)
-            for clip in range(clips)
-            for view in CROPS[crops]
-        ]
+        rows, times = self.reader.read(video, CROPS[self.views[1]], on_progress)
+        whole = [self._classify(rows[view], place) for place, view in spread_views(*self.views)]
         middle = self._choose_rows(len(times))
         self.seen = rows[CENTER][middle][None], times[middle]
         plan, seen = self._plan_rows(rate), Seen([], [], [])

@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 from models.cutting import split as split_network
-from utils.clips.inputs import ClipSource, predict_videos
+from tasks.classification.sources import inspect, open_source
+from utils.clips.inputs import predict_videos
 from utils.data.datasets import list_examples
 from utils.data.examples import find_split, select_split
-from utils.data.inspection import inspect_videos
-from utils.features.lookup import check_crops, check_lengths, own_features
+from utils.features.lookup import own_features
 from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
@@ -80,7 +80,7 @@ def save_evaluation(folder, report, examples, targets, probabilities):
     return names
 
 
-def read_infos(examples, runs):
+def inspect_examples(examples, runs):
     """Read what the examples are made of; print why some cannot be read.
 
     Args:
@@ -93,11 +93,10 @@ def read_infos(examples, runs):
     found, paths = {}, [example.path for example in examples]
     for params in runs:
         if params.features not in found:
-            options = (params.cache_path, params.workers, params.features)
-            found[params.features], problems = inspect_videos(paths, *options)
+            found[params.features], problems = inspect(paths, params)
             for _, problem in problems:
                 print(f"  problem: {problem}")
-    examples = [e for e in examples if all(e.path in infos for infos in found.values())]
+    examples = [e for e in examples if all(e.path in videos for videos in found.values())]
     if not examples:
         raise ValueError("No readable video is left to score; see the problems above.")
     each = [[found[params.features][e.path] for e in examples] for params in runs]
@@ -107,12 +106,9 @@ def read_infos(examples, runs):
 def predict_run(run, params, labeling, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
     network = load_network(run)
-    if params.features:
-        check_lengths(videos, network.input_shape[-1])
-        check_crops(videos if params.eval_crops > 1 else [])
     keras.config.set_dtype_policy(params.precision)
     frozen, model = split_network(network, params.cut)
-    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers)
+    source = open_source(params, network, frozen)
     views = (params.eval_clips, params.eval_crops)
     return predict_videos(model, source, videos, views, params.batch_size, labeling)
 
@@ -154,7 +150,7 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
         ]
         return fuse_logits(labeling, *alone, weight), alone, (), weight
     own, classes = examples
-    chosen, known = read_infos(select_split(own, "val"), list(runs.values()))
+    chosen, known = inspect_examples(select_split(own, "val"), list(runs.values()))
     targets = encode_targets(labeling, chosen, classes)
     every = [first + rest for first, rest in zip(known, videos, strict=True)]
     both = [
@@ -194,7 +190,7 @@ def score_videos(options):
     labeling = choose_labeling(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
     encode_targets(labeling, examples, classes)  # refuses labels that the run cannot score
-    examples, videos = read_infos(examples, list(all_params.values()))
+    examples, videos = inspect_examples(examples, list(all_params.values()))
     targets = encode_targets(labeling, examples, classes)
     folder = evaluation_folder(run, split, data_path, options.features)
     if options.fuse:

@@ -13,15 +13,15 @@ from models.pretrained.i3d_weights import load_pretrained
 from models.pretrained.timesformer_weights import load_published
 from models.pretrained.warm_start import warm_start
 from tasks.classification.pictures import draw_classifier, read_strips
+from tasks.classification.sources import inspect, open_source
 from tasks.job import Job
 from utils.clips.augmentation import Augmentation
 from utils.clips.batches import Sequence, TrainingOrder
-from utils.clips.inputs import ClipSource, predict_videos
-from utils.clips.reading import check_flow, list_views, random_clip, read_clip
+from utils.clips.inputs import predict_videos
+from utils.clips.reading import check_flow, list_views, random_clip
 from utils.command_line import pick_fields
 from utils.data.datasets import list_examples
 from utils.data.examples import SPLITS, check_readable, list_classes
-from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
 from utils.runs.folders import keep_features, load_data, open_run, save_data
@@ -51,13 +51,13 @@ def list_data(params):
 
 
 def inspect_data(params, folder, listed, classes):
-    """Decode every video once; return (readable examples with their splits, infos)."""
+    """Look at every video once; return (readable examples with their splits, videos by path)."""
     paths = [example.path for example in listed]
-    infos, problems = inspect_videos(paths, params.cache_path, params.workers, params.features)
-    keep_features(folder, params.features, infos)
+    found, problems = inspect(paths, params)
+    keep_features(folder, params.features, found)
     for _, problem in problems[:20]:
         print(f"  problem: {problem}")
-    examples = [example for example in listed if example.path in infos]
+    examples = [example for example in listed if example.path in found]
     check_readable(listed, examples)
     if not (params.resume and (folder / "splits.csv").is_file()):
         examples = assign_splits(examples, params.val_fraction, params.test_fraction, params.seed)
@@ -65,7 +65,7 @@ def inspect_data(params, folder, listed, classes):
         save_data(folder, examples, classes, problems)
     print(f"{len(examples)} videos of {len(classes)} classes, {len(problems)} problems", end="; ")
     print(", ".join(f"{s} {sum(e.split == s for e in examples)}" for s in SPLITS), flush=True)
-    return examples, infos
+    return examples, found
 
 
 def _start_from_run(network, start, stream):
@@ -127,7 +127,7 @@ def make_drawer(params, videos):
 
     Args:
         params: `Params`.
-        videos: of training: index -> `Video` or `FeatureInfo`.
+        videos: of training: index -> `Video` or `VideoFeatures`.
     """
     augmentation = Augmentation(
         params.flip, params.color, params.rand_operations, params.rand_magnitude
@@ -146,7 +146,7 @@ def make_reader(params, source, videos):
     """Return a function (index, epoch) -> training input, from the cache or a new random clip."""
     draw = make_drawer(params, videos)
     if not params.caches_features:
-        return lambda index, epoch: read_clip(draw(index, epoch), source.form)
+        return lambda index, epoch: source.read(draw(index, epoch))
     views = params.feature_views
     read = source.prepare([draw(i, view) for i in range(len(videos)) for view in range(views)])
     return lambda index, epoch: read(
@@ -166,7 +166,7 @@ def make_sequences(params, source, videos, targets):
     training = Sequence(reader, targets["train"], order=order, **batches)
     if not videos["val"]:
         return training, None
-    read = source.prepare([list_views(video)[0] for video in videos["val"]])
+    read = source.prepare([source.list_views(video)[0] for video in videos["val"]])
     return training, Sequence(lambda index, epoch: read(index), targets["val"], **batches)
 
 
@@ -189,19 +189,21 @@ def score_validation(folder, labeling, targets, classes, predict):
     return report
 
 
-def plan_pictures(params, predict, videos, labels, classes):
+def plan_pictures(params, source, predict, videos, labels, classes):
     """Return what draws the validation videos for TensorBoard, or None where it is not wanted.
 
     Args:
         params: `Params`.
+        source: where the videos come from.
         predict: function -> probabilities of the videos.
-        videos: list of `Video`, or of `FeatureInfo`.
+        videos: list of `Video`, or of `VideoFeatures`.
         labels: labeling and targets, as `tasks.classification.pictures.draw_classifier` takes them.
         classes: names.
     """
     if not (videos and params.pictures):
         return None
-    strips, names = read_strips(videos, params.clip_format), [Path(v.path).name for v in videos]
+    strips = read_strips(source, videos, params.clip_format)
+    names = [Path(video.path).name for video in videos]
     return partial(draw_classifier, predict, strips, names, labels, classes)
 
 
@@ -224,20 +226,20 @@ def prepare(params, scope, replicas):
     with scope():
         network = make_network(params, row.outputs(len(classes)), length)
     folder = open_run(params)
-    examples, infos = inspect_data(params, folder, listed, classes)
+    examples, found = inspect_data(params, folder, listed, classes)
     if choose_labeling(params.activation, examples, classes) != labeling:
         raise ValueError("No readable video is left with several labels; see the problems above.")
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
-    videos = {s: [infos[e.path] for e in members[s]] for s in SPLITS}
+    videos = {s: [found[e.path] for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
     frozen, model = split(network, params.cut)
-    source = ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
+    source = open_source(params, network, frozen, replicas)
     training, validation = make_sequences(params, source, videos, targets)
     with scope():
         loss = row.make_loss(params.label_smoothing, params.focal)
         metrics = row.metrics(row.outputs(len(classes)))
-    batch_size = params.batch_size
-    predict = partial(predict_videos, model, source, videos["val"], (1, 1), batch_size, labeling)
+    val, batch_size = videos["val"], params.batch_size
+    predict = partial(predict_videos, model, source, val, (1, 1), batch_size, labeling)
     score = partial(score_validation, folder, labeling, targets["val"], classes, predict)
     return Job(
         folder=folder,
@@ -248,6 +250,6 @@ def prepare(params, scope, replicas):
         loss=loss,
         metrics=metrics,
         monitor=row.monitor,
-        score=score if videos["val"] else lambda: None,
-        draw=plan_pictures(params, predict, videos["val"], (labeling, targets["val"]), classes),
+        score=score if val else lambda: None,
+        draw=plan_pictures(params, source, predict, val, (labeling, targets["val"]), classes),
     )

@@ -13,7 +13,7 @@ from tasks.recognition.transcription import (
     read_logits,
     spell,
 )
-from utils.features.lookup import check_lengths, find_features, find_times, thin_rows
+from utils.features.lookup import check_lengths, find_features
 from utils.features.rows import row_edges
 from utils.features.settings import find_image_fps, find_stride
 from utils.pictures.frame_sheets import read_moments
@@ -71,13 +71,13 @@ def find_sentence(given, sentences):
 def _read_stored(run, params, path):
     """Return (recognizer, rows, their seconds, frames per second of images, notes)."""
     network = load_recognizer(run, params.features)
-    info = thin_rows(find_features(str(path), params.features), params.row_step)
-    check_lengths([info], count_channels(network))
+    features = find_features(str(path), params.features).thin(params.row_step)
+    check_lengths([features], count_channels(network))
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
-    times, told = find_times(info, stride)
+    times, told = features.find_times(stride)
     notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
     image_fps = find_image_fps(params.features)
-    return network, read_sentence(info), times, image_fps, notes
+    return network, read_sentence(features), times, image_fps, notes
 
 
 def _read_video(run, params, path):

@@ -24,7 +24,7 @@ import keras
 
 
 def _choose_sentences(options, params, own, calibrating):
-    """Return (sentences to compare, more to calibrate on, their infos, the corpus)."""
+    """Return (sentences to compare, more to calibrate on, their inputs, the corpus)."""
     corpus, sentences = params.corpus, own
     if options.data_path:
         corpus = find_corpus(options.data_path)[0]
@@ -34,13 +34,13 @@ def _choose_sentences(options, params, own, calibrating):
     chosen = pick_spread(chosen, options.count)
     more = [sentence for sentence in own if sentence.split == "train"]
     more = pick_spread(more, CALIBRATION) if calibrating else []
-    kept, infos, problems = read_features(chosen + more, params)
+    kept, inputs, problems = read_features(chosen + more, params)
     for name, problem in problems:
         print(f"  problem: {name}: {problem}")
     chosen = [sentence for sentence in chosen if sentence in kept]
     if not chosen:
         raise ValueError(f"{params.features} has no features of the sentences to compare on.")
-    return chosen, [sentence for sentence in more if sentence in kept], infos, corpus
+    return chosen, [sentence for sentence in more if sentence in kept], inputs, corpus
 
 
 def _score_sentences(sentences, vocabulary, corpus, answers):
@@ -82,12 +82,12 @@ def prepare_sentences(options, calibrating):
         raise ValueError(f"{run} recognizes sentences of features: give --data-path, not videos.")
     own, vocabulary = load_data(run, load_sentences)
     network = load_recognizer(run, params.features)
-    chosen, more, infos, corpus = _choose_sentences(options, params, own, calibrating)
+    chosen, more, inputs, corpus = _choose_sentences(options, params, own, calibrating)
     sentences = chosen + more
     served = prepare_network(network, serve_recognizer)
 
     def read(index):
-        rows = read_sentence(infos[sentences[index].path])
+        rows = read_sentence(inputs[sentences[index].path])
         return rows, rows
 
     def split(probabilities, inputs):

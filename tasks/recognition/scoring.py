@@ -126,16 +126,16 @@ def _print_report(report, score, alignments, worst):
 
 
 def _open_inputs(run, network, sentences, params):
-    """Return (the model that reads, readable sentences, their infos, problems, `Reading`)."""
+    """Return (the model that reads, readable sentences, their inputs, problems, `Reading`)."""
     if not (run / ROWS).is_file():
-        sentences, infos, problems = read_features(sentences, params)
-        check_lengths(list(infos.values()), count_channels(network))
-        return network, sentences, infos, problems, FEATURES
+        sentences, inputs, problems = read_features(sentences, params)
+        check_lengths(list(inputs.values()), count_channels(network))
+        return network, sentences, inputs, problems, FEATURES
     settings = read_settings(run)
     form = settings.make_form(params.row_step)
-    sentences, infos, problems = look_at_frames(sentences, params, form)
-    infos, reading = open_sentences(network, settings, infos, params)
-    return choose_part(network, params), sentences, infos, problems, reading
+    sentences, inputs, problems = look_at_frames(sentences, params, form)
+    inputs, reading = open_sentences(network, settings, inputs, params)
+    return choose_part(network, params), sentences, inputs, problems, reading
 
 
 def score_sentences(options):
@@ -161,11 +161,11 @@ def score_sentences(options):
         sentences, problems = list_sentences(options.data_path, needs_frames=needed)
     print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
     chosen, split = choose_sentences(sentences, options.split)
-    part, chosen, infos, problems, reading = _open_inputs(run, network, chosen, params)
+    part, chosen, inputs, problems, reading = _open_inputs(run, network, chosen, params)
     for name, problem in problems:
         print(f"  problem: {name}: {problem}")
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
-    sequence = make_sequence(chosen, infos, vocabulary, params.front, reading, **sizes)
+    sequence = make_sequence(chosen, inputs, vocabulary, params.front, reading, **sizes)
     found, *blanks = recognize(part, sequence, options.beam)
     references, hypotheses = spell(found, chosen, vocabulary, corpus)
     if not any(hypotheses.values()):

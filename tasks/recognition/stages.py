@@ -42,14 +42,14 @@ class Material(NamedTuple):
     Attributes:
         params: `Params`, nothing automatic any more.
         sentences: list of `Sentence`.
-        infos: {path: info} of them, with the attribute `shape`, rows first.
+        inputs: {path: `VideoFeatures`, or `SentenceFrames`} of them.
         vocabulary: list of glosses.
         problems: [(id or path, problem)].
     """
 
     params: Any
     sentences: list
-    infos: dict
+    inputs: dict
     vocabulary: list
     problems: list
 
@@ -60,15 +60,16 @@ class Stage(NamedTuple):
     Attributes:
         network: what is kept.
         part: of it, what reads and is trained.
-        infos: {path: info} that the part's sentences are read by.
+        inputs: {path: `VideoFeatures` or `SentenceFrames`} that the part's sentences are read by.
         reading: a `Reading`.
-        change: function (info, least rows, generator) -> a training sentence, changed at random.
+        change: function (one of `inputs`, least rows, generator) -> a training sentence, changed at
+            random.
         settings: files of the run's folder, {name: dict for JSON}.
     """
 
     network: keras.Model
     part: keras.Model
-    infos: dict
+    inputs: dict
     reading: Reading
     change: Callable
     settings: dict
@@ -94,17 +95,17 @@ def _prepare_material(params, look, vocabulary, stride):
 
     Args:
         params: `Params`, the front chosen.
-        look: function (sentences, params) -> (those that can be used, {path: info}, problems).
+        look: function (sentences, params) -> (those that can be used, {path: input}, problems).
         vocabulary: of the recognizer that the run begins with; None to list it.
         stride: of the rows in frames; None if unknown.
     """
     params = replace(params, corpus=find_corpus(params.data_path, params.corpus)[0])
     sentences, known, problems = list_data(params)
-    sentences, infos, lost = look(sentences, params)
+    sentences, inputs, lost = look(sentences, params)
     vocabulary = vocabulary or known or list_vocabulary(sentences)
     training = [s for s in sentences if s.split == "train"]
     labels = [encode_glosses(s.glosses, vocabulary) for s in training]
-    rows = np.array([infos[s.path].shape[0] for s in training])
+    rows = np.array([inputs[s.path].num_rows for s in training])
     impossible = drop_impossible(training, labels, rows, params.front, stride, params.row_step)
     names = {name for name, _ in impossible}
     sentences = [s for s in sentences if s.id not in names]
@@ -113,7 +114,7 @@ def _prepare_material(params, look, vocabulary, stride):
     print(f"{params.corpus}: {text}")
     known = stride or f"unknown (taken for {4 * params.row_step})"
     print(f"rows of stride {known}, front {params.front}", flush=True)
-    return Material(params, sentences, infos, vocabulary, problems)
+    return Material(params, sentences, inputs, vocabulary, problems)
 
 
 def prepare_features(params, scope):
@@ -122,7 +123,7 @@ def prepare_features(params, scope):
     if params.front == "auto":
         params = replace(params, front=choose_front(stride or 4 * params.row_step))
     material = _prepare_material(params, read_features, None, stride)
-    chosen = [material.infos[s.path] for s in material.sentences if s.split == "train"]
+    chosen = [material.inputs[s.path] for s in material.sentences if s.split == "train"]
     mean, variance = measure_statistics(chosen)
     with scope():
         sizes = (params.front, params.network, params.width, params.dropout)
@@ -130,7 +131,7 @@ def prepare_features(params, scope):
         set_statistics(network, mean, variance)
     changes = {"changes": pick_fields(params, RowChanges), "deviation": np.sqrt(variance)}
     change = partial(change_sentence, **changes)
-    return material, Stage(network, network, material.infos, FEATURES, change, {})
+    return material, Stage(network, network, material.inputs, FEATURES, change, {})
 
 
 # What stage 2 has of the run that it begins with.
@@ -164,12 +165,12 @@ def prepare_frames(params, scope):
     with scope():
         network = open_network(params, settings)
         part = choose_part(network, params)
-    infos, reading = open_sentences(network, settings, material.infos, params)
+    inputs, reading = open_sentences(network, settings, material.inputs, params)
     changes = pick_fields(params, RowChanges)
     if params.caches_features:  # noise is for rows
         change = partial(change_sentence, changes=replace(changes, noise=0), deviation=0)
     else:
         fields = (params.flip, params.color, params.rand_operations, params.rand_magnitude)
         change = partial(change_frames, changes=changes, augmentation=Augmentation(*fields))
-    stage = Stage(network, part, infos, reading, change, {ROWS: settings.to_json()})
+    stage = Stage(network, part, inputs, reading, change, {ROWS: settings.to_json()})
     return material, stage

@@ -22,12 +22,12 @@ from tasks.recognition.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
 from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows
-from utils.features.lookup import FeatureInfo, thin_rows
 from utils.features.store import array_path, is_done, open_store, read_record, settings_hash
+from utils.features.video_features import VideoFeatures
 from utils.runs.networks import load_network
 from utils.signing.batches import pad_rows
 from utils.signing.corpora import leave_out
-from utils.signing.sentence_frames import FrameInfo, read_frames
+from utils.signing.sentence_frames import SentenceFrames, read_frames
 from utils.video.views import CENTER
 
 import keras
@@ -68,19 +68,19 @@ def look_at_frames(sentences, params, form):
         form: a `RowFormat`.
 
     Returns:
-        (those that have rows, {path: `FrameInfo`}, [(id or path, problem)]).
+        (those that have rows, {path: `SentenceFrames`}, [(id or path, problem)]).
     """
     paths = [sentence.path for sentence in sentences]
     videos, notes = inspect_videos(paths, params.cache_path, params.workers)
-    reasons, infos = {path: note for path, note in notes if path not in videos}, {}
+    reasons, inputs = {path: note for path, note in notes if path not in videos}, {}
     for path, video in videos.items():
-        infos[path] = FrameInfo(video.play_images_at(form.image_fps), form)
+        inputs[path] = SentenceFrames(video.play_images_at(form.image_fps), form)
         try:
-            infos[path].shape  # noqa: B018 (too few frames for a row)
+            inputs[path].num_rows  # noqa: B018 (too few frames for a row)
         except ValueError as error:
             reasons[path] = f"{path}: {error}"
     kept, lost = leave_out(sentences, [reasons.get(path, "") for path in paths], "The corpus")
-    return kept, infos, lost + [(path, note) for path, note in notes if path in videos]
+    return kept, inputs, lost + [(path, note) for path, note in notes if path in videos]
 
 
 def open_network(params, settings):
@@ -106,23 +106,23 @@ def open_network(params, settings):
     return build_end_to_end(i3d, recognizer, params.trained_part, stride, params.windows)
 
 
-def _cache_maps(network, settings, infos, params):
+def _cache_maps(network, settings, inputs, params):
     """Run the frozen part over all sentences that it was not yet run over.
 
     Returns:
-        {path: `FeatureInfo`} of the maps, a row a window.
+        {path: `VideoFeatures`} of the maps, a row a window.
     """
     cut = ENDPOINTS[ENDPOINTS.index(params.trained_part) - 1]
-    form = next(iter(infos.values())).form
+    form = next(iter(inputs.values())).form
     maps = build_maps("rgb", form.frame_size, cut)
     copy_units(list_units(network), maps)
     kind = settings.describe_maps(cut, fingerprint(maps), params.precision, form.step)
     store = Path(params.cache_path, "features", settings_hash(kind))
     open_store(store, kind)
     missing = {
-        path: info.video.digest
-        for path, info in infos.items()
-        if not is_done(store, info.video.digest, info.video.digest, kind)
+        path: sentence.video.digest
+        for path, sentence in inputs.items()
+        if not is_done(store, sentence.video.digest, sentence.video.digest, kind)
     }
     if missing:
         print(f"Running the frozen part of I3D over {len(missing)} sentences", flush=True)
@@ -136,11 +136,11 @@ def _cache_maps(network, settings, infos, params):
         for failure in collector.failures.values():
             raise ValueError(f"{failure.path}: {failure.reason}")
     found = {}
-    for path, info in infos.items():
-        name = info.video.digest
+    for path, sentence in inputs.items():
+        name = sentence.video.digest
         views = {CENTER: (str(array_path(store, name)), "")}
-        found[path] = FeatureInfo(path, views, tuple(read_record(store, name)["shape"]), name)
-        found[path] = thin_rows(found[path], params.row_step // form.step)
+        features = VideoFeatures(path, views, *read_record(store, name)["shape"], name)
+        found[path] = features.thin(params.row_step // form.step)
     return found
 
 
@@ -149,19 +149,19 @@ def choose_part(network, params):
     return trained_part(network) if params.caches_features else network
 
 
-def open_sentences(network, settings, infos, params):
+def open_sentences(network, settings, inputs, params):
     """Return what the part of a network that is trained reads of sentences, and how.
 
     Args:
         network: of `open_network`, or a run's best.
         settings: `FeatureSettings`.
-        infos: {path: `FrameInfo`}.
+        inputs: {path: `SentenceFrames`}.
         params: `Params`.
 
     Returns:
-        ({path: info}, `Reading`).
+        ({path: input}, `Reading`).
     """
     if params.caches_features:
-        return _cache_maps(network, settings, infos, params), FEATURES
+        return _cache_maps(network, settings, inputs, params), FEATURES
     view = {"window": settings.window, "stride": settings.stride * params.row_step}
-    return infos, Reading(read_frames, partial(pad_rows, name="frames", **view))
+    return inputs, Reading(read_frames, partial(pad_rows, name="frames", **view))

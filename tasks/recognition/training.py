@@ -22,14 +22,14 @@ import numpy as np
 def _make_training(params, sentences, labels, stage, replicas):
     """Return the batches of training sentences, changed at random."""
     pooled = count_pooled(params.front)
-    chosen = [stage.infos[sentence.path] for sentence in sentences]
+    chosen = [stage.inputs[sentence.path] for sentence in sentences]
     least = [pooled * count_needed_steps(each) for each in labels]
 
     def read(index, epoch):
         generator = np.random.default_rng([params.seed, epoch, index])
         return stage.change(chosen[index], least[index], generator)
 
-    rows = [info.shape[0] for info in chosen]
+    rows = [each.num_rows for each in chosen]
     return SentenceSequence(
         read,
         labels,
@@ -49,7 +49,7 @@ def _begin_run(material, stage):
     params = material.params
     folder = open_run(params)
     keep_features(
-        folder, params.features, {s.path: stage.infos[s.path] for s in material.sentences}
+        folder, params.features, {s.path: stage.inputs[s.path] for s in material.sentences}
     )
     for name, settings in stage.settings.items():
         write_atomically(folder / name, json.dumps(settings, indent=1) + "\n")
@@ -92,7 +92,7 @@ def prepare(params, scope, replicas):
     part, dev, scored, few = stage.part, members["dev"], (), ()
 
     def score_on(sentences):
-        options = (stage.infos, vocabulary, params.front, stage.reading)
+        options = (stage.inputs, vocabulary, params.front, stage.reading)
         sequence = make_sequence(sentences, *options, **batches)
         return part, sequence, sentences, vocabulary, params.corpus
 

@@ -10,8 +10,7 @@ from models.ctc import BLANK, decode, decode_glosses, encode_glosses, measure_bl
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from tasks.features.reader import RowReader
-from utils.data.inspection import inspect_videos
-from utils.features.lookup import thin_rows
+from utils.data.inspection import inspect_features
 from utils.runs.networks import load_network
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import clean_hypothesis, clean_reference
@@ -26,7 +25,7 @@ class Reading(NamedTuple):
     """How sentences become inputs.
 
     Attributes:
-        read: function of a sentence's info -> its array.
+        read: function of a sentence's `VideoFeatures` or `SentenceFrames` -> its array.
         pad: function (arrays, lengths in rows) -> a batch of inputs.
     """
 
@@ -43,14 +42,18 @@ def load_sentences(path):
 
 
 def read_features(sentences, params):
-    """Read all sentences' features once; return (those that have some, {path: info}, problems)."""
+    """Read all sentences' features once.
+
+    Returns:
+        (sentences that have some, {path: `VideoFeatures`} of them, [(id or path, problem)]).
+    """
     paths = [sentence.path for sentence in sentences]
-    infos, notes = inspect_videos(paths, params.cache_path, params.workers, params.features)
-    reasons = {path: note for path, note in notes if path not in infos}
+    inputs, notes = inspect_features(paths, params.features, params.workers)
+    reasons = {path: note for path, note in notes if path not in inputs}
     reasons = [reasons.get(path, "") for path in paths]
     kept, lost = leave_out(sentences, reasons, params.features)
-    infos = {path: thin_rows(info, params.row_step) for path, info in infos.items()}
-    return kept, infos, lost + [(path, note) for path, note in notes if path in infos]
+    inputs = {path: features.thin(params.row_step) for path, features in inputs.items()}
+    return kept, inputs, lost + [(path, note) for path, note in notes if path in inputs]
 
 
 def read_logits(network, rows, front, path):
@@ -140,19 +143,19 @@ def measure(network, sequence, sentences, vocabulary, corpus):
     }
 
 
-def make_sequence(sentences, infos, vocabulary, front, reading=FEATURES, **batches):
+def make_sequence(sentences, inputs, vocabulary, front, reading=FEATURES, **batches):
     """Return the batches of sentences as they are, in order.
 
     Args:
         sentences: list of `Sentence`.
-        infos: {path: `FeatureInfo`, or what `reading` takes}.
+        inputs: {path: `VideoFeatures`, or what `reading` takes}.
         vocabulary: list of glosses.
         front: a key of `FRONTS`.
         reading: a `Reading`.
         batches: batch_size, workers, replicas of `SentenceSequence`.
     """
-    chosen = [infos[sentence.path] for sentence in sentences]
-    rows = [info.shape[0] for info in chosen]
+    chosen = [inputs[sentence.path] for sentence in sentences]
+    rows = [each.num_rows for each in chosen]
     labels = [encode_glosses(sentence.glosses, vocabulary) for sentence in sentences]
     to_steps = partial(output_lengths, front=front)
 

@@ -1,10 +1,12 @@
-"""Model inputs and outputs: clips, or the features of the frozen part, kept on disk."""
+"""Model inputs and outputs: clips, the features of the frozen part, or stored features."""
 
 from itertools import chain
 from pathlib import Path
 
 from utils.clips.batches import Sequence
 from utils.clips.reading import check_flow, clip_key, describe_form, list_views, read_clip
+from utils.clips.rows import list_row_views, read_rows
+from utils.features.lookup import check_lengths
 from utils.features.store import (
     array_path,
     is_done,
@@ -14,6 +16,7 @@ from utils.features.store import (
 )
 from utils.scores.labelings import to_probabilities
 from utils.system.hashing import hash_bytes
+from utils.video.reading import probe
 from utils.video.views import CENTER
 
 import keras
@@ -29,7 +32,7 @@ def fingerprint(model):
 
 
 class ClipSource:
-    """Where a model's inputs come from: the clips themselves, or their features.
+    """Where a model's inputs come from: videos, their clips or the features of those.
 
     Args:
         form: a `ClipFormat`.
@@ -54,6 +57,18 @@ class ClipSource:
             self.store = Path(folder, "features", settings_hash(self.settings))
             open_store(self.store, self.settings)
 
+    def find_video(self, video):
+        """Return the `Video` whose frames are shown."""
+        return video
+
+    def list_views(self, video, clips=1, crops=1):
+        """Return the views of a `Video`, as `utils.clips.reading.list_views`."""
+        return list_views(video, clips, crops)
+
+    def read(self, clip):
+        """Read a `Clip`, as `utils.clips.reading.read_clip`."""
+        return read_clip(clip, self.form)
+
     def prepare(self, clips):
         """Return a function index -> input array, after computing the features not yet there.
 
@@ -63,7 +78,7 @@ class ClipSource:
             clips: list of `Clip`.
         """
         if self.frozen is None:
-            return lambda index: read_clip(clips[index], self.form)
+            return lambda index: self.read(clips[index])
         names = [clip_key(clip, self.form, self.network) for clip in clips]
         missing = {
             name: clip
@@ -87,7 +102,7 @@ class ClipSource:
                 save_features(self.store, name, {CENTER: array}, record)
 
         sequence = Sequence(
-            lambda index, epoch: read_clip(clips[index], self.form),
+            lambda index, epoch: self.read(clips[index]),
             np.zeros((len(clips), 1)),
             batch,
             replicas=self.replicas,
@@ -97,13 +112,58 @@ class ClipSource:
         self.frozen.predict(sequence, callbacks=[saving])
 
 
+class FeatureSource:
+    """Where a head's inputs come from: features of videos, extracted before.
+
+    It has the methods of a `ClipSource`, whose videos are `VideoFeatures` here.
+
+    Args:
+        segments: rows that are read of a video.
+        channels: of a row.
+        workers: threads that read.
+        replicas: devices that the model runs on.
+    """
+
+    def __init__(self, segments, channels, workers=2, replicas=1):
+        self.segments, self.channels = segments, channels
+        self.workers, self.replicas = workers, replicas
+
+    def find_video(self, features):
+        """Return the `Video` whose frames are shown.
+
+        Raises:
+            VideoError: it is not there: features may be all that there is.
+        """
+        return probe(features.path)
+
+    def list_views(self, features, clips=1, crops=1):
+        """Return the views of a video's features, as `utils.clips.rows.list_row_views`."""
+        return list_row_views(features, clips, crops)
+
+    def read(self, clip):
+        """Read a `Clip` of features, as `utils.clips.rows.read_rows`."""
+        return read_rows(clip, self.segments)
+
+    def prepare(self, clips):
+        """Return a function index -> rows, float32 (segments, channels).
+
+        Args:
+            clips: list of `Clip` of features.
+
+        Raises:
+            ValueError: features whose rows are of another length; their file is named.
+        """
+        check_lengths([clip.video for clip in clips], self.channels)
+        return lambda index: self.read(clips[index])
+
+
 def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="single"):
     """Return the probabilities of videos, averaged over their views.
 
     Args:
         model: from a batch of the source's arrays to logits.
-        source: a `ClipSource`.
-        videos: list of `Video`.
+        source: a `ClipSource` or a `FeatureSource`.
+        videos: list of what the source has views of.
         views: clips and crops a video.
         batch_size: views per step.
         labeling: a key of `utils.scores.labelings.LABELINGS`.
@@ -111,7 +171,7 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="
     Returns:
         float32 array (videos, outputs).
     """
-    clips = [view for video in videos for view in list_views(video, *views)]
+    clips = [view for video in videos for view in source.list_views(video, *views)]
     read = source.prepare(clips)
     sequence = Sequence(
         lambda index, epoch: read(index),

@@ -5,13 +5,11 @@ from dataclasses import asdict, dataclass
 
 from utils.clips.augmentation import UNCHANGED, Transform, apply_flow, apply_rgb, draw_transform
 from utils.clips.sampling import SAMPLINGS
-from utils.features.lookup import FeatureInfo
-from utils.features.store import load_features
 from utils.system.hashing import hash_text
 from utils.video.flow import flow_kind
 from utils.video.flow_store import check_store, read_flow
 from utils.video.reading import read_rgb, resized_frames
-from utils.video.views import CROPS, VIEWS, place_crop
+from utils.video.views import VIEWS, place_crop, spread_views
 
 import numpy as np
 
@@ -51,7 +49,7 @@ class Clip:
     """One clip to be read.
 
     Attributes:
-        video: a `Video`, or a `FeatureInfo`.
+        video: a `Video`, or a `utils.features.video_features.VideoFeatures`.
         place: of its segments in time, in [0, 1), or of each segment.
         transform: of its pixels.
     """
@@ -70,9 +68,8 @@ def list_views(video, clips=1, crops=1):
         crops: a key of `utils.video.views.CROPS`.
     """
     return [
-        Clip(video, (clip + 0.5) / clips, Transform(place_crop(VIEWS[view].side, video.portrait)))
-        for clip in range(clips)
-        for view in CROPS[crops]
+        Clip(video, place, Transform(place_crop(VIEWS[view].side, video.portrait)))
+        for place, view in spread_views(clips, crops)
     ]
 
 
@@ -80,7 +77,7 @@ def random_clip(video, segments, generator, augmentation):
     """Return a random clip for training.
 
     Args:
-        video: a `Video`.
+        video: of the `Clip`.
         segments: segments per video; each gets its own place in time.
         generator: a `numpy.random.Generator`.
         augmentation: an `Augmentation`.
@@ -136,15 +133,12 @@ def read_clip(clip, form):
     Returns:
         float32 (segments, frames, frame_size, frame_size, channels) in [-1, 1]; channels are red,
         green and blue, or flow's x and y, or all five. Flow leads from a frame to the next one of
-        the resampled video, and RGB of both streams has the same crop and flip. Of features in
-        place of a video: float32 (segments, channels).
+        the resampled video, and RGB of both streams has the same crop and flip.
 
     Raises:
         VideoError: the file cannot be decoded; it is named.
         ValueError: random operations on optical flow, or stored flow that is no good.
     """
-    if isinstance(clip.video, FeatureInfo):
-        return read_rows(clip, form.segments)
     arrays = [read(clip, form) for read in STREAMS[form.stream]]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
     return array.reshape(form.segments, form.frames, *array.shape[1:])
@@ -189,27 +183,3 @@ def clip_key(clip, form, network):
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
     parts = [clip.video.digest, clip.place, transform, describe_form(form), network]
     return hash_text(json.dumps(parts))
-
-
-def _choose_view(views, transform):
-    """Return the stored view nearest to a crop and a flip, the flip first."""
-    flips = [view for view in views if VIEWS[view].flip == transform.flip] or list(views)
-    return min(flips, key=lambda view: abs(VIEWS[view].side - transform.crop[1]))
-
-
-def read_rows(clip, segments):
-    """Read rows from equal parts of a video, of the view nearest to the clip's crop and flip.
-
-    Args:
-        clip: with `video`, a `FeatureInfo`, `place` and `transform` (`utils.clips.reading.Clip`).
-        segments: rows; where the video has fewer, they repeat.
-
-    Returns:
-        float32 (segments, channels).
-
-    Raises:
-        ValueError: the file cannot be read; it is named.
-    """
-    array = load_features(*clip.video.views[_choose_view(clip.video.views, clip.transform)])
-    places = SAMPLINGS["segments"](len(array), segments, 1, clip.place)[:, 0]
-    return np.asarray(array[places], np.float32)

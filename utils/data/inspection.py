@@ -1,10 +1,10 @@
-"""Every file of a dataset decoded once, so that a broken one is named before training begins."""
+"""Every file of a dataset read once, so that a broken one is named before training begins."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from utils.features.lookup import check_lengths, locate_features, read_info
+from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.video.image_folders import stamp_video
 from utils.video.reading import VideoError, probe
@@ -28,48 +28,53 @@ def _duplicates(found):
             yield path, f"{path}: the same content as {first[each.digest]}"
 
 
-def _inspect_features(paths, features, workers):
-    """Read the features of videos; arguments and result as of `inspect_videos`."""
+def inspect_features(paths, features, workers=2):
+    """Read the features of videos once; the videos need not be there.
+
+    Args:
+        paths: of the videos.
+        features: as in `utils.features.lookup.index_features`.
+        workers: threads.
+
+    Returns:
+        ({path: `VideoFeatures`} of those that can be read, [(path, problem)]).
+
+    Raises:
+        ValueError: features that do not fit together, or none at all.
+    """
     located = locate_features(paths, features)
 
     def look(path):
+        if path not in located:
+            return None, f"no features in {features}"
         try:
-            return read_info(path, located[path])
-        except KeyError:
-            return f"no features in {features}"
+            return open_features(path, located[path]), ""
         except ValueError as error:
-            return str(error).removeprefix(f"{path}: ")
+            return None, str(error).removeprefix(f"{path}: ")
 
     with ThreadPoolExecutor(workers) as pool:
         looks = tqdm(pool.map(look, paths), total=len(paths), desc="Reading features", unit="video")
-        found = dict(zip(paths, looks, strict=True))
-    problems = [(path, f"{path}: {why}") for path, why in found.items() if isinstance(why, str)]
-    infos = {path: info for path, info in found.items() if not isinstance(info, str)}
-    if missing := len(found) - len(located):
-        print(f"{missing} of {len(found)} videos have no features in {features}")
-    check_lengths(list(infos.values()))
-    return infos, problems + list(_duplicates(infos))
+        looked = dict(zip(paths, looks, strict=True))
+    problems = [(path, f"{path}: {reason}") for path, (_, reason) in looked.items() if reason]
+    found = {path: each for path, (each, _) in looked.items() if each}
+    if missing := len(looked) - len(located):
+        print(f"{missing} of {len(looked)} videos have no features in {features}")
+    check_lengths(list(found.values()))
+    return found, problems + list(_duplicates(found))
 
 
-def inspect_videos(paths, cache_path, workers=2, features=""):
+def inspect_videos(paths, cache_path, workers=2):
     """Probe files, remembering the results of those that have not changed since.
 
     Args:
         paths: the files.
         cache_path: folder of the memory, `videos.json`.
         workers: threads.
-        features: as in `utils.features.lookup.index_features`: those are read, in place of the
-            videos, which need not be there; "" for the videos.
 
     Returns:
-        ({path: `Video`} of the readable files, or {path: `FeatureInfo`}; [(path, problem)]):
-        problems are unreadable files, and what is odd about readable ones (they are used).
-
-    Raises:
-        ValueError: features that do not fit together, or none at all.
+        ({path: `Video`} of the readable files, [(path, problem)]): problems are unreadable files,
+        and what is odd about readable ones (they are used).
     """
-    if features:
-        return _inspect_features(paths, features, workers)
     memory_path = Path(cache_path) / "videos.json"
     memory = _load(memory_path)
 

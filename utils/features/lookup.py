@@ -5,38 +5,17 @@ Files are found by the video's name: FEATURES/run/a.npy or FEATURES/a.npy is DAT
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.features.store import READERS, list_arrays, load_features, read_record
+from utils.features.store import READERS, list_arrays, load_features
+from utils.features.video_features import VideoFeatures
 from utils.system.files import explain_missing
 from utils.system.hashing import hash_bytes
-from utils.video.views import BESIDE_CENTER, CENTER, CROPS
+from utils.video.views import BESIDE_CENTER, CENTER
 
 import numpy as np
 
 _HOLD_MANY = (".npz", ".h5", ".hdf5")
-
-
-@dataclass(frozen=True)
-class FeatureInfo:
-    """What reading a video's features found; it stands where a `VideoInfo` does.
-
-    Attributes:
-        path: of the video.
-        views: {view: (file, name of the array in it)}.
-        shape: (rows, channels) of the center view.
-        digest: BLAKE2b of its numbers.
-        step: from a row that is read to the next; 1 reads all of them.
-        portrait: unknown; views are named alike for either orientation.
-    """
-
-    path: str
-    views: dict
-    shape: tuple[int, int]
-    digest: str
-    step: int = 1
-    portrait: bool = False
 
 
 def _strip(name):
@@ -149,7 +128,7 @@ def locate_features(paths, features):
     return located
 
 
-def read_info(path, views):
+def open_features(path, views):
     """Read all of a video's features once.
 
     Args:
@@ -157,7 +136,7 @@ def read_info(path, views):
         views: {view: (file, name of the array in it)}.
 
     Returns:
-        A `FeatureInfo`.
+        The `VideoFeatures`.
 
     Raises:
         ValueError: a file that cannot be read, or numbers that are not finite; it is named.
@@ -167,16 +146,7 @@ def read_info(path, views):
         if not np.isfinite(array).all():
             raise ValueError(f"{file}: not all of its numbers are finite.")
     digest = hash_bytes([array.tobytes(), str(array.dtype).encode()])
-    return FeatureInfo(path, views, array.shape, digest)
-
-
-def thin_rows(info, step):
-    """Return a `FeatureInfo` of which only every `step`th row is read, the first one to begin with.
-
-    Its rows are those of an extraction at `step` times the stride.
-    """
-    rows, channels = info.shape
-    return replace(info, shape=(-(-rows // step), channels), step=info.step * step)
+    return VideoFeatures(path, views, *array.shape, digest)
 
 
 def find_features(path, features):
@@ -187,26 +157,12 @@ def find_features(path, features):
         features: as in `index_features`; not looked at for a file of features.
 
     Returns:
-        A `FeatureInfo`.
+        The `VideoFeatures`.
 
     Raises:
-        ValueError: as `locate_features` and `read_info`.
+        ValueError: as `locate_features` and `open_features`.
     """
-    return read_info(path, _locate(None, path) or locate_features([path], features)[path])
-
-
-def find_times(info, stride=4, fps=25.0):
-    """Return the centers of a video's rows in seconds, and whether its record tells them.
-
-    Args:
-        info: a `FeatureInfo`.
-        stride, fps: of the rows in frames, and of the video, where it does not.
-    """
-    file = Path(info.views[CENTER][0])
-    times = read_record(file.parent, file.stem).get("times")
-    if isinstance(times, list) and len(times[:: info.step]) == info.shape[0]:
-        return np.array(times[:: info.step], float), True
-    return (np.arange(info.shape[0]) + 0.5) * stride / fps, False
+    return open_features(path, _locate(None, path) or locate_features([path], features)[path])
 
 
 def find_length(paths, features):
@@ -232,28 +188,18 @@ def check_lengths(videos, length=0):
     """Check that all features have rows of one length.
 
     Args:
-        videos: list of `FeatureInfo`.
+        videos: list of `VideoFeatures`.
         length: channels expected; 0 for those of the first.
 
     Raises:
         ValueError: naming a file whose rows differ.
     """
-    for info in videos:
+    for each in videos:
         first = videos[0]
-        wanted = length or first.shape[1]
-        if info.shape[1] != wanted:
+        wanted = length or first.channels
+        if each.channels != wanted:
             there = "the network takes" if length else f"those of {first.views[CENTER][0]}"
             raise ValueError(
-                f"{' '.join(info.views[CENTER]).strip()}: its rows have {info.shape[1]} channels, "
+                f"{' '.join(each.views[CENTER]).strip()}: its rows have {each.channels} channels, "
                 f"{there} {wanted}; all must agree, and every array be (rows, channels)."
-            )
-
-
-def check_crops(videos):
-    """Raise a ValueError, naming it, where a video lacks the views of three crops."""
-    for info in videos:
-        if missing := [view for view in CROPS[3] if view not in info.views]:
-            raise ValueError(
-                f"{info.path}: no features of its view {missing[0]}, which eval_crops 3 averages; "
-                "give eval_crops 1, or extract them."
             )

@@ -83,18 +83,18 @@ def _environment():
     return versions
 
 
-def keep_features(folder, features, infos):
+def keep_features(folder, features, videos):
     """Write which features a run is trained on; one that goes on must have the same.
 
     Args:
         folder: the run's.
         features: where they are; "" for a run on videos.
-        infos: {path: `FeatureInfo`}.
+        videos: {path: what was found of it}; of features, `VideoFeatures`.
 
     Raises:
         ValueError: the run was begun on others, or on videos.
     """
-    path, digests = folder / "features.json", sorted(info.digest for info in infos.values())
+    path, digests = folder / "features.json", sorted(video.digest for video in videos.values())
     digest = hash_text(" ".join(digests))
     if (folder / "splits.csv").is_file():
         began = read_kind(path)["digest"] if path.is_file() else ""

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-from utils.features.store import load_features
-from utils.video.views import CENTER
-
 import numpy as np
 
 
@@ -60,29 +57,29 @@ def change_rows(rows, changes, least, deviation, generator):
     return changed.astype(np.float32)
 
 
-def read_sentence(info):
-    """Read the rows of a sentence, of the center view.
+def read_sentence(features):
+    """Read the rows of a sentence, float32 (rows, dim), of the center view.
 
     Args:
-        info: a `utils.features.lookup.FeatureInfo`.
+        features: `utils.features.video_features.VideoFeatures`.
     """
-    return np.asarray(load_features(*info.views[CENTER])[:: info.step], np.float32)
+    return np.asarray(features.load(), np.float32)
 
 
-def change_sentence(info, least, generator, changes, deviation):
+def change_sentence(features, least, generator, changes, deviation):
     """Read the rows of a sentence and change them; arguments as of `change_rows`."""
-    return change_rows(read_sentence(info), changes, least, deviation, generator)
+    return change_rows(read_sentence(features), changes, least, deviation, generator)
 
 
-def measure_statistics(infos):
+def measure_statistics(sentences):
     """Return mean and variance of each channel over all rows of sentences, float64 (dim,).
 
     Args:
-        infos: list of `utils.features.lookup.FeatureInfo`.
+        sentences: list of `utils.features.video_features.VideoFeatures`.
     """
     count = total = spread = 0.0
-    for info in infos:  # Chan et al., 1979: means far from zero lose no digits
-        rows = read_sentence(info).astype(float)
+    for features in sentences:  # Chan et al., 1979: means far from zero lose no digits
+        rows = read_sentence(features).astype(float)
         mean, squares = rows.mean(0), ((rows - rows.mean(0)) ** 2).sum(0)
         apart = mean - total / max(count, 1)
         spread = spread + squares + apart**2 * count * len(rows) / (count + len(rows))

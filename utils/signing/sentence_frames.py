@@ -12,8 +12,8 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class FrameInfo:
-    """A sentence's video and how its rows see it; it stands where a `FeatureInfo` does.
+class SentenceFrames:
+    """A sentence's video, and how its rows see it.
 
     Attributes:
         video: the `Video`.
@@ -29,16 +29,20 @@ class FrameInfo:
         return self.video.digest
 
     @property
-    def shape(self):
-        """(rows,)."""
-        return (len(self.form.place_rows(len(self.video.timeline(self.form.fps)))),)
+    def num_rows(self):
+        """Rows that are computed from the frames.
+
+        Raises:
+            ValueError: too few frames for a row.
+        """
+        return len(self.form.place_rows(len(self.video.timeline(self.form.fps))))
 
 
-def read_frames(info, chosen=None, transform=UNCHANGED):
+def read_frames(sentence, chosen=None, transform=UNCHANGED):
     """Read the frames of a sentence, row after row.
 
     Args:
-        info: a `FrameInfo`.
+        sentence: `SentenceFrames`.
         chosen: places in the resampled video that are shown, int array; None for all.
         transform: a `utils.clips.augmentation.Transform`.
 
@@ -49,30 +53,30 @@ def read_frames(info, chosen=None, transform=UNCHANGED):
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    form, frames = info.form, info.video.timeline(info.form.fps)
+    form, frames = sentence.form, sentence.video.timeline(sentence.form.fps)
     frames = frames if chosen is None else frames[chosen]
     starts = form.place_rows(len(frames))
     places = np.arange(starts[0], starts[-1] + form.window).clip(0, len(frames) - 1)
     shown = read_rgb(
-        info.video.path, frames[places], form.short_side, form.frame_size, transform.crop
+        sentence.video.path, frames[places], form.short_side, form.frame_size, transform.crop
     )
     if transform[1:] == UNCHANGED[1:]:
         return shown
     return restore_rgb(apply_rgb(shown, transform))
 
 
-def change_frames(info, least, generator, changes, augmentation):
+def change_frames(sentence, least, generator, changes, augmentation):
     """Read a sentence at another speed, without some of its frames, cropped and colored at random.
 
     Args:
-        info: a `FrameInfo`.
+        sentence: `SentenceFrames`.
         least: rows that stay at least, at most as many as there are.
         generator: a `numpy.random.Generator`.
         changes: `utils.signing.row_changes.RowChanges`, of frames.
         augmentation: an `utils.clips.augmentation.Augmentation`.
     """
-    count, form = len(info.video.timeline(info.form.fps)), info.form
+    count, form = len(sentence.video.timeline(sentence.form.fps)), sentence.form
     needed = min(count, (least - 1) * form.row_stride + form.window)
     places = draw_places(count, changes, needed, generator)
     transform = draw_transform(generator, **vars(augmentation))
-    return read_frames(info, places.round().astype(int), transform)
+    return read_frames(sentence, places.round().astype(int), transform)

@@ -26,7 +26,18 @@ VIEWS = {
     "right_flip": View(1.0, True),
 }
 BESIDE_CENTER = tuple(name for name in VIEWS if name != CENTER)
-CROPS = {1: (CENTER,), 3: ("left", CENTER, "right")}  # of eval_crops: the views that are averaged
+# Crops of a video that are averaged: their views.
+CROPS = {1: (CENTER,), 3: ("left", CENTER, "right")}
+
+
+def spread_views(clips, crops):
+    """Return [(place in time, from 0 to 1; key of `VIEWS`)] of what is averaged of a video.
+
+    Args:
+        clips: places in time; one is the middle.
+        crops: a key of `CROPS`.
+    """
+    return [((clip + 0.5) / clips, view) for clip in range(clips) for view in CROPS[crops]]
 
 
 def place_crop(side, portrait=False):

@@ -1,0 +1,38 @@
+"""Videos, or their features: where what a classifier sees comes from, by its parameters."""
+
+from utils.clips.inputs import ClipSource, FeatureSource
+from utils.data.inspection import inspect_features, inspect_videos
+from utils.features.lookup import find_features
+from utils.video.reading import probe
+
+
+def inspect(paths, params):
+    """Decode videos once, or where `params` name features, read those of the videos.
+
+    Returns:
+        ({path: `Video` or `VideoFeatures`}, [(path, problem)]), as
+        `utils.data.inspection.inspect_videos` and `inspect_features`.
+    """
+    if params.features:
+        return inspect_features(paths, params.features, params.workers)
+    return inspect_videos(paths, params.cache_path, params.workers)
+
+
+def inspect_one(path, params):
+    """Decode one more video, or find its features; return the `Video` or `VideoFeatures`."""
+    return find_features(path, params.features) if params.features else probe(path)
+
+
+def open_source(params, network, frozen=None, replicas=1):
+    """Return the `ClipSource`, or the `FeatureSource`, of a network.
+
+    Args:
+        params: its `Params`.
+        network: from clips, or from rows of features, to logits.
+        frozen: of the network, what runs once a clip; None for nothing.
+        replicas: devices that the network runs on.
+    """
+    if params.features:
+        channels = network.input_shape[-1]
+        return FeatureSource(params.num_segments, channels, params.workers, replicas)
+    return ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)

@@ -1,0 +1,56 @@
+"""A video's features on disk: where they are, and their rows and times."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from utils.features.store import load_features, read_record
+from utils.video.views import CENTER
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """The features of a video, which need not be there, read once.
+
+    Attributes:
+        path: of the video.
+        views: {view: (file, name of the array in it)}, the center among them.
+        num_rows, channels: of each view.
+        digest: BLAKE2b of the center's numbers.
+        step: from a row that is read to the next; 1 reads all of them.
+    """
+
+    path: str
+    views: dict
+    num_rows: int
+    channels: int
+    digest: str
+    step: int = 1
+
+    def thin(self, step):
+        """Return the features of which only every `step`th row is read, the first to begin with.
+
+        Its rows are those of an extraction at `step` times the stride.
+        """
+        return replace(self, num_rows=-(-self.num_rows // step), step=self.step * step)
+
+    def load(self, view=CENTER):
+        """Return the rows of a view, (num_rows, channels), of the file's dtype.
+
+        Raises:
+            ValueError: the file cannot be read; it is named.
+        """
+        return load_features(*self.views[view])[:: self.step]
+
+    def find_times(self, stride=4, fps=25.0):
+        """Return the centers of the rows in seconds, and whether their record tells them.
+
+        Args:
+            stride, fps: of the rows in frames, and of the video, where it does not.
+        """
+        file = Path(self.views[CENTER][0])
+        times = read_record(file.parent, file.stem).get("times")
+        if isinstance(times, list) and len(times[:: self.step]) == self.num_rows:
+            return np.array(times[:: self.step], float), True
+        return (np.arange(self.num_rows) + 0.5) * stride / fps, False
