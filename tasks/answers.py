@@ -1,17 +1,24 @@
 """What a predictor answers, and how a classifier's probabilities become an answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from utils.runs.folders import load_data
-from utils.scores.intervals import Interval, count_steps, merge_steps, smooth_windows
+from utils.scores.intervals import Interval, merge_steps, smooth_step, smooth_windows
 from utils.scores.labelings import choose_labeling, load_thresholds
 from utils.scores.metrics import decide_classes, spread_outputs
 
 import numpy as np
 
 TOP = 5
+
+
+class ShownRows(NamedTuple):
+    """Rows of features that a network was shown, float32 (segments, channels); their seconds."""
+
+    rows: np.ndarray
+    seconds: np.ndarray
 
 
 class Prediction(NamedTuple):
@@ -26,12 +33,13 @@ class Prediction(NamedTuple):
             probability reaches its threshold; of recognition the glosses, cleaned as they are
             scored.
         intervals: [`utils.scores.intervals.Interval`] (start, end, label, score), by their starts;
-            of
-            recognition a gloss each, as the vocabulary writes it.
+            of recognition a gloss each, as the vocabulary writes it.
         times: (steps + 1,), seconds at which the steps begin, and the last one ends.
         probabilities: float32 (steps, labels) of the predictor's labels, smoothed; of recognition
             without the blank's.
         note: what is odd about the file, such as that it breaks off; or "".
+        shown: of a head on features, the `ShownRows` of the view in the middle; else None.
+        logits: of recognition, (steps, 1 + glosses); else None.
     """
 
     video: str
@@ -42,6 +50,13 @@ class Prediction(NamedTuple):
     times: np.ndarray
     probabilities: np.ndarray
     note: str = ""
+    shown: ShownRows | None = None
+    logits: np.ndarray | None = None
+
+    def list_shares(self, labels):
+        """Return the probability of each label in the whole video; 0 where it is not in the top."""
+        top = dict(self.top)
+        return np.array([top.get(label, 0) for label in labels])
 
 
 class LiveStep(NamedTuple):
@@ -59,18 +74,39 @@ class LiveStep(NamedTuple):
     labels: list[str]
 
 
-class Seen(NamedTuple):
-    """What was seen in windows: lists of their numbers, begins in seconds, and outputs."""
+@dataclass
+class Seen:
+    """What is seen in windows that slide over a video.
 
-    indices: list[int]
-    begins: list[float]
-    outputs: list[np.ndarray]
+    Attributes:
+        depth: how many windows see a step, of `utils.scores.intervals.count_steps`.
+        indices, begins, outputs: of each window its number, when it begins in seconds, and the
+            probabilities.
+    """
+
+    depth: int
+    indices: list[int] = field(default_factory=list)
+    begins: list[float] = field(default_factory=list)
+    outputs: list[np.ndarray] = field(default_factory=list)
 
     def add(self, window, outputs):
         """Take a `utils.clips.windows.Window` and what came out of it."""
         self.indices.append(window.index)
         self.begins.append(window.begin)
         self.outputs.append(outputs)
+
+    def average(self):
+        """Return the mean of all windows' probabilities."""
+        return np.mean(self.outputs, axis=0)
+
+    def smooth_newest(self):
+        """Return the probabilities of the newest window's step, as `smooth_step` does."""
+        near = slice(-self.depth, None)
+        return smooth_step(self.indices[-1], self.indices[near], self.outputs[near], self.depth)
+
+    def smooth(self, duration):
+        """Return the times and the probabilities of all steps, as `smooth_windows` does."""
+        return smooth_windows(self.indices, self.begins, self.outputs, self.depth, duration)
 
 
 def rank_labels(labels, probabilities, count=TOP):
@@ -106,18 +142,17 @@ class Judge:
         chosen = [label for label, yes in zip(self.labels, decided, strict=True) if yes]
         return rank_labels(self.labels, spread_outputs(outputs, self.labels)[0]), chosen
 
-    def conclude(self, video, whole, seen, plan, info):
+    def conclude(self, video, duration, whole, seen, note=""):
         """Return the `Prediction` of a video.
 
         Args:
             video: its path.
+            duration: of it in seconds.
             whole: probabilities (outputs,) of the whole video.
             seen: `Seen`.
-            plan: (window, step) in the same unit.
-            info: (duration in seconds, note).
+            note: what is odd about the file.
         """
-        duration, note = info
-        times, outputs = smooth_windows(*seen, count_steps(*plan), duration)
+        times, outputs = seen.smooth(duration)
         decided = decide_classes(self.labeling, outputs, self.thresholds)
         spread = spread_outputs(outputs, self.labels).astype(np.float32)
         intervals = merge_steps(decided, spread, times, self.labels)

@@ -149,13 +149,15 @@ def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
     """They stay until the next one begins; there are no probabilities of the whole."""
     signs = [Interval(0.1, 0.14, "REGEN", 0.9), Interval(0.5, 0.54, "NORD", 0.8)]
     answer = Prediction("v", 0.96, [], ["REGEN", "NORD"], signs, None, None)
-    signer = SimpleNamespace(kind="glosses", labels=["NORD", "REGEN"])
+    signer = SimpleNamespace(kind="glosses", labels=["NORD", "REGEN"], form=None)
+    signer.explain = lambda *_: {}
     signer.predict_video = lambda path, on_progress: answer
     monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: signer)
     shown = {}
     for kind in ("glosses", "classes"):
         signer.kind = kind
-        first, second = Demonstration(Path("weights/small")).show(str(VIDEO), tmp_path, 2, print)
+        shown_video = Demonstration(Path("weights/small")).show(str(VIDEO), tmp_path, 2, print)
+        first, second, _ = shown_video
         assert "<h2>REGEN NORD</h2>" in first["answer"] and "<i " not in first["answer"]
         assert first["timeline"].count("<i ") == 2
         lines = read_pixels(second["captions"])[:, 130:160]

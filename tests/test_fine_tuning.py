@@ -274,7 +274,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
 from support.runs import shrunk_i3d
-from utils.params import parse_params
+from utils.command_line import parse_params
 with shrunk_i3d():
     for line in sys.stdin:
         folder, report = training.train(parse_params(line.split()))

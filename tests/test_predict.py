@@ -343,7 +343,7 @@ def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
     assert f"Why **{prediction.labels[0]}**" in shown["why"] and "Occlusion" in shown["why"]
     assert "overlay" not in shown and cv2.imread(shown["sheet"]).std() > 5
     rows, places = np.load(Path("F", *Path(path).parts[-2:]).with_suffix(".npy")), [1, 3, 5]
-    np.testing.assert_allclose(predictor.seen[0], rows[None, places], atol=1e-5)
+    np.testing.assert_allclose(prediction.shown.rows, rows[places], atol=1e-5)
     manifest = json.loads((run_folder / "features.json").read_text())
     for change, words in (
         ({"fingerprint": {"rgb": "0"}}, "weights none .* are not the same now"),

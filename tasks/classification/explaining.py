@@ -4,15 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.explaining.methods import METHODS, Question, choose_method, map_windows
-from tasks.answers import rank_labels
-from utils.clips.augmentation import restore_rgb
-from utils.clips.inputs import FeatureSource
-from utils.clips.reading import list_views, read_clip, time_frames
-from utils.clips.sampling import SAMPLINGS
+from models.explaining.methods import METHODS, map_windows
+from tasks.answers import Judge, rank_labels
+from tasks.classification.questions import Asked, Inquiry, load_rows, load_views
 from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
-from utils.fitting.gradients import differentiate
 from utils.pictures.heat_maps import (
     plot_moments,
     plot_sheet,
@@ -26,96 +22,40 @@ from utils.pictures.html import embed_picture, embed_video, make_page, make_tabl
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
-from utils.scores.labelings import choose_labeling, to_probabilities
-from utils.scores.metrics import spread_outputs
+from utils.scores.labelings import choose_labeling
 from utils.system.files import atomic_path, write_atomically
-from utils.video.reading import probe
 
 import keras
 import numpy as np
 
 
-def load_views(video, params):
-    """Read the views of a video that `evaluate.py` averages.
-
-    Returns:
-        (float32 clips (views, segments, frames, height, width, channels), what is seen in the
-        middle one, uint8 RGB (segments x frames, height, width, 3), and for each of those the
-        file's frame and its seconds).
-    """
-    form = params.clip_format
-    views = list_views(probe(video), params.eval_clips, params.eval_crops)
-    middle = views[len(views) // 2]
-    clips = np.stack([read_clip(view, form) for view in views])
-    seen = restore_rgb(read_clip(middle, replace(form, stream="rgb")))
-    return clips, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, form)
-
-
-def load_rows(features, channels, params):
-    """Read the views of a video's features.
-
-    Args:
-        features: `VideoFeatures`.
-        channels: of a row that the network takes.
-        params: `Params`.
-
-    Returns:
-        (float32 (views, segments, channels); of the middle one, the rows' numbers, and their
-        seconds; a note where the features tell no times).
-    """
-    source = FeatureSource(params.num_segments, channels)
-    views = source.list_views(features, params.eval_clips, params.eval_crops)
-    clips = np.stack(list(map(source.prepare(views), range(len(views)))))
-    place = views[len(views) // 2].place
-    rows = SAMPLINGS["segments"](features.num_rows, params.num_segments, 1, place)[:, 0]
-    times, told = features.find_times()
-    note = "" if told else "The features tell no times: a row is taken for 4 / 25 s."
-    return clips, rows, times[rows], note
-
-
-def predict_views(network, clips, labeling, classes):
-    """Return the probabilities (classes,) of clips, averaged."""
-    logits = np.concatenate([network(clip[None], training=False) for clip in clips])
-    return spread_outputs(to_probabilities(labeling, logits), classes).mean(0)
-
-
-def make_question(network, clips, params, labeling, asked):
-    """Return the `Question` why the middle one of the views is of the class number `asked`."""
-    return Question(
-        network,
-        clips[[len(clips) // 2]],
-        column=0 if labeling == "binary" else asked,
-        sign=-1 if labeling == "binary" and asked == 0 else 1,
-        differentiate=differentiate,
-        **{name: getattr(params, name) for name in ("activation", "pooling", "patch_size")},
-    )
-
-
-def save_maps(folder, maps, frames, indices, seconds, title):
+def save_maps(folder, maps, views, title):
     """Write the overlay video and the contact sheet.
 
     Args:
         folder: where.
         maps: `Maps`.
-        frames: uint8 (frames, height, width, 3), what the network saw.
-        indices, seconds: of these frames in the file.
+        views: `Views`.
         title: of the pictures.
     """
+    frames, seconds = views.frames, views.seconds
     large = resize_maps(*maps, *frames.shape[:2])
-    labels = [f"frame {index}, {time:.2f} s" for index, time in zip(indices, seconds, strict=True)]
+    places = zip(views.indices, seconds, strict=True)
+    labels = [f"frame {index}, {time:.2f} s" for index, time in places]
     plot_sheet(folder / "contact_sheet.png", frames, {"relevance": large}, labels, title)
     lines = [f"{title}\n{label}" for label in labels]
     gap = np.median(np.diff(seconds)) if len(seconds) > 1 else 1
     save_overlay(folder / "overlay.mp4", frames, large, lines, 1 / np.clip(gap, 0.1, 1))
 
 
-def save_attention(path, question, block, frames, seconds):
+def save_attention(path, question, block, views):
     """Draw rollout and the raw attention of a block over the frames; return the block's maps."""
+    frames = views.frames
     windows = map_windows(question, block)
     rows = {"rollout": METHODS["rollout"].explain(question)}
     rows |= {f"block {number}\n{name}": maps for name, (number, maps) in windows.items()}
     rows = {name: resize_maps(*maps, *frames.shape[:2]) for name, maps in rows.items()}
-    labels = [f"{time:.2f} s" for time in seconds]
+    labels = [f"{time:.2f} s" for time in views.seconds]
     plot_sheet(path, frames, rows, labels, "attention, of no class in particular")
     return {f"attention_{name.replace(' ', '_')}": m.values for name, (_, m) in windows.items()}
 
@@ -137,17 +77,13 @@ class Answer(NamedTuple):
     """What a run says of a video, and what is explained of it.
 
     Attributes:
-        question: a `Question`.
-        method: a key of `METHODS`.
-        title: the class that is explained, its probability and the method.
-        note: the same in a sentence.
+        asked: `Asked`.
+        note: what is explained, in a sentence.
         probabilities: (classes,).
         classes: names.
     """
 
-    question: Question
-    method: str
-    title: str
+    asked: Asked
     note: str
     probabilities: np.ndarray
     classes: list
@@ -164,7 +100,7 @@ def draw_page(folder, title, answer, pictures):
     """
     top = rank_labels(answer.classes, answer.probabilities)
     rows = [(label, f"{probability:.3f}") for label, probability in top]
-    parts = [make_text(answer.note), make_text(METHODS[answer.method].meaning)]
+    parts = [make_text(answer.note), make_text(METHODS[answer.asked.method].meaning)]
     parts.append(make_table(("class", "probability"), rows))
     for name in pictures:
         heading, words = _PICTURES[name]
@@ -175,32 +111,28 @@ def draw_page(folder, title, answer, pictures):
     write_atomically(folder / "explanation.html", make_page(title, parts))
 
 
-def _load(options):
-    """Return a run's (parameters, labeling, classes); refuse what is no run or no class of it."""
+def _open(options):
+    """Return the `Inquiry` of a run; refuse what is no run or no class of it."""
     own, classes = load_data(options.run)
     best_network(options.run)
     params = load_params(options.run / "params.json")
     if options.class_name and options.class_name not in classes:
         name, known = options.class_name, ", ".join(classes)
         raise ValueError(f"Unknown class {name!r}; the run knows {known}.")
-    return params, choose_labeling(params.activation, own, classes), classes
+    judge = Judge(classes, choose_labeling(params.activation, own, classes))
+    return Inquiry(load_network(options.run), judge, params)
 
 
-def _answer(options, network, clips, run):
+def _answer(options, inquiry, clips):
     """Predict a video; print and return the `Answer`."""
-    params, labeling, classes = run
-    method = choose_method(options.method, network)
-    probabilities = predict_views(network, clips, labeling, classes)
-    predicted = int(np.argmax(probabilities))
-    asked = classes.index(options.class_name) if options.class_name else predicted
-    question = make_question(network, clips, params, labeling, asked)
-    question = replace(question, endpoint=options.endpoint)
-    said = f"{classes[asked]} {probabilities[asked]:.3f}"
+    probabilities, classes = inquiry.predict(clips), inquiry.judge.labels
+    asked = inquiry.ask(clips, probabilities, options.class_name, options.method)
+    question = replace(asked.question, endpoint=options.endpoint)
     view = f", in the middle one of {len(clips)} views" if len(clips) > 1 else ""
-    note = f"Explained: {said}, by {method}{view}"
+    note = f"Explained: {asked.said}, by {asked.method}{view}"
+    predicted = int(np.argmax(probabilities))
     print(f"{options.video}: {classes[predicted]} {probabilities[predicted]:.3f}\n{note}")
-    title = f"{said}, {method.replace('_', ' ')}"
-    return Answer(question, method, title, f"{note}.", probabilities, classes)
+    return Answer(asked._replace(question=question), f"{note}.", probabilities, classes)
 
 
 def _finish(options, answer, arrays, pictures):
@@ -209,7 +141,7 @@ def _finish(options, answer, arrays, pictures):
     known = {"probabilities": answer.probabilities, "classes": np.array(answer.classes)}
     with atomic_path(folder / "maps.npz") as temporary:
         np.savez(temporary, **arrays, **known)
-    draw_page(folder, f"{options.video}: {answer.title}", answer, pictures)
+    draw_page(folder, f"{options.video}: {answer.asked.title}", answer, pictures)
     return folder
 
 
@@ -225,26 +157,27 @@ def explain_video(options):
     Raises:
         ValueError: no run, no video, or a class, method or block that is not there.
     """
-    params, labeling, classes = _load(options)
-    clips, frames, indices, seconds = load_views(Path(options.video), params)
-    network = load_network(options.run)
+    inquiry = _open(options)
+    params = inquiry.params
+    views = load_views(
+        Path(options.video), params.clip_format, params.eval_clips, params.eval_crops
+    )
     keras.config.set_dtype_policy(params.precision)
-    answer = _answer(options, network, clips, (params, labeling, classes))
-    folder = explanation_folder(options, options.video)
-    arrays = {"frames": indices, "seconds": seconds}
+    answer, indices = _answer(options, inquiry, views.clips), views.indices
+    folder, asked = explanation_folder(options, options.video), answer.asked
+    arrays = {"frames": indices, "seconds": views.seconds}
     pictures = ["contact_sheet.png", "temporal_weights.png"]
-    if METHODS["rollout"].fits(network):
+    if METHODS["rollout"].fits(inquiry.network):
         pictures.append("attention.png")
-        path = folder / pictures[-1]
-        arrays |= save_attention(path, answer.question, options.block, frames, seconds)
-    maps = METHODS[answer.method].explain(answer.question)
-    save_maps(folder, maps, frames, indices, seconds, answer.title)
+        arrays |= save_attention(folder / pictures[-1], asked.question, options.block, views)
+    maps = asked.explain()
+    save_maps(folder, maps, views, asked.title)
     weights, shape = weigh_frames(*maps, len(indices)), (params.num_segments, -1)
     numbers = np.repeat(np.arange(params.num_segments), len(indices) // params.num_segments)
     columns = {"segment": numbers, "frame": indices}
-    save_weights(folder / "temporal_weights.csv", columns, seconds, weights)
-    curves = seconds.reshape(shape), weights.reshape(shape)
-    plot_weights(folder / pictures[1], *curves, answer.title)
+    save_weights(folder / "temporal_weights.csv", columns, views.seconds, weights)
+    curves = views.seconds.reshape(shape), weights.reshape(shape)
+    plot_weights(folder / pictures[1], *curves, asked.title)
     arrays |= dict(zip(("times", "rows", "columns"), maps.centers, strict=True))
     return _finish(options, answer, arrays | {"maps": maps.values}, pictures)
 
@@ -262,19 +195,20 @@ def explain_rows(options):
         ValueError: no run, no features of the video, ones of another width, or a class or method
             that is not there.
     """
-    params, labeling, classes = _load(options)
-    params = replace(params, features=options.features or params.features)
-    features, network = find_features(options.video, params.features), load_network(options.run)
-    clips, rows, seconds, note = load_rows(features, network.input_shape[-1], params)
-    answer = _answer(options, network, clips, (params, labeling, classes))
+    inquiry = _open(options)
+    params = replace(inquiry.params, features=options.features or inquiry.params.features)
+    features = find_features(options.video, params.features)
+    views = load_rows(features, inquiry.network.input_shape[-1], params)
+    answer = _answer(options, inquiry, views.clips)
     folder, pictures = explanation_folder(options, options.video), ["temporal_weights.png"]
-    weights = weigh_frames(*METHODS[answer.method].explain(answer.question), len(rows))
+    rows, seconds, title = views.rows, views.seconds, answer.asked.title
+    weights = weigh_frames(*answer.asked.explain(), len(rows))
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
-    plot_weights(folder / pictures[0], seconds[None], weights[None], answer.title)
-    moments = (find_image_fps(params.features), seconds, weights, answer.title)
+    plot_weights(folder / pictures[0], seconds[None], weights[None], title)
+    moments = (find_image_fps(params.features), seconds, weights, title)
     if not (missing := plot_moments(folder / "frames.png", Path(options.video), *moments)):
         pictures.insert(0, "frames.png")
-    if notes := [text for text in (note, missing) if text]:
+    if notes := [text for text in (views.note, missing) if text]:
         print("\n".join(notes))
     answer = answer._replace(note=" ".join([answer.note, *notes]))
     arrays = {"rows": rows, "seconds": seconds, "maps": weights}

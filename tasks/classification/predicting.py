@@ -1,20 +1,24 @@
 """What videos and cameras show: the classes of a run, or the 400 of Kinetics."""
 
 from contextlib import closing, suppress
+from pathlib import Path
 
 from models.cutting import as_network
 from models.i3d import build_i3d
 from models.pretrained.i3d_weights import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
+from tasks.classification.explaining import save_maps
+from tasks.classification.questions import Inquiry, load_views
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
 from utils.runs.networks import load_network
-from utils.scores.intervals import count_steps, smooth_step
+from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
 from utils.video.live import play_video
 from utils.video.reading import probe
 
+import keras
 import numpy as np
 
 
@@ -67,7 +71,7 @@ class Classifier:
         """
         video = probe(path)
         count, plan = len(video.timeline(self.form.fps)), self.plan_windows(video.fps)
-        total, seen = count_windows(count, *plan), Seen([], [], [])
+        total, seen = count_windows(count, *plan), Seen(count_steps(*plan))
         for window in play_windows(play_video(video, self.form), self.form, *plan):
             seen.add(window, self.see(window))
             on_progress(len(seen.outputs), total)
@@ -75,9 +79,34 @@ class Classifier:
             how = (ClipSource(self.form, workers=1), [video], self.views, 1, self.judge.labeling)
             (whole,) = predict_videos(self.network, *how)
         else:
-            whole = np.mean(seen.outputs, axis=0)
-        about = video.duration(self.form.fps), video.note
-        return self.judge.conclude(path, whole, seen, plan, about)
+            whole = seen.average()
+        return self.judge.conclude(path, video.duration(self.form.fps), whole, seen, video.note)
+
+    def explain(self, prediction, params, folder):
+        """Draw why one centered clip of a video is of its class.
+
+        The class is that of the whole video, or, where the clip is only a part of it, of what is
+        seen there.
+
+        Args:
+            prediction: of `predict_video`.
+            params: `Params` of the run.
+            folder: where the pictures are written.
+
+        Returns:
+            {"why": text, "overlay": path of a video, "sheet": path of a picture}.
+        """
+        views = load_views(Path(prediction.video), self.form)
+        shares = prediction.list_shares(self.labels)
+        if not self.views:
+            step = np.searchsorted(prediction.times[1:-1], np.median(views.seconds), "right")
+            shares = prediction.probabilities[step]
+        keras.config.set_dtype_policy(params.precision)
+        asked = Inquiry(self.network, self.judge, params).ask(views.clips, shares)
+        save_maps(folder, asked.explain(), views, asked.title)
+        paths = {"overlay": "overlay.mp4", "sheet": "contact_sheet.png"}
+        why = {"why": asked.tell(views.seconds)}
+        return why | {name: str(folder / file) for name, file in paths.items()}
 
     def watch(self, frames, on_step):
         """Predict what a live source shows until it ends, or Ctrl-C; return its `Prediction`.
@@ -94,22 +123,18 @@ class Classifier:
             VideoError: no such camera, or it gives no more frames.
             ValueError: the source ended before its first frame.
         """
-        plan, seen, end = self.plan_windows(), Seen([], [], []), 0.0
-        depth, rate = count_steps(*plan), self.form.fps or 25.0
+        plan, end = self.plan_windows(), 0.0
+        seen, rate = Seen(count_steps(*plan)), self.form.fps or 25.0
         windows = play_windows(frames, self.form, *plan, live=True)
         with closing(windows), suppress(KeyboardInterrupt):
             for window in windows:
-                outputs = self.see(window)
-                seen.add(window, outputs)
-                recent = smooth_step(
-                    window.index, seen.indices[-depth:], seen.outputs[-depth:], depth
-                )
+                seen.add(window, self.see(window))
                 end = window.items[-1][0] + 1 / rate
-                on_step(LiveStep(window.items[0][0], end, *self.judge.name(recent)))
+                named = self.judge.name(seen.smooth_newest())
+                on_step(LiveStep(window.items[0][0], end, *named))
         if not seen.outputs:
             raise ValueError("The source ended before its first window; nothing was predicted.")
-        whole = np.mean(seen.outputs, axis=0)
-        return self.judge.conclude("live", whole, seen, plan, (end, ""))
+        return self.judge.conclude("live", end, seen.average(), seen)
 
 
 def open_kinetics(seconds):

@@ -1,10 +1,15 @@
 """What videos show to a head that was trained on features."""
 
-from tasks.answers import Seen, open_judge
+from pathlib import Path
+
+from tasks.answers import Seen, ShownRows, open_judge
+from tasks.classification.questions import Inquiry
 from tasks.features.reader import RowReader, refuse_live
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
+from utils.pictures.heat_maps import plot_moments, weigh_frames
 from utils.runs.networks import load_network
+from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
 from utils.video.reading import probe
 from utils.video.views import CENTER, CROPS, spread_views
@@ -21,17 +26,13 @@ class RowClassifier:
         reader: a `tasks.features.reader.RowReader`.
         views: (clips, crops) that are averaged for a whole video.
         seconds: as of `tasks.classification.predicting.Classifier`.
-
-    Attributes:
-        seen: of the last video, the rows of the view in the middle (1, segments, channels), and
-            their seconds.
     """
 
     kind, live, form, watch = "classes", False, None, staticmethod(refuse_live)
 
     def __init__(self, network, judge, reader, views, seconds=(0, 0)):
         self.network, self.judge, self.reader, self.views = network, judge, reader, views
-        self.seconds, self.labels, self.seen = seconds, judge.labels, None
+        self.seconds, self.labels = seconds, judge.labels
 
     def _plan_rows(self, rate):
         window, step = (round(each * rate / self.reader.stride) for each in self.seconds)
@@ -53,14 +54,35 @@ class RowClassifier:
         rate = self.reader.fps or video.fps
         rows, times = self.reader.read(video, CROPS[self.views[1]], on_progress)
         whole = [self._classify(rows[view], place) for place, view in spread_views(*self.views)]
-        middle = self._choose_rows(len(times))
-        self.seen = rows[CENTER][middle][None], times[middle]
-        plan, seen = self._plan_rows(rate), Seen([], [], [])
+        middle, plan = self._choose_rows(len(times)), self._plan_rows(rate)
+        seen = Seen(count_steps(*plan))
         begins = np.maximum(times - self.reader.stride / rate / 2, 0)
         for window in cut_windows(zip(begins, rows[CENTER], strict=True), *plan):
             seen.add(window, self._classify(np.stack([row for _, row in window.items])))
-        whole, about = np.mean(whole, axis=0), (video.duration(self.reader.fps), video.note)
-        return self.judge.conclude(path, whole, seen, plan, about)
+        duration, whole = video.duration(self.reader.fps), np.mean(whole, axis=0)
+        found = self.judge.conclude(path, duration, whole, seen, video.note)
+        return found._replace(shown=ShownRows(rows[CENTER][middle], times[middle]))
+
+    def explain(self, prediction, params, folder):
+        """Draw by which of its rows of features a video is of its class.
+
+        Args:
+            prediction: of `predict_video`.
+            params: `Params` of the run.
+            folder: where the picture is written.
+
+        Returns:
+            {"why": text, "sheet": path of a picture}; without the latter where the video is gone.
+        """
+        rows, seconds = prediction.shown
+        inquiry = Inquiry(self.network, self.judge, params)
+        asked = inquiry.ask(rows[None], prediction.list_shares(self.labels))
+        weights = weigh_frames(*asked.explain(), len(seconds))
+        why, path = asked.tell(seconds), folder / "frames.png"
+        moments = (self.reader.form.image_fps, seconds, weights, asked.title)
+        if missing := plot_moments(path, Path(prediction.video), *moments):
+            return {"why": f"{why} {missing}"}
+        return {"why": why, "sheet": str(path)}
 
 
 def open_row_classifier(run, params, seconds):

@@ -1,9 +1,18 @@
 """Predictors of what reads rows of features: of a video's rows its classes, or its glosses."""
 
-from models.ctc import decode_glosses, drop_blank
+from pathlib import Path
+
+from models.ctc import decode, decode_glosses, drop_blank
 from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
+from tasks.recognition.explaining import (
+    MEANING,
+    Recognition,
+    place_rows,
+    save_recognition,
+    show_frames,
+)
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
@@ -24,16 +33,13 @@ class Recognizer:
         reader: a `tasks.features.reader.RowReader`.
         front: of the network, a key of `FRONTS`.
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules glosses are cleaned.
-
-    Attributes:
-        seen: the logits of the last video, (steps, 1 + glosses).
     """
 
     kind, live, form, watch = "glosses", False, None, staticmethod(refuse_live)
 
     def __init__(self, network, labels, reader, front, corpus):
         self.network, self.labels, self.reader = network, labels, reader
-        self.front, self.corpus, self.seen = front, corpus, None
+        self.front, self.corpus = front, corpus
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video: the best gloss of each step, equal neighbors merged.
@@ -51,8 +57,8 @@ class Recognizer:
         video = probe(path).play_images_at(self.reader.form.image_fps)
         duration, rate = video.duration(self.reader.fps), self.reader.fps or video.fps
         rows, times = self.reader.read(video, on_progress=on_progress)
-        self.seen = read_logits(self.network, rows[CENTER], self.front, path)
-        probabilities = to_probabilities("single", self.seen)
+        logits = read_logits(self.network, rows[CENTER], self.front, path)
+        probabilities = to_probabilities("single", logits)
         pooled = count_pooled(self.front)
         begins = np.append(times[::pooled][: len(probabilities)], times[-1])
         begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)
@@ -68,8 +74,36 @@ class Recognizer:
             for gloss, first, end in found
         ]
         words = clean_hypothesis([each.label for each in intervals], self.corpus)
-        said = drop_blank(probabilities)
-        return Prediction(str(path), duration, [], words, intervals, begins, said, video.note)
+        return Prediction(
+            str(path),
+            duration,
+            [],
+            words,
+            intervals,
+            begins,
+            drop_blank(probabilities),
+            video.note,
+            logits=logits,
+        )
+
+    def explain(self, prediction, params, folder):
+        """Draw when each gloss is said, and with what probability.
+
+        Args:
+            prediction: of `predict_video`.
+            params: `Params` of the run.
+            folder: where the picture is written.
+
+        Returns:
+            {"why": text, "sheet": path of a picture}.
+        """
+        logits, video = prediction.logits, Path(prediction.video)
+        (found,) = decode(logits[None], [len(logits)])
+        recognition = Recognition(video.name, video, None, logits, prediction.times, found, [])
+        rows, _ = place_rows(recognition, self.labels)
+        frames, _ = show_frames(recognition, rows["recognised"])
+        save_recognition(folder, recognition, rows, frames, self.labels)
+        return {"why": MEANING, "sheet": str(folder / "alignment.png")}
 
 
 def open_recognizer(run, params, seconds):
