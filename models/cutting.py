@@ -1,29 +1,30 @@
 """Networks taken apart: their backbones, what of them is trained, and where they are cut."""
 
-from models.i3d import CHANNELS, ENDPOINTS, stage_of
+from models.backbones import BACKBONES
 from models.layers import TimeDistributed, join_channels, side_by_side
-from models.networks import _LAST_MAP, STREAMS, check_network
+from models.streams import CHANNELS, STREAMS
 
 import keras
 from keras import layers
 
 
-def as_network(i3d):
-    """Wrap an I3D that ends in its own logits as a network like those of `build`.
+def as_network(model):
+    """Wrap a backbone that ends in its own logits as a network like those of `build`.
 
     Args:
-        i3d: from `build_i3d`, of RGB, with the endpoint "Logits".
+        model: from `Backbone.build`, of RGB, with the endpoint of its published classes.
 
     Returns:
         A `keras.Model` from (batch, 1, frames, height, width, 3) to logits that shares its layers:
         "backbone", up to its last map, and "head", what follows.
     """
-    last = i3d.get_layer(_LAST_MAP).output
-    clips = keras.Input((1, *i3d.input_shape[1:]), name="clips")
-    maps = TimeDistributed(keras.Model(i3d.input, last, name="i3d"), name="backbone")(clips)
+    last = model.get_layer(BACKBONES[model.name].stages[-1].layer).output
+    clips = keras.Input((1, *model.input_shape[1:]), name="clips")
+    body = keras.Model(model.input, last, name=model.name)
+    maps = TimeDistributed(body, name="backbone")(clips)
     features = keras.Input(maps.shape[1:], name="maps")
-    head = keras.Model(features, keras.Model(last, i3d.output)(features[:, 0]), name="head")
-    return keras.Model(clips, head(maps), name="i3d_logits")
+    head = keras.Model(features, keras.Model(last, model.output)(features[:, 0]), name="head")
+    return keras.Model(clips, head(maps), name=f"{model.name}_logits")
 
 
 def streams_of(network):
@@ -36,11 +37,37 @@ def streams_of(network):
 
 
 def backbones_of(network):
-    """Return {stream: I3D} inside a network from `build`, empty where there is none."""
+    """Return {stream: backbone's model} inside a network from `build`, {} where there is none."""
     if "backbone" not in [layer.name for layer in network.layers]:
         return {}
     streams, backbone = streams_of(network), network.get_layer("backbone").layer
     return {s: backbone.get_layer(s) if len(streams) > 1 else backbone for s in streams}
+
+
+def name_backbone(network):
+    """Return the key of `BACKBONES` of the backbone inside a network from `build`, or None."""
+    for model in backbones_of(network).values():
+        if model.name in BACKBONES:
+            return model.name
+        # One of two streams is named after its stream.
+        names = {layer.name for layer in model.layers}
+        return next(n for n, row in BACKBONES.items() if row.stages[-1].layer in names)
+    return None
+
+
+def list_frozen(model, backbone, finetune):
+    """Return the names of a backbone's layers that lie before where training begins.
+
+    Args:
+        model: from `Backbone.build`, or a part of it from its input on.
+        backbone: the `Backbone`.
+        finetune: as in `freeze`.
+    """
+    if finetune == "none":
+        return {layer.name for layer in model.layers}
+    cut = backbone.cut_before(finetune)
+    frozen = keras.Model(model.input, model.get_layer(cut.layer).output).layers if cut else ()
+    return {layer.name for layer in frozen}
 
 
 def freeze(network, finetune, train_batchnorm=False):
@@ -48,18 +75,19 @@ def freeze(network, finetune, train_batchnorm=False):
 
     Args:
         network: from `build`.
-        finetune: "none", "all", or the endpoint from which on the backbone is trained.
+        finetune: "none", "all", or the stage from which on the backbone is trained.
         train_batchnorm: also train the BatchNorm layers there, and update their statistics.
 
     Raises:
-        ValueError: unknown endpoint.
+        ValueError: no such stage, or none that training can begin with.
     """
-    check_network(network.name, finetune)
-    start = {"none": len(ENDPOINTS), "all": 0}.get(finetune)
-    start = ENDPOINTS.index(finetune) if start is None else start
-    for layer in (layer for i3d in backbones_of(network).values() for layer in i3d.layers):
-        is_batchnorm = isinstance(layer, layers.BatchNormalization)
-        layer.trainable = stage_of(layer.name) >= start and (train_batchnorm or not is_batchnorm)
+    for model in backbones_of(network).values():
+        backbone = BACKBONES[name_backbone(network)]
+        backbone.check_start(finetune)
+        frozen = list_frozen(model, backbone, finetune)
+        for layer in model.layers:
+            is_batchnorm = isinstance(layer, layers.BatchNormalization)
+            layer.trainable = layer.name not in frozen and (train_batchnorm or not is_batchnorm)
 
 
 def split(network, finetune):
@@ -76,34 +104,32 @@ def split(network, finetune):
     """
     if finetune == "all" or not backbones_of(network):
         return None, network
-    check_network(network.name, finetune)
     if finetune == "none":
         features = network.get_layer("backbone").output
         return keras.Model(network.input, features, name="frozen"), network.get_layer("head")
-    start = ENDPOINTS.index(finetune)
-    if start == 0:
-        return None, network
-    return cut_after(network, ENDPOINTS[start - 1])
+    backbone = BACKBONES[name_backbone(network)]
+    backbone.check_start(finetune)
+    cut = backbone.cut_before(finetune)
+    return cut_after(network, cut) if cut else (None, network)
 
 
-def cut_after(network, endpoint):
-    """Cut a network with an I3D after one of the I3D's stages.
+def cut_after(network, stage):
+    """Cut a network after a stage of its backbone.
 
     Args:
         network: from `build`.
-        endpoint: name of a stage.
+        stage: a `Stage` of its backbone.
 
     Returns:
-        (first, rest): models that share the network's layers, from clips to the stage's maps
-        (batch, segments, time, height, width, channels), and from those to logits.
+        (first, rest): models that share the network's layers, from clips to what the stage gives of
+        each segment, (batch, segments, ...), and from that to logits.
     """
-    i3ds, head = backbones_of(network), network.get_layer("head")
-    unit = f"{endpoint}.relu" if endpoint.startswith("Conv") else endpoint
-    cuts = {stream: i3d.get_layer(unit).output for stream, i3d in i3ds.items()}
-    if all(cut is i3ds[stream].output for stream, cut in cuts.items()):
+    models, head = backbones_of(network), network.get_layer("head")
+    cuts = {stream: model.get_layer(stage.layer).output for stream, model in models.items()}
+    if all(cut is models[stream].output for stream, cut in cuts.items()):
         return keras.Model(network.input, network.get_layer("backbone").output), head
-    first = {stream: keras.Model(i3ds[stream].input, cut) for stream, cut in cuts.items()}
-    rest = {stream: keras.Model(cut, i3ds[stream].output) for stream, cut in cuts.items()}
+    first = {stream: keras.Model(models[stream].input, cut) for stream, cut in cuts.items()}
+    rest = {stream: keras.Model(cut, models[stream].output) for stream, cut in cuts.items()}
     maps = TimeDistributed(side_by_side(first, join_channels, "first"))(network.input)
     features = keras.Input(maps.shape[1:], name="features")
     rest = side_by_side(rest, join_channels, "rest")

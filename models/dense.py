@@ -1,43 +1,66 @@
-"""I3D over many overlapping windows at once: what they share is computed once.
+"""A backbone over many overlapping windows at once: what they share is computed once.
 
 Fully convolutional, as OverFeat (Sermanet et al., ICLR 2014, section 3.3) and, where strides do not
 fit, shifted and stitched (Long et al., CVPR 2015, section 3.2). A chunk of frames goes once through
-I3D's own layers, and each window reads its rows off the last map. Steps whose receptive field ends
-inside the window are just what the window alone gives; nearer to its ends it alone sees the zeros
-of the padding, and here its neighbors.
+the backbone's own layers, and each window reads its rows off the last map. Steps whose receptive
+field ends inside the window are just what the window alone gives; nearer to its ends it alone sees
+the zeros of the padding, and here its neighbors.
 """
 
 from math import prod
+from typing import NamedTuple
 
-from models.i3d import STAGES, TOP, build_i3d
+from models.backbones import BACKBONES, FEATURES
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-_LAST_MAP = STAGES[-1][0]
-SHARED = "Mixed_4f"  # what lies behind it is little work
-# Layers that halve time, in order. The others keep it, or do not touch it.
-HALVING = tuple(
-    f"{name}.conv_3d" if kind == "conv" else name
-    for name, kind, arguments in STAGES
-    if kind != "mixed" and np.ravel(arguments[-1])[0] == 2
-)
+
+class Rows(NamedTuple):
+    """What rows are made of.
+
+    Attributes:
+        window: frames of a row.
+        stride: frames from a row to the next.
+        endpoint: what a row is of a window: "Features" or another endpoint before it, a stage's
+            maps averaged over time and space; "" for what the backbone ends in itself, flat.
+        shared: the last stage that a chunk goes through as a whole; behind it each window goes
+            alone. "" for the backbone's default.
+    """
+
+    window: int
+    stride: int
+    endpoint: str = FEATURES
+    shared: str = ""
 
 
-def build_maps(stream, frame_size, endpoint):
-    """Build I3D on clips of any length, up to the map that rows of an endpoint are read off.
+def build_maps(backbone, stream, window, frame_size, endpoint):
+    """Build a backbone up to what rows of an endpoint are read off.
 
     Args:
-        stream, frame_size: as in `models.i3d.build_i3d`.
-        endpoint: a key of `models.i3d.ENDPOINTS` up to "Features".
+        backbone: a `models.backbones.Backbone`.
+        stream, frame_size: as in `Backbone.build`.
+        window: frames of a row; the model of a backbone that can share them takes any number.
+        endpoint: of the backbone, up to "Features".
 
     Raises:
-        ValueError: an endpoint behind "Features", or as `build_i3d`.
+        ValueError: an endpoint behind "Features", or as `Backbone.build`.
     """
-    if endpoint in TOP[TOP.index("Features") + 1 :]:
-        raise ValueError(f"Rows are features; {endpoint} lies behind them: give Features.")
-    return build_i3d(stream, None, frame_size, _LAST_MAP if endpoint in TOP else endpoint)
+    if endpoint in backbone.endpoints and endpoint not in backbone.row_endpoints:
+        raise ValueError(f"Rows are features; {endpoint} lies behind them: give {FEATURES}.")
+    if endpoint in backbone.top:
+        endpoint = backbone.stages[-1].name if backbone.dense else FEATURES
+    return backbone.build(stream, None if backbone.dense else window, frame_size, endpoint)
+
+
+def pool_maps(model):
+    """Return the row (batch, dim) of a model from `Backbone.build`: its maps' mean, or features."""
+    backbone = BACKBONES[model.name]
+    if len(model.output.shape) == 2:
+        return model.output
+    maps = backbone.lay_out(model.output, model.input_shape[1:4])
+    return ops.mean(maps, axis=(1, 2, 3))
 
 
 def plan_phases(starts, halvings):
@@ -68,19 +91,11 @@ def _split_phases(x):
     return ops.concatenate([x, later], axis=0)
 
 
-def _weigh_steps(steps, endpoint):
+def _weigh_steps(backbone, steps, endpoint):
     """Return the share of each step of a window in its row."""
-    if endpoint not in TOP or steps == 1:
-        return np.full(steps, 1 / steps, "float32")
-    # The mean of the published top's averages of two neighbors.
-    shares = np.full(steps, 1 / (steps - 1), "float32")
-    shares[[0, -1]] /= 2
-    return shares
-
-
-def _unit(stage):
-    """Return the name of the layer that gives a stage's map."""
-    return f"{stage}.relu" if stage.startswith("Conv") else stage
+    if endpoint in backbone.top:
+        return backbone.dense.weigh_steps(steps)
+    return np.full(steps, 1 / steps, "float32")
 
 
 def _call_again(model, clips, call=lambda layer, x, **settings: layer(x, **settings)):
@@ -89,19 +104,20 @@ def _call_again(model, clips, call=lambda layer, x, **settings: layer(x, **setti
     return keras.models.clone_model(model, input_tensors=clips, **shared)
 
 
-def _share(maps, length, window, starts):
+def _share(maps, length, window, starts, title):
     """Build the steps that each window sees of the maps of a whole chunk.
 
     Returns:
         A model from (batch, length, height, width, channels) to (batch, windows, steps, ...).
     """
-    found = [name for name in HALVING if name in {layer.name for layer in maps.layers}]
+    # The other layers keep time, or do not touch it.
+    found = [layer.name for layer in maps.layers if getattr(layer, "strides", (1,))[0] == 2]
     factor = 2 ** len(found)
     if len(starts) > 1 and (window % factor or length % factor):
         raise ValueError(
             f"Windows of {window} frames in chunks of {length}: several of them share a chunk only "
-            f"where both are multiples of {factor}, by which I3D divides time. Give such a window, "
-            "or the route windows."
+            f"where both are multiples of {factor}, by which {title} divides time. Give such a "
+            "window, or the route windows."
         )
     splits, phases, places = plan_phases(starts, len(found))
     twice = {name for name, split in zip(found, splits, strict=True) if split}
@@ -118,48 +134,64 @@ def _share(maps, length, window, starts):
     return keras.Model(clips, ops.take(x, indices.astype("int32"), axis=1), name="shared")
 
 
-def build_dense(maps, length, window, stride, endpoint="Features", shared=SHARED):
-    """Build the rows of a chunk from an I3D, using its layers themselves.
+def build_alone(maps, rows):
+    """Build the row of a window of a backbone of which windows share nothing.
 
     Args:
-        maps: from `build_maps`, or an I3D that ends in the same map, whatever its clips' length.
+        maps: from `build_maps`.
+        rows: a `Rows`.
+
+    Returns:
+        A `keras.Model` from (batch, window, height, width, channels), values in [-1, 1], to float32
+        rows (batch, 1, dim).
+    """
+    x = ops.cast(pool_maps(maps) if rows.endpoint else maps.output, "float32")
+    return keras.Model(maps.input, ops.reshape(x, (-1, 1, prod(x.shape[1:]))), name="alone")
+
+
+def build_dense(maps, length, rows):
+    """Build the rows of a chunk from a backbone, using its layers themselves.
+
+    Args:
+        maps: from `build_maps`, or a model that ends in the same map, whatever its clips' length.
         length: frames of the chunk.
-        window: frames of a row, from 8 up; a multiple of 8 where the chunk holds several rows.
-        stride: frames from a row to the next.
-        endpoint: what `maps` was built for: "AvgPool3d" and "Features" weigh the steps as the
-            published top does, others are averaged over time and space. "": a row is the window's
-            part of the map itself, flat.
-        shared: the last stage that the chunk goes through as a whole; behind it each window goes
-            alone.
+        rows: a `Rows`; the window is a multiple of `Backbone.time_stride` where the chunk holds
+            several. Its endpoint is what `maps` was built for.
 
     Returns:
         A `keras.Model` from (batch, length, height, width, channels), values in [-1, 1], to float32
-        rows (batch, (length - window) // stride + 1, dim). A single row is I3D's of that window.
+        rows (batch, (length - window) // stride + 1, dim). A single row is the backbone's of that
+        window.
 
     Raises:
         ValueError: a window or chunk that does not fit the halvings of time.
     """
-    if length < window or window < 8:
-        raise ValueError(f"A window of {window} frames in {length}; it must be 8 to {length}.")
-    starts = np.arange(0, length - window + 1, stride)
-    units, cut = {layer.name: layer.output for layer in maps.layers}, _unit(shared)
+    backbone, window = BACKBONES[maps.name], rows.window
+    least = backbone.clip.least_frames
+    if not least <= window <= length:
+        raise ValueError(
+            f"A window of {window} frames in {length}; it must be {least} to {length}."
+        )
+    starts = np.arange(0, length - window + 1, rows.stride)
+    units = {layer.name: layer.output for layer in maps.layers}
+    cut = backbone.get_stage(rows.shared or backbone.dense.shared).layer
     if cut not in units or units[cut] is maps.output or len(starts) == 1:
         first, rest = maps, None
     else:
         first, rest = keras.Model(maps.input, units[cut]), keras.Model(units[cut], maps.output)
-    first = _share(first, length, window, starts)
+    first = _share(first, length, window, starts, backbone.title)
     x = first.output
     if rest is not None:
         alone = keras.Input(x.shape[2:], name="alone")
         x = _call_again(rest, alone)(ops.reshape(x, (-1, *x.shape[2:])))
         x = ops.reshape(x, (-1, len(starts), *x.shape[1:]))
     x = ops.cast(x, "float32")  # (batch, rows, steps, height, width, channels)
-    if not endpoint:
-        rows = ops.reshape(x, (-1, len(starts), prod(x.shape[2:])))
-        return keras.Model(first.input, rows, name="dense")
-    x = ops.mean(x, axis=(3, 4))
-    rows = ops.sum(x * _weigh_steps(x.shape[2], endpoint)[:, None], axis=2)
-    return keras.Model(first.input, rows, name="dense")
+    if rows.endpoint:
+        x = ops.mean(x, axis=(3, 4))
+        x = ops.sum(x * _weigh_steps(backbone, x.shape[2], rows.endpoint)[:, None], axis=2)
+    else:
+        x = ops.reshape(x, (-1, len(starts), prod(x.shape[2:])))
+    return keras.Model(first.input, x, name="dense")
 
 
 class Extractor:
@@ -168,10 +200,10 @@ class Extractor:
     Args:
         maps: {stream: from `build_maps`}; rows and channels are joined in this order.
         levels: {stream: (256,) float32, what each level of its channels means}.
-        rows: window, stride, endpoint and shared, as in `build_dense`.
+        rows: a `Rows`.
     """
 
-    def __init__(self, maps, levels, *rows):
+    def __init__(self, maps, levels, rows):
         self.maps, self.levels, self.rows = maps, levels, rows
         self.networks = {}
 
@@ -188,8 +220,11 @@ class Extractor:
         for (stream, maps), shape in zip(self.maps.items(), shapes, strict=True):
             levels = ops.cast(blocks[..., begin : begin + shape[-1]], "int32")
             clips = ops.take(self.levels[stream], levels, axis=0)
-            dense = build_dense(maps, length, *self.rows)
-            outputs.append(keras.Model(dense.input, dense.output, name=stream)(clips))
+            if BACKBONES[maps.name].dense:
+                part = build_dense(maps, length, self.rows)
+            else:
+                part = build_alone(maps, self.rows)
+            outputs.append(keras.Model(part.input, part.output, name=stream)(clips))
             begin += shape[-1]
         rows = outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=-1)
         return keras.Model(blocks, rows, name="extractor")

@@ -12,7 +12,8 @@ class Design:
         stochastic_depth: chance that the last Transformer block is left out of a training step;
             it rises linearly from the first (Huang et al., ECCV 2016).
         pooling: "class", a class token decides, or "fused", the mean of all tokens.
-        embedder: a key of `models.vivit.EMBEDDERS`.
+        embedder: a key of `models.vivit.EMBEDDERS`, or of `models.backbones.BACKBONES`, whose last
+            map's places are the tokens.
         encoder: a key of `models.vivit.ENCODERS`.
         size: a key of `models.vivit.SIZES`.
         patch_size: height and width of a patch or tubelet, in pixels.

@@ -5,11 +5,8 @@ CVPR 2017, figure 3. Layer for layer DeepMind's kinetics-i3d; every layer carrie
 its published tensor with "/" written as ".", so that weights are matched by name.
 """
 
-import keras
 import numpy as np
 from keras import layers, ops
-
-CHANNELS = {"rgb": 3, "flow": 2}
 
 # (endpoint, kind, arguments), in order. conv: width, kernel, stride. pool: kernel, stride.
 # mixed: widths of 1x1 | 1x1, 3x3 | 1x1, 3x3 | 1x1 after pooling.
@@ -32,8 +29,8 @@ STAGES = [
     ("Mixed_5c", "mixed", (384, 192, 384, 48, 128, 128)),
 ]
 _KERAS_NAMES = {"w": "kernel", "b": "bias"}  # a published tensor's last name: in Keras
-TOP = ("AvgPool3d", "Features", "Logits", "Predictions")
-ENDPOINTS = tuple(name for name, _, _ in STAGES) + TOP
+TOP = ("AvgPool3d", "Features", "Logits", "Predictions")  # endpoints behind the last stage
+NUM_CLASSES = 400  # of Kinetics
 
 
 def _conv(inputs, name, width, kernel, stride):
@@ -67,7 +64,7 @@ def _mixed(inputs, name, *widths):
 _BUILDERS = {"conv": _conv, "pool": _pool, "mixed": _mixed}
 
 
-def _top(x, endpoint, num_classes, dropout):
+def _top(x, endpoint):
     x = ops.mean(x, axis=(2, 3))  # (batch, time, 1024): the 7x7 average pool of a 224 frame
     if x.shape[1] != 1:
         x = layers.AveragePooling1D(2, strides=1, name="AvgPool3d")(x)
@@ -75,62 +72,48 @@ def _top(x, endpoint, num_classes, dropout):
         return x
     if endpoint == "Features":
         return layers.GlobalAveragePooling1D(name="Features")(x)
-    x = layers.Dropout(dropout, name="Dropout_0b")(x)
-    x = layers.Dense(num_classes, dtype="float32", name="Logits.Conv3d_0c_1x1.conv_3d")(x)
+    x = layers.Dropout(0.0, name="Dropout_0b")(x)
+    x = layers.Dense(NUM_CLASSES, dtype="float32", name="Logits.Conv3d_0c_1x1.conv_3d")(x)
     x = layers.GlobalAveragePooling1D(name="Logits", dtype="float32")(x)
     if endpoint == "Logits":
         return x
     return layers.Activation("softmax", dtype="float32", name="Predictions")(x)
 
 
-def build_i3d(
-    stream="rgb", frames=64, frame_size=224, endpoint="Features", num_classes=400, dropout=0.0
-):
-    """Build I3D up to an endpoint.
+def apply_i3d(clips, endpoint, stages=STAGES):
+    """Apply I3D to clips, up to an endpoint.
 
     Args:
-        stream: "rgb" (3 channels) or "flow" (2 channels).
-        frames: frames per clip, from 8 up; or None for any number from 9 up.
-        frame_size: height and width in pixels, from 112 up; or None for any.
-        endpoint: one of `ENDPOINTS`. The published names; besides them "AvgPool3d", the
+        clips: a Keras tensor (batch, frames, height, width, channels), values in [-1, 1].
+        endpoint: a stage's, or one of `TOP`. The published names; besides them "AvgPool3d", the
             (batch, time, 1024) outputs of the (2, 7, 7) average pool, and "Features", their
             mean over time, (batch, 1024). The spatial pool averages whatever is left, so that
             any frame size works; at 224 that is the published 7x7.
-        num_classes: width of "Logits" and "Predictions".
-        dropout: rate before the logits; the paper trains with 0.5.
+        stages: as `STAGES`.
 
     Returns:
-        A `keras.Model` from (batch, frames, frame_size, frame_size, channels), values in
-        [-1, 1], to the endpoint.
-
-    Raises:
-        ValueError: unknown stream or endpoint, or a clip too short or too small.
+        The endpoint's Keras tensor.
     """
-    if stream not in CHANNELS:
-        raise ValueError(f"Unknown stream {stream!r}; known: {', '.join(CHANNELS)}.")
-    if endpoint not in ENDPOINTS:
-        raise ValueError(f"Unknown endpoint {endpoint!r}; known: {', '.join(ENDPOINTS)}.")
-    if frames is not None and frames < 8:
-        raise ValueError(f"I3D needs at least 8 frames a clip, got {frames}.")
-    if frame_size is not None and frame_size < 112:
-        raise ValueError(f"I3D needs frames of at least 112 pixels, got {frame_size}.")
-    inputs = keras.Input((frames, frame_size, frame_size, CHANNELS[stream]), name="clip")
-    x = inputs
-    for name, kind, arguments in STAGES:
+    x = clips
+    for name, kind, arguments in stages:
         x = _BUILDERS[kind](x, name, *arguments)
         if name == endpoint:
-            return keras.Model(inputs, x, name="i3d")
-    return keras.Model(inputs, _top(x, endpoint, num_classes, dropout), name="i3d")
+            return x
+    return _top(x, endpoint)
 
 
-def stage_of(layer_name):
-    """Return the position in `ENDPOINTS` of the stage that a layer belongs to, the top's last."""
-    name = layer_name.split(".")[0]
-    return ENDPOINTS.index(name) if name in ENDPOINTS else len(STAGES)
+def weigh_steps(steps):
+    """Return the share of each step of the last map in "Features", float32 (steps,)."""
+    if steps == 1:
+        return np.ones(1, "float32")
+    # The mean of the published top's averages of two neighbors.
+    shares = np.full(steps, 1 / (steps - 1), "float32")
+    shares[[0, -1]] /= 2
+    return shares
 
 
 def set_tensors(backbone, tensors):
-    """Assign published tensors to an I3D from `build_i3d`; the top's are left out without a top."""
+    """Assign published tensors to an I3D; the top's are left out without a top."""
     units = {layer.name.replace(".", "/"): layer for layer in backbone.layers}
     for tensor, array in tensors.items():
         unit, last = tensor.rsplit("/", 1)

@@ -3,18 +3,16 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from models.backbones import BACKBONES
 from models.design import Design, choose
 from models.heads import build_head
-from models.i3d import CHANNELS, STAGES, build_i3d
 from models.layers import TimeDistributed, join_channels, side_by_side
+from models.streams import CHANNELS, STREAMS
 from models.timesformer import build_timesformer
-from models.vivit import build_vivit
+from models.vivit import EMBEDDERS, build_vivit, build_vivit_on_maps
 
 import keras
 from keras import ops
-
-# A clip's streams share its channels in this order.
-STREAMS = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 
 
 class Network(NamedTuple):
@@ -22,24 +20,33 @@ class Network(NamedTuple):
 
     Attributes:
         build_head: function (input_shape, num_outputs, design) -> the model "head".
-        endpoint: of the I3D that comes first, or "" where the head takes clips.
+        backbone: the key of `BACKBONES` whose features the head takes; "" where it takes clips.
+        build_on_maps: the same function of the maps of the backbone that the design's embedder
+            names, where it may name one.
     """
 
     build_head: Callable
-    endpoint: str = ""
+    backbone: str = ""
+    build_on_maps: Callable | None = None
 
 
-def _on_i3d(head):
-    return Network(lambda shape, *rest: build_head(head, *shape, *rest), "Features")
+# What follows a backbone's name in that of a network: the head, a key of `models.heads.HEADS`.
+_HEADS = {"": "average", "_lstm": "lstm", "_transformer": "transformer", "_vivit": "vivit"}
 
 
-_LAST_MAP = STAGES[-1][0]
+def list_networks(backbone):
+    """Return {name: `Network`} of a backbone under each head."""
+    return {
+        f"{backbone}{suffix}": Network(
+            lambda shape, *rest, head=head: build_head(head, *shape, *rest), backbone
+        )
+        for suffix, head in _HEADS.items()
+    }
+
+
 NETWORKS = {
-    "i3d": _on_i3d("average"),
-    "i3d_lstm": _on_i3d("lstm"),
-    "i3d_transformer": _on_i3d("transformer"),
-    "i3d_vivit": _on_i3d("vivit"),
-    "vivit": Network(build_vivit),
+    **{name: row for backbone in BACKBONES for name, row in list_networks(backbone).items()},
+    "vivit": Network(build_vivit, build_on_maps=build_vivit_on_maps),
     "timesformer": Network(build_timesformer),
 }
 
@@ -62,13 +69,31 @@ FUSIONS = {
 }
 
 
-def check_network(name, finetune="none"):
+def find_backbone(name, embedder="flatten"):
+    """Return the `Backbone` in a network, or None.
+
+    Args:
+        name: a key of `NETWORKS`.
+        embedder: of the `Design`.
+
+    Raises:
+        ValueError: there is no such network or embedder.
+    """
+    row = choose(NETWORKS, "network", name)
+    if row.build_on_maps:
+        choose(EMBEDDERS | BACKBONES, "embedder", embedder)
+        return BACKBONES.get(embedder)
+    return BACKBONES.get(row.backbone)
+
+
+def check_network(name, finetune="none", embedder="flatten"):
     """Raise a ValueError unless `name` is a network and `finetune` a part of its backbone."""
-    choose(NETWORKS, "network", name)
-    starts = [stage for stage, kind, _ in STAGES if kind != "pool"]
-    if finetune not in ("none", "all", *starts):
+    backbone = find_backbone(name, embedder)
+    if backbone:
+        backbone.check_start(finetune)
+    elif finetune not in ("none", "all"):
         raise ValueError(
-            f"Cannot fine-tune from {finetune!r}; give none, all or one of {', '.join(starts)}."
+            f"Cannot fine-tune from {finetune!r}; {name} has no backbone and is trained whole."
         )
 
 
@@ -79,44 +104,44 @@ def build(name, num_outputs, segments, frames, frame_size=224, stream="rgb", des
         name: a key of `NETWORKS`.
         num_outputs: number of logits.
         segments: segments per video.
-        frames: frames per segment, for I3D from 8 up.
-        frame_size: height and width in pixels, for I3D from 112 up.
+        frames: frames per segment.
+        frame_size: height and width in pixels.
         stream: a key of `STREAMS`; the channels of both are red, green, blue, x, y.
         design: a `Design`.
 
     Returns:
         A `keras.Model` from (batch, segments, frames, frame_size, frame_size, channels) to
-        logits (batch, num_outputs). Its layers are "head" and, where there is an I3D, before it
-        "backbone", a `TimeDistributed` around it; with both streams around two, whose features
+        logits (batch, num_outputs). Its layers are "head" and, where there is a backbone, before
+        it "backbone", a `TimeDistributed` around it; with both streams around two, whose features
         are joined.
 
     Raises:
         ValueError: unknown network, stream or choice of the design, or a clip that is too short
             or too small.
     """
-    row = choose(NETWORKS, "network", name)
+    row, backbone = choose(NETWORKS, "network", name), find_backbone(name, design.embedder)
     channels = {each: CHANNELS[each] for each in choose(STREAMS, "stream", stream)}
     fuse = choose(FUSIONS, "fusion", design.fusion)
-    endpoint = row.endpoint or (_LAST_MAP if name == "vivit" and design.embedder == "i3d" else "")
     shape = (segments, frames, frame_size, frame_size, sum(channels.values()))
     clips = keras.Input(shape, name="clips")
-    features = clips
-    if endpoint:
-        i3ds = {each: build_i3d(each, frames, frame_size, endpoint) for each in channels}
-        backbone = side_by_side(i3ds, join_channels, "two_streams")
-        features = TimeDistributed(backbone, name="backbone")(clips)
+    features, build_one = clips, row.build_head
+    if backbone:
+        build_part = backbone.build
+        if row.build_on_maps:
+            build_part, build_one = backbone.build_maps, row.build_on_maps
+        parts = {each: build_part(each, frames, frame_size) for each in channels}
+        together = side_by_side(parts, join_channels, "two_streams")
+        features = TimeDistributed(together, name="backbone")(clips)
         channels = dict.fromkeys(channels, 1)  # as many features each
-    head = fuse(
-        lambda part: row.build_head(part, num_outputs, design), features.shape[1:], channels
-    )
+    head = fuse(lambda part: build_one(part, num_outputs, design), features.shape[1:], channels)
     return keras.Model(clips, head(features), name=name)
 
 
 def build_on_features(name, num_outputs, segments, length, stream="rgb", design=Design()):
-    """Build a network without its I3D, from features of the segments to logits.
+    """Build a network without its backbone, from features of the segments to logits.
 
     Args:
-        name: a key of `NETWORKS`, one with an I3D.
+        name: a key of `NETWORKS`, one of a backbone.
         num_outputs, segments, design: as in `build`.
         length: channels of a segment's features, whatever they were made by.
         stream: both for features of RGB and of flow, joined in this order.
@@ -129,8 +154,8 @@ def build_on_features(name, num_outputs, segments, length, stream="rgb", design=
         ValueError: a network that takes clips, or features that do not suit its head.
     """
     row, streams = choose(NETWORKS, "network", name), choose(STREAMS, "stream", stream)
-    if not row.endpoint:
-        known = ", ".join(name for name, row in NETWORKS.items() if row.endpoint)
+    if not row.backbone:
+        known = ", ".join(name for name, row in NETWORKS.items() if row.backbone)
         raise ValueError(f"{name} takes clips, not features; networks that take features: {known}.")
     if length % len(streams):
         raise ValueError(f"Features of {length} channels are not two streams'; one has half.")

@@ -113,9 +113,9 @@ def cut_patches(frames, size, patch, depth):
     )(frames)
 
 
-def _i3d(features, size, patch):
-    """Make a token of each place of I3D's last map, (batch, segments, time, h, w, channels)."""
-    x = layers.LayerNormalization(name="normalize")(features)
+def _project_maps(maps, size):
+    """Make a token of each place of (batch, segments, time, height, width, channels)."""
+    x = layers.LayerNormalization(name="normalize")(maps)
     x = layers.Dense(size.dim, name="projection")(x)
     return layers.Reshape((-1, *x.shape[3:]), name="grid")(x)
 
@@ -125,7 +125,6 @@ EMBEDDERS = {
     "flatten": _flatten,
     "patches": partial(cut_patches, depth=1),
     "tubelet": partial(cut_patches, depth=2),
-    "i3d": _i3d,
 }
 
 
@@ -153,25 +152,39 @@ def build_vivit(input_shape, num_outputs, design=Design()):
 
     Args:
         input_shape: (segments, frames, height, width, channels) of the clips; the segments'
-            frames are one sequence. For the i3d embedder the shape of I3D's last map.
+            frames are one sequence.
         num_outputs: number of logits.
         design: a `Design`.
 
     Returns:
-        A `keras.Model` "head" from clips, or I3D's maps, to float32 logits (batch, num_outputs).
+        A `keras.Model` "head" from clips to float32 logits (batch, num_outputs).
 
     Raises:
         ValueError: unknown embedder, encoder, size or pooling, or frames that do not cut into
             whole patches.
     """
     embedder = choose(EMBEDDERS, "embedder", design.embedder)
-    encoder = choose(ENCODERS, "encoder", design.encoder)
     size = choose(SIZES, "size", design.size)
     inputs = keras.Input(input_shape, name="clips")
-    x = inputs
-    if design.embedder != "i3d":
-        x = layers.Reshape((-1, *input_shape[2:]), name="frames")(x)
-    tokens = embedder(x, size, design.patch_size)
+    x = layers.Reshape((-1, *input_shape[2:]), name="frames")(inputs)
+    return _classify(inputs, embedder(x, size, design.patch_size), num_outputs, design)
+
+
+def build_vivit_on_maps(input_shape, num_outputs, design=Design()):
+    """Build ViViT on the tokens that the maps of a backbone are.
+
+    Args:
+        input_shape: (segments, time, height, width, channels) of the maps.
+        num_outputs, design: as in `build_vivit`, whose result it is like.
+    """
+    inputs = keras.Input(input_shape, name="clips")
+    tokens = _project_maps(inputs, choose(SIZES, "size", design.size))
+    return _classify(inputs, tokens, num_outputs, design)
+
+
+def _classify(inputs, tokens, num_outputs, design):
+    """Return the model "head" that encodes tokens (batch, time, [places,] dim) of its inputs."""
+    encoder, size = choose(ENCODERS, "encoder", design.encoder), SIZES[design.size]
     tokens = layers.Reshape((tokens.shape[1], -1, size.dim), name="tokens")(tokens)
     encoders = [
         lambda x, mask, depth=depth, name=name: encode(

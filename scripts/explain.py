@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from models.explaining.methods import LAST
 from tasks.classification.explaining import explain_rows, explain_video
 from tasks.recognition.explaining import explain_sentence
 from utils.runs.folders import check_run
@@ -29,16 +28,17 @@ class Options:
     video: tyro.conf.Positional[str]
     """A video file or a folder of numbered images. For runs on features the video need not be
     there, and may be a file of features; for recognition it may be a sentence's id. Of recognition
-    through I3D the video itself is read."""
+    through a backbone the video itself is read."""
     run: Path
     """The run's folder, weights/<run>."""
     class_name: Annotated[str, tyro.conf.arg(name="class")] = ""
     """The class to explain; empty: the most probable."""
     method: str = ""
-    """grad_cam (networks with an I3D), integrated_gradients (without), rollout (attention, of no
-    class in particular) or occlusion (on features); empty: the first of these that fits."""
-    endpoint: str = LAST
-    """Of I3D, where Grad-CAM looks; earlier ones see less, but finer."""
+    """grad_cam (networks with a backbone), integrated_gradients (without), rollout (attention, of
+    no class in particular) or occlusion (on features); empty: the first of these that fits."""
+    endpoint: str = ""
+    """Stage of the backbone where Grad-CAM looks, such as Mixed_4f; earlier ones see less, but
+    finer. Empty: the last."""
     block: int = 0
     """Of a Transformer, whose attention is drawn too; 0: the last."""
     features: str = ""

@@ -1,7 +1,7 @@
 """Turn videos into arrays of features: python -m scripts.extract_features --data D --output F.
 
-A row for every few frames of each video, by a Kinetics I3D or a run's. Stopped or killed at any
-moment, the same command goes on with the videos that are not yet there.
+A row for every few frames of each video, by a published backbone or a run's. Stopped or killed at
+any moment, the same command goes on with the videos that are not yet there.
 """
 
 import time
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.dense import SHARED, build_maps
-from models.i3d import ENDPOINTS, TOP
-from models.networks import STREAMS
+from models.backbones import BACKBONES, DEFAULT, FEATURES
+from models.dense import build_maps
+from models.streams import STREAMS
 from tasks.features.networks import make_extractor, start_maps
 from utils.checks import check_sizes
 from utils.clips.inputs import fingerprint
@@ -33,7 +33,9 @@ from utils.video.views import CENTER, VIEWS
 import keras
 import tyro
 
-_SHORTEST = 32  # frames of a chunk, unless a window is longer
+_LEAST_STEPS = 4  # of the last map of a chunk, unless a window is longer
+_STAGES = [stage.name for backbone in BACKBONES.values() for stage in backbone.stages]
+_ENDPOINTS = [name for backbone in BACKBONES.values() for name in backbone.row_endpoints]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Options:
     training.py's --data-path takes."""
     output: str
     """Folder of what is written; it mirrors the data's tree."""
+    backbone: Literal[tuple(BACKBONES)] = DEFAULT
+    """The network that makes the rows."""
     window: int = 16
     """Frames that a row sees, from 8 up."""
     stride: int = 4
@@ -58,16 +62,16 @@ class Options:
     chunk: int = 128
     """dense: frames that go through the network together, a multiple of 32; short videos and ends
     take a half or a quarter of it."""
-    shared: Literal[ENDPOINTS[: -len(TOP)]] = SHARED
+    shared: Literal[tuple(dict.fromkeys(_STAGES))] = BACKBONES[DEFAULT].dense.shared
     """dense: the last stage that windows share (Mixed_5c: all). Behind it each goes alone;
     earlier is nearer to the route windows and slower."""
-    endpoint: Literal[ENDPOINTS[: ENDPOINTS.index("Features") + 1]] = "Features"
+    endpoint: Literal[tuple(dict.fromkeys(_ENDPOINTS))] = FEATURES
     """Where rows are read off: Features has 1024 numbers, Mixed_4f 832, averaged over the map."""
     stream: Literal[tuple(READERS)] = "rgb"
     """both: RGB's numbers, then flow's."""
     weights: str = "kinetics"
     """kinetics, imagenet_kinetics, inflated (flow from RGB's), none, a file of published weights,
-    or a run (weights/<run>) whose I3D is taken."""
+    or a run (weights/<run>) whose backbone is taken."""
     flow_weights: str = ""
     """stream both: the same for flow; empty: as weights."""
     views: tuple[Literal[tuple(VIEWS)], ...] = (CENTER,)
@@ -109,8 +113,10 @@ class Options:
     """Where stored flow is looked for."""
 
     def __post_init__(self):
-        lows = {"window": 8, "stride": 1, "batch_frames": 8, "workers": 1, "read_ahead": 1}
-        lows |= {"fps": 0, "image_fps": 0.01, "frame_size": 112, "ray_actors": 0}
+        backbone = BACKBONES[self.backbone]
+        lows = {"stride": 1, "batch_frames": 8, "workers": 1, "read_ahead": 1}
+        lows |= {"fps": 0, "image_fps": 0.01, "ray_actors": 0}
+        lows |= {"window": backbone.clip.least_frames, "frame_size": backbone.clip.least_size}
         for name, low in lows.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
@@ -119,24 +125,40 @@ class Options:
             raise ValueError(f"ray is {' '.join(self.ray)}; give one address, or none.")
         if CENTER not in self.views or len(set(self.views)) < len(self.views):
             raise ValueError(f"views are {', '.join(self.views)}; {CENTER} and others, each once.")
+        if self.endpoint not in backbone.row_endpoints:
+            known = ", ".join(backbone.row_endpoints)
+            raise ValueError(
+                f"endpoint is {self.endpoint}; {backbone.title}'s rows are read off {known}."
+            )
         if self.route == "dense":
-            if self.window % 8:
-                raise ValueError(
-                    f"window is {self.window}; --route dense takes multiples of 8, for I3D divides "
-                    "time by 8. Give another, or --route windows."
-                )
-            if self.chunk % 32 or self.chunk < self.window:
-                raise ValueError(
-                    f"chunk is {self.chunk}; it must be a multiple of 32, at least the window of "
-                    f"{self.window}."
-                )
+            self._check_dense(backbone)
+
+    def _check_dense(self, backbone):
+        factor = backbone.time_stride
+        if not backbone.dense:
+            raise ValueError(
+                f"route is dense, but windows of {backbone.title} share nothing; give windows."
+            )
+        backbone.get_stage(self.shared)
+        if self.window % factor:
+            raise ValueError(
+                f"window is {self.window}; --route dense takes multiples of {factor}, for "
+                f"{backbone.title} divides time by {factor}. Give another, or --route windows."
+            )
+        shortest = _LEAST_STEPS * factor
+        if self.chunk % shortest or self.chunk < self.window:
+            raise ValueError(
+                f"chunk is {self.chunk}; it must be a multiple of {shortest}, at least the window "
+                f"of {self.window}."
+            )
 
     @property
     def lengths(self):
         """Frames of the blocks that the network is built for."""
         if self.route == "windows":
             return (self.window,)
-        shortest = min(max(self.window, _SHORTEST), self.chunk)
+        shortest = _LEAST_STEPS * BACKBONES[self.backbone].time_stride
+        shortest = min(max(self.window, shortest), self.chunk)
         return tuple(n for n in (self.chunk, self.chunk // 2, self.chunk // 4) if n >= shortest)
 
     @property
@@ -156,7 +178,7 @@ class Options:
 
     @property
     def starts(self):
-        """{stream: what its I3D starts from}."""
+        """{stream: what its backbone starts from}."""
         flow = (self.flow_weights or self.weights) if self.stream == "both" else self.weights
         return {each: flow if each == "flow" else self.weights for each in STREAMS[self.stream]}
 
@@ -185,11 +207,12 @@ def load_extractor(options):
     """Build the network and load its weights; return (the extractor, `FeatureSettings`)."""
     keras.config.set_dtype_policy(options.precision)
     keras.utils.set_random_seed(0)
-    maps, names = {}, {}
+    maps, names, backbone = {}, {}, BACKBONES[options.backbone]
     for stream, start in options.starts.items():
-        maps[stream] = build_maps(stream, options.frame_size, options.endpoint)
+        shape = (options.window, options.frame_size, options.endpoint)
+        maps[stream] = build_maps(backbone, stream, *shape)
         names[stream] = start_maps(maps[stream], start, stream)
-        print(f"I3D ({stream}) begins with {names[stream]}", flush=True)
+        print(f"{backbone.title} ({stream}) begins with {names[stream]}", flush=True)
     same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
     dense = options.route == "dense"
     settings = FeatureSettings(
@@ -199,6 +222,7 @@ def load_extractor(options):
         flow=options.flow_kind if options.stream != "rgb" else None,
         weights=names,
         fingerprint={stream: fingerprint(each) for stream, each in maps.items()},
+        backbone=backbone.name,
     )
     return make_extractor(maps, settings), settings
 

@@ -32,7 +32,7 @@ class Options:
     data_path: tyro.conf.Positional[str]
     """What training.py's --data-path takes."""
     method: Literal[tuple(FLOWS)] = Params.flow
-    """tvl1 is what I3D was trained on; dis is far quicker."""
+    """tvl1 is what the published weights were trained on; dis is far quicker."""
     output: str = ""
     """Folder of what is written; empty: <cache_path>/flow/<method>_<short_side>_<fps>, where
     training finds it by itself."""

@@ -1,6 +1,6 @@
 """Say what videos show: python -m scripts.predict VIDEO|FOLDER|GLOB|webcam [--run weights/<run>].
 
-Without a run, the 400 classes of Kinetics by the published I3D. Of each video the five most
+Without a run, the 400 classes of Kinetics by the published backbone. Of each video the five most
 probable labels, and which are seen when; of a run of recognition the glosses and their times.
 """
 

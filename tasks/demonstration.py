@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.backbones import BACKBONES, DEFAULT
 from tasks.classification.embedding import EMBEDDINGS, Neighbors
 from tasks.predictors import open_predictor
 from utils.params import Params
@@ -62,8 +63,16 @@ class Demonstration:
         if len(labels) <= 10:
             known += f": {', '.join(labels)}"
         if run is None:
-            self.params = Params(network="i3d", num_segments=1, frames_per_segment=64)
-            self.about = f"The published I3D, trained on Kinetics. It knows {known}."
+            backbone = BACKBONES[DEFAULT]
+            clip, title = backbone.clip, backbone.title
+            self.params = Params(
+                network=backbone.name,
+                num_segments=1,
+                frames_per_segment=clip.frames,
+                frame_size=clip.frame_size,
+            )
+            data = backbone.published.data
+            self.about = f"The published {title}, trained on {data}. It knows {known}."
         else:
             self.params = load_params(Path(run, "params.json"))
             self.about = f"The run {Path(run).name}, {self.params.network}. It knows {known}."

@@ -13,7 +13,8 @@ class Subject(NamedTuple):
     """A run's network, and what it is tried on.
 
     Attributes:
-        served: function whether I3D is to be flat, or None for no change -> the model to write.
+        served: function whether a backbone is to be flat, or None for no change -> the model to
+            write.
         metadata: dict of what its user must know.
         read: function index -> (what the run's network sees, what the served one does).
         join: function of a list of either -> {name: array (batch, ...)}.

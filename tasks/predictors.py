@@ -13,7 +13,7 @@ over the video's windows. `intervals` come from windows that slide over the vide
 
 from pathlib import Path
 
-from tasks.classification.predicting import open_classifier, open_kinetics
+from tasks.classification.predicting import open_classifier, open_published
 from tasks.classification.predicting_on_features import open_row_classifier
 from tasks.recognition.predicting import open_recognizer
 from utils.runs.folders import check_run
@@ -43,7 +43,7 @@ def open_predictor(run=None, window=0.0, step=0.0):
             into.
     """
     if run is None:
-        return open_kinetics((window, step))
+        return open_published((window, step))
     check_run(run)
     params = load_params(Path(run, "params.json"))
     best_network(run)

@@ -1,8 +1,8 @@
 """Fixtures of many modules; what they and the tests call is in support/."""
 
 import models  # noqa: F401  before TensorFlow
+from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
-from support.runs import shrunk_i3d
 from support.videos import write_dataset
 
 import pytest

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from models import vivit
+from models.backbones import BACKBONES
 from models.cutting import backbones_of, cut_after
 from models.design import Design
 from models.explaining.attribution import (
@@ -159,16 +160,16 @@ def test_rollout_of_a_factorised_vivit_goes_through_time_to_space(pooling):
 @pytest.mark.parametrize("length, axis", [(64, 0), (33, 0), (224, 1), (115, 2)])
 def test_centers_of_i3ds_maps(length, axis):
     """A ramp stays a ramp of the centers under averages, but for the edges."""
-    ramp = np.arange(length, dtype="float32")[None, :, None]
-    for name, kind, arguments in STAGES:
+    ramp, all_stages = np.arange(length, dtype="float32")[None, :, None], BACKBONES["i3d"].stages
+    for place, (name, kind, arguments) in enumerate(STAGES):
         if kind != "mixed":
             size, stride = (n if isinstance(n, int) else n[axis] for n in arguments[-2:])
             ramp = np.asarray(keras.ops.average_pool(ramp, size, stride, "same"))
-        centers = find_centers(length, name, axis)
+        centers = find_centers(length, all_stages[: place + 1], axis)
         assert len(centers) == ramp.shape[1]
         if name in ("Conv3d_1a_7x7", "Mixed_4f"):
             np.testing.assert_allclose(centers[2:-2], ramp[0, 2:-2, 0], atol=1e-4)
-    assert find_centers(64, "Mixed_5c", 0).tolist() == [5, 13, 21, 29, 37, 45, 53, 61]
+    assert find_centers(64, all_stages, 0).tolist() == [5, 13, 21, 29, 37, 45, 53, 61]
 
 
 def test_grad_cam_by_hand(small_i3d):
@@ -178,7 +179,7 @@ def test_grad_cam_by_hand(small_i3d):
     question = Question(network, clip, 2, -1, differentiate)
     cam = METHODS["grad_cam"].explain(question)
     assert cam.values.shape == (2, 1, 4, 4)
-    maps = np.asarray(cut_after(network, "Mixed_5c")[0](clip))[0].astype(float)
+    maps = np.asarray(cut_after(network, BACKBONES["i3d"].stages[-1])[0](clip))[0].astype(float)
     features = maps.mean((1, 2, 3))
     weights = network.get_layer("head").get_layer("logits").get_weights()[0][:, 2]
     weights = -weights  # of the class that the output speaks against
@@ -359,7 +360,7 @@ def test_occlusion_is_the_fall_of_the_log_odds():
 def test_a_network_with_its_own_i3d_has_maps(small_i3d):
     network = build("vivit", 2, 1, 8, 112, design=Design(embedder="i3d"))
     assert choose_method("", network) == "grad_cam"
-    with pytest.raises(ValueError, match="integrated_gradients: networks without an I3D"):
+    with pytest.raises(ValueError, match="integrated_gradients: networks without a backbone"):
         choose_method("integrated_gradients", network)
     question = Question(network, draw(1, 1, 8, 112, 112, 3), 0, 1, differentiate)
     for name in ("grad_cam", "rollout"):

@@ -1,7 +1,7 @@
 """Dense I3D: rows at their places, alone I3D's own, together near what each sees alone."""
 
-from models.dense import HALVING, Extractor, build_dense, build_maps, plan_phases
-from models.i3d import build_i3d
+from models.backbones import BACKBONES
+from models.dense import Extractor, Rows, build_dense, build_maps, plan_phases
 from support.backends import once
 
 import keras
@@ -25,23 +25,25 @@ def make_clip(frames, seed=0, size=SIZE):
 def build_tiny(kernel, pool, channels=3):
     """Build maps with I3D's halvings and few features; `kernel` and `pool` are their time's."""
     inputs = keras.Input((None, 8, 8, channels))
-    x = layers.Conv3D(4, (kernel, 3, 3), strides=2, padding="same", name=HALVING[0])(inputs)
+    x = layers.Conv3D(4, (kernel, 3, 3), strides=2, padding="same", name="Conv3d_1a_7x7.conv_3d")(
+        inputs
+    )
     x = layers.Activation("tanh", name="Conv3d_1a_7x7.relu")(x)
-    x = layers.MaxPooling3D((pool, 2, 2), strides=2, padding="same", name=HALVING[1])(x)
+    x = layers.MaxPooling3D((pool, 2, 2), strides=2, padding="same", name="MaxPool3d_4a_3x3")(x)
     x = layers.Conv3D(6, (1, 2, 2), padding="same", activation="tanh")(x)
-    x = layers.MaxPooling3D(2, strides=2, padding="same", name=HALVING[2])(x)
-    return keras.Model(inputs, layers.Conv3D(8, 1)(x))
+    x = layers.MaxPooling3D(2, strides=2, padding="same", name="MaxPool3d_5a_2x2")(x)
+    return keras.Model(inputs, layers.Conv3D(8, 1)(x), name="i3d")
 
 
 def rows_alone(maps, clip, window, stride, endpoint="Features"):
-    alone = build_dense(maps, window, window, 1, endpoint)
+    alone = build_dense(maps, window, Rows(window, 1, endpoint))
     starts = range(0, clip.shape[1] - window + 1, stride)
     windows = np.concatenate([clip[:, start : start + window] for start in starts])
     return np.asarray(alone.predict_on_batch(windows))[:, 0]
 
 
 def test_i3d_halves_time_in_three_layers():
-    assert HALVING == ("Conv3d_1a_7x7.conv_3d", "MaxPool3d_4a_3x3", "MaxPool3d_5a_2x2")
+    assert BACKBONES["i3d"].time_stride == 8
 
 
 def test_phases_split_where_starts_are_odd():
@@ -64,7 +66,7 @@ def test_rows_are_exact_where_nothing_reaches_beyond_a_window(window, stride):
     keras.utils.set_random_seed(1)
     tiny, clip = build_tiny(1, 1), make_clip(48, 1, 8)
     alone = rows_alone(tiny, clip, window, stride)
-    dense = np.asarray(build_dense(tiny, 48, window, stride).predict_on_batch(clip))[0]
+    dense = np.asarray(build_dense(tiny, 48, Rows(window, stride)).predict_on_batch(clip))[0]
     assert dense.shape == alone.shape == ((48 - window) // stride + 1, 8)
     assert alone.std(0).min() > 1e-3  # rows differ, so a wrong place would show
     np.testing.assert_allclose(dense, alone, atol=1e-5)
@@ -77,7 +79,9 @@ def test_windows_go_alone_behind_what_they_share(stride):
     alone, (all_shared, first) = (
         rows_alone(tiny, clip, 16, stride),
         (
-            np.asarray(build_dense(tiny, 48, 16, stride, shared=stage).predict_on_batch(clip))[0]
+            np.asarray(
+                build_dense(tiny, 48, Rows(16, stride, shared=stage)).predict_on_batch(clip)
+            )[0]
             for stage in ("Mixed_5c", "Conv3d_1a_7x7")
         ),
     )
@@ -93,7 +97,7 @@ def test_rows_are_exact_inside_what_shared_padding_reaches(stride):
     pulse = 45
     clip[:, pulse] = 1
     alone = rows_alone(tiny, clip, 32, stride)
-    dense = np.asarray(build_dense(tiny, 96, 32, stride).predict_on_batch(clip))[0]
+    dense = np.asarray(build_dense(tiny, 96, Rows(32, stride)).predict_on_batch(clip))[0]
     starts = np.arange(0, 65, stride)
     inside = (starts + 8 <= pulse) & (pulse < starts + 24)
     np.testing.assert_allclose(dense[inside], alone[inside], atol=1e-6)
@@ -104,8 +108,8 @@ def test_rows_are_exact_inside_what_shared_padding_reaches(stride):
 
 def test_a_row_alone_is_i3ds(small_i3d):
     keras.utils.set_random_seed(0)
-    maps, clip = build_maps("rgb", SIZE, "Features"), make_clip(16)
-    whole = build_i3d("rgb", 16, SIZE)
+    maps, clip = build_maps(BACKBONES["i3d"], "rgb", 16, SIZE, "Features"), make_clip(16)
+    whole = BACKBONES["i3d"].build("rgb", 16, SIZE)
     whole.set_weights(maps.get_weights())
     alone = rows_alone(maps, clip, 16, 4)
     np.testing.assert_allclose(alone, whole.predict_on_batch(clip), rtol=1e-4, atol=1e-6)
@@ -115,7 +119,7 @@ def test_dense_rows_are_near_those_alone():
     keras.utils.set_random_seed(8)
     tiny, clip = build_tiny(7, 3), make_clip(96, 3, 8)
     alone = rows_alone(tiny, clip, 32, 4)
-    dense = np.asarray(build_dense(tiny, 96, 32, 4).predict_on_batch(clip))[0]
+    dense = np.asarray(build_dense(tiny, 96, Rows(32, 4)).predict_on_batch(clip))[0]
     one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (alone, dense))
     assert 0.95 < (one * other).sum(1).min() < 0.99999
 
@@ -124,7 +128,7 @@ def test_windows_of_any_length_alone():
     keras.utils.set_random_seed(5)
     tiny, clip = build_tiny(7, 3), make_clip(21, 1, 8)
     maps = np.asarray(tiny.predict_on_batch(clip)).mean((2, 3))[0]
-    row = np.asarray(build_dense(tiny, 21, 21, 4, "Mixed_5c").predict_on_batch(clip))
+    row = np.asarray(build_dense(tiny, 21, Rows(21, 4, "Mixed_5c")).predict_on_batch(clip))
     np.testing.assert_allclose(row[0], maps.mean(0, keepdims=True), rtol=1e-4, atol=1e-6)
 
 
@@ -133,7 +137,7 @@ def test_steps_of_a_window_are_weighed_as_by_the_top(endpoint):
     keras.utils.set_random_seed(4)
     tiny, clip = build_tiny(1, 1), make_clip(24, 1, 8)
     steps = np.asarray(tiny.predict_on_batch(clip)).mean((2, 3))[0]
-    row = np.asarray(build_dense(tiny, 24, 24, 1, endpoint).predict_on_batch(clip))[0, 0]
+    row = np.asarray(build_dense(tiny, 24, Rows(24, 1, endpoint)).predict_on_batch(clip))[0, 0]
     pairs = (steps[:-1] + steps[1:]) / 2
     expected = {"Features": pairs.mean(0), "Mixed_5c": steps.mean(0)}[endpoint]
     np.testing.assert_allclose(row, expected, rtol=1e-4, atol=1e-6)
@@ -146,11 +150,11 @@ def test_extractor_scales_levels_and_joins_streams():
     levels["flow"] = levels["rgb"] ** 3
     maps = {"rgb": build_tiny(7, 3), "flow": build_tiny(7, 3, 2)}
     blocks = np.random.default_rng(0).integers(0, 256, (2, 24, 8, 8, 5), np.uint8)
-    rows = Extractor(maps, levels, 16, 4)(blocks)
+    rows = Extractor(maps, levels, Rows(16, 4))(blocks)
     assert rows.shape == (2, 3, 16) and rows.dtype == np.float32
     for stream, begin, channels in (("rgb", 0, 3), ("flow", 3, 2)):
         clips = levels[stream][blocks[..., begin : begin + channels]]
-        alone = build_dense(maps[stream], 24, 16, 4).predict_on_batch(clips)
+        alone = build_dense(maps[stream], 24, Rows(16, 4)).predict_on_batch(clips)
         mine = rows[..., 8:] if begin else rows[..., :8]
         np.testing.assert_allclose(mine, alone, rtol=1e-4, atol=1e-6)
 
@@ -158,8 +162,8 @@ def test_extractor_scales_levels_and_joins_streams():
 def test_impossible_rows_are_refused():
     maps = build_tiny(1, 1)
     with pytest.raises(ValueError, match="both are multiples of 8"):
-        build_dense(maps, 32, 12, 4)
+        build_dense(maps, 32, Rows(12, 4))
     with pytest.raises(ValueError, match="A window of 64 frames in 32"):
-        build_dense(maps, 32, 64, 4)
+        build_dense(maps, 32, Rows(64, 4))
     with pytest.raises(ValueError, match="Logits lies behind them"):
-        build_maps("rgb", SIZE, "Logits")
+        build_maps(BACKBONES["i3d"], "rgb", 16, SIZE, "Logits")

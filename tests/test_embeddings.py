@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from models.networks import build
 from scripts.extract_embeddings import extract_embeddings
+from support.backbones import shrunk_i3d
 from support.commands import run
-from support.runs import read_table, save_run, shrunk_i3d
+from support.runs import read_table, save_run
 from support.videos import split_examples, write_dataset
 from utils.clips.reading import list_views, read_clip
 from utils.params import Params

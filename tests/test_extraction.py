@@ -12,6 +12,7 @@ from pathlib import Path
 
 import scripts.extract_features
 import utils.features.store
+from models.backbones import BACKBONES
 from models.dense import build_maps
 from models.layers import TimeDistributed
 from scripts.extract_features import (
@@ -330,15 +331,19 @@ def test_a_video_that_breaks_off_leaves_nothing(tmp_path):
 def test_weights_of_a_run(tmp_path):
     keras.utils.set_random_seed(7)
     clips = keras.Input((1, 8, 112, 112, 3))
-    backbone = TimeDistributed(build_maps("rgb", 112, "Conv3d_2c_3x3"), name="backbone")
+    backbone = TimeDistributed(
+        build_maps(BACKBONES["i3d"], "rgb", 8, 112, "Conv3d_2c_3x3"), name="backbone"
+    )
     network = keras.Model(clips, keras.layers.Identity(name="head")(backbone(clips)))
     network.save(tmp_path / "best.keras")
-    maps = build_maps("rgb", 112, "Conv3d_2c_3x3")
+    maps = build_maps(BACKBONES["i3d"], "rgb", 8, 112, "Conv3d_2c_3x3")
     before = fingerprint(maps)
     assert start_maps(maps, str(tmp_path), "rgb") == str(tmp_path)
     assert fingerprint(maps) == fingerprint(backbone.layer) != before
     with pytest.raises(ValueError, match="has no I3D for flow; it has rgb"):
-        start_maps(build_maps("flow", 112, "Conv3d_1a_7x7"), str(tmp_path), "flow")
+        start_maps(
+            build_maps(BACKBONES["i3d"], "flow", 8, 112, "Conv3d_1a_7x7"), str(tmp_path), "flow"
+        )
     chosen = options(tmp_path, stream="both", weights="a", flow_weights="b")
     assert chosen.starts == {"rgb": "a", "flow": "b"}
     assert options(tmp_path, stream="flow").starts == {"flow": "kinetics"}

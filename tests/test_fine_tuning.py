@@ -12,9 +12,10 @@ import evaluate
 import training
 from scripts import explain
 from scripts.extract_features import Options, extract_features
+from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
 from support.commands import ROOT
-from support.runs import read_history, shrunk_i3d
+from support.runs import read_history
 from tasks.features.reader import RowReader
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import explain_sentence
@@ -260,7 +261,7 @@ def test_what_cannot_be_trained_is_said(folder):
     kept["manifest"]["fingerprint"]["rgb"] = "0"
     path.write_text(json.dumps(kept))
     other = ("--weights", "weights/other", "--finetune", "Mixed_5c")
-    with pytest.raises(ValueError, match="made by an I3D that began with none"):
+    with pytest.raises(ValueError, match="made by I3D, which began with none"):
         train("--run", "none", *other)
     path.write_text(json.dumps(kept | {"manifest": None}))
     with pytest.raises(ValueError, match="nothing tells how its features were made"):
@@ -273,7 +274,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
-from support.runs import shrunk_i3d
+from support.backbones import shrunk_i3d
 from utils.command_line import parse_params
 with shrunk_i3d():
     for line in sys.stdin:

@@ -3,8 +3,9 @@
 import zlib
 from pathlib import Path
 
+from models.backbones import BACKBONES
 from models.flops import count_flops
-from models.i3d import build_i3d, set_tensors
+from models.i3d import set_tensors
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError
 from models.pretrained.i3d_weights import load_pretrained, masked_crc32c, published_tensors
@@ -27,6 +28,10 @@ def rebuild_weight(name, shape):
     return 1 + 0.5 * np.abs(z) if name.endswith("moving_variance") else 0.1 * z
 
 
+def build(stream="rgb", frames=64, frame_size=224, endpoint="Features"):
+    return BACKBONES["i3d"].build(stream, frames, frame_size, endpoint)
+
+
 def rebuild_tensors(stream):
     """Return the tensors of a checkpoint as the reference was computed with."""
     prefix = PREFIXES[stream]
@@ -46,7 +51,7 @@ def draw_clip(frames, channels):
     [("rgb", 3, 16), *(pytest.param(*row, marks=once) for row in MORE)],
 )
 def test_outputs_are_the_reference(stream, channels, frames):
-    model = build_i3d(stream, frames, endpoint="Logits")
+    model = build(stream, frames, endpoint="Logits")
     set_tensors(model, rebuild_tensors(stream))
     ends = {"logits": model.output}
     if frames == 16:
@@ -71,7 +76,7 @@ def test_a_flow_checkpoint_of_the_official_format(tmp_path, monkeypatch):
     tf.raw_ops.SaveV2(
         prefix=prefix, tensor_names=names, shape_and_slices=blank, tensors=[*tensors.values()]
     )
-    model, expected = (build_i3d("flow", 16, endpoint="Logits") for _ in range(2))
+    model, expected = (build("flow", 16, endpoint="Logits") for _ in range(2))
     set_tensors(expected, tensors)
     for where in ("model.ckpt", "model.ckpt.index", ""):
         model.set_weights([np.zeros_like(array) for array in model.get_weights()])
@@ -89,11 +94,11 @@ def test_a_flow_checkpoint_of_the_official_format(tmp_path, monkeypatch):
 
 @once
 def test_parameters_are_the_published_ones():
-    model = build_i3d(frames=16, frame_size=112, endpoint="Predictions")
+    model = build(frames=16, frame_size=112, endpoint="Predictions")
     assert model.count_params() == sum(
         np.prod(shape) for shape, _ in published_tensors("rgb_scratch").values()
     )
-    assert build_i3d("flow", 16, 112).count_params() == 12272592
+    assert build("flow", 16, 112).count_params() == 12272592
 
 
 @once
@@ -108,12 +113,12 @@ def test_parameters_are_the_published_ones():
     ],
 )
 def test_endpoints(endpoint, shape):
-    assert build_i3d(frames=16, endpoint=endpoint).output_shape == shape
+    assert build(frames=16, endpoint=endpoint).output_shape == shape
 
 
 @pytest.mark.parametrize(("frames", "size"), [(8, 112), (13, 150), (None, None)])
 def test_any_length_and_size(frames, size, small_i3d):
-    model = build_i3d(frames=frames, frame_size=size)
+    model = build(frames=frames, frame_size=size)
     clip = np.zeros((1, frames or 17, size or 131, size or 131, 3), "float32")
     assert np.isfinite(np.asarray(model(clip))).all()
 
@@ -125,12 +130,12 @@ def test_any_length_and_size(frames, size, small_i3d):
 )
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match=str(next(iter(arguments.values())))):
-        build_i3d(**arguments)
+        build(**arguments)
 
 
 @once
 def test_flops_are_counted():
     first = 2 * (32 * 112 * 112) * (7 * 7 * 7 * 3) * 64
-    assert count_flops(build_i3d(frames=64, endpoint="Conv3d_1a_7x7")) == first
+    assert count_flops(build(frames=64, endpoint="Conv3d_1a_7x7")) == first
     with pytest.raises(ValueError, match="unknown size"):
-        count_flops(build_i3d(frames=None))
+        count_flops(build(frames=None))

@@ -12,7 +12,6 @@ KNOWN = {
     "utils.params imports utils.video.flow, which is higher",
     "utils.system.processes imports utils.video.flow, which is higher",
     "a circle: utils.system < utils.video < utils.system",
-    "models.cutting imports _LAST_MAP of models.networks",
 }
 
 

@@ -1,11 +1,11 @@
 """Networks and heads: shapes, exact sizes, freezing, and equal outputs however they are cut."""
 
+from models.backbones import BACKBONES
 from models.cutting import as_network, backbones_of, cut_after, freeze, split
 from models.design import Design
 from models.heads import HEADS, build_head, embedding_model
-from models.i3d import build_i3d
 from models.layers import TimeDistributed
-from models.networks import NETWORKS, build
+from models.networks import NETWORKS, build, check_network
 from support.backends import once
 
 import keras
@@ -152,7 +152,11 @@ def test_saved_head_gives_the_same_outputs(tmp_path, name):
             lambda: build_head("vivit", 2, 64, 5, Design(pooling="mean")),
             "Unknown pooling 'mean'; known: class, fused",
         ),
-        (lambda: freeze(build("vivit", 5, 1, 8, 32), "Mixed_9"), "Cannot fine-tune from 'Mixed_9'"),
+        (
+            lambda: check_network("i3d", "Mixed_9"),
+            "Cannot fine-tune from 'Mixed_9'; give none, all",
+        ),
+        (lambda: check_network("vivit", "Mixed_5b"), "vivit has no backbone"),
     ],
 )
 def test_bad_names(call, message):
@@ -161,11 +165,11 @@ def test_bad_names(call, message):
 
 
 def test_an_i3d_alone_is_a_network():
-    i3d = build_i3d("rgb", 16, 112, "Logits", num_classes=5)
+    i3d = BACKBONES["i3d"].build("rgb", 16, 112, "Logits")
     network, clips = as_network(i3d), draw(2, 1, 16, 112, 112, 3)
     logits = np.asarray(i3d(clips[:, 0]))
     np.testing.assert_allclose(np.asarray(network(clips)), logits, atol=1e-5)
     assert network.count_params() == i3d.count_params() and list(backbones_of(network)) == ["rgb"]
     for endpoint in ("Mixed_4f", "Mixed_5c"):
-        first, rest = cut_after(network, endpoint)
+        first, rest = cut_after(network, BACKBONES["i3d"].get_stage(endpoint))
         np.testing.assert_allclose(np.asarray(rest(first(clips))), logits, atol=1e-5)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import training
-from models.i3d import build_i3d
+from models.backbones import BACKBONES
 from models.pretrained import download as download_module
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError, download
@@ -155,7 +155,7 @@ def test_fetch_caches_what_was_put_there_by_hand(tmp_path, tiny, offline):
 
 def test_nothing_reachable_says_what_to_do(tmp_path, tiny, offline):
     np.savez(tmp_path / "rgb_scratch.npz", **tiny)
-    model = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
+    model = BACKBONES["i3d"].build("rgb", 8, 112, "Conv3d_1a_7x7")
     with pytest.raises(WeightsError) as error:
         pretrained.load_pretrained(model, "imagenet_kinetics", "rgb", tmp_path)
     for part in ("official: unreachable", "data/checkpoints/rgb_imagenet", "--weights none"):
@@ -178,7 +178,7 @@ def test_flow_that_cannot_be_fetched_stops_training_before_a_run(tmp_path, offli
 
 def test_local_file_is_recognized(tmp_path, tiny):
     np.savez(tmp_path / "mine.npz", **tiny)
-    model = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
+    model = BACKBONES["i3d"].build("rgb", 8, 112, "Conv3d_1a_7x7")
     assert pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "rgb") == "rgb_scratch"
     with pytest.raises(WeightsError, match="none of the published checkpoints flow_scratch"):
         pretrained.load_pretrained(model, str(tmp_path / "mine.npz"), "flow")
@@ -263,7 +263,7 @@ def kinetics_logits(name):
     frames = probe(path).timeline(0 if name.endswith(".gif") else 25)
     short_side = 224 if name.endswith(".gif") else 256
     clip = read_rgb(path, frames, short_side, 224) / np.float32(127.5) - 1
-    model = build_i3d(frames=None, endpoint="Logits")
+    model = BACKBONES["i3d"].build("rgb", None, 224, "Logits")
     pretrained.load_pretrained(model, "kinetics", "rgb", REAL.parent)
     model.compile(jit_compile=False)
     return model.predict_on_batch(clip[None])[0]

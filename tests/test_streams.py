@@ -1,9 +1,10 @@
 """Two streams: their networks, what they start from, and two finished runs fused."""
 
+from models.backbones import BACKBONES
 from models.cutting import backbones_of, freeze, split, streams_of
 from models.design import Design
 from models.heads import embedding_model
-from models.i3d import build_i3d, inflate, set_tensors
+from models.i3d import inflate, set_tensors
 from models.networks import NETWORKS, STREAMS, build
 from models.pretrained.warm_start import warm_start
 
@@ -89,8 +90,9 @@ def test_saved_and_embedded(tmp_path, fusion, units):
 @pytest.mark.models
 def test_inflated_flow_sees_gray_as_rgb_does():
     """Flow whose x and y are equal gives what RGB gives for gray of two thirds the value."""
-    rgb = build_i3d(frames=8, frame_size=112, endpoint="Conv3d_1a_7x7")
-    flow = build_i3d("flow", 8, 112, "Conv3d_1a_7x7")
+    rgb, flow = (
+        BACKBONES["i3d"].build(stream, 8, 112, "Conv3d_1a_7x7") for stream in ("rgb", "flow")
+    )
     names = {"kernel": "conv_3d/w", "beta": "batch_norm/beta"}
     tensors = {
         f"Conv3d_1a_7x7/{names[variable.name]}": np.asarray(variable)

@@ -9,10 +9,10 @@ import time
 
 import evaluate
 import training
+from support.backbones import unpublished_i3d
 from support.commands import ROOT, run
 from support.runs import TINY, read_history
 from support.videos import write_dataset
-from tasks.classification import training as classification
 from utils.command_line import parse_params
 
 import keras
@@ -25,10 +25,8 @@ def folder(tmp_path, monkeypatch):
     """A folder with videos where published weights load without being there."""
     write_dataset(tmp_path / "videos")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(
-        classification, "load_pretrained", lambda *_: "weights that a test left random"
-    )
-    return tmp_path
+    with unpublished_i3d():
+        yield tmp_path
 
 
 def train(*flags):
@@ -130,11 +128,9 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
-from support.runs import shrunk_i3d
-from tasks import classification
+from support.backbones import shrunk_i3d, unpublished_i3d
 from utils.params import parse_params
-classification.load_pretrained = lambda *_: "random"
-with shrunk_i3d():
+with unpublished_i3d(), shrunk_i3d():
     folder, report = training.train(parse_params(sys.argv[1:]))
 print("counted", report["videos"])
 """

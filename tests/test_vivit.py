@@ -1,11 +1,11 @@
 """ViViT: published sizes, tokens of every embedder, and encoders that see what they should."""
 
+from models.backbones import BACKBONES
 from models.design import Design
 from models.flops import count_flops, list_parts
-from models.i3d import build_i3d
 from models.layers import PatchProjection
 from models.networks import build
-from models.vivit import EMBEDDERS, ENCODERS, CentralFrame, build_vivit
+from models.vivit import EMBEDDERS, ENCODERS, CentralFrame, build_vivit, build_vivit_on_maps
 from support.backends import once
 
 import keras
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.models
 # Encoder: published parameters and billions of multiply-adds of ViViT-B/16x2 on 32 frames.
 PUBLISHED = {"joint": (88_954_000, 88.9e6, 455.2), "factorised": (115_062_928, 115.1e6, 284.4)}
 # Embedder: tokens (time, places) of 2 segments of 4 frames of 32 x 32 pixels.
-TOKENS = {"flatten": (8, 1), "patches": (8, 4), "tubelet": (4, 4), "i3d": (6, 9)}
+TOKENS = {"flatten": (8, 1), "patches": (8, 4), "tubelet": (4, 4), "maps": (6, 9)}
 
 
 def draw(*shape, seed=0):
@@ -36,7 +36,9 @@ def test_base_has_the_published_size(encoder):
 @once
 def test_flops_of_i3d():
     """Every multiply-add of figure 3 with its padding; S3D's authors count 107.9 for theirs."""
-    assert count_flops(build_i3d("rgb", 64, 224, "Logits")) / 2e9 == pytest.approx(111.15314, 1e-6)
+    assert count_flops(BACKBONES["i3d"].build("rgb", 64, 224, "Logits")) / 2e9 == pytest.approx(
+        111.15314, 1e-6
+    )
 
 
 @once
@@ -55,15 +57,17 @@ def test_flops_by_hand():
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("embedder", EMBEDDERS)
+@pytest.mark.parametrize("embedder", [*EMBEDDERS, "maps"])
 def test_tokens_and_logits(embedder, encoder):
-    shape = (2, 3, 3, 3, 64) if embedder == "i3d" else (2, 4, 32, 32, 3)
+    shape, build_one = (2, 4, 32, 32, 3), build_vivit
+    if embedder == "maps":
+        shape, build_one = (2, 3, 3, 3, 64), build_vivit_on_maps
     design = Design(embedder=embedder, encoder=encoder)
     if (embedder, encoder) == ("flatten", "factorised"):
         with pytest.raises(ValueError, match="needs several tokens a frame; use joint"):
             build_vivit(shape, 5, design)
         return
-    model = build_vivit(shape, 5, design)
+    model = build_one(shape, 5, design)
     assert model.get_layer("tokens").output.shape[1:] == (*TOKENS[embedder], 128)
     logits = np.asarray(model(draw(3, *shape)))
     assert logits.shape == (3, 5) and np.abs(logits[1:] - logits[0]).max(1).min() > 1e-4

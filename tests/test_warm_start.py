@@ -74,7 +74,7 @@ def test_timesformer_for_other_frames_frame_size_and_patch():
         (
             lambda: build("vivit", 5, 1, 8, 112),
             lambda: build("i3d", 5, 1, 8, 112),
-            "cannot start this i3d: its I3D lacks backbone/Conv3d_1a_7x7.conv_3d",
+            "cannot start this i3d: its backbone lacks backbone/Conv3d_1a_7x7.conv_3d",
         ),
         (
             lambda: build("i3d", 5, 1, 8, 112, "flow"),

@@ -52,7 +52,7 @@ _RANGES = [
 def _check_features(params):
     """Raise a ValueError for what features in place of clips do not allow."""
     for name, allowed, why in (
-        ("finetune", ("auto", "none"), "there is no I3D to train"),
+        ("finetune", ("auto", "none"), "there is no backbone to train"),
         ("cutmix", (0,), "they are no pictures; mixup works on them"),
         ("rand_operations", (0,), "they are no pictures"),
     ):
@@ -86,8 +86,8 @@ def _check_recognition(params):
     given = [getattr(params, name) not in ("auto", "none") for name in ("weights", "finetune")]
     if any(given) and not all(given):
         raise ValueError(
-            f"weights is {params.weights}, finetune {params.finetune}: to train I3D, recognition "
-            "takes both, a run on features (weights/<run>) and an endpoint; else neither."
+            f"weights is {params.weights}, finetune {params.finetune}: to train the backbone, "
+            "recognition takes both, a run on features (weights/<run>) and a stage; else neither."
         )
     if params.feature_views > 1:
         raise ValueError(

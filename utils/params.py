@@ -41,7 +41,8 @@ class Params(Derived):
     stream: Literal["rgb", "flow", "both"] = "rgb"
     """RGB frames, optical flow between them, or both joined to five channels."""
     flow: Literal[tuple(FLOWS)] = "tvl1"
-    """How flow is computed: tvl1 (what I3D was trained on, slow), dis or farneback."""
+    """How flow is computed: tvl1 (what the published weights were trained on, slow), dis or
+    farneback."""
     flow_path: str = ""
     """Folder of flow that scripts.extract_flow stored; empty: its default one, where it is there.
     Flow that is not stored is computed anew each time."""
@@ -76,22 +77,23 @@ class Params(Derived):
 
     # --- Network ---
     network: str = "i3d_lstm"
-    """I3D and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or vivit,
-    timesformer. Recognition: bilstm or transformer."""
+    """A backbone and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or
+    vivit, timesformer. Recognition: bilstm or transformer."""
     activation: Literal["softmax", "sigmoid"] = "softmax"
     """One label a video; or several (run;jump in a .csv), or two classes with one output."""
     weights: str = "auto"
     """kinetics, imagenet_kinetics (timesformer: kinetics, kinetics600, ssv2, imagenet), inflated
     (flow from RGB's weights), none (from scratch), a file of published weights, or a run
-    (weights/<run>) to start from. auto: kinetics for an I3D, else none. Recognition through I3D:
-    the run on features that it goes on from."""
+    (weights/<run>) to start from. auto: kinetics for i3d networks, else none. Recognition through a
+    backbone: the run on features that it goes on from."""
     flow_weights: str = "auto"
-    """stream both: what flow's I3D starts from; auto: as weights; inflated: from RGB's weights."""
+    """stream both: what flow's backbone starts from; auto: as weights; inflated: from RGB's
+    weights."""
     fusion: str = "logits"
     """stream both: logits, those of a head for each are added; or features, joined for one head."""
     finetune: str = "auto"
-    """What of I3D is trained: none, all, or from an endpoint on, such as Mixed_5b. auto: none, but
-    all when from scratch. Recognition: from where on, behind weights."""
+    """What of the backbone is trained: none, all, or from a stage on, such as Mixed_5b. auto: none,
+    but all when from scratch. Recognition: from where on, behind weights."""
     train_batchnorm: bool = False
     """Train the fine-tuned part's BatchNorm too; always so from scratch."""
     dropout: float = 0.5
@@ -101,7 +103,7 @@ class Params(Derived):
     pooling: str = "class"
     """Transformers: a class token decides, or fused, the mean of all tokens."""
     embedder: str = "flatten"
-    """vivit: flatten (a token a frame), patches, tubelet (of two frames) or i3d."""
+    """vivit: flatten (a token a frame), patches, tubelet (of two frames) or i3d, its last map."""
     encoder: str = "joint"
     """vivit: joint over all tokens, or factorised into space, then time."""
     attention: str = "divided"
@@ -137,7 +139,7 @@ class Params(Derived):
     noise: float = 0.1
     """Noise on training features, in standard deviations of each channel."""
     windows: int = 8
-    """Training I3D: windows that go through it at a time; fewer take less memory."""
+    """Training the backbone: windows that go through it at a time; fewer take less memory."""
 
     # --- Training ---
     batch_size: int = 8

@@ -1,4 +1,4 @@
-"""What a decision rests on: attention rolled out to the tokens, and Grad-CAM of an I3D.
+"""What a decision rests on: attention rolled out to the tokens, and Grad-CAM.
 
 Abnar and Zuidema, Quantifying Attention Flow in Transformers, ACL 2020; Selvaraju et al.,
 Grad-CAM, ICCV 2017. Gradients are taken by the caller, Keras has none.
@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 from models.attention import WindowAttention
-from models.i3d import STAGES
 from models.token_windows import Partition, Window, merge, partition, plan_partition
 
 import keras
@@ -207,26 +206,25 @@ def weigh_channels(maps, gradients):
     return ops.relu(ops.sum(weights * maps, axis=-1))
 
 
-def find_centers(length, endpoint, axis):
-    """Return where the places of I3D's maps are centered in its input, padding considered.
+def find_centers(length, stages, axis):
+    """Return where the places of the last of some stages' maps are centered in their input.
+
+    Padding is considered.
 
     Args:
         length: of the clip along the axis, in frames or pixels.
-        endpoint: name of a stage.
+        stages: list of `models.backbones.Stage`, from the backbone's first on.
         axis: 0 for time, 1 for height, 2 for width.
 
     Returns:
         Float array of the centers' indices.
     """
     centers = np.arange(length, dtype=float)
-    for name, kind, arguments in STAGES:
-        if kind != "mixed":  # whose kernels are centered
-            size, stride = (n if isinstance(n, int) else n[axis] for n in arguments[-2:])
-            count = -(-len(centers) // stride)
-            left = max((count - 1) * stride + size - len(centers), 0) // 2
-            places = stride * np.arange(count) - left + (size - 1) / 2
-            gap = centers[-1] - centers[-2] if len(centers) > 1 else 1
-            centers = centers[0] + gap * places
-        if name == endpoint:
-            break
+    for stage in stages:
+        size, stride = stage.size[axis], stage.stride[axis]
+        count = -(-len(centers) // stride)
+        left = max((count - 1) * stride + size - len(centers), 0) // 2
+        places = stride * np.arange(count) - left + (size - 1) / 2
+        gap = centers[-1] - centers[-2] if len(centers) > 1 else 1
+        centers = centers[0] + gap * places
     return centers

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from models.cutting import backbones_of, cut_after
+from models.backbones import BACKBONES
+from models.cutting import backbones_of, cut_after, name_backbone
 from models.explaining.attribution import (
     find_centers,
     has_grid,
@@ -22,13 +23,11 @@ from models.explaining.attribution import (
     tap_spatial,
     weigh_channels,
 )
-from models.i3d import STAGES
 
 import keras
 import numpy as np
 from keras import ops
 
-LAST = STAGES[-1][0]
 _NUMBERS = 2**21  # of the clips that a gradient is taken of at a time
 
 
@@ -45,7 +44,7 @@ class Question:
             respect to the inputs.
         activation: of the logits, "softmax" or "sigmoid".
         pooling, patch_size: of the `Design`.
-        endpoint: of I3D, for Grad-CAM.
+        endpoint: a stage of the backbone, for Grad-CAM; "": the last.
         steps: of integrated gradients.
     """
 
@@ -57,7 +56,7 @@ class Question:
     activation: str = "softmax"
     pooling: str = "class"
     patch_size: int = 16
-    endpoint: str = LAST
+    endpoint: str = ""
     steps: int = 16
 
     def logit(self, logits):
@@ -126,7 +125,8 @@ def _read_attention(question):
         centers = [_divide(*axis) for axis in zip(lengths, grid, strict=True)]
     else:
         clip = network.get_layer("backbone")(clip, training=False)
-        centers = [find_centers(length, LAST, axis) for axis, length in enumerate(lengths)]
+        stages = BACKBONES[name_backbone(network)].stages
+        centers = [find_centers(length, stages, axis) for axis, length in enumerate(lengths)]
     encoders = {"time" if spatial else "": (tap, tap.run(clip))}
     if spatial:
         tokens = embed(clip, training=False)[0]  # (times, places, dim)
@@ -188,15 +188,15 @@ def map_windows(question, block=0):
 
 
 def _grad_cam(question):
-    """Weigh the channels of I3D's maps by the gradient of the class's logit."""
-    names = [name for name, _, _ in STAGES]
-    if question.endpoint not in names:
-        raise ValueError(f"Unknown endpoint {question.endpoint!r}; known: {', '.join(names)}.")
-    first, rest = cut_after(question.network, question.endpoint)
-    maps = first(question.clip, training=False)
-    gradients = question.differentiate(rest, maps, question.logit)
-    lengths = question.clip.shape[2:5]
-    centers = [find_centers(n, question.endpoint, axis) for axis, n in enumerate(lengths)]
+    """Weigh the channels of a backbone's maps by the gradient of the class's logit."""
+    backbone = BACKBONES[name_backbone(question.network)]
+    stage = backbone.get_stage(question.endpoint or backbone.stages[-1].name)
+    first, rest = cut_after(question.network, stage)
+    outputs, lengths = first(question.clip, training=False), question.clip.shape[2:5]
+    gradients = question.differentiate(rest, outputs, question.logit)
+    maps, gradients = (backbone.lay_out(x[0], lengths)[None] for x in (outputs, gradients))
+    stages = backbone.stages[: backbone.stages.index(stage) + 1]
+    centers = [find_centers(n, stages, axis) for axis, n in enumerate(lengths)]
     return Maps(np.asarray(weigh_channels(maps, gradients))[0], centers)
 
 
@@ -242,15 +242,15 @@ METHODS = {
     "grad_cam": Method(
         _grad_cam,
         lambda n: bool(backbones_of(n)),
-        "networks with an I3D",
-        "Grad-CAM: where and when I3D's features, weighed by the gradient of the class's logit, "
-        "speak for it. A place of the map sees a good part of the frame around it.",
+        "networks with a backbone",
+        "Grad-CAM: where and when the backbone's features, weighed by the gradient of the class's "
+        "logit, speak for it. A place of the map sees a good part of the frame around it.",
     ),
-    # Through the strided convolution that I3D begins with it would take minutes.
+    # Through the strided convolution that a backbone begins with it would take minutes.
     "integrated_gradients": Method(
         _integrate,
         lambda n: not (backbones_of(n) or _takes_features(n)),
-        "networks without an I3D",
+        "networks without a backbone",
         "Integrated gradients: the pixels that raise the class's log-odds on the way from a gray "
         "clip to this one, summed over each patch.",
     ),

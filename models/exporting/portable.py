@@ -27,7 +27,7 @@ def _pad_edges(x, before, after):
 class FlatConv3D(layers.Conv3D):
     """`keras.layers.Conv3D` as one 2-D convolution of each time and its neighbors' channels.
 
-    Same constructor, weights and outputs; with a bias, "same" padding.
+    Same constructor, weights and outputs; with "same" padding.
     """
 
     def call(self, inputs):
@@ -37,7 +37,8 @@ class FlatConv3D(layers.Conv3D):
         kernel = ops.transpose(self.kernel, (1, 2, 0, 3, 4))
         kernel = ops.reshape(kernel, (*self.kernel_size[1:], channels, self.filters))
         x = ops.reshape(x, (-1, *size, channels))
-        x = self.activation(ops.conv(x, kernel, self.strides[1:], "same") + self.bias)
+        x = ops.conv(x, kernel, self.strides[1:], "same")
+        x = self.activation(x + self.bias if self.use_bias else x)
         return ops.reshape(x, (-1, time, *x.shape[1:]))
 
 
@@ -78,51 +79,96 @@ def _plain(layer, unroll):
     return type(layer).from_config(config)
 
 
-# What I3D's layers become: their type, and what changes in their configuration.
-_FLAT = {
-    layers.Conv3D: (FlatConv3D, {"use_bias": True, "activation": "relu"}),
-    layers.MaxPooling3D: (FlatMaxPooling3D, {}),
+_FLAT = {layers.Conv3D: FlatConv3D, layers.MaxPooling3D: FlatMaxPooling3D}
+
+
+def _is_flattened(layer):
+    return type(layer) in _FLAT and layer.padding == "same"
+
+
+def _list_taken(model):
+    """Return {convolution: the BatchNorm, activation or both behind it, that it takes along}.
+
+    They alone read it. Of models inside the model too.
+    """
+    taken, readers = {}, {}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            taken |= _list_taken(layer)
+        for tensor in keras.tree.flatten(layer.input):
+            readers.setdefault(id(tensor), []).append(layer)
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv3D) and _is_flattened(layer):
+            taken[layer], last = [], layer
+            for kind in (layers.BatchNormalization, layers.Activation):
+                reading = readers.get(id(last.output), [])
+                if _is_linear(layer) and len(reading) == 1 and isinstance(reading[0], kind):
+                    last = reading[0]
+                    taken[layer].append(last)
+    return taken
+
+
+def _is_linear(convolution):
+    return convolution.activation is keras.activations.linear
+
+
+def _make_flat(taken):
+    """Return a function that flattens a layer of a backbone, of what `_list_taken` found."""
+    behind = {follower for followers in taken.values() for follower in followers}
+
+    def flatten(layer):
+        if layer in behind:
+            return Passage(name=layer.name)
+        if not _is_flattened(layer):
+            return _plain(layer, unroll=False)
+        config = layer.get_config() | {"dtype": "float32"}
+        for follower in taken.get(layer, ()):
+            config |= _CHANGES[type(follower)](follower)
+        return _FLAT[type(layer)].from_config(config)
+
+    return flatten
+
+
+# What a layer that a convolution takes along changes in the convolution's configuration.
+_CHANGES = {
+    layers.BatchNormalization: lambda norm: {"use_bias": True},
+    layers.Activation: lambda layer: {"activation": layer.get_config()["activation"]},
 }
 
 
-def _flat(layer):
-    """Flatten a layer of I3D; a convolution takes what follows it, BatchNorm and ReLU, along."""
-    if isinstance(layer, layers.BatchNormalization | layers.Activation):
-        return Passage(name=layer.name)
-    if type(layer) not in _FLAT:
-        return _plain(layer, unroll=False)
-    kind, changes = _FLAT[type(layer)]
-    return kind.from_config(layer.get_config() | changes | {"dtype": "float32"})
-
-
-def _clone(model, change, change_i3d):
+def _clone(model, change, change_backbone):
     def clone(layer):
         if not isinstance(layer, TimeDistributed):
             return change(layer)
-        inside = change_i3d if layer.name == "backbone" else change
+        inside = change_backbone if layer.name == "backbone" else change
         return TimeDistributed(_clone(layer.layer, inside, inside), name=layer.name)
 
     return keras.models.clone_model(model, clone_function=clone, recursive=True)
 
 
-def _fold(convolution, norm):
-    """Return kernel and bias of a convolution together with the BatchNorm behind it."""
-    scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
-    return [convolution.kernel * scale, norm.beta - norm.moving_mean * scale]
+def _fold(convolution, norms):
+    """Return the weights of a convolution together with the BatchNorm behind it, if there is."""
+    kernel, bias = convolution.kernel, convolution.bias if convolution.use_bias else 0
+    for norm in norms:
+        scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
+        scale = scale * norm.gamma if norm.scale else scale
+        kernel, bias = kernel * scale, (bias - norm.moving_mean) * scale
+        bias = bias + norm.beta if norm.center else bias
+    return [kernel, bias] if norms or convolution.use_bias else [kernel]
 
 
-def _copy_weights(source, target):
+def _copy_weights(source, target, taken):
     for layer in target.layers:
         if not layer.weights:  # inputs have names of their own
             continue
         known = source.get_layer(layer.name)
         if isinstance(layer, keras.Model):
-            _copy_weights(known, layer)
+            _copy_weights(known, layer, taken)
         elif isinstance(layer, TimeDistributed):
-            _copy_weights(known.layer, layer.layer)
+            _copy_weights(known.layer, layer.layer, taken)
         elif isinstance(layer, FlatConv3D):
-            norm = source.get_layer(layer.name.replace(".conv_3d", ".batch_norm"))
-            layer.set_weights([ops.convert_to_numpy(x) for x in _fold(known, norm)])
+            norms = [each for each in taken[known] if isinstance(each, layers.BatchNormalization)]
+            layer.set_weights([ops.convert_to_numpy(x) for x in _fold(known, norms)])
         else:
             layer.set_weights(known.get_weights())
 
@@ -134,13 +180,17 @@ def make_portable(network, flat=False):
 
     Args:
         network: of `models.networks` or `models.recognizer`.
-        flat: whether I3D's convolutions and poolings are to be 2-D, its BatchNorm part of them.
+        flat: whether a backbone's convolutions and poolings are to be 2-D, BatchNorm part of them.
 
     Returns:
         A `keras.Model` with the same inputs and outputs, its weights its own.
     """
     unroll = not isinstance(network.input, dict)  # sentences have any length
     change = partial(_plain, unroll=unroll)
-    copy = _clone(network, change, _flat if flat else change)
-    _copy_weights(network, copy)
+    taken = {}
+    for layer in network.layers if flat else ():
+        if layer.name == "backbone":
+            taken = _list_taken(layer.layer)
+    copy = _clone(network, change, _make_flat(taken) if flat else change)
+    _copy_weights(network, copy, taken)
     return copy

@@ -1,8 +1,8 @@
 """What a checkpoint is made for and what a TimeSformer is, in the flags that choose it."""
 
-from models.i3d import CHANNELS
 from models.pretrained.download import WeightsError
 from models.pretrained.hugging_face import list_windows
+from models.streams import CHANNELS
 from models.timesformer import SCHEMES
 from models.vivit import SIZES
 

@@ -236,11 +236,18 @@ def _hint(name, others, folder):
     return "\n".join(lines)
 
 
+def find_weights(name):
+    """Return what `load_pretrained` takes, of the name that it gave."""
+    if name in PRETRAINED:
+        return PRETRAINED[name]["weights"]
+    return INFLATED if f" {INFLATED} " in name else name
+
+
 def load_pretrained(backbone, weights, stream, folder="weights/pretrained"):
     """Load published weights into an I3D.
 
     Args:
-        backbone: from `build_i3d`.
+        backbone: an I3D of `models.backbones`.
         weights: "kinetics", "imagenet_kinetics", "inflated" (flow only), or the path of a local
             file (`read_tensors`).
         stream: "rgb" or "flow".

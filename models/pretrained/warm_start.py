@@ -71,7 +71,7 @@ def warm_start(network, source, stream=""):
     loaded = {name: None for name, _, _ in matched if name not in fresh}
     missing = [name for name in fresh if name.startswith("backbone/")]
     if missing or not loaded:
-        what = f"its I3D lacks {missing[0]}{fresh[missing[0]]}" if missing else "nothing fits"
+        what = f"its backbone lacks {missing[0]}{fresh[missing[0]]}" if missing else "nothing fits"
         raise ValueError(f"The saved {source.name} cannot start this {network.name}: {what}.")
     for name, variable, there in matched:
         if name in loaded:

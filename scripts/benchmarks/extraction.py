@@ -1,6 +1,6 @@
 """How fast features are extracted, and in what memory: python -m scripts.benchmarks.extraction.
 
-Rows of 1024 numbers of I3D with random weights, on rendered videos; medians of one run.
+Rows of the default backbone with random weights, on rendered videos; medians of one run.
 """
 
 import itertools
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.dense import SHARED, Extractor, build_maps
+from models.backbones import BACKBONES, DEFAULT, FEATURES
+from models.dense import Extractor, Rows, build_maps
 from utils.clips.augmentation import list_levels
 from utils.features.blocks import RowFormat
 from utils.features.extraction import Collector, extract_rows
@@ -32,14 +33,15 @@ import tyro
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 BATCH_FRAMES = 128
+BACKBONE = BACKBONES[DEFAULT]
+SHARED = BACKBONE.dense.shared
 
 
 def make_extractor(form, shared=SHARED):
     """Return the network of a `RowFormat`, windows sharing what lies before and in a stage."""
-    maps = {"rgb": build_maps("rgb", form.frame_size, "Features")}
-    return Extractor(
-        maps, {"rgb": list_levels("rgb")}, form.window, form.stride, "Features", shared
-    )
+    maps = {"rgb": build_maps(BACKBONE, "rgb", form.window, form.frame_size, FEATURES)}
+    rows = Rows(form.window, form.stride, FEATURES, shared)
+    return Extractor(maps, {"rgb": list_levels("rgb")}, rows)
 
 
 def make_batch(length, size):

@@ -1,4 +1,4 @@
-"""Time and peak memory of training a recognizer through I3D: --help shows the choices.
+"""Time and peak memory of training a recognizer through its backbone: --help shows the choices.
 
 Each measurement is a process of its own: python -m scripts.benchmarks.recognition. One random
 sentence, random weights, a step of AdamW.
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.end_to_end import build_end_to_end, build_windows, trained_part
 from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
 from utils.fitting.devices import compile_model
@@ -32,7 +33,7 @@ class Options:
     """What is measured."""
 
     finetune: tuple[str, ...] = ("Mixed_5b", "all")
-    """Endpoints from which on I3D is trained."""
+    """Stages from which on the backbone is trained."""
     inputs: tuple[Literal["maps", "frames"], ...] = ("maps", "frames")
     """The kept maps of the frozen part (not for all), or frames."""
     gradients: tuple[Literal["again", "held"], ...] = ("again", "held")
@@ -46,7 +47,7 @@ class Options:
     stride: int = 4
     """Frames from a row to the next."""
     windows: int = 8
-    """That go through I3D at a time."""
+    """That go through the backbone at a time."""
     glosses: int = 1100
     """Of the vocabulary."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
@@ -64,17 +65,18 @@ def measure(options, path):
     limit_memory(options.memory)
     keras.config.set_dtype_policy(options.precision)
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
-    i3d = build_windows(options.window, options.frame_size, "Features")
-    recognizer = build_recognizer(i3d.output_shape[-1], options.glosses, front)
+    sizes = (options.window, options.frame_size)
+    windows = build_windows(BACKBONES[DEFAULT], *sizes, FEATURES)
+    recognizer = build_recognizer(windows.output_shape[-1], options.glosses, front)
     sizes = (options.finetune[0], options.stride, options.windows, options.gradients[0] == "again")
-    model = build_end_to_end(i3d, recognizer, *sizes)
+    model = build_end_to_end(windows, recognizer, *sizes)
     generator, inputs = np.random.default_rng(0), {"lengths": np.array([rows], np.int32)}
     if options.inputs[0] == "maps":
         model = trained_part(model)
         shape = (1, rows, model.input["features"].shape[-1])
         inputs["features"] = generator.random(shape, np.float32)
     else:
-        shape = (1, (rows - 1) * options.stride + options.window, *i3d.input_shape[2:])
+        shape = (1, (rows - 1) * options.stride + options.window, *windows.input_shape[2:])
         inputs["frames"] = generator.integers(0, 256, shape, np.uint8)
     steps = int(output_lengths(np.array([rows]), front)[0])
     labels = generator.integers(1, options.glosses + 1, steps // 4)

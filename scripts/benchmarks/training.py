@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from models.backbones import BACKBONES, DEFAULT
 from models.cutting import split
 from models.design import Design
 from models.flops import count_flops
 from models.heads import HEADS, build_head
-from models.i3d import build_i3d
 from models.networks import build
 from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
@@ -39,6 +39,7 @@ from keras import ops
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 FORM = ClipFormat(segments=4, frames=16)
+BACKBONE = BACKBONES[DEFAULT]
 CLIP_FRAMES = FORM.segments * FORM.frames
 
 
@@ -63,13 +64,15 @@ def _measure_steps(name, model, repeats, peak):
 
 
 def measure_networks(parts, precision, frames, repeats):
-    """Yield rows of I3D on `frames` x 224 x 224 and of TimeSformer-B's schemes on 8 x 224 x 224."""
+    """Yield rows of the backbone on `frames` x 224 x 224, and of TimeSformer-B's schemes on 8."""
     keras.config.set_dtype_policy(precision)
     peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
     yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
     if "network" in parts:
-        model = build_i3d(frames=frames, endpoint="Logits", num_classes=400)
-        yield from _measure_steps(f"{precision} I3D {frames} frames", model, repeats, peak)
+        model = BACKBONE.build("rgb", frames, 224, BACKBONE.published.logits)
+        yield from _measure_steps(
+            f"{precision} {BACKBONE.title} {frames} frames", model, repeats, peak
+        )
     for scheme in SCHEMES if "schemes" in parts else ():
         model = build("timesformer", 400, 1, 8, design=Design(size="base", attention=scheme))
         yield from _measure_steps(f"{precision} TimeSformer-B {scheme}", model, repeats, peak)
@@ -106,7 +109,7 @@ def measure_reading(videos, repeats):
 
 
 def measure_pipeline(videos, clips, repeats):
-    """Yield rows of frozen I3D over clips in memory, then over files with two reading threads."""
+    """Yield rows of the frozen backbone over clips in memory, then over files in two threads."""
     network = build("i3d_lstm", 2, FORM.segments, FORM.frames, FORM.frame_size)
     frozen, _ = split(network, "none")
     clip = read_clip(list_views(videos[0])[0], FORM)
@@ -123,14 +126,14 @@ def measure_pipeline(videos, clips, repeats):
                 whole.append(
                     measure_seconds(lambda source=source, views=views: source.prepare(views))
                 )
-        name = f"frozen I3D over {video.width}x{video.height} files"
+        name = f"frozen {BACKBONE.title} over {video.width}x{video.height} files"
         yield name, clips / statistics.median(whole), "clips/s"
         shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
         yield name, statistics.median(shares), "% of the network alone"
 
 
 def measure_memory(folder):
-    """Yield the peak memory of a frozen I3D-LSTM's training, the process and all it loads."""
+    """Yield the peak memory of training on the frozen backbone, the process and all it loads."""
     for index in range(12):
         path = folder / "videos" / "ab"[index % 2] / f"{index}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +143,7 @@ def measure_memory(folder):
     (folder / "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
     flags = ["--data-path", "videos", "--frames-per-segment", str(FORM.frames), "--epochs", "2"]
     peak = measure_peak([ROOT / "training.py", *flags], folder)
-    yield "training a frozen I3D-LSTM, peak memory", peak, "GiB"
+    yield f"training a frozen {BACKBONE.title}-LSTM, peak memory", peak, "GiB"
 
 
 def benchmark(
@@ -164,7 +167,7 @@ def benchmark(
     Args:
         parts: of the benchmark.
         precisions: for network and schemes.
-        frames: of I3D's clip, for network.
+        frames: of the backbone's clip, for network.
         clips: of a run, for pipeline.
         repeats: of everything; the medians count.
         videos: to read instead of the rendered ones.

@@ -1,11 +1,10 @@
-"""What videos and cameras show: the classes of a run, or the 400 of Kinetics."""
+"""What videos and cameras show: the classes of a run, or those of a published backbone."""
 
 from contextlib import closing, suppress
 from pathlib import Path
 
+from models.backbones import BACKBONES, DEFAULT
 from models.cutting import as_network
-from models.i3d import build_i3d
-from models.pretrained.i3d_weights import load_pretrained, read_classes
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.classification.explaining import save_maps
 from tasks.classification.questions import Inquiry, load_views
@@ -137,16 +136,19 @@ class Classifier:
         return self.judge.conclude("live", end, seen.average(), seen)
 
 
-def open_kinetics(seconds):
-    """Return the `Classifier` of I3D as published, of the classes of Kinetics.
+def open_published(seconds):
+    """Return the `Classifier` of the classes that the default backbone was published with.
 
     Args:
-        seconds: of a window; None takes each video whole.
+        seconds: as `Classifier` takes it.
     """
-    i3d = build_i3d("rgb", endpoint="Logits")
-    print(f"I3D with {load_pretrained(i3d, 'kinetics', 'rgb')}, the 400 classes of Kinetics")
-    form = ClipFormat(1, i3d.input_shape[1])
-    return Classifier(as_network(i3d), Judge(read_classes()), form, None, seconds)
+    backbone = BACKBONES[DEFAULT]
+    clip, published = backbone.clip, backbone.published
+    model = backbone.build("rgb", clip.frames, clip.frame_size, published.logits)
+    loaded, classes = published.load(model, published.weights, "rgb"), published.read_classes()
+    print(f"{backbone.title} with {loaded}, the {len(classes)} classes of {published.data}")
+    form = ClipFormat(1, clip.frames, frame_size=clip.frame_size)
+    return Classifier(as_network(model), Judge(classes), form, None, seconds)
 
 
 def open_classifier(run, params, seconds):

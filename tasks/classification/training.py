@@ -5,11 +5,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from models.cutting import backbones_of, freeze, split, streams_of
+from models.backbones import BACKBONES
+from models.cutting import backbones_of, freeze, name_backbone, split, streams_of
 from models.design import Design
 from models.flops import count_flops
 from models.networks import build, build_on_features, check_network
-from models.pretrained.i3d_weights import load_pretrained
 from models.pretrained.timesformer_weights import load_published
 from models.pretrained.warm_start import warm_start
 from tasks.classification.pictures import draw_classifier, read_strips
@@ -73,8 +73,11 @@ def _start_from_run(network, start, stream):
     one_of_two = stream if len(streams_of(network)) > len(streams_of(source)) else ""
     kinds = ("loaded", "not loaded, begins anew", "not used of it")
     for what, names in zip(kinds, warm_start(network, source, one_of_two), strict=True):
-        i3d = [name for name in names if name.startswith("backbone/")]
-        shown = [f"I3D ({len(i3d)} layers)"] * bool(i3d) + [n for n in names if n not in i3d]
+        layers = [name for name in names if name.startswith("backbone/")]
+        shown = [name for name in names if name not in layers]
+        if layers:
+            title = BACKBONES[name_backbone(source)].title
+            shown.insert(0, f"{title} ({len(layers)} layers)")
         print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
 
 
@@ -89,8 +92,9 @@ def load_start(network, params):
                 "which nothing published has: give auto, or a run (weights/<run>)."
             )
         elif start != "none" and backbones_of(network):
-            name = load_pretrained(backbones_of(network)[stream], start, stream)
-            print(f"I3D ({stream}) begins with {name}, every tensor as published")
+            backbone = BACKBONES[name_backbone(network)]
+            name = backbone.load_published(backbones_of(network)[stream], start, stream)
+            print(f"{backbone.title} ({stream}) begins with {name}, every tensor as published")
         elif start != "none":
             name, notes = load_published(network, start)
             print(f"{network.name} begins with {name}: {'; '.join(notes)}")
@@ -217,7 +221,7 @@ def prepare(params, scope, replicas):
     Raises:
         ValueError: data, a network or weights that cannot be.
     """
-    check_network(params.network, params.trained_part)
+    check_network(params.network, params.trained_part, params.embedder)
     check_flow(params.clip_format)
     params, listed, classes = list_data(params)
     length = find_length([e.path for e in listed], params.features) if params.features else 0

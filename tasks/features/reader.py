@@ -1,5 +1,6 @@
 """Rows of features of a video, made as those were that a run was trained on."""
 
+from models.backbones import BACKBONES
 from models.dense import build_maps
 from models.end_to_end import copy_units
 from tasks.features.networks import find_units, load_maps, make_extractor
@@ -14,10 +15,10 @@ _BATCH_FRAMES = 128
 
 
 def _copy_maps(network, settings):
-    """Return {stream: `build_maps`} of the I3D inside a network."""
-    found = {}
+    """Return {stream: `build_maps`} of the backbone inside a network."""
+    found, backbone = {}, BACKBONES[settings.backbone]
     for stream, units in find_units(network).items():
-        found[stream] = build_maps(stream, settings.frame_size, settings.endpoint)
+        found[stream] = build_maps(backbone, stream, *settings.shape)
         copy_units(units, found[stream])
     return found
 
@@ -28,7 +29,8 @@ class RowReader:
     Args:
         run: the run's folder.
         step: from a row that is taken to the next.
-        network: the run's, whose own I3D makes the rows; None for the one that made its features.
+        network: the run's, whose own backbone makes the rows; None for the one that made its
+            features.
 
     Attributes:
         stride: frames from a row that is taken to the next.

@@ -81,7 +81,7 @@ def _read_stored(run, params, path):
 
 
 def _read_video(run, params, path):
-    """Return the same where the I3D that makes the rows is the run's own (stage 2)."""
+    """Return the same where the backbone that makes the rows is the run's own (stage 2)."""
     network, reader = open_rows(run, params)
     rows, times = reader.read(probe(path).play_images_at(reader.form.image_fps))
     return network, rows[CENTER], times, reader.form.image_fps, []

@@ -1,4 +1,4 @@
-"""What recognition is trained on: features (stage 1), or frames through their I3D (stage 2)."""
+"""What recognition is trained on: features (stage 1), or frames through a backbone (stage 2)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.ctc import encode_glosses
-from models.networks import check_network
 from models.recognizer import (
     build_recognizer,
     choose_front,
@@ -153,8 +152,7 @@ def _take_over(params):
 
 
 def prepare_frames(params, scope):
-    """Return the (`Material`, `Stage`) of a run's recognizer behind its features' I3D."""
-    check_network("i3d", params.trained_part)
+    """Return the (`Material`, `Stage`) of a run's recognizer behind its features' backbone."""
     params = _take_over(params)
     settings = read_settings(params.weights)
     check_settings(settings, params.trained_part, params.caches_features)

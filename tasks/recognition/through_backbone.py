@@ -1,6 +1,6 @@
-"""Recognition through I3D (stage 2): stage 1's run, its I3D, and sentences as frames or maps.
+"""Recognition through a backbone (stage 2): stage 1's run, and sentences as frames or maps.
 
-What lies before the endpoint where training begins is frozen: its maps are computed once a
+What lies before the stage where training begins is frozen: its maps are computed once a
 sentence and kept, unless frames are to change at random.
 """
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from models.backbones import BACKBONES
 from models.dense import build_maps
 from models.end_to_end import (
     build_end_to_end,
@@ -16,7 +17,6 @@ from models.end_to_end import (
     list_units,
     trained_part,
 )
-from models.i3d import ENDPOINTS, TOP
 from tasks.features.networks import find_units, load_maps, make_extractor
 from tasks.recognition.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
@@ -37,21 +37,26 @@ _BATCH_FRAMES = 128
 
 
 def check_settings(settings, finetune, caches):
-    """Raise a ValueError where I3D cannot be trained from an endpoint on behind such features.
+    """Raise a ValueError where the backbone of such features cannot be trained from a stage on.
 
     Args:
         settings: `FeatureSettings`.
-        finetune: the endpoint, or "all".
+        finetune: the stage, or "all".
         caches: whether the frozen part's maps are kept.
     """
+    backbone = BACKBONES[settings.backbone]
+    backbone.check_start(finetune)
     if settings.stream != "rgb":
-        raise ValueError(f"The features are of {settings.stream}; only RGB's I3D is trained.")
-    start = 0 if finetune == "all" else ENDPOINTS.index(finetune)
-    last = "Features" if settings.endpoint in TOP else settings.endpoint
-    if start > ENDPOINTS.index(last):
+        raise ValueError(
+            f"The features are of {settings.stream}; only RGB's {backbone.title} is trained."
+        )
+    places = {name: place for place, name in enumerate(backbone.endpoints)}
+    start, last = places.get(finetune, 0), settings.endpoint
+    last = backbone.row_endpoints[-1] if last in backbone.top else last
+    if start > places[last]:
         raise ValueError(f"finetune is {finetune}, behind the features' endpoint {last}.")
     shared = settings.shared if settings.dense else ""
-    if shared and (not caches or start <= ENDPOINTS.index(shared)):
+    if shared and (not caches or start <= places[shared]):
         raise ValueError(
             f"finetune is {finetune}, but the features are of the route dense, whose windows share "
             f"all up to {shared}: that must stay frozen, with its maps kept. Give an endpoint "
@@ -84,7 +89,7 @@ def look_at_frames(sentences, params, form):
 
 
 def open_network(params, settings):
-    """Return the network that stage 2 begins with: the run's recognizer behind its features' I3D.
+    """Return what stage 2 begins with: the run's recognizer behind its features' backbone.
 
     Args:
         params: `Params`.
@@ -95,15 +100,15 @@ def open_network(params, settings):
     """
     run = Path(params.weights)
     recognizer = load_network(run, ("logits", "recognizer"))
-    i3d = build_windows(settings.window, settings.frame_size, settings.endpoint)
+    model = build_windows(BACKBONES[settings.backbone], *settings.shape)
     if units := find_units(recognizer).get("rgb"):  # of stage 2 itself
         recognizer = recognizer.get_layer("recognizer")
     else:
         units = {layer.name: layer for layer in load_maps(settings, run)["rgb"].layers}
         keras.utils.set_random_seed(params.seed)
-    copy_units(units, i3d)
+    copy_units(units, model)
     stride = settings.stride * params.row_step
-    return build_end_to_end(i3d, recognizer, params.trained_part, stride, params.windows)
+    return build_end_to_end(model, recognizer, params.trained_part, stride, params.windows)
 
 
 def _cache_maps(network, settings, inputs, params):
@@ -112,9 +117,10 @@ def _cache_maps(network, settings, inputs, params):
     Returns:
         {path: `VideoFeatures`} of the maps, a row a window.
     """
-    cut = ENDPOINTS[ENDPOINTS.index(params.trained_part) - 1]
+    backbone = BACKBONES[settings.backbone]
+    cut = backbone.cut_before(params.trained_part).name
     form = next(iter(inputs.values())).form
-    maps = build_maps("rgb", form.frame_size, cut)
+    maps = build_maps(backbone, "rgb", settings.window, form.frame_size, cut)
     copy_units(list_units(network), maps)
     kind = settings.describe_maps(cut, fingerprint(maps), params.precision, form.step)
     store = Path(params.cache_path, "features", settings_hash(kind))
@@ -125,7 +131,8 @@ def _cache_maps(network, settings, inputs, params):
         if not is_done(store, sentence.video.digest, sentence.video.digest, kind)
     }
     if missing:
-        print(f"Running the frozen part of I3D over {len(missing)} sentences", flush=True)
+        title = backbone.title
+        print(f"Running the frozen part of {title} over {len(missing)} sentences", flush=True)
         rows = replace(settings, stride=form.row_stride, endpoint="")
         extractor = make_extractor({"rgb": maps}, rows)
         collector = Collector(store, kind, form.views, settings.dtype)

@@ -72,8 +72,8 @@ def prepare(params, scope, replicas):
     if not params.features and params.finetune in ("auto", "none"):
         raise ValueError(
             "Recognition is trained on features: extract them with python -m "
-            "scripts.extract_features --stride 4, and give their folder as features. To train I3D "
-            "too, give such a run as weights, and finetune."
+            "scripts.extract_features --stride 4, and give their folder as features. To train the "
+            "backbone too, give such a run as weights, and finetune."
         )
     material, stage = (prepare_features if params.features else prepare_frames)(params, scope)
     params, sentences, vocabulary = material.params, material.sentences, material.vocabulary

@@ -166,14 +166,14 @@ def make_sequence(sentences, inputs, vocabulary, front, reading=FEATURES, **batc
 
 
 def load_recognizer(run, features):
-    """Load what reads rows of features in a run: of a run through I3D, the part behind it.
+    """Load what reads rows of features in a run: of a run through its backbone, the part behind it.
 
     Args:
         run: its folder.
         features: where the rows are; "" where a run has none of its own.
 
     Raises:
-        ValueError: no features given for a run through I3D, or no such network.
+        ValueError: no features given for a run through its backbone, or no such network.
     """
     if not features:
         raise ValueError(
@@ -189,7 +189,7 @@ def open_rows(run, params):
 
     Args:
         run: its folder.
-        params: its `Params`; without features, the I3D is in its network (stage 2).
+        params: its `Params`; without features, the backbone is in its network (stage 2).
 
     Raises:
         ValueError: as of `RowReader`, or no such network.

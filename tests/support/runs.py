@@ -3,7 +3,6 @@
 What takes seconds to import is imported where it is needed: many tests need none of it.
 """
 
-import contextlib
 import csv
 import json
 from pathlib import Path
@@ -32,29 +31,6 @@ SMALL = Params(
     short_side=36,
     patch_size=8,
 )
-
-
-@contextlib.contextmanager
-def shrunk_i3d():
-    """I3D with a third of its layers and an eighth of their channels, in the same resolutions."""
-    from models.i3d import STAGES
-
-    whole, kept = STAGES[:], ("Conv3d_1a_7x7", "Mixed_4f", "Mixed_5b", "Mixed_5c")
-
-    def shrink(kind, arguments):
-        if kind == "conv":
-            return arguments[0] // 8, *arguments[1:]
-        return tuple(width // 8 for width in arguments) if kind == "mixed" else arguments
-
-    STAGES[:] = [
-        (name, kind, shrink(kind, arguments))
-        for name, kind, arguments in whole
-        if kind == "pool" or name in kept
-    ]
-    try:
-        yield
-    finally:
-        STAGES[:] = whole
 
 
 def save_run(folder, params, network=None, data=(), classes=("left", "right"), save=save_examples):

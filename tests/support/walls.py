@@ -11,10 +11,10 @@ ORDER = """
 utils.presets utils.checks utils.params utils.command_line utils.system utils.video utils.features
 utils.rendering utils.data utils.scores utils.runs utils.clips utils.fitting utils.signing
 utils.pictures utils.dataset_report
-models.design models.layers models.transformer models.heads models.token_windows models.attention
-models.vivit models.timesformer models.i3d models.pretrained models.networks models.cutting
-models.dense models.end_to_end models.ctc models.recognizer models.tvl1 models.flops
-models.explaining models.exporting
+models.streams models.design models.layers models.transformer models.heads models.token_windows
+models.attention models.vivit models.timesformer models.i3d models.pretrained models.backbones
+models.networks models.cutting models.dense models.end_to_end models.ctc models.recognizer
+models.tvl1 models.flops models.explaining models.exporting
 tasks.job tasks.answers tasks.export_subject tasks.features tasks.classification tasks.recognition
 tasks.predictors tasks.demonstration
 training evaluate scripts

@@ -78,6 +78,11 @@ class FeatureSettings:
         return found
 
     @property
+    def shape(self):
+        """(window, frame size, endpoint): what a backbone is built for."""
+        return self.window, self.frame_size, self.endpoint
+
+    @property
     def dense(self):
         """Whether what windows share is computed once."""
         return self.route == "dense"

@@ -45,7 +45,7 @@ def compile_model(model, optimizer, loss, metrics):
         optimizer: of `utils.fitting.optimization.make_optimizer`.
         loss, metrics: Keras' own.
     """
-    # XLA makes I3D 3.6 times slower on a CPU; JAX has nothing else.
+    # XLA makes the default backbone 3.6 times slower on a CPU; JAX has nothing else.
     on_cpu = keras.backend.backend() == "tensorflow" and not _has_gpu()
     model.compile(
         optimizer, loss, weighted_metrics=metrics, jit_compile=False if on_cpu else "auto"

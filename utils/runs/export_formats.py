@@ -142,7 +142,7 @@ class Format(NamedTuple):
         attach: function (path, dict) that puts the metadata inside.
         run: function path -> function {name: array (batch, ...)} -> probabilities, NumPy.
         needs: packages that are not in requirements.txt.
-        flat: whether it wants I3D in two dimensions (`models.exporting.portable`).
+        flat: whether it wants a backbone in two dimensions (`models.exporting.portable`).
         portable: whether it wants a network without what only this TensorFlow has.
         calibrates: whether its int8 takes samples.
     """

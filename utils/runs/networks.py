@@ -49,7 +49,7 @@ def load_network(folder, layers=("head",)):
     Args:
         folder: the run's.
         layers: one of which it has: "head" is a classifier's, "logits" a recognizer's on features,
-            "recognizer" one's with I3D in it.
+            "recognizer" one's with a backbone in it.
 
     Raises:
         ValueError: none yet, a damaged file, or another version's or program's network.

@@ -1,6 +1,7 @@
 """Optical flow between neighboring frames, by several methods, in 8 bits.
 
-TV-L1: Zach, Pock and Bischof, DAGM 2007, what I3D was trained on. DIS: Kroeger et al., ECCV 2016.
+TV-L1: Zach, Pock and Bischof, DAGM 2007, what the published weights were trained on. DIS: Kroeger
+et al., ECCV 2016.
 Farneback, SCIA 2003.
 """
 

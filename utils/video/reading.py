@@ -1,6 +1,6 @@
 """Videos, files or folders of images: what is in them, and their frames. Their only reader.
 
-OpenCV's FFmpeg backend decodes; the published preprocessing of I3D (kinetics-i3d README) is
+OpenCV's FFmpeg backend decodes; the published preprocessing (kinetics-i3d README) is
 here: RGB, resampled in time, short side resized bilinearly with the aspect ratio kept, cropped.
 """
 
