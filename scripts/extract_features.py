@@ -11,12 +11,11 @@ from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.dense import build_maps
-from models.streams import STREAMS
 from tasks.features.networks import make_extractor, start_maps
 from utils.checks import check_sizes
 from utils.clips.inputs import fingerprint
 from utils.data.datasets import list_paths
-from utils.features.blocks import READERS, RowFormat
+from utils.features.blocks import RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
@@ -28,6 +27,7 @@ from utils.system.files import clear_leftovers
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import check_store, default_store
 from utils.video.image_folders import IMAGE_FPS, list_images
+from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS
 
 import keras
@@ -67,7 +67,7 @@ class Options:
     earlier is nearer to the route windows and slower."""
     endpoint: Literal[tuple(dict.fromkeys(_ENDPOINTS))] = FEATURES
     """Where rows are read off: Features has 1024 numbers, Mixed_4f 832, averaged over the map."""
-    stream: Literal[tuple(READERS)] = "rgb"
+    stream: Literal[tuple(STREAMS)] = "rgb"
     """both: RGB's numbers, then flow's."""
     weights: str = "kinetics"
     """kinetics, imagenet_kinetics, inflated (flow from RGB's), none, a file of published weights,
@@ -171,7 +171,7 @@ class Options:
         """The `RowFormat`."""
         store = default_store(self.cache_path, self.flow_kind)
         path = self.flow_path or (str(store) if Path(store, "flow.json").is_file() else "")
-        if path and self.stream != "rgb":
+        if path and STREAMS[self.stream].has_flow:
             check_store(path, self.flow_kind)
         same = {name: getattr(self, name) for name in RowFormat._fields if hasattr(self, name)}
         return RowFormat(**same | {"flow_path": path})
@@ -180,7 +180,9 @@ class Options:
     def starts(self):
         """{stream: what its backbone starts from}."""
         flow = (self.flow_weights or self.weights) if self.stream == "both" else self.weights
-        return {each: flow if each == "flow" else self.weights for each in STREAMS[self.stream]}
+        return {
+            each: flow if each == "flow" else self.weights for each in STREAMS[self.stream].parts
+        }
 
 
 def list_data(options):
@@ -219,7 +221,7 @@ def load_extractor(options):
         **{name: getattr(options, name) for name in (*same, "dtype", "precision", "views")},
         chunk=options.lengths if dense else None,
         shared=options.shared if dense else None,
-        flow=options.flow_kind if options.stream != "rgb" else None,
+        flow=options.flow_kind if STREAMS[options.stream].has_flow else None,
         weights=names,
         fingerprint={stream: fingerprint(each) for stream, each in maps.items()},
         backbone=backbone.name,

@@ -16,7 +16,7 @@ from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.system.processes import run_tasks
 from utils.system.tables import write_csv
-from utils.video.flow import FLOWS, flow_kind
+from utils.video.flow import FLOWS, flow_kind, limit_threads
 from utils.video.flow_store import default_store, is_stored, open_store, store_flow
 from utils.video.reading import VideoError
 
@@ -119,7 +119,7 @@ def extract_videos(videos, folder, kind, workers):
     }
     failures = []
     with (
-        closing(run_tasks(calls, workers, VideoError)) as done,
+        closing(run_tasks(calls, workers, limit_threads, VideoError)) as done,
         tqdm(total=sum(lengths.values()), desc="Computing flow", unit="frame", smoothing=0) as bar,
     ):
         for path, _, error in done:

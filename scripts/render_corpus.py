@@ -15,6 +15,7 @@ from utils.signing.rendered_corpus import LAYOUTS, list_rows, plan_corpus, rende
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.processes import run_tasks
+from utils.video.flow import limit_threads
 
 import tyro
 from tqdm import tqdm
@@ -75,7 +76,7 @@ def render_corpus(options):
     folder = _open_folder(options)
     workers = options.workers or os.cpu_count() or 1
     calls = {i: (render_sentence, plan, options.kind, folder) for i, plan in enumerate(plans)}
-    done = run_tasks(calls, workers)
+    done = run_tasks(calls, workers, limit_threads)
     bar = tqdm(done, total=len(plans), desc="Rendering", unit="sentence", smoothing=0)
     rendered = [numbers for _, numbers, _ in bar]
     frames, size = (sum(numbers) for numbers in zip(*rendered, strict=True))

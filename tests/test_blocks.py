@@ -3,15 +3,20 @@
 import tracemalloc
 from dataclasses import replace
 
+import models.streams
 import utils.features.blocks
+from models.streams import CHANNELS
 from support.videos import moving_square
+from utils.clips import reading, windows
 from utils.clips.augmentation import Transform, list_levels
 from utils.clips.reading import Clip, ClipFormat, read_clip
-from utils.features.blocks import Failure, RowFormat, read_blocks, read_video
+from utils.features.blocks import READERS, Failure, RowFormat, read_blocks, read_video
 from utils.features.rows import plan_rows, row_starts
+from utils.pictures.frame_sheets import PAINTERS
 from utils.video.flow import flow_kind
 from utils.video.flow_store import open_store, store_flow
 from utils.video.reading import probe, write_video
+from utils.video.streams import STREAMS
 from utils.video.views import VIEWS
 
 import numpy as np
@@ -22,10 +27,8 @@ FORM = RowFormat(8, 4, "drop", (8,), ("centre",), short_side=64, frame_size=48, 
 
 def scale(frames, stream):
     """Return what a network makes of the levels of uint8 frames."""
-    parts = {"rgb": ["rgb"], "flow": ["flow"], "both": ["rgb", "flow"]}[stream]
-    begins = {"rgb": 0, "flow": 0 if stream == "flow" else 3}
-    ends = {"rgb": 3, "flow": frames.shape[-1]}
-    scaled = [list_levels(part)[frames[..., begins[part] : ends[part]]] for part in parts]
+    parts = STREAMS[stream].parts.items()
+    scaled = [list_levels(part)[frames[..., channels]] for part, channels in parts]
     return np.concatenate(scaled, axis=-1)
 
 
@@ -124,3 +127,14 @@ def test_videos_that_cannot_be_read_say_so(tmp_path):
     assert "7 frames after resampling" in failure.reason and failure.digest == video.digest
     with pytest.raises(ValueError, match=r"c\.avi: frame 7 cannot be decoded"):
         list(read_blocks(replace(video, num_frames=8), "c", FORM))
+
+
+@pytest.mark.parametrize("table", [READERS, reading.READERS, windows.SHOWN, PAINTERS])
+def test_every_part_of_a_stream_is_read_and_shown(table):
+    assert set(table) == {part for stream in STREAMS.values() for part in stream.parts}
+
+
+def test_networks_and_clips_agree_on_streams():
+    for name, stream in STREAMS.items():
+        counts = {part: channels.stop - channels.start for part, channels in stream.parts.items()}
+        assert counts == {part: CHANNELS[part] for part in models.streams.STREAMS[name]}

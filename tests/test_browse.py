@@ -8,13 +8,12 @@ from support.videos import write_dataset
 from tasks.classification import training as classification
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
-from utils.clips.reading import STREAMS
 from utils.clips.sampling import spread
 from utils.command_line import parse_params
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
-from utils.pictures.frame_sheets import PARTS, find_largest, paint_clips, paint_flow, paint_rgb
+from utils.pictures.frame_sheets import find_largest, paint_clips, paint_flow, paint_rgb
 from utils.scores.labelings import encode_targets
 
 import numpy as np
@@ -115,10 +114,6 @@ def test_what_is_broken_is_left_out(shown, tmp_path, monkeypatch, capsys):
     main(["videos", "--videos", "99", "--draws", "0", "--val-fraction", "0", *SMALL])
     assert "broken.avi: not a video" in capsys.readouterr().out
     assert len(shown) == 10 and all(len(named) == 1 for named in shown)
-
-
-def test_every_stream_has_parts():
-    assert set(PARTS) == set(STREAMS)
 
 
 def test_flow_is_drawn_in_colors(shown, tmp_path):

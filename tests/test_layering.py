@@ -10,8 +10,6 @@ import pytest
 KNOWN = {
     "utils.derived is not on the list of places",
     "utils.params imports utils.video.flow, which is higher",
-    "utils.system.processes imports utils.video.flow, which is higher",
-    "a circle: utils.system < utils.video < utils.system",
 }
 
 

@@ -27,14 +27,9 @@ from utils.scores.labelings import (
     to_probabilities,
 )
 from utils.scores.metrics import SUMMARIES, score_classes, spread_outputs
+from utils.video.streams import STREAMS
 
 import numpy as np
-
-_CLIPS = {
-    "rgb": "red, green, blue / 127.5 - 1",
-    "flow": "optical flow, x and y, in pixels, cut at 20 and divided by 20",
-    "both": "red, green, blue / 127.5 - 1, then optical flow, cut at 20 pixels and divided by 20",
-}
 
 
 def _choose_videos(options, examples, calibrating):
@@ -75,7 +70,7 @@ def _read_videos(options, params, examples, calibrating):
 def _describe_videos(params, labeling, classes, served):
     name, array = next(iter(served.input.items()))
     values = {"frames": "RGB frames of any size, 0 to 255, cropped and scaled inside"}
-    values |= {"rows": "features of the segments", "clips": _CLIPS[params.stream]}
+    values |= {"rows": "features of the segments", "clips": STREAMS[params.stream].values}
     return {
         "task": "classification",
         "labeling": labeling,

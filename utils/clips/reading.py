@@ -9,6 +9,7 @@ from utils.system.hashing import hash_text
 from utils.video.flow import flow_kind
 from utils.video.flow_store import check_store, read_flow
 from utils.video.reading import read_rgb, resized_frames
+from utils.video.streams import STREAMS
 from utils.video.views import VIEWS, place_crop, spread_views
 
 import numpy as np
@@ -23,7 +24,7 @@ class ClipFormat:
         sampling: a key of `SAMPLINGS`.
         fps: frames per second after resampling; 0 keeps the file's own frames.
         short_side, frame_size: pixels before and after cropping.
-        stream: a key of `STREAMS`.
+        stream: a key of `utils.video.streams.STREAMS`.
         flow: a key of `utils.video.flow.FLOWS`.
         flow_path: folder of stored flow; what is not there, or all for "", is computed.
     """
@@ -119,8 +120,8 @@ def _read_flow(clip, form):
     return apply_flow(flow, clip.transform)
 
 
-# Stream: what is read; several are joined along the channels.
-STREAMS = {"rgb": (_read_rgb,), "flow": (_read_flow,), "both": (_read_rgb, _read_flow)}
+# Part of a stream: what is read; several are joined along the channels.
+READERS = {"rgb": _read_rgb, "flow": _read_flow}
 
 
 def read_clip(clip, form):
@@ -139,7 +140,7 @@ def read_clip(clip, form):
         VideoError: the file cannot be decoded; it is named.
         ValueError: random operations on optical flow, or stored flow that is no good.
     """
-    arrays = [read(clip, form) for read in STREAMS[form.stream]]
+    arrays = [READERS[part](clip, form) for part in STREAMS[form.stream].parts]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
     return array.reshape(form.segments, form.frames, *array.shape[1:])
 
@@ -162,7 +163,7 @@ def read_whole(clip, form):
 
 def check_flow(form):
     """Raise a ValueError where a `ClipFormat` takes flow from a folder that holds another kind."""
-    if form.stream != "rgb" and form.flow_path:
+    if STREAMS[form.stream].has_flow and form.flow_path:
         check_store(form.flow_path, form.flow_kind)
 
 
@@ -170,7 +171,7 @@ def describe_form(form):
     """Return all of a `ClipFormat` that a clip's values depend on, ready for JSON."""
     values = asdict(form)
     del values["flow"], values["flow_path"]  # wherever it lies, it is the same flow
-    return values | ({"flow": form.flow_kind} if form.stream != "rgb" else {})
+    return values | ({"flow": form.flow_kind} if STREAMS[form.stream].has_flow else {})
 
 
 def clip_key(clip, form, network):

@@ -12,6 +12,7 @@ from utils.clips.sampling import SAMPLINGS
 from utils.video.flow import make_method, to_pixels
 from utils.video.live import take_newest
 from utils.video.resampling import resample
+from utils.video.streams import STREAMS
 
 import numpy as np
 
@@ -84,8 +85,8 @@ def _show_flow(pairs, form):
     return apply_flow(to_pixels(np.stack(levels)), UNCHANGED)
 
 
-# Stream: what is shown; several are joined along the channels.
-_SHOWN = {"rgb": (_show_rgb,), "flow": (_show_flow,), "both": (_show_rgb, _show_flow)}
+# Part of a stream: what is shown; several are joined along the channels.
+SHOWN = {"rgb": _show_rgb, "flow": _show_flow}
 
 
 def show_window(window, form):
@@ -100,7 +101,7 @@ def show_window(window, form):
     """
     places = SAMPLINGS[form.sampling](len(window.items), form.segments, form.frames, 0.5)
     pairs = [window.items[place][1] for place in places.ravel()]
-    arrays = [show(pairs, form) for show in _SHOWN[form.stream]]
+    arrays = [SHOWN[part](pairs, form) for part in STREAMS[form.stream].parts]
     return np.concatenate(arrays, axis=-1).reshape(*places.shape, *arrays[0].shape[1:3], -1)
 
 
@@ -114,9 +115,9 @@ def play_windows(frames, form, length, step, live=False):
         live: whether frames come in their own time: windows that are not taken in time are dropped.
     """
     pictures = resample(frames, form.fps)
-    if form.stream == "rgb":  # needs no next one, so it does not wait for it
-        pairs = ((seconds, (picture, picture)) for seconds, picture in pictures)
-    else:
+    if STREAMS[form.stream].has_flow:
         pairs = pair_pictures(pictures)
+    else:  # needs no next one, so it does not wait for it
+        pairs = ((seconds, (picture, picture)) for seconds, picture in pictures)
     windows = cut_windows(pairs, length, step)
     return take_newest(windows) if live else windows

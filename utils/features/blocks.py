@@ -12,6 +12,7 @@ from utils.video.flow_store import flow_frames
 from utils.video.frames import crop_frame
 from utils.video.image_folders import digest_video
 from utils.video.reading import probe, resized_frames
+from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS, place_crop
 
 import numpy as np
@@ -24,7 +25,7 @@ class RowFormat(NamedTuple):
         window, stride, edges: see `utils.features.rows.row_starts`.
         lengths: frames of a chunk, see `utils.features.rows.plan_chunks`.
         views: keys of `utils.video.views.VIEWS`.
-        stream: a key of `READERS`.
+        stream: a key of `utils.video.streams.STREAMS`.
         fps: frames per second after resampling; 0 keeps the file's own frames.
         image_fps: frames per second of folders of images.
         short_side, frame_size: pixels before and after cropping.
@@ -58,7 +59,7 @@ class RowFormat(NamedTuple):
     @property
     def frame_bytes(self):
         """Bytes of a frame of a block."""
-        return self.frame_size**2 * {"rgb": 3, "flow": 2, "both": 5}[self.stream]
+        return self.frame_size**2 * STREAMS[self.stream].channels
 
 
 class Part(NamedTuple):
@@ -126,14 +127,14 @@ def _read_flow(video, form, places):
         yield _crop_views(levels, form, video.portrait, _mirror_flow)
 
 
-# Stream: what is read; several are joined along the channels.
-READERS = {"rgb": (_read_rgb,), "flow": (_read_flow,), "both": (_read_rgb, _read_flow)}
+# Part of a stream: what is read; several are joined along the channels.
+READERS = {"rgb": _read_rgb, "flow": _read_flow}
 
 
 def _read_views(video, form, places):
     """Yield (views, frame_size, frame_size, channels) of chosen places of the resampled video."""
-    streams = [read(video, form, places) for read in READERS[form.stream]]
-    for arrays in zip(*streams, strict=True):
+    parts = [READERS[part](video, form, places) for part in STREAMS[form.stream].parts]
+    for arrays in zip(*parts, strict=True):
         yield arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
 
 

@@ -8,6 +8,7 @@ from utils.pictures.saving import save_figure
 from utils.video.flow import FLOW_LIMIT
 from utils.video.reading import VideoError, probe, resized_frames
 from utils.video.resampling import shown_at
+from utils.video.streams import STREAMS
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,13 +17,6 @@ from matplotlib.colors import hsv_to_rgb
 _TILE = 1.45  # inches of a frame
 _GAP = 6  # pixels between frames
 _LETTERS = 34  # of a label's line
-
-# Stream: what is painted, and its channels.
-PARTS = {
-    "rgb": {"rgb": slice(0, 3)},
-    "flow": {"flow": slice(0, 2)},
-    "both": {"rgb": slice(0, 3), "flow": slice(3, 5)},
-}
 
 
 class Row(NamedTuple):
@@ -60,11 +54,12 @@ def find_largest(clips, stream):
 
     Args:
         clips: list of arrays (frames, height, width, channels).
-        stream: a key of `PARTS`.
+        stream: a key of `utils.video.streams.STREAMS`.
     """
-    if "flow" not in PARTS[stream]:
+    if not STREAMS[stream].has_flow:
         return 1.0
-    motions = [np.linalg.norm(clip[..., PARTS[stream]["flow"]], axis=-1) for clip in clips]
+    channels = STREAMS[stream].parts["flow"]
+    motions = [np.linalg.norm(clip[..., channels], axis=-1) for clip in clips]
     return max(float(np.quantile(motions, 0.99)), 1 / FLOW_LIMIT)
 
 
@@ -73,7 +68,7 @@ def paint_clips(named, stream):
 
     Args:
         named: list of (label, captions, float (frames, height, width, channels) in [-1, 1]).
-        stream: a key of `PARTS`.
+        stream: a key of `utils.video.streams.STREAMS`.
 
     Returns:
         List of `Row`, for each clip one, or two of both streams.
@@ -82,7 +77,7 @@ def paint_clips(named, stream):
     scale = f"flow, full color: {largest * FLOW_LIMIT:.3g} pixels a frame"
     rows = []
     for label, captions, clip in named:
-        for place, (part, channels) in enumerate(PARTS[stream].items()):
+        for place, (part, channels) in enumerate(STREAMS[stream].parts.items()):
             text = label.splitlines()[0] if place else label
             text += f"\n{scale}" * (part == "flow")
             rows.append(Row(text, PAINTERS[part](clip[..., channels], largest), captions))

@@ -1,4 +1,4 @@
-"""Worker processes that keep to one core and end with their parent; what a process takes."""
+"""Worker processes that end with their parent; what a process takes."""
 
 import multiprocessing
 import os
@@ -9,23 +9,22 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
-from utils.video.flow import limit_threads
 
-
-def start_worker():
-    """Keep to one core, and end when the parent ends or Ctrl-C is pressed."""
-    limit_threads(1)
+def start_worker(prepare):
+    """Call `prepare`, and end when the parent ends or Ctrl-C is pressed."""
+    prepare()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def run_tasks(calls, workers, caught=()):
+def run_tasks(calls, workers, prepare, caught=()):
     """Run calls in worker processes, several at once.
 
     Args:
         calls: {key: (function, *arguments)}, begun in this order.
         workers: processes.
+        prepare: function that each of them calls first, such as one that keeps it to one core.
         caught: errors of a call that are handed out; any other one ends all.
 
     Yields:
@@ -35,7 +34,7 @@ def run_tasks(calls, workers, caught=()):
         ValueError: a process was killed.
     """
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, start_worker)
+    pool = ProcessPoolExecutor(workers, spawn, start_worker, (prepare,))
     try:
         tasks = {pool.submit(*call): key for key, call in calls.items()}
         for task in as_completed(tasks):

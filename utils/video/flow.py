@@ -99,7 +99,7 @@ def make_method(method):
     return lambda first, second: estimator.calc(first, second, None)
 
 
-def limit_threads(count):
+def limit_threads(count=1):
     """Let OpenCV use `count` threads in this process, for all that it does."""
     cv2.setNumThreads(count)
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from utils.video.flow import to_levels
 from utils.video.frames import crop_frame, resize_frame, to_gray
 from utils.video.reading import VideoError, open_camera, resized_frames
+from utils.video.streams import STREAMS
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Picture:
     def __init__(self, frame, form):
         self.size, self._levels = form.frame_size, None
         self.rgb = np.ascontiguousarray(crop_frame(frame, self.size, _MIDDLE)[..., ::-1])
-        self._gray = to_gray(frame) if form.stream != "rgb" else None
+        self._gray = to_gray(frame) if STREAMS[form.stream].has_flow else None
 
     def flow_to(self, following, estimate):
         """Return the flow to another picture, uint8 (size, size, 2), as `to_levels` gives.
