@@ -1,5 +1,6 @@
 """Folders, lists and splits, good and bad."""
 
+import json
 from pathlib import Path
 
 from support.videos import write_dataset
@@ -14,6 +15,8 @@ from utils.data.examples import (
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits, group_of
 from utils.signing.releases import SPLITS
+from utils.video.image_folders import stamp_video
+from utils.video.video import Video
 
 import pytest
 
@@ -178,6 +181,20 @@ def test_several_labels_are_stratified_by_the_rarest():
     held = [example for example in drawn if example.split == "val"]
     for label, count in (("a", 40), ("b", 16), ("c", 8)):
         assert sum(label in e.labels for e in held) == pytest.approx(count, abs=2)
+
+
+def test_memory_of_earlier_versions_is_read(tmp_path):
+    """It holds no path beside what decoding found."""
+    path = tmp_path / "a.avi"
+    path.write_text("no video, so that nothing but the memory can tell")
+    fields = {"num_frames": 3, "fps": 2.0, "width": 8, "height": 6, "digest": "d"}
+    fields |= {"times": [0.0, 0.5, 1.1], "note": ""}
+    memory = {str(path.resolve()): [stamp_video(path), fields]}
+    (tmp_path / "videos.json").write_text(json.dumps(memory))
+    found, problems = inspect_videos([str(path)], tmp_path)
+    known = Video(str(path), 3, 2.0, 8, 6, "d", (0.0, 0.5, 1.1))
+    assert found == {str(path): known} and not problems
+    assert json.loads((tmp_path / "videos.json").read_text()) == memory
 
 
 def test_every_label_needs_a_readable_video():

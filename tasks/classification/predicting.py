@@ -16,6 +16,7 @@ from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
 from utils.video.live import play_video
 from utils.video.reading import probe
+from utils.video.resampling import FPS
 
 import keras
 import numpy as np
@@ -43,7 +44,7 @@ class Classifier:
         self.network, self.judge, self.form, self.views = network, judge, form, views
         self.seconds, self.labels = seconds, judge.labels
 
-    def plan_windows(self, fps=25.0):
+    def plan_windows(self, fps=FPS):
         """Return the frames of a window, and from the start of one to that of the next.
 
         Args:
@@ -123,7 +124,7 @@ class Classifier:
             ValueError: the source ended before its first frame.
         """
         plan, end = self.plan_windows(), 0.0
-        seen, rate = Seen(count_steps(*plan)), self.form.fps or 25.0
+        seen, rate = Seen(count_steps(*plan)), self.form.fps or FPS
         windows = play_windows(frames, self.form, *plan, live=True)
         with closing(windows), suppress(KeyboardInterrupt):
             for window in windows:

@@ -14,6 +14,7 @@ from utils.params import Params
 from utils.scores.labelings import to_probabilities
 from utils.scores.metrics import spread_outputs
 from utils.video.reading import probe
+from utils.video.resampling import FPS
 
 import keras
 import numpy as np
@@ -159,5 +160,5 @@ def load_rows(features, channels, params):
     place = views[len(views) // 2].place
     rows = SAMPLINGS["segments"](features.num_rows, params.num_segments, 1, place)[:, 0]
     times, told = features.find_times()
-    note = "" if told else "The features tell no times: a row is taken for 4 / 25 s."
+    note = "" if told else f"The features tell no times: a row is taken for 4 / {FPS:g} s."
     return RowViews(clips, rows, times[rows], note)

@@ -27,6 +27,7 @@ from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, write_atomically
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
+from utils.video.resampling import FPS
 from utils.video.views import CENTER
 
 import numpy as np
@@ -75,7 +76,9 @@ def _read_stored(run, params, path):
     check_lengths([features], count_channels(network))
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
     times, told = features.find_times(stride)
-    notes = [] if told else [f"The features tell no times: a row is taken for {stride} / 25 s."]
+    notes = (
+        [] if told else [f"The features tell no times: a row is taken for {stride} / {FPS:g} s."]
+    )
     image_fps = find_image_fps(params.features)
     return network, read_sentence(features), times, image_fps, notes
 

@@ -9,6 +9,7 @@ from utils.system.hashing import hash_text
 from utils.video.flow import flow_kind
 from utils.video.flow_store import check_store, read_flow
 from utils.video.reading import read_rgb, resized_frames
+from utils.video.resampling import FPS
 from utils.video.streams import STREAMS
 from utils.video.views import VIEWS, place_crop, spread_views
 
@@ -32,7 +33,7 @@ class ClipFormat:
     segments: int
     frames: int
     sampling: str = "segments"
-    fps: float = 25.0
+    fps: float = FPS
     short_side: int = 256
     frame_size: int = 224
     stream: str = "rgb"

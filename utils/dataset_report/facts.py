@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+from utils.video.resampling import count_slots
+
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -71,9 +73,7 @@ def summarize_clips(records, segments, length, fps):
         segments together (the looped included); "fitting_segments" and "fitting_length" are what
         nine in ten videos have room for; "median" and "p10" are resampled frames.
     """
-    frames = np.array(
-        [max(1, round(r.seconds * fps)) if fps else r.num_frames for r in records], int
-    )
+    frames = np.array([count_slots(r.seconds, fps) if fps else r.num_frames for r in records], int)
     p10 = int(np.quantile(frames, 0.1))
     return {
         "looped": int((frames < length).sum()),

@@ -10,8 +10,9 @@ from utils.features.rows import plan_chunks, row_starts, row_times
 from utils.video.flow import flow_kind
 from utils.video.flow_store import flow_frames
 from utils.video.frames import crop_frame
-from utils.video.image_folders import digest_video
+from utils.video.image_folders import IMAGE_FPS, digest_video
 from utils.video.reading import probe, resized_frames
+from utils.video.resampling import FPS
 from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS, place_crop
 
@@ -39,8 +40,8 @@ class RowFormat(NamedTuple):
     lengths: tuple[int, ...] = (16,)
     views: tuple[str, ...] = (CENTER,)
     stream: str = "rgb"
-    fps: float = 25.0
-    image_fps: float = 25.0
+    fps: float = FPS
+    image_fps: float = IMAGE_FPS
     short_side: int = 256
     frame_size: int = 224
     flow: str = "tvl1"

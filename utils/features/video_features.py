@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.features.store import load_features, read_record
+from utils.video.resampling import FPS
 from utils.video.views import CENTER
 
 import numpy as np
@@ -43,7 +44,7 @@ class VideoFeatures:
         """
         return load_features(*self.views[view])[:: self.step]
 
-    def find_times(self, stride=4, fps=25.0):
+    def find_times(self, stride=4, fps=FPS):
         """Return the centers of the rows in seconds, and whether their record tells them.
 
         Args:

@@ -4,7 +4,9 @@ import hashlib
 import re
 from pathlib import Path
 
-IMAGE_FPS = 25.0  # images have no clock
+from utils.video.resampling import FPS
+
+IMAGE_FPS = FPS
 VIDEO_SUFFIXES = set(
     ".3gp .asf .avi .divx .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "
     ".webm .wmv .y4m".split()

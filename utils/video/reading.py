@@ -9,6 +9,7 @@ from pathlib import Path
 from utils.system.files import explain_missing
 from utils.video.frames import crop_frame, resize_frame
 from utils.video.image_folders import IMAGE_FPS, ImageFolder, digest_video, list_images
+from utils.video.resampling import FPS
 from utils.video.video import Video
 
 import cv2
@@ -66,7 +67,7 @@ def _frame_rate(seconds, header_fps):
         fps = (len(seconds) - 1) / seconds[-1]
         even = np.abs(seconds - np.arange(len(seconds)) / fps).max() < 2e-3
         return float(fps), None if even else tuple(np.round(seconds, 4).tolist())
-    return (header_fps if 0 < header_fps <= 240 else 25.0), None
+    return (header_fps if 0 < header_fps <= 240 else FPS), None
 
 
 def probe(path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+FPS = 25.0  # frames per second of what has no clock, or none that can be believed
 _ROUNDING = 1e-4  # seconds: time stamps are rounded
 
 
@@ -19,6 +20,11 @@ def shown_at(times, seconds):
     return _last_before(times, np.add(seconds, _ROUNDING))
 
 
+def count_slots(seconds, fps):
+    """Return how many frames a video of so many seconds has after resampling, at least one."""
+    return max(1, round(seconds * fps))
+
+
 def pick_frames(times, end, fps):
     """Resample a video in time, as FFmpeg's `fps` filter does (round to the nearest slot).
 
@@ -32,7 +38,7 @@ def pick_frames(times, end, fps):
     """
     if not fps:
         return np.arange(len(times))
-    slots = (np.arange(max(1, round(end * fps))) + 0.5) / fps
+    slots = (np.arange(count_slots(end, fps)) + 0.5) / fps
     return _last_before(times, slots - _ROUNDING)
 
 
@@ -56,6 +62,6 @@ def resample(frames, fps):
             slot += 1
         shown, count = following, count + 1
     gap = last / (count - 1) if count > 1 else 1 / fps
-    while count and slot < max(1, round((last + gap) * fps)):
+    while count and slot < count_slots(last + gap, fps):
         yield slot / fps, shown
         slot += 1
