@@ -19,7 +19,7 @@ from utils.data.examples import check_readable
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
 from utils.pictures.frame_sheets import paint_clips, plot_rows
-from utils.pictures.html import link_picture, make_page, make_text
+from utils.pictures.html import render
 from utils.scores.labelings import choose_labeling, encode_targets
 from utils.scores.metrics import spread_outputs
 from utils.system.commands import run_command
@@ -178,10 +178,7 @@ def write_index(path, title, facts, sheets):
         facts: a line.
         sheets: {file name: heading}.
     """
-    parts = [make_text(facts)]
-    for name, heading in sheets.items():
-        parts += [make_text(heading, "h3"), link_picture(name, heading, "plot")]
-    write_atomically(path, make_page(title, parts))
+    write_atomically(path, render("sheets.html", title=title, facts=facts, sheets=sheets))
 
 
 def draw_sheets(options, params, videos, labels, folder):

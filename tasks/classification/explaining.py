@@ -18,7 +18,7 @@ from utils.pictures.heat_maps import (
     save_weights,
     weigh_frames,
 )
-from utils.pictures.html import embed_picture, embed_video, make_page, make_table, make_text
+from utils.pictures.html import render
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
@@ -99,16 +99,16 @@ def draw_page(folder, title, answer, pictures):
         pictures: their names, keys of `_PICTURES`.
     """
     top = rank_labels(answer.classes, answer.probabilities)
-    rows = [(label, f"{probability:.3f}") for label, probability in top]
-    parts = [make_text(answer.note), make_text(METHODS[answer.asked.method].meaning)]
-    parts.append(make_table(("class", "probability"), rows))
-    for name in pictures:
-        heading, words = _PICTURES[name]
-        parts += [make_text(heading, "h2"), make_text(words)]
-        if name == "contact_sheet.png":
-            parts.append(embed_video((folder / "overlay.mp4").read_bytes()))
-        parts.append(embed_picture((folder / name).read_bytes(), "png", heading, "plot"))
-    write_atomically(folder / "explanation.html", make_page(title, parts))
+    page = render(
+        "classification.html",
+        title=title,
+        note=answer.note,
+        meaning=METHODS[answer.asked.method].meaning,
+        probabilities=[(label, f"{probability:.3f}") for label, probability in top],
+        pictures=[(*_PICTURES[name], (folder / name).read_bytes()) for name in pictures],
+        video=(folder / "overlay.mp4").read_bytes() if "contact_sheet.png" in pictures else b"",
+    )
+    write_atomically(folder / "explanation.html", page)
 
 
 def _open(options):

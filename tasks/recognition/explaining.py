@@ -18,7 +18,7 @@ from utils.features.rows import row_edges
 from utils.features.settings import find_image_fps, find_stride
 from utils.pictures.frame_sheets import read_moments
 from utils.pictures.gloss_timeline import Span, plot_alignment, save_spans
-from utils.pictures.html import embed_picture, make_page, make_table, make_text
+from utils.pictures.html import render
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
@@ -176,16 +176,15 @@ def save_recognition(folder, recognition, rows, frames, vocabulary):
 
 def _draw_page(folder, title, rows, compared, notes):
     """Write explanation.html: what was recognized, the picture, when each gloss is."""
-    parts = [make_text(compared, "pre")] if compared else []
-    parts += [make_text(note) for note in notes]
-    parts.append(make_text(MEANING))
-    picture = (folder / "alignment.png").read_bytes()
-    parts.append(embed_picture(picture, "png", "glosses over time", "plot"))
-    for name, spans in rows.items():
-        table = [(s.gloss, f"{s.start:.2f}", f"{s.end:.2f}", f"{s.probability:.3f}") for s in spans]
-        header = ("gloss", "from, seconds", "to, seconds", "mean probability")
-        parts += [make_text(name.capitalize(), "h2"), make_table(header, table)]
-    write_atomically(folder / "explanation.html", make_page(title, parts))
+    page = render(
+        "recognition.html",
+        title=title,
+        compared=compared,
+        notes=[*notes, MEANING],
+        picture=(folder / "alignment.png").read_bytes(),
+        rows=rows,
+    )
+    write_atomically(folder / "explanation.html", page)
 
 
 def explain_sentence(options):

@@ -1,31 +1,28 @@
 """One HTML file about a dataset: what it holds, what to do about it, its pictures."""
 
-from html import escape
-
 from utils.dataset_report.duplicates import join
 from utils.dataset_report.leaks import KINDS, crossing
 from utils.dataset_report.plots import PLOTS
-from utils.pictures.html import embed_picture, make_page, make_table
+from utils.pictures.html import render
 
 MOST_PAIRS = 30  # of each kind that are shown
 MOST_PICTURES = 100  # in the classes' galleries together
 
 
-def _figure(record):
+def _describe(record):
     example = record.example
-    what = (
+    return (
         f"{example.path} — {' '.join(filter(None, (example.label, example.split)))}, "
         f"{record.width}x{record.height}, {record.num_frames} frames, {record.fps:.4g}/s"
     )
-    picture = embed_picture(record.picture, "jpeg", example.path)
-    return f"<figure>{picture}<figcaption>{escape(what)}</figcaption></figure>"
 
 
 def _tiles(facts):
+    """Return (number, what it counts) of each tile."""
     scenes = facts["scenes"]
     pairs = {kind: sum(pair["kind"] == kind for pair in facts["pairs"]) for kind in KINDS[:2]}
     duration = facts["all"]["properties"]["duration"]
-    tiles = (
+    return (
         (facts["videos"], "videos"),
         (len(facts["classes"]), "classes"),
         (len(facts["broken"]), "broken"),
@@ -34,11 +31,10 @@ def _tiles(facts):
         (scenes["videos"], f"videos share one of {len(scenes['members'])} scenes"),
         (f"{duration['median']:.3g} s", f"median, {duration['min']:.3g} to {duration['max']:.3g}"),
     )
-    inner = "".join(f'<div class="tile"><b>{n}</b>{escape(what)}</div>' for n, what in tiles)
-    return f'<div class="tiles">{inner}</div>'
 
 
 def _classes(facts):
+    """Return the header and the rows of the classes' table."""
     columns = ("duration", "frames", "frame rate", "short side", "brightness", "motion")
     header = ["class", "videos", *(f"{name}, median" for name in columns), "split"]
     rows = []
@@ -48,7 +44,7 @@ def _classes(facts):
         ]
         splits = [f"{split} {count}" for split, count in row["splits"].items() if split != "none"]
         rows.append([name, row["videos"], *medians, ", ".join(splits) or "not given"])
-    return make_table(header, rows)
+    return header, rows
 
 
 def _choose(pairs, kind, across, roots):
@@ -64,7 +60,7 @@ def _choose(pairs, kind, across, roots):
 
 
 def _pairs(records, pairs, splits):
-    """Yield sections of pictures, one for each kind of pair that there is."""
+    """Yield for each kind of pair that there is a heading, and a text and the records of each."""
     across = set(crossing(pairs, splits))
     roots = join(len(records), [pair.indices for pair in pairs])
     for kind in KINDS:
@@ -73,21 +69,23 @@ def _pairs(records, pairs, splits):
             number = sum(pair.kind == kind for pair in pairs)
             shown = min(len(chosen), MOST_PAIRS)
             each = ", one of each scene" if kind == "same scene" else ""
-            yield f"<h2>{kind.capitalize()}: {number} pairs, {shown} shown{each}</h2>"
-        for pair in chosen[:MOST_PAIRS]:
-            sides = " and ".join(splits[index] for index in pair.indices)
-            text = f"similarity {pair.similarity:.3f}, in {sides}"
-            figures = "".join(_figure(records[index]) for index in pair.indices)
-            yield f'<div class="pair"><p>{escape(text)}</p>{figures}</div>'
+            sides = [
+                (
+                    f"similarity {pair.similarity:.3f}, in "
+                    f"{' and '.join(splits[index] for index in pair.indices)}",
+                    [records[index] for index in pair.indices],
+                )
+                for pair in chosen[:MOST_PAIRS]
+            ]
+            yield f"{kind.capitalize()}: {number} pairs, {shown} shown{each}", sides
 
 
 def _gallery(records, names):
-    """Yield the first, middle and last videos of each class, as many as there is room for."""
+    """Yield each class and a few of its videos, evenly spread, as many as there is room for."""
     room = min(4, max(1, MOST_PICTURES // len(names)))
     for name in names[:MOST_PICTURES]:
         inside = [record for record in records if name in record.example.labels]
-        chosen = inside[:: max(1, -(-len(inside) // room))][:room]
-        yield f'<h3>{escape(name)}</h3><div class="gallery">{"".join(map(_figure, chosen))}</div>'
+        yield name, inside[:: max(1, -(-len(inside) // room))][:room]
 
 
 def make_report(facts, records, pairs, splits, plots):
@@ -100,32 +98,15 @@ def make_report(facts, records, pairs, splits, plots):
         splits: the split of each, given or drawn.
         plots: of `draw_plots`.
     """
-    title = f"Dataset {facts['data_path']}"
-    advice = "".join(
-        f'<div class="advice {row["level"]}"><b>{row["level"]}</b> {escape(row["text"])}</div>'
-        for row in facts["advice"]
+    return render(
+        "dataset.html",
+        title=f"Dataset {facts['data_path']}",
+        tiles=_tiles(facts),
+        advice=facts["advice"],
+        classes=_classes(facts),
+        plots=[(PLOTS[name][0], plot) for name, plot in plots.items()],
+        problems=[(row["path"], row["reason"]) for row in facts["broken"] + facts["odd"]],
+        kinds=_pairs(records, pairs, splits),
+        gallery=_gallery(records, list(facts["classes"])),
+        describe=_describe,
     )
-    shown = "".join(
-        f"<h3>{escape(PLOTS[name][0])}</h3>{embed_picture(plot, 'png', PLOTS[name][0], 'plot')}"
-        for name, plot in plots.items()
-    )
-    problems = [(row["path"], row["reason"]) for row in facts["broken"] + facts["odd"]]
-    parts = [
-        "<p>Frame counts, rates and codecs are the headers'; the rest is measured on 16 pairs of "
-        "neighboring frames of each video. All numbers: analysis.json.</p>",
-        _tiles(facts),
-        "<h2>What to do</h2>",
-        advice or "<p>Nothing was found.</p>",
-        "<h2>Classes</h2>",
-        _classes(facts),
-        shown,
-        *(
-            ["<h2>Broken or odd files</h2>", make_table(("file", "why"), problems)]
-            if problems
-            else []
-        ),
-        *_pairs(records, pairs, splits),
-        "<h2>Videos of each class</h2>",
-        *_gallery(records, list(facts["classes"])),
-    ]
-    return make_page(title, parts)

@@ -1,9 +1,7 @@
 """HTML of what a video shows: probabilities, intervals over time, a problem. Names are escaped."""
 
-from html import escape
-
 from utils.pictures.captions import color_labels
-from utils.pictures.html import make_text
+from utils.pictures.html import render
 
 STYLE = """
 #video .error { display: none; }  /* a format that the browser cannot play, but the network can */
@@ -22,19 +20,7 @@ STYLE = """
 .problem { border-left: 5px solid #d33; padding: .7em 1em; border-radius: 4px;
   background: var(--block-background-fill); overflow-wrap: anywhere; }
 """
-_MAIN = "var(--color-accent)"
 _TICKS = 5
-
-
-def _draw_line(name, pieces, value):
-    """Return a name, a track with pieces of (left, width, color, what it is), and a value."""
-    track = "".join(
-        f'<i style="left:{100 * left:.2f}%;width:{100 * width:.2f}%;background:{color}" '
-        f'title="{escape(text)}"></i>'
-        for left, width, color, text in pieces
-    )
-    name = make_text(name, "span").replace("<span", f'<span title="{escape(name)}"', 1)
-    return f'<div class="line">{name}<div class="track">{track}</div><span>{value}</span></div>'
 
 
 def draw_answer(prediction):
@@ -43,13 +29,7 @@ def draw_answer(prediction):
     Args:
         prediction: a `tasks.answers.Prediction`.
     """
-    lines = [
-        _draw_line(label, [(0, share, _MAIN, f"{share:.3f}")], f"{share:.1%}")
-        for label, share in prediction.top
-    ]
-    heading = make_text(" ".join(prediction.labels) or "nothing that it knows", "h2")
-    note = make_text(f"Odd about this file: {prediction.note}.") if prediction.note else ""
-    return f'<div class="panel">{heading}{"".join(lines)}{note}</div>'
+    return render("answer.html", prediction=prediction)
 
 
 def draw_intervals(intervals, duration):
@@ -72,13 +52,11 @@ def draw_intervals(intervals, duration):
             )
             for each in own
         ]
-        total = sum(each.end - each.start for each in own)
-        lines.append(_draw_line(label, pieces, f"{total:.1f} s"))
-    ticks = "".join(f"<span>{duration * n / _TICKS:.1f} s</span>" for n in range(_TICKS + 1))
-    scale = f'<div class="line"><span></span><div class="scale">{ticks}</div><span></span></div>'
-    return f'<div class="panel"><div class="lanes">{"".join(lines)}</div>{scale}</div>'
+        lines.append((label, pieces, sum(each.end - each.start for each in own)))
+    ticks = [duration * n / _TICKS for n in range(_TICKS + 1)]
+    return render("intervals.html", lines=lines, ticks=ticks)
 
 
 def draw_problem(text):
     """Draw what is wrong, to be read aloud at once by a screen reader."""
-    return make_text(text, "div").replace("<div", '<div class="problem" role="alert"', 1)
+    return render("problem.html", text=text)
