@@ -1,22 +1,21 @@
 """Labels written over a video: those of each moment, and a timeline of all."""
 
 from functools import lru_cache
+from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 from utils.system.files import atomic_path
 from utils.video.reading import probe, resized_frames, write_video
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
-from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
-from matplotlib.text import Text
+from PIL import Image, ImageDraw, ImageFont
 
 _CAPTIONED = 360  # pixels of the shorter side of a video with captions, at most
 _LABEL_COLORS = matplotlib.colormaps["tab10"]
 _WHITE = 0.4  # of a label's color as a caption, else some are too dark to be read on black
 _MARGIN = 4  # pixels beside a line
+_FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+_FONT_SIZE, _GAP = 11, 12  # pixels; the gap is between texts
 
 
 @lru_cache(maxsize=32)
@@ -24,27 +23,25 @@ def write_line(parts, width, height=36):
     """Return texts side by side on black, smaller where they would not fit.
 
     Args:
-        parts: ((text, its color), ...).
+        parts: ((text, its color as Pillow takes it), ...).
         width, height: pixels.
 
     Returns:
         uint8 (height, width, 3).
     """
-    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100, facecolor="black")
-    how = {"fontsize": 8, "multialignment": "center", "parse_math": False}
-    texts = [TextArea(text, textprops=how | {"color": color}) for text, color in parts]
-    row = HPacker(children=texts, align="center", pad=0, sep=9)
-    place = {"bbox_to_anchor": figure.bbox, "pad": 0, "borderpad": 0, "frameon": False}
-    figure.add_artist(AnchoredOffsetbox("center", child=row, **place))
-    figure.canvas.draw()
-    taken = row.get_window_extent(figure.canvas.get_renderer()).width
-    if taken > width - 2 * _MARGIN:
-        for text in row.findobj(Text):
-            text.set_fontsize(8 * (width - 2 * _MARGIN) / taken)
-        figure.canvas.draw()
-    image = np.asarray(figure.canvas.buffer_rgba())[:height, :width, :3].copy()
-    plt.close(figure)
-    return image
+    font = ImageFont.truetype(_FONT, _FONT_SIZE)
+    measure = ImageDraw.Draw(Image.new("RGB", (1, 1))).textbbox
+    lengths = [round(measure((0, 0), text, font)[2]) for text, _ in parts]
+    line = Image.new("RGB", (max(sum(lengths) + _GAP * (len(parts) - 1), 1), height))
+    left, draw = 0, ImageDraw.Draw(line)
+    for (text, color), length in zip(parts, lengths, strict=True):
+        place = (left + length / 2, height / 2)
+        draw.text(place, text, color, font, anchor="mm", align="center")
+        left += length + _GAP
+    line.thumbnail((max(width - 2 * _MARGIN, 1), height), Image.Resampling.LANCZOS)
+    image = Image.new("RGB", (width, height))
+    image.paste(line, ((width - line.width) // 2, (height - line.height) // 2))
+    return np.asarray(image)
 
 
 def _place_lanes(intervals):
@@ -87,8 +84,8 @@ def draw_timeline(intervals, duration, width, height=24):
 
 def _caption(interval, colors):
     """Return (text, color) of an interval."""
-    color = _WHITE + (1 - _WHITE) * colors[interval.label]
-    return f"{interval.label} {interval.score:.2f}", tuple(color.tolist())
+    color = 255 * (_WHITE + (1 - _WHITE) * colors[interval.label])
+    return f"{interval.label} {interval.score:.2f}", tuple(color.round().astype(int).tolist())
 
 
 def caption_frames(frames, intervals, duration):
