@@ -20,6 +20,8 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 SAME_SCENE = 0.5
 SAME_EVENTS = 0.7
@@ -180,14 +182,8 @@ def find_copies(paths):
 
 def join(count, links):
     """Return for each of `count` indices the smallest one that links, pairs of indices, lead to."""
-    roots = list(range(count))
-
-    def root(index):
-        while roots[index] != index:
-            roots[index] = index = roots[roots[index]]
-        return index
-
-    for one, other in links:
-        one, other = root(one), root(other)
-        roots[max(one, other)] = min(one, other)
-    return [root(index) for index in range(count)]
+    ends = np.array(links, int).reshape(-1, 2).T
+    linked = coo_array((np.ones(len(links), bool), tuple(ends)), (count, count))
+    _, parts = connected_components(linked, directed=False)
+    _, firsts = np.unique(parts, return_index=True)
+    return firsts[parts].tolist()

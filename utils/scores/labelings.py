@@ -168,13 +168,14 @@ def to_probabilities(labeling, logits):
 
 def _best_threshold(targets, scores):
     """Return the middle of the (widest) interval of thresholds with the highest F1."""
-    positives = np.sort(scores[targets])
-    if not len(positives):
+    if not targets.any():
         return 0.5
-    cuts = np.unique(scores)  # a threshold in (cuts[i - 1], cuts[i]] finds all scores >= cuts[i]
-    found = len(scores) - np.searchsorted(np.sort(scores), cuts)
-    right = len(positives) - np.searchsorted(positives, cuts)
-    f1 = 2 * right / (found + len(positives))
+    from sklearn.metrics import confusion_matrix_at_thresholds  # slow; only training needs it
+
+    # A threshold in (cuts[i - 1], cuts[i]] finds all scores >= cuts[i].
+    counts = confusion_matrix_at_thresholds(targets, scores)
+    _, wrong, missed, right, cuts = (column[::-1] for column in counts)
+    f1 = 2 * right / (2 * right + wrong + missed)
     below = np.append(0, cuts[:-1])
     best = np.lexsort((cuts - below, f1))[-1]
     return float((below[best] + cuts[best]) / 2)

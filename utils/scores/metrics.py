@@ -45,6 +45,7 @@ def spread_outputs(values, classes):
 
 def top_k(labels, probabilities, k):
     """Return the share of rows whose true class is among the k most probable."""
+    # Of equal scores the first goes first, as in decisions; with top_k_accuracy_score the last.
     ranks = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float(np.mean(np.any(ranks == np.asarray(labels)[:, None], axis=1)))
 

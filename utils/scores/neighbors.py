@@ -29,6 +29,7 @@ def nearest(embeddings, groups, k, queries=None):
         cosines = asked[start : start + 1024] @ known.T
         if queries is None:
             cosines[groups[start : start + 1024, None] == groups] = -np.inf
+        # NearestNeighbors cannot leave a group out, and gives equally near ones in any order.
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         indices.append(best)
         similarities.append(np.take_along_axis(cosines, best, axis=1))

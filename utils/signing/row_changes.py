@@ -77,11 +77,9 @@ def measure_statistics(sentences):
     Args:
         sentences: list of `utils.features.video_features.VideoFeatures`.
     """
-    count = total = spread = 0.0
-    for features in sentences:  # Chan et al., 1979: means far from zero lose no digits
-        rows = read_sentence(features).astype(float)
-        mean, squares = rows.mean(0), ((rows - rows.mean(0)) ** 2).sum(0)
-        apart = mean - total / max(count, 1)
-        spread = spread + squares + apart**2 * count * len(rows) / (count + len(rows))
-        count, total = count + len(rows), total + rows.sum(0)
-    return total / count, spread / count
+    from sklearn.preprocessing import StandardScaler  # slow; only training needs it
+
+    scaler = StandardScaler()
+    for features in sentences:
+        scaler.partial_fit(read_sentence(features).astype(float))
+    return scaler.mean_, scaler.var_

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 
 
+# Not joblib's: with it workers went on for minutes after their parent was killed.
 def start_worker(prepare):
     """Call `prepare`, and end when the parent ends or Ctrl-C is pressed."""
     prepare()
