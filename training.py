@@ -1,6 +1,7 @@
 """Train, or go on with a run: python training.py [PRESET] [--resume] [flags]."""
 
 from tasks.classification import training as classification
+from tasks.plan import make_plan
 from tasks.recognition import training as recognition
 from utils.command_line import parse_params, pick_fields
 from utils.fitting.callbacks import SaveRun, make_callbacks
@@ -12,18 +13,19 @@ from utils.system.commands import run_command
 
 import keras
 
-# What a run is asked for: function (parameters, scope, devices) -> its examples, network, loss,
+# What a run is asked for: function (`Plan`, scope, devices) -> its examples, network, loss,
 # metrics and what is monitored, a `tasks.job.Job`.
 TASKS = {"classification": classification.prepare, "recognition": recognition.prepare}
 
 
 def train(params):
     """Train from parameters; return (run folder, validation report or None)."""
+    plan = make_plan(params)
     optimization = pick_fields(params, Optimization)
     keras.utils.set_random_seed(params.seed)
     keras.config.set_dtype_policy(params.precision)
     scope, replicas = choose_devices(params.gpus)
-    job = TASKS[params.task](params, scope, replicas)
+    job = TASKS[params.task](plan, scope, replicas)
     with scope():
         optimizer = make_optimizer(optimization, len(job.training))
         compile_model(job.model, optimizer, job.loss, job.metrics)

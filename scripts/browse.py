@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.classification.training import list_data, make_drawer
+from tasks.plan import make_plan
 from utils.clips.augmentation import UNCHANGED
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
@@ -79,20 +80,21 @@ def show_clip(name, clip, form, columns):
     return label, tuple(f"{second:.2f} s" for second in seconds[chosen]), frames[chosen]
 
 
-def plan_clips(params, video, draw, index, draws):
+def plan_clips(plan, video, draw, index, draws):
     """Return [(name, `Clip`)] of a training video: how it is tested, then what training draws.
 
     Args:
-        params: `Params`.
+        plan: a `Plan`.
         video: a `Video`.
         draw: of `tasks.classification.training.make_drawer`.
         index: of the video.
         draws: at most.
     """
-    if params.caches_features:
-        versions = range(1, min(params.feature_views, draws + 1))
-        names = [f"version {number + 1} of {params.feature_views}" for number in versions]
-        only = ", all that training sees" if params.feature_views == 1 else ", version 1"
+    if plan.caches_features:
+        views = plan.params.feature_views
+        versions = range(1, min(views, draws + 1))
+        names = [f"version {number + 1} of {views}" for number in versions]
+        only = ", all that training sees" if views == 1 else ", version 1"
     else:
         versions, only = range(draws), ""
         names = [f"epoch {number + 1}" for number in versions]
@@ -181,12 +183,12 @@ def write_index(path, title, facts, sheets):
     write_atomically(path, render("sheets.html", title=title, facts=facts, sheets=sheets))
 
 
-def draw_sheets(options, params, videos, labels, folder):
+def draw_sheets(options, plan, videos, labels, folder):
     """Draw a sheet a video.
 
     Args:
         options: `Options`.
-        params: `Params`.
+        plan: a `Plan`.
         videos: index -> `Video`.
         labels: {index of those that are drawn: label}.
         folder: where.
@@ -194,13 +196,13 @@ def draw_sheets(options, params, videos, labels, folder):
     Returns:
         {file name: heading}.
     """
-    draw, form, sheets = make_drawer(params, videos), params.clip_format, {}
+    draw, form, sheets = make_drawer(plan, videos), plan.clip_format, {}
     for index, label in tqdm(labels.items(), desc="Drawing sheets", unit="video"):
         video = videos[index]
         facts = f"{video.duration():.2f} s, {video.width}x{video.height}"
         heading = f"{video.path} ({label}, {facts}, {video.fps:.4g} frames a second)"
-        plan = plan_clips(params, video, draw, index, options.draws)
-        named = [show_clip(name, clip, form, options.columns) for name, clip in plan]
+        clips = plan_clips(plan, video, draw, index, options.draws)
+        named = [show_clip(name, clip, form, options.columns) for name, clip in clips]
         name = f"{len(sheets):02d}_{Path(video.path).stem}.png"
         plot_rows(folder / name, paint_clips(named, form.stream), heading)
         sheets[name] = heading
@@ -222,14 +224,16 @@ def browse(options, params):
     """
     if params.task != "classification":
         raise ValueError(f"{params.task} is trained on features, which are no pictures.")
-    form = params.clip_format
+    plan = make_plan(params)
+    form = plan.clip_format
     check_flow(form)
-    params, listed, classes = list_data(params)
+    plan, listed, classes = list_data(plan)
+    params = plan.params
     if params.features:
         raise ValueError(f"features, {params.features}, are no pictures; leave them out.")
     labeling = choose_labeling(params.activation, listed, classes)
     mixes = bool(params.mixup or params.cutmix)
-    shown = mixes and not params.caches_features
+    shown = mixes and not plan.caches_features
 
     def choose(training):
         targets = encode_targets(labeling, training, classes)
@@ -239,9 +243,9 @@ def browse(options, params):
     training, videos = inspect_some(params, listed, choose)
     folder = Path(options.output or Path("weights/browse", Path(params.data_path).resolve().stem))
     labels = {index: training[index].label for index in choose_videos(training, options.videos)}
-    sheets = draw_sheets(options, params, videos, labels, folder)
+    sheets = draw_sheets(options, plan, videos, labels, folder)
     if shown:
-        draw, targets = make_drawer(params, videos), encode_targets(labeling, training, classes)
+        draw, targets = make_drawer(plan, videos), encode_targets(labeling, training, classes)
         batches = make_batches(params, targets, lambda *drawn: read_clip(draw(*drawn), form))
         names = [Path(example.path).name for example in training]
         draw_batch(folder / "batch.png", batches, names, classes, form, options.columns)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from models.design import Design
-from models.networks import build, build_on_features
-from utils.command_line import parse_params, pick_fields
+from tasks.classification.training import build_network
+from tasks.plan import make_plan
+from utils.command_line import parse_params
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.data.splits import assign_splits
@@ -102,15 +102,11 @@ def inspect_run(params):
     classes = list_classes(examples, params.class_names)
     labeling = LABELINGS[choose_labeling(params.activation, examples, classes)]
     select_split(assign_splits(examples, params.val_fraction, params.test_fraction), "val")
-    outputs = labeling.outputs(len(classes))
-    design = pick_fields(params, Design)
     paths = [example.path for example in examples]
-    if features := params.features or own_features(paths, params.data_path):
-        length = find_length(paths, features)
-        shape = (params.num_segments, length, params.stream)
-        network = build_on_features(params.network, outputs, *shape, design)
-    else:
-        network = build(params.network, outputs, *params.clip_shape, design)
+    features = params.features or own_features(paths, params.data_path)
+    length = find_length(paths, features) if features else 0
+    make_plan(replace(params, features=features))  # refuses what training would refuse
+    network = build_network(params, labeling.outputs(len(classes)), length)
     return network.count_params(), labeling.monitor
 
 

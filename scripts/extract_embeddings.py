@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks.classification.embedding import EMBEDDINGS, make_embedder
 from tasks.classification.sources import inspect, inspect_one, open_source
+from tasks.plan import make_plan
 from utils.clips.batches import Sequence
 from utils.data.datasets import list_examples
 from utils.data.examples import select_split
@@ -127,9 +128,9 @@ def extract_embeddings(
     if len(examples) < 2:
         raise ValueError("Fewer than two readable videos; see the problems above.")
 
-    network = load_network(run)
-    frozen, model = make_embedder(network, params)
-    source = open_source(params, network, frozen)
+    network, plan = load_network(run), make_plan(params)
+    frozen, model = make_embedder(network, plan)
+    source = open_source(plan, network, frozen)
     videos = [found[example.path] for example in examples]
     embeddings = embed_videos(model, source, videos + asked, params.batch_size)
     embeddings, queries = np.split(embeddings, [len(videos)])

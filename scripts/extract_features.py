@@ -25,7 +25,7 @@ from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.video.flow import FLOWS, flow_kind
-from utils.video.flow_store import check_store, default_store
+from utils.video.flow_store import check_store, find_store
 from utils.video.image_folders import IMAGE_FPS, list_images
 from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS
@@ -169,8 +169,7 @@ class Options:
     @property
     def form(self):
         """The `RowFormat`."""
-        store = default_store(self.cache_path, self.flow_kind)
-        path = self.flow_path or (str(store) if Path(store, "flow.json").is_file() else "")
+        path = self.flow_path or find_store(self.cache_path, self.flow_kind)
         if path and STREAMS[self.stream].has_flow:
             check_store(path, self.flow_kind)
         same = {name: getattr(self, name) for name in RowFormat._fields if hasattr(self, name)}

@@ -5,10 +5,10 @@ Takes the flags of training.py (--network, --preset, --frame-size, ...), before 
 
 from dataclasses import dataclass
 
-from models.design import Design
 from models.flops import list_parts
-from models.networks import build, build_on_features
-from utils.command_line import parse_params, pick_fields
+from tasks.classification.training import build_network
+from tasks.plan import make_plan
+from utils.command_line import parse_params
 from utils.features.lookup import find_length
 from utils.system.commands import run_command
 
@@ -35,12 +35,9 @@ def summarize_network(options, params):
     Returns:
         A list of (name, parameters, floating-point operations of one video).
     """
-    name, outputs, design = params.network, options.outputs, pick_fields(params, Design)
-    if params.features:
-        shape = (params.num_segments, find_length(None, params.features), params.stream)
-        network = build_on_features(name, outputs, *shape, design)
-    else:
-        network = build(name, outputs, *params.clip_shape, design)
+    make_plan(params)  # refuses what training would refuse
+    length = find_length(None, params.features) if params.features else 0
+    network = build_network(params, options.outputs, length)
     parts = list_parts(network, options.depth)
     parts.append(("all", *(sum(column) for column in list(zip(*parts, strict=True))[1:])))
     width = max(len(name) for name, _, _ in parts)

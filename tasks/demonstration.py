@@ -4,6 +4,7 @@ from pathlib import Path
 
 from models.backbones import BACKBONES, DEFAULT
 from tasks.classification.embedding import EMBEDDINGS, Neighbors
+from tasks.plan import make_plan
 from tasks.predictors import open_predictor
 from utils.params import Params
 from utils.pictures.answer_html import draw_answer, draw_intervals
@@ -65,7 +66,7 @@ class Demonstration:
         if run is None:
             backbone = BACKBONES[DEFAULT]
             clip, title = backbone.clip, backbone.title
-            self.params = Params(
+            params = Params(
                 network=backbone.name,
                 num_segments=1,
                 frames_per_segment=clip.frames,
@@ -74,11 +75,11 @@ class Demonstration:
             data = backbone.published.data
             self.about = f"The published {title}, trained on {data}. It knows {known}."
         else:
-            self.params = load_params(Path(run, "params.json"))
-            self.about = f"The run {Path(run).name}, {self.params.network}. It knows {known}."
-        self.neighbors = None
+            params = load_params(Path(run, "params.json"))
+            self.about = f"The run {Path(run).name}, {params.network}. It knows {known}."
+        self.params, self.neighbors = params, None
         if run and self.predictor.form and Path(run, "embeddings", EMBEDDINGS).is_file():
-            self.neighbors = Neighbors(run, self.predictor.network, self.params)
+            self.neighbors = Neighbors(run, self.predictor.network, make_plan(params))
 
     def show(self, video, folder, limit, on_progress):
         """Yield {name: what is shown} of a video, as each is found.

@@ -41,7 +41,7 @@ def shown(tmp_path, monkeypatch):
 
 
 def list_training(flags):
-    """Return (parameters, training videos, their targets), as training has them."""
+    """Return (`Plan`, training videos, their targets), as training has them."""
     params = parse_params(["--data-path", "videos", *flags])
     examples = assign_splits(
         list_examples("videos"), params.val_fraction, params.test_fraction, params.seed
@@ -56,9 +56,9 @@ def test_sheets_show_the_arrays_of_training(shown):
     flags = [*SMALL, "--feature-views", "0", "--rand-operations", "2", "--mixup", "0.4"]
     flags += ["--batch-size", "4", "--seed", "3"]
     folder = main(["videos", "--videos", "3", "--draws", "2", "--columns", "5", *flags])
-    params, videos, targets = list_training(flags)
-    source = ClipSource(params.clip_format)
-    reader = classification.make_reader(params, source, videos)
+    plan, videos, targets = list_training(flags)
+    source = ClipSource(plan.clip_format)
+    reader = classification.make_reader(plan, source, videos)
     assert len(shown) == 4  # three videos and a batch
     for index, named in zip((0, 4, 7), shown, strict=False):
         assert [label.split("\n")[0] for label, _, _ in named] == [
@@ -72,7 +72,7 @@ def test_sheets_show_the_arrays_of_training(shown):
             assert len(label.split("\n")) >= 5 and captions[0].endswith(" s")
         assert "crop at 0.50, 0.50" in named[0][0] and "contrast" not in named[0][0]
     every = {"train": videos, "val": [], "test": []}
-    batches, _ = classification.make_sequences(params, source, every, {"train": targets})
+    batches, _ = classification.make_sequences(plan, source, every, {"train": targets})
     inputs, mixed, _ = batches[0]
     assert len(shown[3]) == 4
     for place, (label, _, clip) in enumerate(shown[3]):
@@ -89,16 +89,16 @@ def test_sheets_show_the_arrays_of_training(shown):
 def test_cached_features_show_their_versions(shown, monkeypatch, capsys):
     monkeypatch.setattr(script, "plot_rows", lambda *_: None)
     main(["videos", "--videos", "2", *SMALL, "--feature-views", "3", "--mixup", "1"])
-    params, videos, _ = list_training([*SMALL, "--feature-views", "3"])
+    plan, videos, _ = list_training([*SMALL, "--feature-views", "3"])
     clips = []
     source = SimpleNamespace(prepare=clips.extend)
-    classification.make_reader(params, source, videos)
+    classification.make_reader(plan, source, videos)
     for index, named in zip((0, 7), shown, strict=True):
         assert [label.split("\n")[0] for label, _, _ in named] == [
             "test view, version 1", "version 2 of 3", "version 3 of 3",
         ]  # fmt: skip
         for version, (_, _, clip) in enumerate(named):
-            expected = script.read_clip(clips[3 * index + version], params.clip_format)
+            expected = script.read_clip(clips[3 * index + version], plan.clip_format)
             np.testing.assert_array_equal(clip, expected.reshape(8, 32, 32, 3))
     assert "MixUp blends the cached features" in capsys.readouterr().out
     shown.clear()

@@ -8,6 +8,7 @@ from support.backbones import shrunk_i3d
 from support.commands import run
 from support.runs import read_table, save_run
 from support.videos import split_examples, write_dataset
+from tasks.plan import make_plan
 from utils.clips.reading import list_views, read_clip
 from utils.params import Params
 from utils.pictures.embedding_map import plot_map, project
@@ -47,7 +48,7 @@ def logits(folder):
     """What the whole network says of the six videos, in the order of their paths."""
     paths = sorted((folder / "videos").rglob("*.avi"))
     views = [list_views(probe(path))[0] for path in paths]
-    clips = np.stack([read_clip(view, PARAMS.clip_format) for view in views])
+    clips = np.stack([read_clip(view, make_plan(PARAMS).clip_format) for view in views])
     network = keras.saving.load_model(folder / "weights/r/best.keras", compile=False)
     return network.predict(clips, verbose=0)
 
@@ -86,7 +87,7 @@ def test_network_without_i3d(folder, monkeypatch):
     extract_embeddings(folder / "weights/v")
     saved = np.load("weights/v/embeddings/embeddings.npz")
     path = saved["paths"][0]
-    clip = read_clip(list_views(probe(path))[0], params.clip_format)
+    clip = read_clip(list_views(probe(path))[0], make_plan(params).clip_format)
     kernel, bias = network.get_layer("head").get_layer("logits").get_weights()
     logits = network.predict(clip[None], verbose=0)
     np.testing.assert_allclose(saved["embeddings"][:1] @ kernel + bias, logits, atol=1e-4)

@@ -10,6 +10,7 @@ from scripts.explain import Options
 from scripts.explain import explain as run_explain
 from support.runs import save_run
 from support.videos import read_pixels, split_examples, write_dataset
+from tasks.plan import make_plan
 from utils.params import Params
 from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
 from utils.video.reading import write_video
@@ -31,7 +32,7 @@ def folder(tmp_path, monkeypatch):
     write_dataset(Path("videos"), videos=3)
 
     def make(name, params, outputs=2, design=Design()):
-        form = params.clip_format
+        form = make_plan(params).clip_format
         shape = (outputs, form.segments, form.frames, form.frame_size, form.stream)
         keras.utils.set_random_seed(0)
         network = build(params.network, *shape, design)

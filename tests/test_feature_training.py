@@ -22,6 +22,7 @@ from support.commands import run_in_process, work_in
 from support.runs import read_history
 from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
+from tasks.plan import make_plan
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
@@ -153,7 +154,8 @@ def test_features_are_data_by_themselves(folder, capsys):
         assert len(list(csv.DictReader(file))) == 16
     for flags in ((), ("--resume", "--run", "alone_i3d")):
         given = parse_params([*FLAGS, "--data-path", "alone", *flags])
-        params, listed, classes = classification.list_data(given)
+        plan, listed, classes = classification.list_data(make_plan(given))
+        params = plan.params
         assert params.features == str(folder / "alone") and len(listed) == 16
         assert params.data_path == "alone" and classes == ["left", "right"]
 
@@ -221,7 +223,9 @@ def test_layouts_hold_the_same_features(tmp_path, monkeypatch, write):
     write_list(tmp_path / "list.csv")
     named = features.suffix == ".csv"
     flags = ("--data-path", features) if named else (*DATA[2:], "--features", features)
-    params, listed, _ = classification.list_data(parse_params([*map(str, flags)]))
+    plan = make_plan(parse_params([*map(str, flags)]))
+    plan, listed, _ = classification.list_data(plan)
+    params = plan.params
     assert params.features == str(features)
     paths = [example.path for example in listed]
     found, problems = inspect_features(paths, params.features, 1)
@@ -396,7 +400,7 @@ def test_other_commands_take_runs_on_features(folder, capsys):
 
     params = parse_params([*FLAGS, *DATA])
     capsys.readouterr()
-    network = classification.make_network(replace(params, weights=str(FIRST)), 2, DIM)
+    network = classification.make_network(make_plan(replace(params, weights=str(FIRST))), 2, DIM)
     assert f"{FIRST}, loaded: head/logits" in capsys.readouterr().out
     kernel = keras.saving.load_model(FIRST / "best.keras", compile=False).get_weights()[0]
     np.testing.assert_array_equal(network.get_weights()[0], kernel)
@@ -432,8 +436,3 @@ def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):
     assert arrays[0].stat().st_mtime_ns > times[0] and arrays[1].stat().st_mtime_ns == times[1]
     ClipSource(replace(form, fps=0.0), frozen, tmp_path).prepare(clips)
     assert len(list(tmp_path.glob("features/*/manifest.json"))) == 2
-
-
-def test_parameters_tell_features():
-    params = Params(features="F", network="i3d_lstm")
-    assert params.starts == {} and params.cut == "all" and not params.caches_features

@@ -17,6 +17,7 @@ from support.backends import untraced_steps
 from support.commands import ROOT
 from support.runs import read_history
 from tasks.features.reader import RowReader
+from tasks.plan import make_plan
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import explain_sentence
 from tasks.recognition.through_backbone import (
@@ -111,12 +112,12 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
 
     params = parse_params([*FLAGS, "--weights", f"weights/{run}", "--finetune", "Mixed_5c", *flags])
     settings, step = read_settings(params.weights), 2 if run == "dense" else 1
-    params = replace(params, row_step=step)
-    network = open_network(params, settings)
+    plan = make_plan(replace(params, row_step=step))
+    network = open_network(plan, settings)
     form = settings.make_form(step)
-    _, inputs, problems = look_at_frames(sentences, params, form)
-    part = choose_part(network, params)
-    inputs, reading = open_sentences(network, settings, inputs, params)
+    _, inputs, problems = look_at_frames(sentences, plan.params, form)
+    part = choose_part(network, plan)
+    inputs, reading = open_sentences(network, settings, inputs, plan)
     arrays = [reading.read(inputs[s.path]) for s in sentences]
     padding = {"name": "frames", "window": 8, "stride": 4 * step} if flags else {}
     found, same = predict(part, arrays, **padding)
@@ -194,7 +195,7 @@ def list_variables(network):
 
 def load_start(flags):
     params = parse_params([*FLAGS, *flags])
-    return open_network(params, read_settings(params.weights))
+    return open_network(make_plan(params), read_settings(params.weights))
 
 
 def test_frames_change_every_epoch(folder, capsys):

@@ -17,7 +17,6 @@ from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
 from utils.command_line import parse_params
-from utils.params import Params
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
 from utils.video.flow_store import check_store, open_store, read_flow, store_flow
 from utils.video.reading import VideoError, probe, write_video
@@ -174,15 +173,6 @@ def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
         file.write_bytes(bad)
         with pytest.raises(ValueError, match=r"\.h5 is damaged"):
             read_clip(Clip(video, 0.5), replace(form, segments=1, frames=12))
-
-
-def test_parameters_find_the_default_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    params = Params(stream="flow", flow="dis")
-    assert params.clip_format.flow_path == ""
-    open_store("weights/cache/flow/dis_256_25", params.clip_format.flow_kind)
-    assert params.clip_format.flow_path == "weights/cache/flow/dis_256_25"
-    assert replace(params, flow_path="mine").clip_format.flow_path == "mine"
 
 
 def test_leftovers_of_killed_extractions_go(tmp_path):

@@ -21,6 +21,7 @@ from support.runs import save_run
 from support.videos import split_examples, write_dataset
 from support.walls import House
 from tasks.classification.training import load_start
+from tasks.plan import make_plan
 from utils.features.store import load_features
 from utils.params import Params
 from utils.runs.networks import read_network
@@ -119,7 +120,7 @@ COMMANDS = {
     "extract_embeddings": lambda run: extract_embeddings(run),
     "export_model": lambda run: export_model(ExportOptions(run, "keras")),
     "a warm start": lambda run: load_start(
-        build("vivit", 2, 1, 4, 32), Params(network="vivit", weights=str(run))
+        build("vivit", 2, 1, 4, 32), make_plan(Params(network="vivit", weights=str(run)))
     ),
 }
 

@@ -129,7 +129,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
 from support.backbones import shrunk_i3d, unpublished_i3d
-from utils.params import parse_params
+from utils.command_line import parse_params
 with unpublished_i3d(), shrunk_i3d():
     folder, report = training.train(parse_params(sys.argv[1:]))
 print("counted", report["videos"])

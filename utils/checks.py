@@ -1,4 +1,7 @@
-"""Parameters that are out of range or contradict each other, caught before anything runs."""
+"""Parameters that are out of range or contradict each other as they are given.
+
+`tasks.plan` refuses those that contradict what follows from others.
+"""
 
 from pathlib import Path
 
@@ -140,19 +143,6 @@ def check_params(params):
         raise ValueError(
             f"flow_weights is {params.flow_weights}, but stream is {params.stream}; it is for "
             "stream both, else give weights."
-        )
-    if "none" in params.starts.values() and params.finetune not in ("auto", "all"):
-        name = "weights" if params.start == "none" else "flow_weights"
-        raise ValueError(
-            f"{name} is none and finetune {params.finetune}: frozen layers would stay random. "
-            "Give finetune all (or auto), or pretrained weights."
-        )
-    if not params.has_i3d and params.finetune not in ("auto", "all"):
-        raise ValueError(f"finetune is {params.finetune}, but {params.network} is trained whole.")
-    if params.cutmix and params.caches_features:
-        raise ValueError(
-            "cutmix cuts pixels, but the backbone's features are cached: give feature_views 0, "
-            "or mixup."
         )
     if params.rand_operations and params.stream != "rgb":
         raise ValueError("rand_operations change colors; flow has none: give 0.")

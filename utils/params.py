@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from utils.checks import check_params
-from utils.derived import Derived
-from utils.video.flow import FLOWS
 
 
 @dataclass(frozen=True)
-class Params(Derived):
+class Params:
     """Everything that decides a run, in the order a user thinks of it."""
 
     task: Literal["classification", "recognition"] = "classification"
@@ -40,7 +38,7 @@ class Params(Derived):
     # --- Clips ---
     stream: Literal["rgb", "flow", "both"] = "rgb"
     """RGB frames, optical flow between them, or both joined to five channels."""
-    flow: Literal[tuple(FLOWS)] = "tvl1"
+    flow: Literal["tvl1", "dis", "farneback"] = "tvl1"
     """How flow is computed: tvl1 (what the published weights were trained on, slow), dis or
     farneback."""
     flow_path: str = ""

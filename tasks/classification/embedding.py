@@ -14,15 +14,15 @@ import numpy as np
 EMBEDDINGS = "embeddings.npz"
 
 
-def make_embedder(network, params):
+def make_embedder(network, plan):
     """Return (frozen part or None, model from its features, or from clips, to embeddings).
 
     Args:
         network: of a run.
-        params: its `Params`.
+        plan: its `Plan`.
     """
-    keras.config.set_dtype_policy(params.precision)
-    frozen, trained = split_network(network, params.cut)
+    keras.config.set_dtype_policy(plan.params.precision)
+    frozen, trained = split_network(network, plan.cut)
     head = network.get_layer("head")
     embed = embedding_model(head)
     if trained is not head:  # the head follows what is trained of the backbone
@@ -38,13 +38,13 @@ class Neighbors:
     Args:
         run: folder of a run with embeddings/embeddings.npz.
         network: the run's.
-        params: its `Params`.
+        plan: its `Plan`.
 
     Raises:
         ValueError: embeddings of another network.
     """
 
-    def __init__(self, run, network, params):
+    def __init__(self, run, network, plan):
         path = Path(run, "embeddings", EMBEDDINGS)
         with np.load(path) as arrays:
             training = arrays["splits"] == "train"
@@ -52,8 +52,8 @@ class Neighbors:
             self.known, self.paths, self.labels = (
                 arrays[name][own] for name in ("embeddings", "paths", "labels")
             )
-        self.frozen, self.model = make_embedder(network, params)
-        self.form, width = params.clip_format, self.model.output_shape[-1]
+        self.frozen, self.model = make_embedder(network, plan)
+        self.form, width = plan.clip_format, self.model.output_shape[-1]
         if self.known.shape[1:] != (width,):
             raise ValueError(
                 f"{path} is of another network: its embeddings are {self.known.shape[1:]}, this "

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from models.explaining.methods import METHODS, map_windows
 from tasks.answers import Judge, rank_labels
 from tasks.classification.questions import Asked, Inquiry, load_rows, load_views
+from tasks.plan import make_plan
 from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
 from utils.pictures.heat_maps import (
@@ -159,9 +160,8 @@ def explain_video(options):
     """
     inquiry = _open(options)
     params = inquiry.params
-    views = load_views(
-        Path(options.video), params.clip_format, params.eval_clips, params.eval_crops
-    )
+    form = make_plan(params).clip_format
+    views = load_views(Path(options.video), form, params.eval_clips, params.eval_crops)
     keras.config.set_dtype_policy(params.precision)
     answer, indices = _answer(options, inquiry, views.clips), views.indices
     folder, asked = explanation_folder(options, options.video), answer.asked

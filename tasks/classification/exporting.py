@@ -13,6 +13,7 @@ from tasks.export_subject import (
     pick_spread,
     prepare_network,
 )
+from tasks.plan import make_plan
 from utils.clips.reading import describe_form, read_whole
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
@@ -67,19 +68,19 @@ def _read_videos(options, params, examples, calibrating):
     return kept, videos, count
 
 
-def _describe_videos(params, labeling, classes, served):
+def _describe_videos(plan, labeling, classes, served):
     name, array = next(iter(served.input.items()))
     values = {"frames": "RGB frames of any size, 0 to 255, cropped and scaled inside"}
-    values |= {"rows": "features of the segments", "clips": STREAMS[params.stream].values}
+    values |= {"rows": "features of the segments", "clips": STREAMS[plan.params.stream].values}
     return {
         "task": "classification",
         "labeling": labeling,
-        "network": params.network,
+        "network": plan.params.network,
         "activation": LABELINGS[labeling].activation,
         "class_names": classes,
         "input": {name: {"shape": array.shape, "dtype": array.dtype, "values": values[name]}},
         "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
-        "clip": describe_form(params.clip_format),
+        "clip": describe_form(plan.clip_format),
     }
 
 
@@ -112,7 +113,8 @@ def prepare_videos(options, calibrating):
     if options.data_path and not options.features:
         paths = [example.path for example in list_examples(options.data_path)]
         options = replace(options, features=own_features(paths, options.data_path))
-    params = load_changed(run, options, ("features",))
+    plan = make_plan(load_changed(run, options, ("features",)))
+    params = plan.params
     crop = check_preprocessing(options, params)
     labeling = choose_labeling(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
@@ -122,10 +124,10 @@ def prepare_videos(options, calibrating):
         targets = encode_targets(labeling, examples[:checked], classes)
         score = partial(_score_videos, labeling, targets, classes, thresholds)
     network = load_network(run)
-    source = open_source(params, network)
+    source = open_source(plan, network)
     activation = LABELINGS[labeling].activation
     served = prepare_network(network, lambda n: serve_classifier(n, activation, crop))
-    described = _describe_videos(params, labeling, classes, served(None))
+    described = _describe_videos(plan, labeling, classes, served(None))
     name = next(iter(described["input"]))
 
     def read(index):

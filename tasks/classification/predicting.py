@@ -8,6 +8,7 @@ from models.cutting import as_network
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.classification.explaining import save_maps
 from tasks.classification.questions import Inquiry, load_views
+from tasks.plan import make_plan
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
@@ -160,7 +161,7 @@ def open_classifier(run, params, seconds):
         params: its `Params`.
         seconds: of a window; None takes each video whole.
     """
-    judge, form = open_judge(run, params), params.clip_format
+    judge, form = open_judge(run, params), make_plan(params).clip_format
     check_flow(form)
     return Classifier(
         load_network(run), judge, form, (params.eval_clips, params.eval_crops), seconds

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from models.cutting import split as split_network
 from tasks.classification.sources import inspect, open_source
+from tasks.plan import make_plan
 from utils.clips.inputs import predict_videos
 from utils.data.datasets import list_examples
 from utils.data.examples import find_split, select_split
@@ -103,24 +104,25 @@ def inspect_examples(examples, runs):
     return examples, each
 
 
-def predict_run(run, params, labeling, videos):
+def predict_run(run, plan, labeling, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
+    params = plan.params
     network = load_network(run)
     keras.config.set_dtype_policy(params.precision)
-    frozen, model = split_network(network, params.cut)
-    source = open_source(params, network, frozen)
+    frozen, model = split_network(network, plan.cut)
+    source = open_source(plan, network, frozen)
     views = (params.eval_clips, params.eval_crops)
     return predict_videos(model, source, videos, views, params.batch_size, labeling)
 
 
 def check_fusible(runs):
-    """Raise a ValueError unless two runs {folder: `Params`} were trained for and on the same."""
+    """Raise a ValueError unless two runs {folder: `Plan`} were trained for and on the same."""
     kinds = []
-    for run, params in runs.items():
+    for run, plan in runs.items():
         own, classes = load_data(run)
         videos = sorted((e.path, e.label, e.split) for e in own)
         kinds.append(
-            {"videos or splits": videos, "classes": classes, "activations": params.activation}
+            {"videos or splits": videos, "classes": classes, "activations": plan.params.activation}
         )
     for what, first in kinds[0].items():
         if first != kinds[1][what]:
@@ -134,7 +136,7 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
     """Fuse two runs, by a weight given or chosen on their validation videos.
 
     Args:
-        runs: {folder: `Params`}.
+        runs: {folder: `Plan`}.
         labeling: a key of `LABELINGS`.
         examples: the runs' own, and their classes.
         videos: for each run, those to score.
@@ -145,17 +147,19 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
     """
     if weight is not None:
         alone = [
-            predict_run(run, params, labeling, each)
-            for (run, params), each in zip(runs.items(), videos, strict=True)
+            predict_run(run, plan, labeling, each)
+            for (run, plan), each in zip(runs.items(), videos, strict=True)
         ]
         return fuse_logits(labeling, *alone, weight), alone, (), weight
     own, classes = examples
-    chosen, known = inspect_examples(select_split(own, "val"), list(runs.values()))
+    chosen, known = inspect_examples(
+        select_split(own, "val"), [plan.params for plan in runs.values()]
+    )
     targets = encode_targets(labeling, chosen, classes)
     every = [first + rest for first, rest in zip(known, videos, strict=True)]
     both = [
-        predict_run(run, params, labeling, each)
-        for (run, params), each in zip(runs.items(), every, strict=True)
+        predict_run(run, plan, labeling, each)
+        for (run, plan), each in zip(runs.items(), every, strict=True)
     ]
     seen = [probabilities[: len(chosen)] for probabilities in both]
     alone = [probabilities[len(chosen) :] for probabilities in both]
@@ -183,20 +187,20 @@ def score_videos(options):
     given = options
     if data_path and not options.features:
         given = replace(options, features=own_features([e.path for e in examples], data_path))
-    all_params = {folder: load_changed(folder, given, _GIVEN) for folder in runs}
+    plans = {folder: make_plan(load_changed(folder, given, _GIVEN)) for folder in runs}
     if options.fuse:
-        check_fusible(all_params)
-    params = all_params[run]
+        check_fusible(plans)
+    params = plans[run].params
     labeling = choose_labeling(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
     encode_targets(labeling, examples, classes)  # refuses labels that the run cannot score
-    examples, videos = inspect_examples(examples, list(all_params.values()))
+    examples, videos = inspect_examples(examples, [plan.params for plan in plans.values()])
     targets = encode_targets(labeling, examples, classes)
     folder = evaluation_folder(run, split, data_path, options.features)
     if options.fuse:
         folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
         probabilities, alone, thresholds, weight = predict_fused(
-            all_params, labeling, (own, classes), videos, options.fusion_weight
+            plans, labeling, (own, classes), videos, options.fusion_weight
         )
         fusion = {"weights": {str(run): round(1 - weight, 2), str(runs[1]): weight}}
         for name, row in zip(runs, alone, strict=True):
@@ -205,7 +209,7 @@ def score_videos(options):
         if split == "val" and options.fusion_weight is None:
             print("The weights were chosen on these very videos; score a test split too.")
     else:
-        probabilities, fusion = predict_run(run, params, labeling, videos[0]), {}
+        probabilities, fusion = predict_run(run, plans[run], labeling, videos[0]), {}
     report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion
     names = save_evaluation(folder, report, examples, targets, probabilities)
     views = f"{params.eval_clips} x {params.eval_crops} views a video"

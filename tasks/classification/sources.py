@@ -1,4 +1,4 @@
-"""Videos, or their features: where what a classifier sees comes from, by its parameters."""
+"""Videos, or their features: where what a classifier sees comes from, by its plan."""
 
 from utils.clips.inputs import ClipSource, FeatureSource
 from utils.data.inspection import inspect_features, inspect_videos
@@ -23,16 +23,17 @@ def inspect_one(path, params):
     return find_features(path, params.features) if params.features else probe(path)
 
 
-def open_source(params, network, frozen=None, replicas=1):
+def open_source(plan, network, frozen=None, replicas=1):
     """Return the `ClipSource`, or the `FeatureSource`, of a network.
 
     Args:
-        params: its `Params`.
+        plan: its `Plan`.
         network: from clips, or from rows of features, to logits.
         frozen: of the network, what runs once a clip; None for nothing.
         replicas: devices that the network runs on.
     """
+    params = plan.params
     if params.features:
         channels = network.input_shape[-1]
         return FeatureSource(params.num_segments, channels, params.workers, replicas)
-    return ClipSource(params.clip_format, frozen, params.cache_path, params.workers, replicas)
+    return ClipSource(plan.clip_format, frozen, params.cache_path, params.workers, replicas)

@@ -15,6 +15,7 @@ from models.pretrained.warm_start import warm_start
 from tasks.classification.pictures import draw_classifier, read_strips
 from tasks.classification.sources import inspect, open_source
 from tasks.job import Job
+from tasks.plan import make_plan
 from utils.clips.augmentation import Augmentation
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import predict_videos
@@ -34,12 +35,13 @@ from utils.system.files import write_atomically
 import numpy as np
 
 
-def list_data(params):
-    """Return (parameters, examples, classes), nothing decoded yet.
+def list_data(plan):
+    """Return (`Plan`, examples, classes), nothing decoded yet.
 
     A run that goes on keeps its own lists, and its features unless others are given. Data that
     are files of features are their own.
     """
+    params = plan.params
     if params.resume and ((folder := open_run(params)) / "splits.csv").is_file():
         listed, classes = load_data(folder)
         known = load_params(folder / "params.json").features
@@ -47,7 +49,7 @@ def list_data(params):
         listed = list_examples(params.data_path, params.video_root, params.group_pattern)
         classes = list_classes(listed, params.class_names)
         known = own_features([example.path for example in listed], params.data_path)
-    return replace(params, features=params.features or known), listed, classes
+    return make_plan(replace(params, features=params.features or known)), listed, classes
 
 
 def inspect_data(params, folder, listed, classes):
@@ -81,15 +83,15 @@ def _start_from_run(network, start, stream):
         print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
 
 
-def load_start(network, params):
+def load_start(network, plan):
     """Load published weights, or those of runs, into a new network and say what was loaded."""
-    for stream, start in params.starts.items():
+    for stream, start in plan.starts.items():
         if Path(start, "best.keras").is_file():
             _start_from_run(network, Path(start), stream)
-        elif params.features:
+        elif plan.params.features:
             raise ValueError(
-                f"weights is {start}, but on features, {params.features}, only a head is trained, "
-                "which nothing published has: give auto, or a run (weights/<run>)."
+                f"weights is {start}, but on features, {plan.params.features}, only a head is "
+                "trained, which nothing published has: give auto, or a run (weights/<run>)."
             )
         elif start != "none" and backbones_of(network):
             backbone = BACKBONES[name_backbone(network)]
@@ -100,45 +102,54 @@ def load_start(network, params):
             print(f"{network.name} begins with {name}: {'; '.join(notes)}")
 
 
-def make_network(params, num_outputs, length=0):
-    """Build the network, load what it starts from, and choose what is trained.
+def build_network(params, num_outputs, length=0):
+    """Build the network that parameters name.
 
     Args:
         params: `Params`.
         num_outputs: number of logits.
         length: of the features that it is to take; 0 for clips.
     """
-    name, design = params.network, pick_fields(params, Design)
+    name, segments, design = params.network, params.num_segments, pick_fields(params, Design)
     if length:
-        shape = (params.num_segments, length, params.stream)
-        network = build_on_features(name, num_outputs, *shape, design)
-    else:
-        network = build(name, num_outputs, *params.clip_shape, design)
-    load_start(network, params)
-    scratch = "none" in params.starts.values()
-    freeze(network, params.trained_part, params.train_batchnorm or scratch)
+        return build_on_features(name, num_outputs, segments, length, params.stream, design)
+    shape = (segments, params.frames_per_segment, params.frame_size)
+    return build(name, num_outputs, *shape, params.stream, design)
+
+
+def make_network(plan, num_outputs, length=0):
+    """Build the network, load what it starts from, and choose what is trained.
+
+    Args:
+        plan: a `Plan`.
+        num_outputs, length: as in `build_network`.
+    """
+    network = build_network(plan.params, num_outputs, length)
+    load_start(network, plan)
+    freeze(network, plan.trained_part, plan.params.train_batchnorm or plan.from_scratch)
     trained = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
     work = f"{count_flops(network) / 2e9:.3g} billion multiply-adds a video"
     print(f"{network.name}: {network.count_params():,} parameters, {trained:,} trained, {work}")
     return network
 
 
-def make_drawer(params, videos):
+def make_drawer(plan, videos):
     """Return a function (index, number) -> the `Clip` of a video that training is given.
 
     The number is the epoch, or where features are cached, which of the video's versions: the first
     is the center view.
 
     Args:
-        params: `Params`.
+        plan: a `Plan`.
         videos: of training: index -> `Video` or `VideoFeatures`.
     """
+    params = plan.params
     augmentation = Augmentation(
         params.flip, params.color, params.rand_operations, params.rand_magnitude
     )
 
     def draw(index, number):
-        if params.caches_features and not number:
+        if plan.caches_features and not number:
             return list_views(videos[index])[0]
         generator = np.random.default_rng([params.seed, number, index])
         return random_clip(videos[index], params.num_segments, generator, augmentation)
@@ -146,27 +157,28 @@ def make_drawer(params, videos):
     return draw
 
 
-def make_reader(params, source, videos):
+def make_reader(plan, source, videos):
     """Return a function (index, epoch) -> training input, from the cache or a new random clip."""
-    draw = make_drawer(params, videos)
-    if not params.caches_features:
+    draw = make_drawer(plan, videos)
+    if not plan.caches_features:
         return lambda index, epoch: source.read(draw(index, epoch))
-    views = params.feature_views
+    views, seed = plan.params.feature_views, plan.params.seed
     read = source.prepare([draw(i, view) for i in range(len(videos)) for view in range(views)])
     return lambda index, epoch: read(
-        index * views + np.random.default_rng([params.seed, epoch, index]).integers(views)
+        index * views + np.random.default_rng([seed, epoch, index]).integers(views)
     )
 
 
-def make_sequences(params, source, videos, targets):
+def make_sequences(plan, source, videos, targets):
     """Return the batches of the training videos and of the validation videos (None without)."""
+    params = plan.params
     batches = {
         "batch_size": params.batch_size,
         "replicas": source.replicas,
         "workers": params.workers,
     }
     order = TrainingOrder(params.seed, params.balance, params.mixup, params.cutmix)
-    reader = make_reader(params, source, videos["train"])
+    reader = make_reader(plan, source, videos["train"])
     training = Sequence(reader, targets["train"], order=order, **batches)
     if not videos["val"]:
         return training, None
@@ -193,42 +205,43 @@ def score_validation(folder, labeling, targets, classes, predict):
     return report
 
 
-def plan_pictures(params, source, predict, videos, labels, classes):
+def plan_pictures(plan, source, predict, videos, labels, classes):
     """Return what draws the validation videos for TensorBoard, or None where it is not wanted.
 
     Args:
-        params: `Params`.
+        plan: a `Plan`.
         source: where the videos come from.
         predict: function -> probabilities of the videos.
         videos: list of `Video`, or of `VideoFeatures`.
         labels: labeling and targets, as `tasks.classification.pictures.draw_classifier` takes them.
         classes: names.
     """
-    if not (videos and params.pictures):
+    if not (videos and plan.params.pictures):
         return None
-    strips = read_strips(source, videos, params.clip_format)
+    strips = read_strips(source, videos, plan.clip_format)
     names = [Path(video.path).name for video in videos]
     return partial(draw_classifier, predict, strips, names, labels, classes)
 
 
-def prepare(params, scope, replicas):
+def prepare(plan, scope, replicas):
     """Return the `Job` of training a classifier.
 
     Args:
-        params: `Params`.
+        plan: a `Plan`.
         scope, replicas: of `utils.fitting.devices.choose_devices`.
 
     Raises:
         ValueError: data, a network or weights that cannot be.
     """
-    check_network(params.network, params.trained_part, params.embedder)
-    check_flow(params.clip_format)
-    params, listed, classes = list_data(params)
+    check_network(plan.params.network, plan.trained_part, plan.params.embedder)
+    check_flow(plan.clip_format)
+    plan, listed, classes = list_data(plan)
+    params = plan.params
     length = find_length([e.path for e in listed], params.features) if params.features else 0
     labeling = choose_labeling(params.activation, listed, classes)
     row = LABELINGS[labeling]
     with scope():
-        network = make_network(params, row.outputs(len(classes)), length)
+        network = make_network(plan, row.outputs(len(classes)), length)
     folder = open_run(params)
     examples, found = inspect_data(params, folder, listed, classes)
     if choose_labeling(params.activation, examples, classes) != labeling:
@@ -236,9 +249,9 @@ def prepare(params, scope, replicas):
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
     videos = {s: [found[e.path] for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
-    frozen, model = split(network, params.cut)
-    source = open_source(params, network, frozen, replicas)
-    training, validation = make_sequences(params, source, videos, targets)
+    frozen, model = split(network, plan.cut)
+    source = open_source(plan, network, frozen, replicas)
+    training, validation = make_sequences(plan, source, videos, targets)
     with scope():
         loss = row.make_loss(params.label_smoothing, params.focal)
         metrics = row.metrics(row.outputs(len(classes)))
@@ -255,5 +268,5 @@ def prepare(params, scope, replicas):
         metrics=metrics,
         monitor=row.monitor,
         score=score if val else lambda: None,
-        draw=plan_pictures(params, source, predict, val, (labeling, targets["val"]), classes),
+        draw=plan_pictures(plan, source, predict, val, (labeling, targets["val"]), classes),
     )

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 from models.recognizer import count_channels
+from tasks.plan import make_plan
 from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
 from tasks.recognition.transcription import (
     FEATURES,
@@ -125,8 +126,9 @@ def _print_report(report, score, alignments, worst):
     print(f"\nTaken for another: {', '.join(shown) or 'none'}")
 
 
-def _open_inputs(run, network, sentences, params):
+def _open_inputs(run, network, sentences, plan):
     """Return (the model that reads, readable sentences, their inputs, problems, `Reading`)."""
+    params = plan.params
     if not (run / ROWS).is_file():
         sentences, inputs, problems = read_features(sentences, params)
         check_lengths(list(inputs.values()), count_channels(network))
@@ -134,8 +136,8 @@ def _open_inputs(run, network, sentences, params):
     settings = read_settings(run)
     form = settings.make_form(params.row_step)
     sentences, inputs, problems = look_at_frames(sentences, params, form)
-    inputs, reading = open_sentences(network, settings, inputs, params)
-    return choose_part(network, params), sentences, inputs, problems, reading
+    inputs, reading = open_sentences(network, settings, inputs, plan)
+    return choose_part(network, plan), sentences, inputs, problems, reading
 
 
 def score_sentences(options):
@@ -151,7 +153,8 @@ def score_sentences(options):
         ValueError: no run, no such split, nothing readable, or nothing recognized at all.
     """
     run = options.runs[0]
-    params = load_changed(run, options, ("workers", "features"))
+    plan = make_plan(load_changed(run, options, ("workers", "features")))
+    params = plan.params
     own, vocabulary = load_data(run, load_sentences)
     network = load_network(run, ("logits", "recognizer"))
     corpus, sentences, problems = params.corpus, own, []
@@ -161,7 +164,7 @@ def score_sentences(options):
         sentences, problems = list_sentences(options.data_path, needs_frames=needed)
     print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
     chosen, split = choose_sentences(sentences, options.split)
-    part, chosen, inputs, problems, reading = _open_inputs(run, network, chosen, params)
+    part, chosen, inputs, problems, reading = _open_inputs(run, network, chosen, plan)
     for name, problem in problems:
         print(f"  problem: {name}: {problem}")
     sizes = {"batch_size": params.batch_size, "workers": params.workers}

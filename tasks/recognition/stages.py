@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.ctc import encode_glosses
-from models.recognizer import (
-    build_recognizer,
-    choose_front,
-    set_statistics,
-)
+from models.recognizer import build_recognizer, set_statistics
+from tasks.plan import make_plan
 from tasks.recognition.ctc_fit import drop_impossible
 from tasks.recognition.through_backbone import (
     check_settings,
@@ -39,7 +36,7 @@ class Material(NamedTuple):
     """A corpus, ready to be trained on.
 
     Attributes:
-        params: `Params`, nothing automatic any more.
+        params: `Params`, the front and the corpus decided.
         sentences: list of `Sentence`.
         inputs: {path: `VideoFeatures`, or `SentenceFrames`} of them.
         vocabulary: list of glosses.
@@ -116,11 +113,10 @@ def _prepare_material(params, look, vocabulary, stride):
     return Material(params, sentences, inputs, vocabulary, problems)
 
 
-def prepare_features(params, scope):
+def prepare_features(plan, scope):
     """Return the (`Material`, `Stage`) of a recognizer on features."""
+    params = plan.params
     stride = find_stride(params.features, params.row_step)
-    if params.front == "auto":
-        params = replace(params, front=choose_front(stride or 4 * params.row_step))
     material = _prepare_material(params, read_features, None, stride)
     chosen = [material.inputs[s.path] for s in material.sentences if s.split == "train"]
     mean, variance = measure_statistics(chosen)
@@ -138,7 +134,7 @@ _KEPT = ("network", "front", "width", "dropout", "vocabulary", "row_step")
 
 
 def _take_over(params):
-    """Return the parameters with what the run that stage 2 begins with decides."""
+    """Return the `Plan` of parameters with what the run that stage 2 begins with decides."""
     run = Path(params.weights)
     check_run(run)
     began = load_params(run / "params.json")
@@ -148,24 +144,25 @@ def _take_over(params):
         raise ValueError(f"front is {params.front}, but {run} has {began.front}; leave it out.")
     kept = {name: getattr(began, name) for name in _KEPT}
     print(f"{run}: {', '.join(f'{name} {value}' for name, value in kept.items())}")
-    return replace(params, **kept)
+    return make_plan(replace(params, **kept))
 
 
-def prepare_frames(params, scope):
+def prepare_frames(plan, scope):
     """Return the (`Material`, `Stage`) of a run's recognizer behind its features' backbone."""
-    params = _take_over(params)
+    plan = _take_over(plan.params)
+    params = plan.params
     settings = read_settings(params.weights)
-    check_settings(settings, params.trained_part, params.caches_features)
+    check_settings(settings, plan.trained_part, plan.caches_features)
     _, vocabulary = load_data(params.weights, load_sentences)
     look = partial(look_at_frames, form=settings.make_form(params.row_step))
     stride = settings.stride * params.row_step
     material = _prepare_material(params, look, vocabulary, stride)
     with scope():
-        network = open_network(params, settings)
-        part = choose_part(network, params)
-    inputs, reading = open_sentences(network, settings, material.inputs, params)
+        network = open_network(plan, settings)
+        part = choose_part(network, plan)
+    inputs, reading = open_sentences(network, settings, material.inputs, plan)
     changes = pick_fields(params, RowChanges)
-    if params.caches_features:  # noise is for rows
+    if plan.caches_features:  # noise is for rows
         change = partial(change_sentence, changes=replace(changes, noise=0), deviation=0)
     else:
         fields = (params.flip, params.color, params.rand_operations, params.rand_magnitude)

@@ -88,16 +88,17 @@ def look_at_frames(sentences, params, form):
     return kept, inputs, lost + [(path, note) for path, note in notes if path in videos]
 
 
-def open_network(params, settings):
+def open_network(plan, settings):
     """Return what stage 2 begins with: the run's recognizer behind its features' backbone.
 
     Args:
-        params: `Params`.
+        plan: a `Plan`.
         settings: `FeatureSettings`.
 
     Raises:
         ValueError: weights that are no more to be had.
     """
+    params = plan.params
     run = Path(params.weights)
     recognizer = load_network(run, ("logits", "recognizer"))
     model = build_windows(BACKBONES[settings.backbone], *settings.shape)
@@ -108,17 +109,17 @@ def open_network(params, settings):
         keras.utils.set_random_seed(params.seed)
     copy_units(units, model)
     stride = settings.stride * params.row_step
-    return build_end_to_end(model, recognizer, params.trained_part, stride, params.windows)
+    return build_end_to_end(model, recognizer, plan.trained_part, stride, params.windows)
 
 
-def _cache_maps(network, settings, inputs, params):
+def _cache_maps(network, settings, inputs, plan):
     """Run the frozen part over all sentences that it was not yet run over.
 
     Returns:
         {path: `VideoFeatures`} of the maps, a row a window.
     """
-    backbone = BACKBONES[settings.backbone]
-    cut = backbone.cut_before(params.trained_part).name
+    params, backbone = plan.params, BACKBONES[settings.backbone]
+    cut = backbone.cut_before(plan.trained_part).name
     form = next(iter(inputs.values())).form
     maps = build_maps(backbone, "rgb", settings.window, form.frame_size, cut)
     copy_units(list_units(network), maps)
@@ -151,24 +152,24 @@ def _cache_maps(network, settings, inputs, params):
     return found
 
 
-def choose_part(network, params):
+def choose_part(network, plan):
     """Return what of a network is trained: what lies behind the frozen part's maps, or all."""
-    return trained_part(network) if params.caches_features else network
+    return trained_part(network) if plan.caches_features else network
 
 
-def open_sentences(network, settings, inputs, params):
+def open_sentences(network, settings, inputs, plan):
     """Return what the part of a network that is trained reads of sentences, and how.
 
     Args:
         network: of `open_network`, or a run's best.
         settings: `FeatureSettings`.
         inputs: {path: `SentenceFrames`}.
-        params: `Params`.
+        plan: a `Plan`.
 
     Returns:
         ({path: input}, `Reading`).
     """
-    if params.caches_features:
-        return _cache_maps(network, settings, inputs, params), FEATURES
-    view = {"window": settings.window, "stride": settings.stride * params.row_step}
+    if plan.caches_features:
+        return _cache_maps(network, settings, inputs, plan), FEATURES
+    view = {"window": settings.window, "stride": settings.stride * plan.params.row_step}
     return inputs, Reading(read_frames, partial(pad_rows, name="frames", **view))

@@ -59,23 +59,24 @@ def _begin_run(material, stage):
     return folder
 
 
-def prepare(params, scope, replicas):
+def prepare(plan, scope, replicas):
     """Return the `Job` of training a recognizer.
 
     Args:
-        params: `Params`.
+        plan: a `Plan`.
         scope, replicas: of `utils.fitting.devices.choose_devices`.
 
     Raises:
         ValueError: a corpus, features or a network that cannot be.
     """
-    if not params.features and params.finetune in ("auto", "none"):
+    on_features = bool(plan.params.features)
+    if not on_features and plan.params.finetune in ("auto", "none"):
         raise ValueError(
             "Recognition is trained on features: extract them with python -m "
             "scripts.extract_features --stride 4, and give their folder as features. To train the "
             "backbone too, give such a run as weights, and finetune."
         )
-    material, stage = (prepare_features if params.features else prepare_frames)(params, scope)
+    material, stage = (prepare_features if on_features else prepare_frames)(plan, scope)
     params, sentences, vocabulary = material.params, material.sentences, material.vocabulary
     members = {split: [s for s in sentences if s.split == split] for split in ("train", "dev")}
     labels = [encode_glosses(s.glosses, vocabulary) for s in members["train"]]

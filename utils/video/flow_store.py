@@ -20,6 +20,12 @@ def default_store(cache_path, kind):
     return Path(cache_path, "flow", f"{kind['method']}_{kind['short_side']}_{kind['fps']:g}")
 
 
+def find_store(cache_path, kind):
+    """Return the default folder of a kind of flow where it is there, else ""."""
+    store = default_store(cache_path, kind)
+    return str(store) if Path(store, "flow.json").is_file() else ""
+
+
 def _check_kind(path, found, kind):
     if found.get("method") != kind["method"]:  # each has its own parameters
         found, kind = ({**each, "parameters": None} for each in (found, kind))
