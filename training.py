@@ -5,7 +5,7 @@ from tasks.plan import make_plan
 from tasks.recognition import training as recognition
 from utils.command_line import parse_params, pick_fields
 from utils.fitting.callbacks import SaveRun, make_callbacks
-from utils.fitting.devices import choose_devices, compile_model
+from utils.fitting.devices import choose_devices, compile_model, number_format
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.pictures.run_plots import plot_history
 from utils.runs.folders import load_state
@@ -21,9 +21,14 @@ TASKS = {"classification": classification.prepare, "recognition": recognition.pr
 def train(params):
     """Train from parameters; return (run folder, validation report or None)."""
     plan = make_plan(params)
-    optimization = pick_fields(params, Optimization)
     keras.utils.set_random_seed(params.seed)
-    keras.config.set_dtype_policy(params.precision)
+    with number_format(params.precision):
+        return _train(plan)
+
+
+def _train(plan):
+    params = plan.params
+    optimization = pick_fields(params, Optimization)
     scope, replicas = choose_devices(params.gpus)
     job = TASKS[params.task](plan, scope, replicas)
     with scope():

@@ -21,6 +21,7 @@ from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
 from utils.features.settings import FeatureSettings
 from utils.features.store import name_features, open_store
+from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
@@ -206,12 +207,12 @@ def list_data(options):
 
 def load_extractor(options):
     """Build the network and load its weights; return (the extractor, `FeatureSettings`)."""
-    keras.config.set_dtype_policy(options.precision)
     keras.utils.set_random_seed(0)
     maps, names, backbone = {}, {}, BACKBONES[options.backbone]
     for stream, start in options.starts.items():
         shape = (options.window, options.frame_size, options.endpoint)
-        maps[stream] = build_maps(backbone, stream, *shape)
+        with number_format(options.precision):
+            maps[stream] = build_maps(backbone, stream, *shape)
         names[stream] = start_maps(maps[stream], start, stream)
         print(f"{backbone.title} ({stream}) begins with {names[stream]}", flush=True)
     same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
@@ -256,7 +257,7 @@ def extract_features(options):
         begin, progress = time.perf_counter(), Progress(missing, len(form.views))
         run, how = extract_rows, (options.workers, options.read_ahead << 20)
         if options.ray is not None:
-            run, how = extract_on_ray, (options.ray_actors, options.precision)
+            run, how = extract_on_ray, (options.ray_actors,)
         how = (options.batch_frames, *how)
         run(list(missing.items()), form, extractor, collector, how, progress)
         progress.bar.close()

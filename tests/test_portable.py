@@ -8,6 +8,7 @@ from models.exporting.serving import serve_classifier, serve_recognizer
 from models.layers import TimeDistributed
 from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
+from utils.fitting.devices import number_format
 
 import keras
 import numpy as np
@@ -99,9 +100,8 @@ def test_heads_keep_theirs(name, fusion):
 
 
 def test_mixed_precision_becomes_float32():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    network = build_on_features("i3d_vivit", 3, 4, 128)
-    keras.config.set_dtype_policy("float32")
+    with number_format("mixed_bfloat16"):
+        network = build_on_features("i3d_vivit", 3, 4, 128)
     copy, rows = make_portable(network), abs(draw(2, 4, 128))
     parts = [layer.compute_dtype for layer in copy.get_layer("head").layers]
     assert set(parts) == {"float32"}

@@ -17,7 +17,7 @@ from models import attention
 from models.design import Design
 from models.networks import build
 from models.timesformer import SCHEMES
-from utils.fitting.devices import prepare_steps
+from utils.fitting.devices import number_format, prepare_steps
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.timing import limit_memory, measure_seconds
@@ -98,10 +98,11 @@ def measure(options):
     limit_memory(options.memory)
     if options.whole:
         attention.SCORES = 2**60
-    keras.config.set_dtype_policy(options.precision)
     scheme, frames = options.attention[0], options.frames[0]
-    model = build("timesformer", 400, 1, frames, design=Design(size=options.size, attention=scheme))
-    call = prepare_steps(model)[options.steps[0]]
+    design = Design(size=options.size, attention=scheme)
+    with number_format(options.precision):
+        model = build("timesformer", 400, 1, frames, design=design)
+        call = prepare_steps(model)[options.steps[0]]
     seconds = [measure_seconds(call)]
     if seconds[0] < 60:
         seconds = [measure_seconds(call) for _ in range(options.repeats)]

@@ -16,14 +16,13 @@ from typing import Literal
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.end_to_end import build_end_to_end, build_windows, trained_part
 from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
-from utils.fitting.devices import compile_model
+from utils.fitting.devices import compile_model, number_format
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak
 from utils.system.timing import limit_memory, measure_seconds
 
-import keras
 import numpy as np
 import tyro
 
@@ -60,10 +59,7 @@ class Options:
     """A JSON file for the rows."""
 
 
-def measure(options, path):
-    """Measure the first of each choice; write the median seconds of a step to a file."""
-    limit_memory(options.memory)
-    keras.config.set_dtype_policy(options.precision)
+def _time_steps(options):
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
     sizes = (options.window, options.frame_size)
     windows = build_windows(BACKBONES[DEFAULT], *sizes, FEATURES)
@@ -89,7 +85,14 @@ def measure(options, path):
 
     first = measure_seconds(step)
     seconds = [measure_seconds(step) for _ in range(options.repeats)] or [first]
-    write_atomically(path, json.dumps(statistics.median(seconds)))
+    return statistics.median(seconds)
+
+
+def measure(options, path):
+    """Measure the first of each choice; write the median seconds of a step to a file."""
+    limit_memory(options.memory)
+    with number_format(options.precision):
+        write_atomically(path, json.dumps(_time_steps(options)))
 
 
 def benchmark_recognition(options):

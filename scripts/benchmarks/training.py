@@ -22,7 +22,7 @@ from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
-from utils.fitting.devices import compile_model, prepare_steps
+from utils.fitting.devices import compile_model, number_format, prepare_steps
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
 from utils.scores.labelings import LABELINGS
@@ -65,18 +65,17 @@ def _measure_steps(name, model, repeats, peak):
 
 def measure_networks(parts, precision, frames, repeats):
     """Yield rows of the backbone on `frames` x 224 x 224, and of TimeSformer-B's schemes on 8."""
-    keras.config.set_dtype_policy(precision)
-    peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
-    yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
-    if "network" in parts:
-        model = BACKBONE.build("rgb", frames, 224, BACKBONE.published.logits)
-        yield from _measure_steps(
-            f"{precision} {BACKBONE.title} {frames} frames", model, repeats, peak
-        )
-    for scheme in SCHEMES if "schemes" in parts else ():
-        model = build("timesformer", 400, 1, 8, design=Design(size="base", attention=scheme))
-        yield from _measure_steps(f"{precision} TimeSformer-B {scheme}", model, repeats, peak)
-    keras.config.set_dtype_policy("float32")
+    with number_format(precision):
+        peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
+        yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
+        if "network" in parts:
+            model = BACKBONE.build("rgb", frames, 224, BACKBONE.published.logits)
+            yield from _measure_steps(
+                f"{precision} {BACKBONE.title} {frames} frames", model, repeats, peak
+            )
+        for scheme in SCHEMES if "schemes" in parts else ():
+            model = build("timesformer", 400, 1, 8, design=Design(size="base", attention=scheme))
+            yield from _measure_steps(f"{precision} TimeSformer-B {scheme}", model, repeats, peak)
 
 
 def measure_heads(folder, repeats, videos=180, segments=4):

@@ -5,6 +5,7 @@ from pathlib import Path
 from models.cutting import split as split_network
 from models.heads import embedding_model
 from utils.clips.reading import list_views, read_clip
+from utils.fitting.devices import number_format
 from utils.scores.neighbors import nearest
 from utils.video.reading import probe
 
@@ -21,12 +22,12 @@ def make_embedder(network, plan):
         network: of a run.
         plan: its `Plan`.
     """
-    keras.config.set_dtype_policy(plan.params.precision)
-    frozen, trained = split_network(network, plan.cut)
-    head = network.get_layer("head")
-    embed = embedding_model(head)
-    if trained is not head:  # the head follows what is trained of the backbone
-        embed = keras.Model(trained.input, embed(trained.layers[-2].output))
+    with number_format(plan.params.precision):
+        frozen, trained = split_network(network, plan.cut)
+        head = network.get_layer("head")
+        embed = embedding_model(head)
+        if trained is not head:  # the head follows what is trained of the backbone
+            embed = keras.Model(trained.input, embed(trained.layers[-2].output))
     return frozen, embed
 
 

@@ -10,6 +10,7 @@ from tasks.classification.questions import Asked, Inquiry, load_rows, load_views
 from tasks.plan import make_plan
 from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
+from utils.fitting.devices import number_format
 from utils.pictures.heat_maps import (
     plot_moments,
     plot_sheet,
@@ -26,7 +27,6 @@ from utils.runs.saved_params import load_params
 from utils.scores.labelings import choose_labeling
 from utils.system.files import atomic_path, write_atomically
 
-import keras
 import numpy as np
 
 
@@ -162,15 +162,16 @@ def explain_video(options):
     params = inquiry.params
     form = make_plan(params).clip_format
     views = load_views(Path(options.video), form, params.eval_clips, params.eval_crops)
-    keras.config.set_dtype_policy(params.precision)
-    answer, indices = _answer(options, inquiry, views.clips), views.indices
-    folder, asked = explanation_folder(options, options.video), answer.asked
+    folder, indices = explanation_folder(options, options.video), views.indices
     arrays = {"frames": indices, "seconds": views.seconds}
     pictures = ["contact_sheet.png", "temporal_weights.png"]
-    if METHODS["rollout"].fits(inquiry.network):
-        pictures.append("attention.png")
-        arrays |= save_attention(folder / pictures[-1], asked.question, options.block, views)
-    maps = asked.explain()
+    with number_format(params.precision):
+        answer = _answer(options, inquiry, views.clips)
+        asked = answer.asked
+        if METHODS["rollout"].fits(inquiry.network):
+            pictures.append("attention.png")
+            arrays |= save_attention(folder / pictures[-1], asked.question, options.block, views)
+        maps = asked.explain()
     save_maps(folder, maps, views, asked.title)
     weights, shape = weigh_frames(*maps, len(indices)), (params.num_segments, -1)
     numbers = np.repeat(np.arange(params.num_segments), len(indices) // params.num_segments)

@@ -12,6 +12,7 @@ from tasks.plan import make_plan
 from utils.clips.inputs import ClipSource, predict_videos
 from utils.clips.reading import ClipFormat, check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
+from utils.fitting.devices import number_format
 from utils.runs.networks import load_network
 from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
@@ -19,7 +20,6 @@ from utils.video.live import play_video
 from utils.video.reading import probe
 from utils.video.resampling import FPS
 
-import keras
 import numpy as np
 
 
@@ -102,9 +102,10 @@ class Classifier:
         if not self.views:
             step = np.searchsorted(prediction.times[1:-1], np.median(views.seconds), "right")
             shares = prediction.probabilities[step]
-        keras.config.set_dtype_policy(params.precision)
-        asked = Inquiry(self.network, self.judge, params).ask(views.clips, shares)
-        save_maps(folder, asked.explain(), views, asked.title)
+        with number_format(params.precision):
+            asked = Inquiry(self.network, self.judge, params).ask(views.clips, shares)
+            maps = asked.explain()
+        save_maps(folder, maps, views, asked.title)
         paths = {"overlay": "overlay.mp4", "sheet": "contact_sheet.png"}
         why = {"why": asked.tell(views.seconds)}
         return why | {name: str(folder / file) for name, file in paths.items()}

@@ -10,6 +10,7 @@ from utils.clips.inputs import predict_videos
 from utils.data.datasets import list_examples
 from utils.data.examples import find_split, select_split
 from utils.features.lookup import own_features
+from utils.fitting.devices import number_format
 from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
@@ -31,7 +32,6 @@ from utils.scores.metrics import (
 from utils.system.files import write_atomically
 from utils.system.tables import write_csv
 
-import keras
 import numpy as np
 
 # Options in place of what the runs' parameters say.
@@ -108,8 +108,8 @@ def predict_run(run, plan, labeling, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
     params = plan.params
     network = load_network(run)
-    keras.config.set_dtype_policy(params.precision)
-    frozen, model = split_network(network, plan.cut)
+    with number_format(params.precision):
+        frozen, model = split_network(network, plan.cut)
     source = open_source(plan, network, frozen)
     views = (params.eval_clips, params.eval_crops)
     return predict_videos(model, source, videos, views, params.batch_size, labeling)

@@ -8,6 +8,7 @@ from models.dense import Extractor, Rows, build_maps
 from models.end_to_end import END_TO_END, copy_units, list_units
 from utils.clips.augmentation import list_levels
 from utils.clips.inputs import fingerprint
+from utils.fitting.devices import number_format
 from utils.runs.networks import load_network
 
 import keras
@@ -56,11 +57,9 @@ def load_maps(settings, run):
     Raises:
         ValueError: their weights are not there, or not the same.
     """
-    policy, maps = keras.config.dtype_policy(), {}
-    backbone = BACKBONES[settings.backbone]
+    maps, backbone = {}, BACKBONES[settings.backbone]
     keras.utils.set_random_seed(0)  # as in scripts.extract_features, for weights none
-    keras.config.set_dtype_policy(settings.precision)
-    try:
+    with number_format(settings.precision):
         for stream, name in settings.weights.items():
             maps[stream] = build_maps(backbone, stream, *settings.shape)
             start = backbone.published.find_weights(name) if backbone.published else name
@@ -71,8 +70,6 @@ def load_maps(settings, run):
                     f"{name}, but the weights {name} ({stream}) are not the same now; put back "
                     "those that the features were made with."
                 )
-    finally:
-        keras.config.set_dtype_policy(policy)
     return maps
 
 

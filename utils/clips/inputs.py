@@ -24,10 +24,10 @@ import numpy as np
 
 
 def fingerprint(model):
-    """Return a hash of a model's weights, output and precision."""
+    """Return a hash of a model's weights, output and number format."""
     arrays = (keras.ops.convert_to_numpy(variable) for variable in model.variables)
     weights = (np.ascontiguousarray(array).tobytes() for array in arrays)
-    how = f"{model.output_shape} {keras.config.dtype_policy().name}"
+    how = f"{model.output_shape} {model.dtype_policy.name}"
     return hash_bytes(chain(weights, [how.encode()]))
 
 

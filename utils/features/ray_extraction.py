@@ -98,13 +98,10 @@ def _read(videos, form, batch_frames):
 class _Network:
     """An actor: a copy of the network."""
 
-    def __init__(self, extractor, precision):
+    def __init__(self, extractor):
         import ray
 
-        self.extractor = ray.get(extractor)  # imports models, which must come before keras
-        import keras
-
-        keras.config.set_dtype_policy(precision)
+        self.extractor = ray.get(extractor)
 
     def __call__(self, batch):
         rows = np.zeros((1, 1, 1), np.float32)
@@ -113,7 +110,7 @@ class _Network:
         return {"parts": batch["parts"], "failures": batch["failures"], "rows": rows[None]}
 
 
-def _stream(videos, form, extractor, batch_frames, actors, precision):
+def _stream(videos, form, extractor, batch_frames, actors):
     """Yield (parts, failures, rows) of batches, in any order."""
     import ray
 
@@ -137,7 +134,7 @@ def _stream(videos, form, extractor, batch_frames, actors, precision):
         _Network,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=count),
-        fn_constructor_args=(ray.put(extractor), precision),
+        fn_constructor_args=(ray.put(extractor),),
         runtime_env={"env_vars": {"TF_NUM_INTRAOP_THREADS": str(threads)}},
         **resources,
     )
@@ -152,7 +149,7 @@ def extract_on_ray(videos, form, extractor, collector, options, progress=lambda 
     Args:
         videos, form, collector, progress: as there.
         extractor: a network that can be pickled.
-        options: (batch_frames, actors or 0, precision of the network).
+        options: (batch_frames, actors or 0).
 
     Raises:
         OSError: the store cannot be written.

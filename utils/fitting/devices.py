@@ -1,4 +1,4 @@
-"""What `fit` is given: devices, compilation, a run that survives a kill."""
+"""What `fit` is given: devices, a number format, compilation."""
 
 import contextlib
 
@@ -7,6 +7,21 @@ from utils.scores.labelings import LABELINGS
 
 import keras
 import numpy as np
+
+
+@contextlib.contextmanager
+def number_format(name):
+    """Give the layers and models that are made in the block (`with number_format(...):`) a format.
+
+    Args:
+        name: of a Keras dtype policy, such as float32 or mixed_bfloat16.
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def choose_devices(gpus=-1):
