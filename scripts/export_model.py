@@ -6,14 +6,13 @@ recognizers: sentences); only what agrees is kept.
 
 import json
 import time
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tasks.classification.exporting import prepare_videos
+from tasks.options import ExportOptions
 from tasks.recognition.exporting import prepare_sentences
-from utils.runs.export_formats import FORMATS, check_format, write_model
+from utils.runs.export_formats import FORMATS, write_model
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
@@ -25,7 +24,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-# What a run is asked for: function (options, whether samples to calibrate on are wanted).
+# What a run is asked for: function of `ExportOptions` -> a `tasks.export_subject.Subject`.
 TASKS = {"classification": prepare_videos, "recognition": prepare_sentences}
 TIE = 1e-3  # probabilities this near count as the same top-1
 
@@ -45,66 +44,6 @@ ALLOWED = {
     "float16": Allowed(0.02, 1.0),
     "int8": Allowed(0.3, 0.9),
 }
-
-
-@dataclass(frozen=True)
-class Options:
-    """Which run is exported, to what, and what it is tried on."""
-
-    run: tyro.conf.Positional[Path]
-    """The run's folder, weights/<run>."""
-    format: Literal["savedmodel", "onnx", "litert", "keras"]
-    """savedmodel (TensorFlow Serving), onnx, litert (TensorFlow Lite), or keras."""
-    preprocessing: bool = False
-    """Begin with uint8 RGB frames of any size: resizing, cropping and scaling are in the graph."""
-    precision: Literal["float32", "float16", "int8"] = "float32"
-    """onnx and litert: numbers of half or a quarter the size."""
-    output: str = ""
-    """Folder of what is written, which must not be there; empty: exports/<format> in the run's."""
-    videos: tuple[Path, ...] = ()
-    """Video files to compare on; empty: the run's validation videos, or else its test videos."""
-    data_path: str = ""
-    """Other labeled data to compare on, such as a folder of class folders."""
-    features: str = ""
-    """For runs on features: where they are now, if not where they were."""
-    limit: int = -1
-    """How many videos to compare on, evenly spread; 0: all; -1: 8, or all for float16 and int8."""
-    tolerance: float | None = None
-    """Largest difference of a probability; empty: 0.001 (float16 and preprocessing 0.02, int8
-    0.3)."""
-    agreement: float | None = None
-    """Least share of videos with the same top-1; empty: 1 (int8 0.9)."""
-
-    def __post_init__(self):
-        check_format(self.format, self.precision)
-        if self.limit < -1:
-            raise ValueError(f"limit is {self.limit}; give 0 for all videos, or how many.")
-        if self.videos and self.data_path:
-            raise ValueError("Give --videos or --data-path, not both.")
-
-    @property
-    def folder(self):
-        """Where the export will lie."""
-        parts = [self.format, *["preprocessing"] * self.preprocessing]
-        parts += [self.precision] * (self.precision != "float32")
-        return Path(self.output or self.run / "exports" / "_".join(parts))
-
-    @property
-    def count(self):
-        """How many samples to compare on; 0: all."""
-        return self.limit if self.limit >= 0 else 8 * (self.precision == "float32")
-
-    def allow(self, precision):
-        """Return the `Allowed` of an export of a run of a precision."""
-        names = [self.precision, *["preprocessing"] * self.preprocessing]
-        names += ["float16"] * (precision != "float32")
-        rows = [ALLOWED[name] for name in names]
-        difference = max(row.difference for row in rows)
-        agreement = min(row.agreement for row in rows)
-        return Allowed(
-            difference if self.tolerance is None else self.tolerance,
-            agreement if self.agreement is None else self.agreement,
-        )
 
 
 def _read_pairs(subject):
@@ -167,8 +106,21 @@ def _print_comparison(name, found, size):
     print(f"{size:.1f} MB; {exported:.3g} s a sample, the run {own:.3g}")
 
 
+def _allow(options, precision):
+    """Return the `Allowed` of an export of a run of a precision."""
+    names = [options.precision, *["preprocessing"] * options.preprocessing]
+    names += ["float16"] * (precision != "float32")
+    rows = [ALLOWED[name] for name in names]
+    difference = max(row.difference for row in rows)
+    agreement = min(row.agreement for row in rows)
+    return Allowed(
+        difference if options.tolerance is None else options.tolerance,
+        agreement if options.agreement is None else options.agreement,
+    )
+
+
 def _check(options, precision, found):
-    allowed = options.allow(precision)
+    allowed = _allow(options, precision)
     if found["difference"] > allowed.difference or found["agreement"] < allowed.agreement:
         raise ValueError(
             f"The export differs from {options.run}: by {found['difference']:.2g} (allowed "
@@ -192,7 +144,7 @@ def write_and_load(options, network, subject, metadata, folder):
     """Write a run's network, and load it in its own runtime.
 
     Args:
-        options: `Options`.
+        options: `ExportOptions`.
         network: its name, for the error.
         subject: `tasks.export_subject.Subject`.
         metadata: what is written inside.
@@ -225,7 +177,7 @@ def export_model(options):
     """Export a run's network, run it in its own runtime, and compare it with the run.
 
     Args:
-        options: `Options`.
+        options: `ExportOptions`.
 
     Returns:
         What `compare` found.
@@ -241,8 +193,7 @@ def export_model(options):
     if keras.backend.backend() != "tensorflow":
         raise ValueError(f"Exports need KERAS_BACKEND=tensorflow, not {keras.backend.backend()}.")
     params = load_params(options.run / "params.json")
-    calibrating = FORMATS[options.format].calibrates and options.precision == "int8"
-    subject = TASKS[params.task](options, calibrating)
+    subject = TASKS[params.task](options)
     metadata = _list_metadata(options, subject.metadata)
     with atomic_path(options.folder) as temporary:
         temporary.mkdir()
@@ -258,4 +209,4 @@ def export_model(options):
 
 
 if __name__ == "__main__":
-    run_command(lambda: export_model(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: export_model(tyro.cli(ExportOptions, description=__doc__)))

@@ -48,6 +48,10 @@ def prepare_network(network, serve):
 def check_preprocessing(options, params):
     """Return (short side, frame size) that an export crops to, or None where it does not.
 
+    Args:
+        options: `tasks.options.ExportOptions`.
+        params: `Params` of the run.
+
     Raises:
         ValueError: preprocessing was asked for, and the run sees no RGB frames.
     """

@@ -30,6 +30,7 @@ from support.commands import run
 from support.runs import save_run
 from support.videos import moving_square, split_examples, write_dataset
 from tasks.demonstration import Demonstration
+from tasks.options import EvaluationOptions, ExplanationOptions, ExportOptions
 from utils.command_line import parse_params
 from utils.params import Params
 from utils.runs.saved_params import load_params
@@ -118,7 +119,7 @@ def folder(tmp_path_factory):
 
 
 def explain_it(video, name="good", **options):
-    explain.explain(explain.Options(video, Path("weights", name), **options))
+    explain.explain(ExplanationOptions(video, Path("weights", name), **options))
 
 
 def embed(name="good", **options):
@@ -126,7 +127,7 @@ def embed(name="good", **options):
 
 
 def score(name="good", **options):
-    evaluate.evaluate(evaluate.Options((Path("weights", name),), **options))
+    evaluate.evaluate(EvaluationOptions((Path("weights", name),), **options))
 
 
 def train(*flags):
@@ -150,7 +151,7 @@ def show(name):
 
 
 def export(name, **options):
-    export_model.export_model(export_model.Options(Path("weights", name), "keras", **options))
+    export_model.export_model(ExportOptions(Path("weights", name), "keras", **options))
 
 
 def foresee(video, name="good"):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build
-from scripts.explain import Options
 from scripts.explain import explain as run_explain
 from support.runs import save_run
 from support.videos import read_pixels, split_examples, write_dataset
+from tasks.options import ExplanationOptions
 from tasks.plan import make_plan
 from utils.params import Params
 from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
@@ -42,7 +42,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def explain(video, run, **options):
-    return run_explain(Options(str(video), run, **options))
+    return run_explain(ExplanationOptions(str(video), run, **options))
 
 
 def look(path, least=0.02):

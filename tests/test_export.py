@@ -9,11 +9,12 @@ from pathlib import Path
 from models.exporting.serving import CenterCrop
 from models.networks import build, build_on_features
 from models.recognizer import build_recognizer, set_statistics
-from scripts.export_model import Options, compare, export_model
+from scripts.export_model import compare, export_model
 from support.commands import run
 from support.runs import save_run
 from support.videos import moving_square, write_dataset
 from tasks.classification.exporting import prepare_videos
+from tasks.options import ExportOptions
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.params import Params
@@ -106,7 +107,7 @@ def make_wanted(name):
 def export(name, form, **options):
     make_wanted(name)
     keras.utils.clear_session()  # names begin anew, as in a process of its own
-    return export_model(Options(Path("weights", name), form, **options))
+    return export_model(ExportOptions(Path("weights", name), form, **options))
 
 
 def needs(form):
@@ -214,7 +215,7 @@ def test_what_does_not_agree_is_not_kept(folder):
     with pytest.raises(ValueError, match=r"differs from weights/rows: by .*nothing was written"):
         export("rows", "litert", precision="float16", tolerance=0.0)
     assert not list(Path("weights/rows/exports").iterdir())
-    subject = prepare_videos(Options(Path("weights/rows"), "keras", limit=2), False)
+    subject = prepare_videos(ExportOptions(Path("weights/rows"), "keras", limit=2))
     worse = compare(subject, lambda inputs: subject.answer(inputs)[:, ::-1])
     assert worse["agreement"] < 1 and worse["difference"] > 0.2
     assert worse["scores"]["run"]["accuracy"] + worse["scores"]["export"]["accuracy"] == 1

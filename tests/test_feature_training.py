@@ -13,7 +13,6 @@ from models.cutting import streams_of
 from models.networks import NETWORKS, build_on_features
 from scripts import cross_validate
 from scripts.compare_settings import inspect_run
-from scripts.explain import Options as Explanation
 from scripts.explain import explain
 from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
@@ -22,6 +21,7 @@ from support.commands import run_in_process, work_in
 from support.runs import read_history
 from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
+from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.plan import make_plan
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
@@ -31,6 +31,7 @@ from utils.command_line import parse_params
 from utils.data.inspection import inspect_features
 from utils.features.lookup import find_length, open_features
 from utils.features.store import open_store, save_features, settings_hash
+from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.pictures import heat_maps as overlays
 from utils.pictures.frame_sheets import read_moments
@@ -86,7 +87,7 @@ def train(*flags):
 
 
 def score(runs, **options):
-    return evaluate.evaluate(evaluate.Options(tuple(runs), **options))
+    return evaluate.evaluate(EvaluationOptions(tuple(runs), **options))
 
 
 DATA = ("--features", "F", "--data-path", "list.csv")
@@ -325,7 +326,7 @@ def test_what_does_not_fit_is_said(folder):
         ("left_03.mp4", {"endpoint": "Mixed_4f"}, "endpoint is Mixed_4f, but .* one of features"),
     ):
         with pytest.raises(ValueError, match=message):
-            explain(Explanation(video, FIRST, **options))
+            explain(ExplanationOptions(video, FIRST, **options))
     for changes, message in (
         ({"finetune": "all"}, "finetune is all, but features are given, F: there is no I3D"),
         ({"cutmix": 1.0}, "cutmix is 1.0, but features are given, F: they are no pictures"),
@@ -340,7 +341,7 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
     rows = np.ones((3, DIM), np.float32)
     rows[1, : DIM // 2] += 4  # as of left
     np.save("one.npy", rows)
-    explain(Explanation("one.npy", FIRST, class_name="left", output="why"))
+    explain(ExplanationOptions("one.npy", FIRST, class_name="left", output="why"))
     printed = capsys.readouterr().out
     assert "one.npy: left" in printed and "by occlusion" in printed
     assert "The features tell no times" in printed and "No frames are shown" in printed
@@ -358,7 +359,7 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
     record = json.loads(Path(shutil.copytree("F", "timed"), "left/left_03.json").read_text())
     record["times"] = [0.1, 0.2, 0.3, 0.4]
     Path("timed/left/left_03.json").write_text(json.dumps(record))
-    explain(Explanation(str(video), FIRST, features="timed"))
+    explain(ExplanationOptions(str(video), FIRST, features="timed"))
     with open(FIRST / "explanations/left_03/temporal_weights.csv", newline="") as file:
         assert [row["seconds"] for row in csv.DictReader(file)] == ["0.100", "0.300", "0.400"]
     assert "The features tell no times" not in capsys.readouterr().out
@@ -381,7 +382,7 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
         return found
 
     monkeypatch.setattr(overlays, "read_moments", read)
-    explain(Explanation("images/left/left_03", FIRST, features="timed", output="slow"))
+    explain(ExplanationOptions("images/left/left_03", FIRST, features="timed", output="slow"))
     assert shown == [40, 120, 160]
 
 
@@ -407,6 +408,22 @@ def test_other_commands_take_runs_on_features(folder, capsys):
     parts = summarize_network(SummaryOptions(outputs=2), params)
     assert parts[-1][:2] == ("all", 2 * DIM + 2)
     assert inspect_run(params) == (2 * DIM + 2, "val_accuracy")
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [
+        ("float32", "836b25292e61df807de74c47f5cf7b8c"),
+        ("mixed_bfloat16", "bec0f8bd8c7be6885ac0fba1426462ec"),
+    ],
+)
+def test_caches_on_disk_keep_their_names(precision, expected):
+    with number_format(precision):
+        model = keras.Sequential(
+            [keras.Input((2,)), keras.layers.Dense(3, kernel_initializer="ones")]
+        )
+    assert keras.config.dtype_policy().name == "float32"
+    assert fingerprint(model) == expected
 
 
 def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import evaluate
 import training
-from scripts import explain
 from scripts.extract_features import Options, extract_features
 from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
 from support.commands import ROOT
 from support.runs import read_history
 from tasks.features.reader import RowReader
+from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.plan import make_plan
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import explain_sentence
@@ -157,10 +157,10 @@ def test_maps_are_kept_and_training_goes_on(folder, untraced, capsys):
         assert left | {"seconds": ""} == right | {"seconds": ""}
 
     for changes in ({}, {"data_path": "list.csv"}):
-        scored = evaluate.evaluate(evaluate.Options((run,), split="dev", **changes))
+        scored = evaluate.evaluate(EvaluationOptions((run,), split="dev", **changes))
         assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
     with pytest.raises(ValueError, match=r"was trained on videos, so it takes no features, F"):
-        evaluate.evaluate(evaluate.Options((run,), split="dev", features="F"))
+        evaluate.evaluate(EvaluationOptions((run,), split="dev", features="F"))
     check_answers(run)
 
 
@@ -182,7 +182,7 @@ def check_answers(run):
         scored = {row["id"]: row["hypothesis"] for row in csv.DictReader(file)}
     assert " ".join(prediction.labels) == scored[sentence.id]
     assert prediction.times[-1] == pytest.approx(prediction.duration)
-    folder = explain_sentence(explain.Options(sentence.id, run))
+    folder = explain_sentence(ExplanationOptions(sentence.id, run))
     explained = np.load(folder / "probabilities.npz")
     np.testing.assert_allclose(explained["probabilities"], expected, atol=1e-3)
     page = (folder / "explanation.html").read_text()
@@ -203,7 +203,7 @@ def test_frames_change_every_epoch(folder, capsys):
     run, report = train("--run", "frames", *flags)
     assert "Running the frozen part" not in capsys.readouterr().out
     assert np.isfinite(float(read_history(run)[0]["loss"]))
-    scored = evaluate.evaluate(evaluate.Options((run,), split="dev"))
+    scored = evaluate.evaluate(EvaluationOptions((run,), split="dev"))
     assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
     # Its I3D can be used further: for features, and to be trained from an earlier endpoint on.
     extract("again", weights=str(run))

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import training
-from evaluate import Options, evaluate
+from evaluate import evaluate
 from models.vivit import SIZES, Size
 from support.videos import write_dataset
+from tasks.options import EvaluationOptions
 from utils.command_line import parse_params
 from utils.scores.fusion import choose_weight, fuse
 
@@ -57,16 +58,16 @@ def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):
     for stream in ("rgb", "flow"):
         train("--stream", stream, "--run", stream)
     rgb, flow = Path("weights/rgb"), Path("weights/flow")
-    report = evaluate(Options([rgb, flow], fuse=True))
+    report = evaluate(EvaluationOptions([rgb, flow], fuse=True))
     assert "weights/rgb alone, weight" in capsys.readouterr().out
     assert sum(report["weights"].values()) == pytest.approx(1)
     folder = rgb / "evaluation/test-fused-flow"
     assert json.loads((folder / "report.json").read_text()) == report
     assert (folder / "predictions.csv").is_file()
-    fixed = evaluate(Options([rgb, flow], fuse=True, fusion_weight=0.25))
+    fixed = evaluate(EvaluationOptions([rgb, flow], fuse=True, fusion_weight=0.25))
     assert fixed["weights"] == {"weights/rgb": 0.75, "weights/flow": 0.25}
     with pytest.raises(ValueError, match="fusion_weight is 2; give 0 to 1, together with --fuse"):
-        evaluate(Options([rgb, flow], fuse=True, fusion_weight=2))
+        evaluate(EvaluationOptions([rgb, flow], fuse=True, fusion_weight=2))
 
     warm = ("--weights", str(rgb), "--flow-weights", str(flow), "--epochs", "1")
     train("--stream", "both", "--run", "warm", "--rate-epochs", "1", "2", *warm)
@@ -79,8 +80,8 @@ def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):
         ([rgb, Path("videos")], True, "no run there"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate(Options(runs, fuse=together))
+            evaluate(EvaluationOptions(runs, fuse=together))
     lines = (flow / "splits.csv").read_text()
     (flow / "splits.csv").write_text(lines.replace(",val,", ",test,", 1))
     with pytest.raises(ValueError, match="flow have other videos or splits; train both on the"):
-        evaluate(Options([rgb, flow], fuse=True))
+        evaluate(EvaluationOptions([rgb, flow], fuse=True))

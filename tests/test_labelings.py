@@ -6,9 +6,10 @@ from dataclasses import replace
 from math import exp, log
 from pathlib import Path
 
-from evaluate import Options, evaluate
+from evaluate import evaluate
 from support.runs import save_run
 from support.videos import write_dataset
+from tasks.options import EvaluationOptions
 from utils.data.datasets import list_examples
 from utils.data.examples import Example, save_examples
 from utils.params import Params
@@ -299,7 +300,7 @@ def test_evaluated_run(make_run, labeling):
     run = make_run(labeling)
     if labeling != "single":
         (run / "thresholds.json").write_text(json.dumps([0.0] * OUTPUTS[labeling]))
-    report = evaluate(Options([run]))
+    report = evaluate(EvaluationOptions([run]))
     assert (report["labeling"], report["videos"]) == (labeling, 4)
     made = {path.name for path in (run / "evaluation/all").iterdir()}
     pictures = {"classes.png", "roc.png"} | ({"confusion.png"} if labeling != "multi" else set())
@@ -320,11 +321,11 @@ def test_what_a_run_cannot_score_is_said_before_a_video_is_opened(make_run, labe
     monkeypatch.setattr("tasks.classification.scoring.inspect", None)
     Path("other.csv").write_text("path,label\na.avi,left;up\nb.avi,down\n")
     with pytest.raises(ValueError, match=r"a\.avi: .*not know: down, up; known: left, right"):
-        evaluate(Options([run], data_path="other.csv"))
+        evaluate(EvaluationOptions([run], data_path="other.csv"))
     if labeling != "multi":
         with pytest.raises(ValueError, match=r"right_01\.avi has several labels, right; left"):
-            evaluate(Options([run], data_path="several.csv"))
+            evaluate(EvaluationOptions([run], data_path="several.csv"))
     if labeling != "single":
         (run / "thresholds.json").write_text("[0.5, 0.5, 0.5]")
         with pytest.raises(ValueError, match=r"thresholds\.json holds \[0\.5, 0\.5, 0\.5\]; give"):
-            evaluate(Options([run]))
+            evaluate(EvaluationOptions([run]))

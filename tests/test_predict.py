@@ -22,6 +22,7 @@ from support.videos import moving_square, split_examples, write_dataset
 from tasks.answers import Judge
 from tasks.classification.predicting import Classifier
 from tasks.demonstration import Demonstration
+from tasks.options import EvaluationOptions
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import MEANING
 from tasks.recognition.transcription import load_sentences, locate_glosses
@@ -89,7 +90,7 @@ def make_run(name, params, network, thresholds=None, found=None):
 
 def scored(run_folder, **options):
     """Return {path: row} of what evaluate.py writes."""
-    evaluate.evaluate(evaluate.Options((run_folder,), split="val", **options))
+    evaluate.evaluate(EvaluationOptions((run_folder,), split="val", **options))
     return {row["path"]: row for row in read_table(run_folder / "evaluation/val/predictions.csv")}
 
 
@@ -380,7 +381,7 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path
     set_statistics(network, *measure_statistics(list(found.values())))
     save_run(run_folder, params, network, sentences, words, save_sentences)
 
-    evaluate.evaluate(evaluate.Options((run_folder,), split="dev"))
+    evaluate.evaluate(EvaluationOptions((run_folder,), split="dev"))
     rows = read_table(run_folder / "evaluation/dev/predictions.csv")
     predictor = open_predictor(run_folder)
     assert (predictor.kind, predictor.labels) == ("glosses", words)

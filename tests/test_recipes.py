@@ -10,6 +10,7 @@ from scripts.summarize_network import Options, summarize_network
 from support.runs import break_off, check_same_runs, read_history, read_pictures
 from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
+from tasks.options import EvaluationOptions
 from utils.command_line import parse_params
 from utils.video.reading import write_video
 
@@ -60,7 +61,7 @@ def test_resumed_run_is_the_unbroken_one(folder, untraced):
     parts, again = train("--run", "parts", *EVERYTHING, "--resume")
     check_same_runs(whole, parts)
     assert again == report
-    assert evaluate.evaluate(evaluate.Options([parts], split="val"))["top1"] == report["top1"]
+    assert evaluate.evaluate(EvaluationOptions([parts], split="val"))["top1"] == report["top1"]
 
 
 def test_kept_weights_are_the_averaged_ones(folder, no_pictures):
@@ -76,7 +77,7 @@ def test_binary_with_one_output(folder, no_pictures):
     thresholds = json.loads((run_folder / "thresholds.json").read_text())
     assert len(thresholds) == 1 and report["thresholds"] == thresholds
     assert list(report["per_class"]) == ["right", "left"]
-    scored = evaluate.evaluate(evaluate.Options([run_folder]))
+    scored = evaluate.evaluate(EvaluationOptions([run_folder]))
     assert scored["accuracy"] == report["accuracy"]
     with open(run_folder / "evaluation/val/predictions.csv") as file:
         for row in csv.DictReader(file):
@@ -111,7 +112,7 @@ def test_several_labels_a_video(folder):
     assert set(report["per_class"]) == {"bright", "fast", "slow"}
     assert len(json.loads((run_folder / "thresholds.json").read_text())) == 3
     assert "val_average_precision" in (run_folder / "history.csv").read_text().splitlines()[0]
-    scored = evaluate.evaluate(evaluate.Options([run_folder], split="train"))
+    scored = evaluate.evaluate(EvaluationOptions([run_folder], split="train"))
     assert scored["mean_average_precision"] > 0 and "confusion" not in scored
     assert (run_folder / "evaluation/train/roc.png").stat().st_size
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import evaluate
 import training
-from scripts.explain import Options as Explanation
 from scripts.explain import explain
 from support.commands import work_in
 from support.runs import break_off, check_same_runs, read_history, read_pictures
+from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
 from tasks.recognition.transcription import load_sentences, read_features
 from utils.clips.batches import TrainingOrder
@@ -76,7 +76,7 @@ def train(*flags):
 
 
 def score(run, **options):
-    return evaluate.evaluate(evaluate.Options((Path(run),), **options))
+    return evaluate.evaluate(EvaluationOptions((Path(run),), **options))
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_glosses_are_found_in_time(folder, capsys):
     for number in range(STRIDE * len(rows)):
         image = np.full((52, 42, 3), 3 * number % 256, np.uint8)
         cv2.imwrite(str(frames / f"show_fn{number:06d}-0.png"), image)
-    explain(Explanation(known.id, FIRST))
+    explain(ExplanationOptions(known.id, FIRST))
     printed = capsys.readouterr().out
     assert "a row is taken for 2 / 25 s" in printed and "REF:" in printed
     out = FIRST / "explanations" / known.id
@@ -222,20 +222,20 @@ def test_glosses_are_found_in_time(folder, capsys):
 
     shown = cv2.imread(str(out / "alignment.png")).shape[0]
     shutil.rmtree(made)  # the readers look for frames in several places
-    explain(Explanation(known.path, FIRST, beam=4, output="again"))
+    explain(ExplanationOptions(known.path, FIRST, beam=4, output="again"))
     assert "No frames are shown" in capsys.readouterr().out
     assert cv2.imread("again/alignment.png").shape[0] < shown
     np.save("other.npy", rows[:, :3])
     with pytest.raises(ValueError, match=r"other\.npy: its rows have 3 channels, .* takes 16"):
-        explain(Explanation("other.npy", FIRST))
+        explain(ExplanationOptions("other.npy", FIRST))
     np.save("other.npy", rows)
-    explain(Explanation("other.npy", FIRST))
+    explain(ExplanationOptions("other.npy", FIRST))
     with open(FIRST / "explanations/other/alignment.csv", newline="") as file:
         assert {line["row"] for line in csv.DictReader(file)} == {"recognised"}
     with pytest.raises(
         ValueError, match="class_name is A, but weights/first is one of recognition"
     ):
-        explain(Explanation("other.npy", FIRST, class_name="A"))
+        explain(ExplanationOptions("other.npy", FIRST, class_name="A"))
 
 
 SHORT = [*FEW, *"--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1".split()]

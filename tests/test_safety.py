@@ -11,9 +11,7 @@ import evaluate
 from models.networks import build
 from models.pretrained.download import WeightsError
 from models.pretrained.i3d_files import read_tensors
-from scripts.explain import Options as Explanation
 from scripts.explain import explain
-from scripts.export_model import Options as ExportOptions
 from scripts.export_model import export_model
 from scripts.extract_embeddings import extract_embeddings
 from support.commands import ROOT
@@ -21,6 +19,7 @@ from support.runs import save_run
 from support.videos import split_examples, write_dataset
 from support.walls import House
 from tasks.classification.training import load_start
+from tasks.options import EvaluationOptions, ExplanationOptions, ExportOptions
 from tasks.plan import make_plan
 from utils.features.store import load_features
 from utils.params import Params
@@ -115,8 +114,8 @@ def test_networks_run_no_code(folder, what):
 
 # Each command that loads a run.
 COMMANDS = {
-    "evaluate": lambda run: evaluate.evaluate(evaluate.Options((run,), split="val")),
-    "explain": lambda run: explain(Explanation(str(VIDEO), run)),
+    "evaluate": lambda run: evaluate.evaluate(EvaluationOptions((run,), split="val")),
+    "explain": lambda run: explain(ExplanationOptions(str(VIDEO), run)),
     "extract_embeddings": lambda run: extract_embeddings(run),
     "export_model": lambda run: export_model(ExportOptions(run, "keras")),
     "a warm start": lambda run: load_start(

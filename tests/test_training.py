@@ -13,6 +13,7 @@ from support.backbones import unpublished_i3d
 from support.commands import ROOT, run
 from support.runs import TINY, read_history
 from support.videos import write_dataset
+from tasks.options import EvaluationOptions
 from utils.command_line import parse_params
 
 import keras
@@ -53,12 +54,12 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
     np.testing.assert_allclose(losses(parts), losses(whole), rtol=1e-4)
     assert [row["epoch"] for row in read_history(parts)] == ["1", "2", "3"]
 
-    scored = evaluate.evaluate(evaluate.Options([whole]))
+    scored = evaluate.evaluate(EvaluationOptions([whole]))
     assert scored["top1"] == report["top1"]
     for name in ("report.json", "predictions.csv", "confusion.png", "classes.png"):
         assert (whole / "evaluation/val" / name).stat().st_size
     more = evaluate.evaluate(
-        evaluate.Options([whole], data_path="videos", eval_clips=2, eval_crops=3)
+        EvaluationOptions([whole], data_path="videos", eval_clips=2, eval_crops=3)
     )
     assert more["videos"] == 12
     with open(whole / "evaluation/videos-all/predictions.csv") as file:
@@ -74,14 +75,14 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
     with pytest.raises(ValueError, match="is there already"):
         train("--run", "parts")
     with pytest.raises(ValueError, match="No split 'test' there; known: train, val"):
-        evaluate.evaluate(evaluate.Options([whole], split="test"))
+        evaluate.evaluate(EvaluationOptions([whole], split="test"))
     write_dataset(folder / "others", ("left", "up"), 1)
     with pytest.raises(ValueError, match="does not know: up; known: left, right"):
-        evaluate.evaluate(evaluate.Options([whole], data_path="others"))
+        evaluate.evaluate(EvaluationOptions([whole], data_path="others"))
     with pytest.raises(ValueError, match="eval_clips is -1; it must be at least 1"):
-        evaluate.evaluate(evaluate.Options([whole], eval_clips=-1))
+        evaluate.evaluate(EvaluationOptions([whole], eval_clips=-1))
     with pytest.raises(ValueError, match="no run there"):
-        evaluate.evaluate(evaluate.Options([folder]))
+        evaluate.evaluate(EvaluationOptions([folder]))
 
 
 def test_finetuning_from_an_endpoint_trains_it_alone(folder, small_i3d):

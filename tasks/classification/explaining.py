@@ -138,7 +138,7 @@ def _answer(options, inquiry, clips):
 
 def _finish(options, answer, arrays, pictures):
     """Write maps.npz and the page; return the folder."""
-    folder = explanation_folder(options, options.video)
+    folder = explanation_folder(options.run, options.video, options.output)
     known = {"probabilities": answer.probabilities, "classes": np.array(answer.classes)}
     with atomic_path(folder / "maps.npz") as temporary:
         np.savez(temporary, **arrays, **known)
@@ -150,7 +150,7 @@ def explain_video(options):
     """Lay over a video what a run's network decides by, in space and time.
 
     Args:
-        options: `scripts.explain.Options`.
+        options: `tasks.options.ExplanationOptions`.
 
     Returns:
         The folder of what is written.
@@ -162,7 +162,8 @@ def explain_video(options):
     params = inquiry.params
     form = make_plan(params).clip_format
     views = load_views(Path(options.video), form, params.eval_clips, params.eval_crops)
-    folder, indices = explanation_folder(options, options.video), views.indices
+    folder = explanation_folder(options.run, options.video, options.output)
+    indices = views.indices
     arrays = {"frames": indices, "seconds": views.seconds}
     pictures = ["contact_sheet.png", "temporal_weights.png"]
     with number_format(params.precision):
@@ -187,7 +188,8 @@ def explain_rows(options):
     """Say which rows of a video's features a run on features decides by.
 
     Args:
-        options: `scripts.explain.Options`; the video need not be there, or is a file of features.
+        options: `tasks.options.ExplanationOptions`; the video need not be there, or is a file of
+            features.
 
     Returns:
         The folder of what is written.
@@ -201,7 +203,8 @@ def explain_rows(options):
     features = find_features(options.video, params.features)
     views = load_rows(features, inquiry.network.input_shape[-1], params)
     answer = _answer(options, inquiry, views.clips)
-    folder, pictures = explanation_folder(options, options.video), ["temporal_weights.png"]
+    folder = explanation_folder(options.run, options.video, options.output)
+    pictures = ["temporal_weights.png"]
     rows, seconds, title = views.rows, views.seconds, answer.asked.title
     weights = weigh_frames(*answer.asked.explain(), len(rows))
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)

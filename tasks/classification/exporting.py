@@ -1,6 +1,5 @@
 """What a run of classification becomes where it is served, and the videos that it is tried on."""
 
-from dataclasses import replace
 from functools import partial
 
 from models.exporting.serving import serve_classifier
@@ -33,7 +32,7 @@ from utils.video.streams import STREAMS
 import numpy as np
 
 
-def _choose_videos(options, examples, calibrating):
+def _choose_videos(options, examples):
     """Return (examples to compare, more to calibrate on)."""
     checked = examples
     if options.videos:
@@ -45,13 +44,13 @@ def _choose_videos(options, examples, calibrating):
         split = next((name for name in ("val", "test", "") if name in known), "train")
         checked = [example for example in checked if example.split == split]
     training = [example for example in examples if example.split == "train"]
-    more = pick_spread(training, CALIBRATION) if calibrating else []
+    more = pick_spread(training, CALIBRATION) if options.calibrating else []
     return pick_spread(checked, options.count), more
 
 
-def _read_videos(options, params, examples, calibrating):
+def _read_videos(options, params, examples):
     """Return (their examples, the video of each, how many of them are to compare)."""
-    checked, more = _choose_videos(options, examples, calibrating)
+    checked, more = _choose_videos(options, examples)
     try:
         kept, (videos,) = inspect_examples(checked + more, [params])
     except ValueError as error:
@@ -97,28 +96,27 @@ def _score_videos(labeling, targets, classes, thresholds, answers):
     return {words: report[key]}
 
 
-def prepare_videos(options, calibrating):
+def prepare_videos(options):
     """Return the `Subject` of a classifier.
 
     Args:
-        options: `scripts.export_model.Options`.
-        calibrating: whether training samples are wanted.
+        options: `tasks.options.ExportOptions`.
 
     Raises:
         ValueError: no run, no network, nothing to compare on, or preprocessing of what it does
             not see.
     """
-    run = options.run
+    run, features = options.run, options.features
     own, classes = load_data(run)
-    if options.data_path and not options.features:
+    if options.data_path and not features:
         paths = [example.path for example in list_examples(options.data_path)]
-        options = replace(options, features=own_features(paths, options.data_path))
-    plan = make_plan(load_changed(run, options, ("features",)))
+        features = own_features(paths, options.data_path)
+    plan = make_plan(load_changed(run, features=features))
     params = plan.params
     crop = check_preprocessing(options, params)
     labeling = choose_labeling(params.activation, own, classes)
     thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
-    examples, videos, checked = _read_videos(options, params, own, calibrating)
+    examples, videos, checked = _read_videos(options, params, own)
     score = _score_nothing
     if not options.videos:
         targets = encode_targets(labeling, examples[:checked], classes)

@@ -1,7 +1,6 @@
 """Scores of classifiers: a run's best checkpoint on videos or features, or two runs fused."""
 
 import json
-from dataclasses import replace
 
 from models.cutting import split as split_network
 from tasks.classification.sources import inspect, open_source
@@ -172,7 +171,7 @@ def score_videos(options):
     """Score a classifier's best checkpoint, or two fused; their folders are all that is needed.
 
     Args:
-        options: `evaluate.Options`.
+        options: `tasks.options.EvaluationOptions`.
 
     Returns:
         The report that is written to report.json.
@@ -184,10 +183,10 @@ def score_videos(options):
     run = runs[0]
     own, classes = load_data(run)
     examples, split = choose_examples(own, find_split(options.split), data_path)
-    given = options
+    given = {name: getattr(options, name) for name in _GIVEN}
     if data_path and not options.features:
-        given = replace(options, features=own_features([e.path for e in examples], data_path))
-    plans = {folder: make_plan(load_changed(folder, given, _GIVEN)) for folder in runs}
+        given["features"] = own_features([e.path for e in examples], data_path)
+    plans = {folder: make_plan(load_changed(folder, **given)) for folder in runs}
     if options.fuse:
         check_fusible(plans)
     params = plans[run].params

@@ -94,7 +94,7 @@ def read_sentence_of(options, params, sentences):
     """Return the `Recognition` of a video by a run; arguments and errors as of `explain_sentence`.
 
     Args:
-        options: `scripts.explain.Options`.
+        options: `tasks.options.ExplanationOptions`.
         params: `Params` of the run.
         sentences: of the run.
     """
@@ -191,8 +191,8 @@ def explain_sentence(options):
     """Align the glosses that a recognizer reads in a sentence, and its reference where it is known.
 
     Args:
-        options: `scripts.explain.Options`; the video is a sentence's id or path, or a file of
-            features.
+        options: `tasks.options.ExplanationOptions`; the video is a sentence's id or path, or a
+            file of features.
 
     Returns:
         The folder of what is written.
@@ -207,7 +207,7 @@ def explain_sentence(options):
     rows, notes = place_rows(recognition, vocabulary)
     frames, missing = show_frames(recognition, rows["recognised"])
     notes += [missing] if missing else []
-    folder = explanation_folder(options, recognition.name)
+    folder = explanation_folder(run, recognition.name, options.output)
     save_recognition(folder, recognition, rows, frames, vocabulary)
     compared = ""
     if recognition.sentence:

@@ -23,7 +23,7 @@ from utils.signing.wer import align_corpus, score_corpus
 import keras
 
 
-def _choose_sentences(options, params, own, calibrating):
+def _choose_sentences(options, params, own):
     """Return (sentences to compare, more to calibrate on, their inputs, the corpus)."""
     corpus, sentences = params.corpus, own
     if options.data_path:
@@ -33,7 +33,7 @@ def _choose_sentences(options, params, own, calibrating):
     chosen, _ = choose_sentences(sentences, "dev" if "dev" in splits else "")
     chosen = pick_spread(chosen, options.count)
     more = [sentence for sentence in own if sentence.split == "train"]
-    more = pick_spread(more, CALIBRATION) if calibrating else []
+    more = pick_spread(more, CALIBRATION) if options.calibrating else []
     kept, inputs, problems = read_features(chosen + more, params)
     for name, problem in problems:
         print(f"  problem: {name}: {problem}")
@@ -69,9 +69,16 @@ def _describe_sentences(params, vocabulary, served):
     }
 
 
-def prepare_sentences(options, calibrating):
-    """Return the `Subject` of a recognizer; arguments and errors as of `prepare_videos`."""
-    run, params = options.run, load_changed(options.run, options, ("features",))
+def prepare_sentences(options):
+    """Return the `Subject` of a recognizer.
+
+    Args:
+        options: `tasks.options.ExportOptions`.
+
+    Raises:
+        ValueError: no run, no network, nothing to compare on, or what is not for recognizers.
+    """
+    run, params = options.run, load_changed(options.run, features=options.features)
     check_preprocessing(options, params)
     if options.format == "litert":
         raise ValueError(
@@ -82,7 +89,7 @@ def prepare_sentences(options, calibrating):
         raise ValueError(f"{run} recognizes sentences of features: give --data-path, not videos.")
     own, vocabulary = load_data(run, load_sentences)
     network = load_recognizer(run, params.features)
-    chosen, more, inputs, corpus = _choose_sentences(options, params, own, calibrating)
+    chosen, more, inputs, corpus = _choose_sentences(options, params, own)
     sentences = chosen + more
     served = prepare_network(network, serve_recognizer)
 

@@ -144,7 +144,7 @@ def score_sentences(options):
     """Score a recognizer's best checkpoint.
 
     Args:
-        options: `evaluate.Options`.
+        options: `tasks.options.EvaluationOptions`.
 
     Returns:
         The report that is written to report.json.
@@ -153,7 +153,7 @@ def score_sentences(options):
         ValueError: no run, no such split, nothing readable, or nothing recognized at all.
     """
     run = options.runs[0]
-    plan = make_plan(load_changed(run, options, ("workers", "features")))
+    plan = make_plan(load_changed(run, workers=options.workers, features=options.features))
     params = plan.params
     own, vocabulary = load_data(run, load_sentences)
     network = load_network(run, ("logits", "recognizer"))

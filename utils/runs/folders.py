@@ -167,15 +167,14 @@ def load_data(folder, read=list_csv):
     return read(folder / "splits.csv"), classes
 
 
-def load_changed(folder, options, names):
-    """Return a run's parameters, with what options give in place of some of them.
+def load_changed(folder, **given):
+    """Return a run's parameters, with what is given in place of some of them.
 
     Whether features that are given were made with other settings is printed.
 
     Args:
         folder: the run's.
-        options: has an attribute of each name, empty or 0 for what the run's parameters say.
-        names: of parameters.
+        given: values of parameters, empty or 0 for what the run's say.
 
     Raises:
         ValueError: no run, no finished epoch yet, or features for a run on videos.
@@ -183,7 +182,7 @@ def load_changed(folder, options, names):
     check_run(folder)
     best_network(folder)
     params = load_params(Path(folder, "params.json"))
-    given = {name: value for name in names if (value := getattr(options, name))}
+    given = {name: value for name, value in given.items() if value}
     features = given.get("features", "")
     if features and not params.features:
         raise ValueError(f"{folder} was trained on videos, so it takes no features, {features}.")
@@ -207,11 +206,12 @@ def evaluation_folder(run, split, data_path="", features=""):
     return Path(run) / "evaluation" / "-".join([*given, split])
 
 
-def explanation_folder(options, name):
+def explanation_folder(run, name, output=""):
     """Return where an explanation goes.
 
     Args:
-        options: with `run`, its folder, and `output`, another place or "".
+        run: its folder.
         name: of what is explained.
+        output: another place; "" for the run's own.
     """
-    return Path(options.output or Path(options.run, "explanations", Path(name).stem))
+    return Path(output or Path(run, "explanations", Path(name).stem))
