@@ -34,6 +34,7 @@ def run_in_process(monkeypatch, script):
     """Have a script call training.py and evaluate.py here: each in a process takes seconds more."""
     import evaluate
     import training
+    from tasks.options import EvaluationOptions
     from utils.command_line import parse_params
     from utils.system import commands
 
@@ -44,7 +45,7 @@ def run_in_process(monkeypatch, script):
         if command == "training.py":
             training.train(parse_params(arguments))
         else:
-            evaluate.evaluate(tyro.cli(evaluate.Options, args=arguments))
+            evaluate.evaluate(tyro.cli(EvaluationOptions, args=arguments))
 
     for module in (commands, script):
         monkeypatch.setattr(module, "run_script", run_script)

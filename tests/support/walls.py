@@ -15,8 +15,8 @@ models.streams models.design models.layers models.transformer models.heads model
 models.attention models.vivit models.timesformer models.i3d models.pretrained models.backbones
 models.networks models.cutting models.dense models.end_to_end models.ctc models.recognizer
 models.tvl1 models.flops models.explaining models.exporting
-tasks.job tasks.answers tasks.export_subject tasks.features tasks.classification tasks.recognition
-tasks.predictors tasks.demonstration
+tasks.options tasks.plan tasks.job tasks.answers tasks.export_subject tasks.features
+tasks.classification tasks.recognition tasks.predictors tasks.demonstration
 training evaluate scripts
 """.split()
 ENTRY_POINTS = ("training", "evaluate", "scripts")
@@ -28,8 +28,7 @@ LIBRARIES = {
     "cv2": "utils.video utils.rendering",
     "matplotlib": "utils.pictures utils.dataset_report",
     "keras": (
-        "utils.features.ray_extraction utils.scores.labelings utils.runs utils.clips utils.fitting "
-        "models tasks training scripts"
+        "utils.scores.labelings utils.runs utils.clips utils.fitting models tasks training scripts"
     ),
     "tensorflow": "utils.runs utils.fitting models.pretrained",
 }
