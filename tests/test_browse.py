@@ -49,7 +49,7 @@ def list_training(flags):
     training = [example for example in examples if example.split == "train"]
     found = inspect_videos([e.path for e in training], params.cache_path, 1)[0]
     targets = encode_targets("single", training, ["left", "right"])
-    return params, [found[e.path] for e in training], targets
+    return make_plan(params), [found[e.path] for e in training], targets
 
 
 def test_sheets_show_the_arrays_of_training(shown):
