@@ -6,6 +6,7 @@ from scripts import browse as script
 from scripts.browse import describe_transform, main
 from support.videos import write_dataset
 from tasks.classification import training as classification
+from tasks.plan import make_plan
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.sampling import spread
