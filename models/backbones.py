@@ -102,7 +102,7 @@ class Backbone(NamedTuple):
     """A backbone.
 
     Attributes:
-        name: what its networks and models are called.
+        name: its key in `BACKBONES`, what its networks and models are called.
         title: what messages call it.
         apply: function (clips, endpoint) -> the endpoint's Keras tensor. The clips are a Keras
             tensor (batch, frames, height, width, channels).
@@ -266,4 +266,4 @@ def make_i3d(stages):
 
 
 DEFAULT = "i3d"  # whose classes are predicted without a run, and whose rows are extracted
-BACKBONES = {backbone.name: backbone for backbone in (make_i3d(STAGES),)}
+BACKBONES = {"i3d": make_i3d(STAGES)}
