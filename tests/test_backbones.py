@@ -209,9 +209,7 @@ def test_frozen_it_stays_as_published():
     for own, published in zip(kept.weights, build_published().weights, strict=True):
         np.testing.assert_array_equal(to_array(own), to_array(published))
     shapes = [np.load(path).shape for path in Path("weights/cache/features").rglob("*.npy")]
-    assert (
-        shapes.count((2, DIM)) == 8 and shapes.count((2, 6, 16, 16, 4)) == 8
-    )  # a clip each, twice
+    assert shapes.count((2, DIM)) == 8 and shapes.count((2, 6, 16, 16, 4)) == 8
     assert len(read_history("weights/frozen")) == 2
 
 
