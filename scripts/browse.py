@@ -62,21 +62,21 @@ def describe_transform(transform, stream):
     return lines + [f"{name} {magnitude:+.2f}" for name, magnitude in transform.operations]
 
 
-def show_clip(name, clip, form, columns):
+def show_clip(name, clip, clip_format, columns):
     """Read a clip.
 
     Args:
         name: of it.
-        clip, form: `Clip` and `ClipFormat`.
+        clip, clip_format: `Clip` and `ClipFormat`.
         columns: frames that are kept.
 
     Returns:
         (label, captions, float32 (frames, height, width, channels)).
     """
-    array, seconds = read_clip(clip, form), time_frames(clip, form)[1]
+    array, seconds = read_clip(clip, clip_format), time_frames(clip, clip_format)[1]
     frames = array.reshape(-1, *array.shape[2:])
     chosen = spread(len(frames), columns)
-    label = "\n".join([name, *describe_transform(clip.transform, form.stream)])
+    label = "\n".join([name, *describe_transform(clip.transform, clip_format.stream)])
     return label, tuple(f"{second:.2f} s" for second in seconds[chosen]), frames[chosen]
 
 
@@ -150,7 +150,7 @@ def make_batches(params, targets, read=None):
     return Sequence(read, targets, params.batch_size, order)
 
 
-def draw_batch(path, batches, names, classes, form, columns):
+def draw_batch(path, batches, names, classes, clip_format, columns):
     """Draw the first batch.
 
     Args:
@@ -158,7 +158,7 @@ def draw_batch(path, batches, names, classes, form, columns):
         batches: of `make_batches`.
         names: of the training videos.
         classes: names.
-        form: a `ClipFormat`.
+        clip_format: a `ClipFormat`.
         columns: frames that are shown of a clip.
     """
     inputs, targets, _ = batches[0]
@@ -168,7 +168,7 @@ def draw_batch(path, batches, names, classes, form, columns):
         frames = clip.reshape(-1, *clip.shape[2:])
         label = f"{names[index]}, mixed\n{', '.join(parts)}"
         named.append((label, (), frames[spread(len(frames), columns)]))
-    plot_rows(path, paint_clips(named, form.stream), "the first batch")
+    plot_rows(path, paint_clips(named, clip_format.stream), "the first batch")
 
 
 def write_index(path, title, facts, sheets):
@@ -196,15 +196,15 @@ def draw_sheets(options, plan, videos, labels, folder):
     Returns:
         {file name: heading}.
     """
-    draw, form, sheets = make_drawer(plan, videos), plan.clip_format, {}
+    draw, clip_format, sheets = make_drawer(plan, videos), plan.clip_format, {}
     for index, label in tqdm(labels.items(), desc="Drawing sheets", unit="video"):
         video = videos[index]
         facts = f"{video.duration():.2f} s, {video.width}x{video.height}"
         heading = f"{video.path} ({label}, {facts}, {video.fps:.4g} frames a second)"
         clips = plan_clips(plan, video, draw, index, options.draws)
-        named = [show_clip(name, clip, form, options.columns) for name, clip in clips]
+        named = [show_clip(name, clip, clip_format, options.columns) for name, clip in clips]
         name = f"{len(sheets):02d}_{Path(video.path).stem}.png"
-        plot_rows(folder / name, paint_clips(named, form.stream), heading)
+        plot_rows(folder / name, paint_clips(named, clip_format.stream), heading)
         sheets[name] = heading
     return sheets
 
@@ -225,8 +225,8 @@ def browse(options, params):
     if params.task != "classification":
         raise ValueError(f"{params.task} is trained on features, which are no pictures.")
     plan = make_plan(params)
-    form = plan.clip_format
-    check_flow(form)
+    clip_format = plan.clip_format
+    check_flow(clip_format)
     plan, listed, classes = list_data(plan)
     params = plan.params
     if params.features:
@@ -246,15 +246,16 @@ def browse(options, params):
     sheets = draw_sheets(options, plan, videos, labels, folder)
     if shown:
         draw, targets = make_drawer(plan, videos), encode_targets(labeling, training, classes)
-        batches = make_batches(params, targets, lambda *drawn: read_clip(draw(*drawn), form))
+        batches = make_batches(params, targets, lambda *drawn: read_clip(draw(*drawn), clip_format))
         names = [Path(example.path).name for example in training]
-        draw_batch(folder / "batch.png", batches, names, classes, form, options.columns)
+        draw_batch(folder / "batch.png", batches, names, classes, clip_format, options.columns)
         sheets["batch.png"] = "The first batch"
     elif mixes:
         print("MixUp blends the cached features, not the frames: it is not shown.")
     facts = (
-        f"{form.segments} x {form.frames} frames at {form.fps:g} a second, "
-        f"{form.frame_size} pixels, stream {form.stream}. Up to {options.columns} frames are shown."
+        f"{clip_format.segments} x {clip_format.frames} frames at {clip_format.fps:g} a second, "
+        f"{clip_format.frame_size} pixels, stream {clip_format.stream}. "
+        f"Up to {options.columns} frames are shown."
     )
     write_index(folder / "index.html", f"What training sees of {params.data_path}", facts, sheets)
     print(f"Written to {folder}: index.html, {', '.join(sheets)}")

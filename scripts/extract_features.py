@@ -168,7 +168,7 @@ class Options:
         return flow_kind(self.flow, self.fps, self.short_side)
 
     @property
-    def form(self):
+    def row_format(self):
         """The `RowFormat`."""
         path = self.flow_path or find_store(self.cache_path, self.flow_kind)
         if path and STREAMS[self.stream].has_flow:
@@ -241,7 +241,7 @@ def extract_features(options):
         OSError: the store cannot be written.
     """
     paths, root = list_data(options)
-    names, folder, form = name_features(paths, root), Path(options.output), options.form
+    names, folder, row_format = name_features(paths, root), Path(options.output), options.row_format
     if options.ray is not None:
         start_ray(*options.ray)
     extractor, made = load_extractor(options)
@@ -251,15 +251,15 @@ def extract_features(options):
     missing, failed = list_missing(names, folder, settings, options.retry, options.workers)
     done = len(names) - len(missing) - len(failed)
     print(f"{done} of {len(names)} videos are there already, {len(failed)} failed before")
-    collector = Collector(folder, settings, form.views, options.dtype, failed)
+    collector = Collector(folder, settings, row_format.views, options.dtype, failed)
     collector.save_failures()
     if missing:
-        begin, progress = time.perf_counter(), Progress(missing, len(form.views))
+        begin, progress = time.perf_counter(), Progress(missing, len(row_format.views))
         run, how = extract_rows, (options.workers, options.read_ahead << 20)
         if options.ray is not None:
             run, how = extract_on_ray, (options.ray_actors,)
         how = (options.batch_frames, *how)
-        run(list(missing.items()), form, extractor, collector, how, progress)
+        run(list(missing.items()), row_format, extractor, collector, how, progress)
         progress.bar.close()
         seconds, rows = time.perf_counter() - begin, collector.rows
         print(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")

@@ -173,7 +173,7 @@ def follow_camera(predictor, number):
         print(f"{step.end:8.1f} s  {' '.join(step.labels) or '-'}  ({top})", flush=True)
 
     print(f"webcam:{number}, until Ctrl-C", flush=True)
-    prediction = predictor.watch(play_camera(number, predictor.form), show)
+    prediction = predictor.watch(play_camera(number, predictor.clip_format), show)
     return prediction._replace(video=f"webcam:{number}")
 
 

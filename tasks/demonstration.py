@@ -78,7 +78,7 @@ class Demonstration:
             params = load_params(Path(run, "params.json"))
             self.about = f"The run {Path(run).name}, {params.network}. It knows {known}."
         self.params, self.neighbors = params, None
-        if run and self.predictor.form and Path(run, "embeddings", EMBEDDINGS).is_file():
+        if run and self.predictor.clip_format and Path(run, "embeddings", EMBEDDINGS).is_file():
             self.neighbors = Neighbors(run, self.predictor.network, make_plan(params))
 
     def show(self, video, folder, limit, on_progress):

@@ -40,10 +40,10 @@ def test_without_operations_all_is_drawn_and_named_as_ever():
     assert clip.transform == Transform(
         PLAIN, False, 0.009000905650391092, 0.9677043296809932, 0.8730788982707915
     )
-    form = ClipFormat(2, 8)
-    assert clip_key(clip, form, "net") == "882d3fa309e79d88a0d7136fef12f842"
+    clip_format = ClipFormat(2, 8)
+    assert clip_key(clip, clip_format, "net") == "882d3fa309e79d88a0d7136fef12f842"
     center = list_views(VIDEO)[0]
-    assert clip_key(center, form, "net") == "53f0b1ec42e43218cec6d155450a9c77"
+    assert clip_key(center, clip_format, "net") == "53f0b1ec42e43218cec6d155450a9c77"
     following = np.random.default_rng([7, 1, 3])
     following.uniform(size=2 + 2 + 1 + 3)
     assert generator.uniform() == following.uniform()

@@ -278,12 +278,14 @@ def test_decisions_are_explained(tmp_path, endpoint, places):
     assert "Grad-CAM: where and when" in (tmp_path / "why/explanation.html").read_text()
 
 
-@pytest.mark.parametrize("form", ["keras", "litert", "onnx"])
-def test_exports_agree_with_their_run(tmp_path, form):
-    if missing := [name for name in FORMATS[form].needs if not find_spec(name)]:
+@pytest.mark.parametrize("clip_format", ["keras", "litert", "onnx"])
+def test_exports_agree_with_their_run(tmp_path, clip_format):
+    if missing := [name for name in FORMATS[clip_format].needs if not find_spec(name)]:
         pytest.skip(f"{', '.join(missing)} is not installed")
     found = export_model.export_model(
-        export_model.Options(Path("weights/tuned"), form, output=str(tmp_path / form), limit=2)
+        export_model.Options(
+            Path("weights/tuned"), clip_format, output=str(tmp_path / clip_format), limit=2
+        )
     )
     assert found["samples"] == 2 and found["difference"] < 1e-4
 

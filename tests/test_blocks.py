@@ -48,10 +48,10 @@ def make_video(path, frames=20, size=(80, 112), fps=25):
 )
 def test_rows_are_the_clips_of_their_places(tmp_path, stream, size, file_fps, fps):
     video = make_video(tmp_path / "a.avi", size=size, fps=file_fps)
-    form = FORM._replace(stream=stream, fps=fps, views=tuple(VIEWS))
+    row_format = FORM._replace(stream=stream, fps=fps, views=tuple(VIEWS))
     count = len(video.timeline(fps))
     starts = row_starts(count, 8, 4, "drop").tolist()
-    blocks = list(read_blocks(video, "name", form))
+    blocks = list(read_blocks(video, "name", row_format))
     assert [(b.part.first, b.part.view) for b in blocks] == [
         (row, view) for row in range(len(starts)) for view in VIEWS
     ]
@@ -69,12 +69,12 @@ def test_rows_are_the_clips_of_their_places(tmp_path, stream, size, file_fps, fp
 
 def test_stored_flow_is_the_same_flow(tmp_path):
     video, kind = make_video(tmp_path / "a.avi", 12), flow_kind("dis", 25.0, 64)
-    form = FORM._replace(stream="flow", views=("centre", "flip"))
+    row_format = FORM._replace(stream="flow", views=("centre", "flip"))
     open_store(tmp_path / "flow", kind)
     store_flow(tmp_path / "flow", video, kind)
-    stored = form._replace(flow_path=str(tmp_path / "flow"))
+    stored = row_format._replace(flow_path=str(tmp_path / "flow"))
     for one, other in zip(
-        read_blocks(video, "", form), read_blocks(video, "", stored), strict=True
+        read_blocks(video, "", row_format), read_blocks(video, "", stored), strict=True
     ):
         assert one.part == other.part and np.array_equal(one.frames, other.frames)
 

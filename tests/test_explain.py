@@ -32,8 +32,14 @@ def folder(tmp_path, monkeypatch):
     write_dataset(Path("videos"), videos=3)
 
     def make(name, params, outputs=2, design=Design()):
-        form = make_plan(params).clip_format
-        shape = (outputs, form.segments, form.frames, form.frame_size, form.stream)
+        clip_format = make_plan(params).clip_format
+        shape = (
+            outputs,
+            clip_format.segments,
+            clip_format.frames,
+            clip_format.frame_size,
+            clip_format.stream,
+        )
         keras.utils.set_random_seed(0)
         network = build(params.network, *shape, design)
         return save_run(Path("weights", name), params, network, split_examples())

@@ -104,14 +104,14 @@ def make_wanted(name):
         make_classifier(name, EXAMPLES) if name in RUNS else make_recognizer()
 
 
-def export(name, form, **options):
+def export(name, runtime, **options):
     make_wanted(name)
     keras.utils.clear_session()  # names begin anew, as in a process of its own
-    return export_model(ExportOptions(Path("weights", name), form, **options))
+    return export_model(ExportOptions(Path("weights", name), runtime, **options))
 
 
-def needs(form):
-    missing = [package for package in FORMATS[form].needs if find_spec(package) is None]
+def needs(runtime):
+    missing = [package for package in FORMATS[runtime].needs if find_spec(package) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed (requirements-export.txt)")
 
@@ -123,10 +123,10 @@ def load(path):
     return metadata, row.run(path / row.file)
 
 
-@pytest.mark.parametrize(("form", "precision"), EVERY)
-def test_every_format_answers_as_the_run(folder, form, precision, capsys):
-    needs(form)
-    found = export("rows", form, precision=precision, limit=3)
+@pytest.mark.parametrize(("runtime", "precision"), EVERY)
+def test_every_format_answers_as_the_run(folder, runtime, precision, capsys):
+    needs(runtime)
+    found = export("rows", runtime, precision=precision, limit=3)
     said = capsys.readouterr().out
     assert "3 samples: largest difference" in said and " MB; " in said
     assert "accuracy: run" in said and found["samples"] == 3 and found["agreement"] == 1
@@ -157,13 +157,13 @@ def read_inside(path):
     return json.loads(text)["class_names"]
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_frames_of_any_size_go_in(folder, form):
-    needs(form)
+@pytest.mark.parametrize("runtime", FORMATS)
+def test_frames_of_any_size_go_in(folder, runtime):
+    needs(runtime)
     options = {"videos": (Path("videos/left/tall.avi"), Path("videos/right/right_00.avi"))}
-    found = export("clips", form, preprocessing=True, **options)
+    found = export("clips", runtime, preprocessing=True, **options)
     assert found["scores"] == {"run": {}, "export": {}} and found["samples"] == 2
-    path = Path("weights/clips/exports", f"{form}_preprocessing")
+    path = Path("weights/clips/exports", f"{runtime}_preprocessing")
     metadata, answer = load(path)
     assert metadata["input"]["frames"]["shape"] == [None, 1, 4, None, None, 3]
     assert metadata["input"]["frames"]["dtype"] == "uint8"
@@ -171,7 +171,7 @@ def test_frames_of_any_size_go_in(folder, form):
     answers = answer({"frames": frames})
     assert answers.shape == (3, 2) and np.allclose(answers.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(answer({"frames": frames[1:2]}), answers[1:2], atol=1e-5)
-    assert read_inside(path / FORMATS[form].file) == ["left", "right"]
+    assert read_inside(path / FORMATS[runtime].file) == ["left", "right"]
 
 
 @pytest.mark.parametrize("size", [(240, 320), (128, 70), (36, 36), (90, 46), (1080, 1920)])
@@ -189,13 +189,13 @@ def test_the_crop_is_that_of_training(tmp_path, size):
         assert abs(levels).max() < 1.01 and np.mean(abs(levels) > 0.5) < 0.2
 
 
-@pytest.mark.parametrize("form", ["savedmodel", "onnx", "keras"])
-def test_sentences_of_any_length_go_in(folder, form):
-    needs(form)
-    found = export("glosses", form)
+@pytest.mark.parametrize("runtime", ["savedmodel", "onnx", "keras"])
+def test_sentences_of_any_length_go_in(folder, runtime):
+    needs(runtime)
+    found = export("glosses", runtime)
     assert found["samples"] == 3 and found["difference"] < 1e-4
     assert found["scores"]["run"] == found["scores"]["export"] and found["scores"]["run"]["WER"] > 0
-    metadata, answer = load(Path("weights/glosses/exports", form))
+    metadata, answer = load(Path("weights/glosses/exports", runtime))
     assert metadata["class_names"] == ["<blank>", *GLOSSES] and metadata["rows_a_step"] == 2
     features = np.random.default_rng(0).random((2, 20, 8)).astype("float32")
     alone = answer({"features": features[1:, :14], "lengths": np.array([14], "int32")})

@@ -318,12 +318,12 @@ def test_parts_come_in_any_order_and_twice(tmp_path):
 def test_a_video_that_breaks_off_leaves_nothing(tmp_path):
     path = tmp_path / "a.avi"
     write_video(path, moving_square(40, (64, 64)), 25)
-    form = RowFormat(8, 4, lengths=(8,), short_side=64, frame_size=64)
-    collector = Collector(tmp_path / "features", SETTINGS, form.views)
+    row_format = RowFormat(8, 4, lengths=(8,), short_side=64, frame_size=64)
+    collector = Collector(tmp_path / "features", SETTINGS, row_format.views)
     collector.add(Part("a", "", "centre", 0, (0.0,), 9), np.ones((1, 3)))
     collector.fail(Failure("a", str(path), "reason", "digest"))
     collector.add(Part("a", "", "centre", 1, (0.1,), 9), np.ones((1, 3)))
-    extract_rows([(str(path), "b")], form, Means(), collector, (64, 1, 1 << 20))
+    extract_rows([(str(path), "b")], row_format, Means(), collector, (64, 1, 1 << 20))
     assert collector.saved == {"b"} and not collector.begun
     assert not (tmp_path / "features/a.npy").exists()
 

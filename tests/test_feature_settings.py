@@ -55,9 +55,9 @@ def test_a_backbone_is_written_where_it_is_another():
 
 def test_rows_are_read_as_they_were_made():
     same = {"window": 16, "stride": 4, "short_side": 256, "frame_size": 224}
-    assert FeatureSettings.from_json(WINDOWS).make_form(3) == RowFormat(**same, step=3)
-    form = RowFormat(**same, lengths=(128, 64, 32), stream="both", flow="dis", step=1)
-    assert FeatureSettings.from_json(DENSE).make_form(3) == form
+    assert FeatureSettings.from_json(WINDOWS).make_row_format(3) == RowFormat(**same, step=3)
+    row_format = RowFormat(**same, lengths=(128, 64, 32), stream="both", flow="dis", step=1)
+    assert FeatureSettings.from_json(DENSE).make_row_format(3) == row_format
 
 
 def test_a_missing_setting_is_named(tmp_path):

@@ -428,14 +428,14 @@ def test_caches_on_disk_keep_their_names(precision, expected):
 
 def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):
     write_dataset(tmp_path / "videos", videos=1)
-    form = ClipFormat(2, 8, short_side=32, frame_size=32)
+    clip_format = ClipFormat(2, 8, short_side=32, frame_size=32)
     videos = [probe(path) for path in sorted(tmp_path.rglob("*.avi"))]
     clips = [list_views(video)[0] for video in videos]
     frozen = keras.Sequential(
         [keras.Input((2, 8, 32, 32, 3)), keras.layers.Dense(2), keras.layers.Reshape((2, 8, -1))]
     )
-    expected = np.asarray(frozen(np.stack([read_clip(clip, form) for clip in clips])))
-    read = ClipSource(form, frozen, tmp_path).prepare(clips)
+    expected = np.asarray(frozen(np.stack([read_clip(clip, clip_format) for clip in clips])))
+    read = ClipSource(clip_format, frozen, tmp_path).prepare(clips)
     for index in range(2):
         np.testing.assert_allclose(read(index), expected[index], atol=1e-5)
     (manifest,) = tmp_path.glob("features/*/manifest.json")
@@ -448,8 +448,8 @@ def test_what_a_frozen_part_gives_is_kept_in_stores(tmp_path, monkeypatch):
 
     times = [path.stat().st_mtime_ns for path in arrays]
     arrays[0].write_bytes(arrays[0].read_bytes()[:-1])
-    again = ClipSource(form, frozen, tmp_path).prepare(clips)
+    again = ClipSource(clip_format, frozen, tmp_path).prepare(clips)
     np.testing.assert_array_equal(again(0), read(0))
     assert arrays[0].stat().st_mtime_ns > times[0] and arrays[1].stat().st_mtime_ns == times[1]
-    ClipSource(replace(form, fps=0.0), frozen, tmp_path).prepare(clips)
+    ClipSource(replace(clip_format, fps=0.0), frozen, tmp_path).prepare(clips)
     assert len(list(tmp_path.glob("features/*/manifest.json"))) == 2

@@ -114,8 +114,8 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
     settings, step = read_settings(params.weights), 2 if run == "dense" else 1
     plan = make_plan(replace(params, row_step=step))
     network = open_network(plan, settings)
-    form = settings.make_form(step)
-    _, inputs, problems = look_at_frames(sentences, plan.params, form)
+    row_format = settings.make_row_format(step)
+    _, inputs, problems = look_at_frames(sentences, plan.params, row_format)
     part = choose_part(network, plan)
     inputs, reading = open_sentences(network, settings, inputs, plan)
     arrays = [reading.read(inputs[s.path]) for s in sentences]
@@ -168,7 +168,7 @@ def check_answers(run):
     """Check that predict and explain say of a sentence what its network does of the frames."""
     sentences, vocabulary = load_data(run, load_sentences)
     sentence = next(s for s in sentences if s.split == "dev")
-    frames = SentenceFrames(probe(sentence.path), read_settings(run).make_form())
+    frames = SentenceFrames(probe(sentence.path), read_settings(run).make_row_format())
     padding = {"name": "frames", "window": 8, "stride": 4}
     logits, _ = predict(
         keras.saving.load_model(run / "best.keras"), [read_frames(frames)], **padding
@@ -217,9 +217,9 @@ def test_frames_change_every_epoch(folder, capsys):
 
 def test_random_frames_are_reproducible_and_enough(folder):
     sentences, _ = load_data(Path("weights/windows"), load_sentences)
-    form = read_settings("weights/windows").make_form()
+    row_format = read_settings("weights/windows").make_row_format()
     params = parse_params(FLAGS)
-    _, inputs, _ = look_at_frames(sentences, params, form)
+    _, inputs, _ = look_at_frames(sentences, params, row_format)
     shown = inputs[sentences[1].path]
 
     def read(seed, color=0.2, **changes):

@@ -35,10 +35,10 @@ def video(tmp_path):
     return probe(tmp_path / "square.avi")
 
 
-def store(folder, video, form):
-    open_store(folder, form.flow_kind)
-    store_flow(folder, video, form.flow_kind)
-    return replace(form, flow_path=str(folder))
+def store(folder, video, clip_format):
+    open_store(folder, clip_format.flow_kind)
+    store_flow(folder, video, clip_format.flow_kind)
+    return replace(clip_format, flow_path=str(folder))
 
 
 def clips_of(video, segments=2):
@@ -100,11 +100,11 @@ def test_flow_follows_the_motion(tmp_path, method):
 @pytest.mark.parametrize("sampling", ["segments", "uniform"])
 @pytest.mark.parametrize("fps", [25.0, 0.0, 40.0])
 def test_stored_is_computed(tmp_path, video, fps, sampling):
-    form = replace(FORM, fps=fps, sampling=sampling)
-    stored = store(tmp_path / "flow", video, form)
+    clip_format = replace(FORM, fps=fps, sampling=sampling)
+    stored = store(tmp_path / "flow", video, clip_format)
     for stream in ("flow", "both"):
         for clip in clips_of(video):
-            computed = read_clip(clip, replace(form, stream=stream))
+            computed = read_clip(clip, replace(clip_format, stream=stream))
             assert np.array_equal(read_clip(clip, replace(stored, stream=stream)), computed)
     assert computed.shape == (2, 4, 48, 48, 5)
     assert np.abs(computed[..., 3:]).max() > 0.05
@@ -130,8 +130,10 @@ def test_both_streams_show_the_same_place(video):
 
 
 def test_mirrored_flow_runs_the_other_way(tmp_path, video):
-    form = store(tmp_path / "flow", video, FORM)
-    there, back = (read_clip(Clip(video, 0.5, Transform(flip=f)), form) for f in (False, True))
+    clip_format = store(tmp_path / "flow", video, FORM)
+    there, back = (
+        read_clip(Clip(video, 0.5, Transform(flip=f)), clip_format) for f in (False, True)
+    )
     assert np.array_equal(back[..., 0], -there[..., ::-1, 0])
     assert np.array_equal(back[..., 1], there[..., ::-1, 1])
 
@@ -140,8 +142,8 @@ def test_one_frame_has_no_flow(tmp_path):
     path = tmp_path / "still.avi"
     write_video(path, moving_square(1), 25)
     video = probe(path)
-    form = store(tmp_path / "flow", video, FORM)
-    assert not read_clip(list_views(video)[0], form).any()
+    clip_format = store(tmp_path / "flow", video, FORM)
+    assert not read_clip(list_views(video)[0], clip_format).any()
 
 
 def test_features_are_named_by_the_flow_not_by_its_folder(video):
@@ -156,15 +158,15 @@ def test_features_are_named_by_the_flow_not_by_its_folder(video):
 
 
 def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
-    form = store(tmp_path / "flow", video, FORM)
-    clip, other = list_views(video)[0], replace(form, flow="tvl1")
+    clip_format = store(tmp_path / "flow", video, FORM)
+    clip, other = list_views(video)[0], replace(clip_format, flow="tvl1")
     for refused in (lambda: ClipSource(other), lambda: read_clip(clip, other)):
         with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
             refused()
     with pytest.raises(ValueError, match=r"side 64; asked for is fps 12\.5, short_side 128"):
         check_store(tmp_path / "flow", flow_kind("dis", 12.5, 128))
     with pytest.raises(ValueError, match=r"flow\.json is missing"):
-        ClipSource(replace(form, flow_path=str(tmp_path)))
+        ClipSource(replace(clip_format, flow_path=str(tmp_path)))
     ClipSource(replace(other, stream="rgb"))  # which does not ask
     file = tmp_path / "flow" / f"{video.digest}.h5"
     whole = file.read_bytes()
@@ -172,7 +174,7 @@ def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
     for bad in (whole[:middle], whole[:middle] + bytes(200) + whole[middle + 200 :]):
         file.write_bytes(bad)
         with pytest.raises(ValueError, match=r"\.h5 is damaged"):
-            read_clip(Clip(video, 0.5), replace(form, segments=1, frames=12))
+            read_clip(Clip(video, 0.5), replace(clip_format, segments=1, frames=12))
 
 
 def test_leftovers_of_killed_extractions_go(tmp_path):
@@ -237,9 +239,9 @@ def test_killed_extraction_goes_on(tmp_path):
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in first.items())
     for path in (tmp_path / "videos").rglob("*.avi"):
         clip = list_views(probe(path))[0]
-        form = replace(FORM, flow="tvl1", segments=1, frames=2)
-        stored = read_clip(clip, replace(form, flow_path=str(folder)))
-        assert np.array_equal(stored, read_clip(clip, form))
+        clip_format = replace(FORM, flow="tvl1", segments=1, frames=2)
+        stored = read_clip(clip, replace(clip_format, flow_path=str(folder)))
+        assert np.array_equal(stored, read_clip(clip, clip_format))
 
 
 def test_training_refuses_a_store_before_it_begins(tmp_path, monkeypatch):
@@ -255,14 +257,14 @@ def test_whole_batches_give_the_same_flow(tmp_path):
     write_dataset(tmp_path / "videos", videos=1, frames=1)
     path = tmp_path / "videos/left/pan.avi"
     write_video(path, [texture[:, 18 - 2 * i : 50 - 2 * i] for i in range(7)], 25)
-    form = replace(FORM, flow="tvl1", short_side=24, frame_size=24, segments=1, frames=7)
+    clip_format = replace(FORM, flow="tvl1", short_side=24, frame_size=24, segments=1, frames=7)
     clip, clips = list_views(probe(path))[0], []
     for batch in (0, 4):
         folder, cache = str(tmp_path / f"flow{batch}"), str(tmp_path / "cache")
         extract_flow(
             Options(str(path.parents[1]), "tvl1", folder, 25, 24, 1, batch, cache_path=cache)
         )
-        clips.append(read_clip(clip, replace(form, flow_path=folder)))
+        clips.append(read_clip(clip, replace(clip_format, flow_path=folder)))
     assert np.median(clips[0][..., 0]) * 20 == pytest.approx(2, abs=0.2)
     assert not clips[0][:, -1].any() and not clips[1][:, -1].any()
     assert np.abs(clips[0] - clips[1]).mean() * 20 < 0.1  # pixels; a step of 8 bits is 0.16

@@ -71,9 +71,9 @@ def test_contradictions_with_what_follows(changes, message):
 def test_stored_flow_is_found_in_its_default_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = Params(stream="flow", flow="dis")
-    form = make_plan(params).clip_format
-    assert form.flow_path == ""
-    open_store("weights/cache/flow/dis_256_25", form.flow_kind)
+    clip_format = make_plan(params).clip_format
+    assert clip_format.flow_path == ""
+    open_store("weights/cache/flow/dis_256_25", clip_format.flow_kind)
     assert make_plan(params).clip_format.flow_path == "weights/cache/flow/dis_256_25"
     given = Params(stream="flow", flow="dis", flow_path="mine")
     assert make_plan(given).clip_format.flow_path == "mine"

@@ -61,11 +61,11 @@ def test_a_window_of_a_whole_video_is_its_center_clip(tmp_path, stream, fps):
     """Of a slower video, whose frames show twice."""
     path = tmp_path / "a.avi"
     write_video(path, moving_square(9, (40, 60)), 10)
-    form = ClipFormat(2, 4, "segments", fps, 36, 32, stream, "farneback")
+    clip_format = ClipFormat(2, 4, "segments", fps, 36, 32, stream, "farneback")
     video = probe(path)
-    (window,) = play_windows(play_video(video, form), form, 100, 50)
-    expected = read_clip(list_views(video)[0], form)
-    np.testing.assert_array_equal(show_window(window, form), expected)
+    (window,) = play_windows(play_video(video, clip_format), clip_format, 100, 50)
+    expected = read_clip(list_views(video)[0], clip_format)
+    np.testing.assert_array_equal(show_window(window, clip_format), expected)
     assert len(window.items) == len(video.timeline(fps))
 
 

@@ -149,7 +149,7 @@ def test_a_file_through_the_live_path_gives_the_same(inside):
     length, step = predictor.plan_windows()
 
     def film():
-        frames = play_video(probe("colors.avi"), predictor.form)
+        frames = play_video(probe("colors.avi"), predictor.clip_format)
         for count, frame in enumerate(frames):
             if count > length + 1 and (count - length - 2) % step == 0:
                 assert done.acquire(timeout=20)  # the window that is whole by now
@@ -181,7 +181,7 @@ def test_a_source_that_ends_or_is_stopped(inside):
     def stop(step):
         raise KeyboardInterrupt
 
-    red = next(play_video(probe("colors.avi"), predictor.form))[1]
+    red = next(play_video(probe("colors.avi"), predictor.clip_format))[1]
     endless = ((count / 25, red) for count in itertools.count())
     stopped = predictor.watch(endless, stop)
     assert stopped.labels == ["red"] and len(stopped.times) == 2

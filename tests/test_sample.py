@@ -197,8 +197,8 @@ def test_only_the_order_of_the_frames_tells_twins_apart(twins, action):
     np.testing.assert_array_equal(played, backwards[::-1])
     assert np.ptp(played.astype(int), axis=0).max() > 100
     for frames in (8, 24):
-        form = ClipFormat(1, frames, "uniform", short_side=72, frame_size=64)
-        clips = [read_clip(list_views(probe(path))[0], form)[0] for path in paths]
+        clip_format = ClipFormat(1, frames, "uniform", short_side=72, frame_size=64)
+        clips = [read_clip(list_views(probe(path))[0], clip_format)[0] for path in paths]
         np.testing.assert_array_equal(clips[0], clips[1][::-1])
 
 

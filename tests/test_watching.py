@@ -180,15 +180,15 @@ def test_clips_are_shown_where_they_are(features, monkeypatch):
     assert imread(io.BytesIO(shown["clips"][2])).std() > 0.05
 
     paths = sorted(str(path) for path in (features / "videos").rglob("*.avi"))
-    form = ClipFormat(2, 8, fps=0, short_side=36, frame_size=32)
+    clip_format = ClipFormat(2, 8, fps=0, short_side=36, frame_size=32)
     seen = inspect_videos(paths, "cache", 1)[0]
     found, source = inspect_features(paths, "F", 1)[0], FeatureSource(2, 24)
     videos = [found[path] for path in paths]
-    strips = read_strips(source, videos, form)
+    strips = read_strips(source, videos, clip_format)
     assert [*strips] == [0, 1, 3, 4, 6, 7] and strips[0].shape == (6, 32, 32, 3)
-    clip = read_clip(list_views(seen[paths[3]])[0], form).reshape(-1, 32, 32, 3)
+    clip = read_clip(list_views(seen[paths[3]])[0], clip_format).reshape(-1, 32, 32, 3)
     np.testing.assert_array_equal(strips[3][[0, -1]], np.round((clip[[0, -1]] + 1) * 127.5))
     gone = [replace(each, path=each.path.replace("left_00", "gone")) for each in videos]
-    assert [*read_strips(source, gone, form)] == [1, 3, 4, 6, 7]
+    assert [*read_strips(source, gone, clip_format)] == [1, 3, 4, 6, 7]
     own = [replace(each, path=each.views["centre"][0]) for each in videos]  # .npy files
-    assert read_strips(source, own, form) == {} == read_strips(source, [], form)
+    assert read_strips(source, own, clip_format) == {} == read_strips(source, [], clip_format)

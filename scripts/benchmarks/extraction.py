@@ -37,10 +37,10 @@ BACKBONE = BACKBONES[DEFAULT]
 SHARED = BACKBONE.dense.shared
 
 
-def make_extractor(form, shared=SHARED):
+def make_extractor(row_format, shared=SHARED):
     """Return the network of a `RowFormat`, windows sharing what lies before and in a stage."""
-    maps = {"rgb": build_maps(BACKBONE, "rgb", form.window, form.frame_size, FEATURES)}
-    rows = Rows(form.window, form.stride, FEATURES, shared)
+    maps = {"rgb": build_maps(BACKBONE, "rgb", row_format.window, row_format.frame_size, FEATURES)}
+    rows = Rows(row_format.window, row_format.stride, FEATURES, shared)
     return Extractor(maps, {"rgb": list_levels("rgb")}, rows)
 
 
@@ -52,13 +52,15 @@ def make_batch(length, size):
 
 def measure_routes(forms, shared, repeats):
     """Yield rows of each route's network alone on full blocks, and how much faster dense is."""
-    networks = [(route, form, SHARED) for route, form in forms.items() if route == "windows"]
+    networks = [
+        (route, row_format, SHARED) for route, row_format in forms.items() if route == "windows"
+    ]
     networks += [("dense", forms["dense"], stage) for stage in shared if "dense" in forms]
     calls = []
-    for route, form, stage in networks:
+    for route, row_format, stage in networks:
         extractor, batch = (
-            make_extractor(form, stage),
-            make_batch(max(form.lengths), form.frame_size),
+            make_extractor(row_format, stage),
+            make_batch(max(row_format.lengths), row_format.frame_size),
         )
         rows = extractor(batch).shape[:2]
         name = f"{route}, {rows[0]} x {rows[1]} rows at once"
@@ -76,7 +78,7 @@ def measure_routes(forms, shared, repeats):
             yield name, rate / rates[0], "times windows"
 
 
-def _extract(videos, form, extractor, workers):
+def _extract(videos, row_format, extractor, workers):
     """Extract videos into a folder that goes; return {shape of a batch: how many there were}."""
     shapes = Counter()
 
@@ -85,17 +87,17 @@ def _extract(videos, form, extractor, workers):
         return extractor(blocks)
 
     with tempfile.TemporaryDirectory() as folder:
-        collector = Collector(folder, {}, form.views)
-        extract_rows(videos, form, infer, collector, (BATCH_FRAMES, workers, 256 << 20))
+        collector = Collector(folder, {}, row_format.views)
+        extract_rows(videos, row_format, infer, collector, (BATCH_FRAMES, workers, 256 << 20))
     return shapes
 
 
-def measure_share(route, form, groups, workers, repeats):
+def measure_share(route, row_format, groups, workers, repeats):
     """Yield rows of a route over files, against its network alone on the same batches."""
-    extractor = make_extractor(form)
-    for length in form.lengths:
-        extractor(make_batch(length, form.frame_size))  # traced
-    batches = {length: make_batch(length, form.frame_size) for length in form.lengths}
+    extractor = make_extractor(row_format)
+    for length in row_format.lengths:
+        extractor(make_batch(length, row_format.frame_size))  # traced
+    batches = {length: make_batch(length, row_format.frame_size) for length in row_format.lengths}
     for videos in groups:
         alone, whole = [], []
         for _ in range(repeats):
@@ -103,7 +105,7 @@ def measure_share(route, form, groups, workers, repeats):
             named = [(video.path, str(index)) for index, video in enumerate(videos)]
 
             def extract(named=named, shapes=shapes):
-                shapes.update(_extract(named, form, extractor, workers))
+                shapes.update(_extract(named, row_format, extractor, workers))
 
             whole.append(measure_seconds(extract))
             order = [batches[shape[1]] for shape in shapes.elements()]
@@ -236,10 +238,10 @@ class Options:
     @property
     def forms(self):
         """{route: its `RowFormat`}."""
-        form = RowFormat(self.window, self.stride, "replicate")
-        form = form._replace(frame_size=self.frame_size, short_side=self.short_side)
+        row_format = RowFormat(self.window, self.stride, "replicate")
+        row_format = row_format._replace(frame_size=self.frame_size, short_side=self.short_side)
         lengths = {"windows": (self.window,), "dense": (self.chunk,)}
-        return {route: form._replace(lengths=lengths[route]) for route in self.routes}
+        return {route: row_format._replace(lengths=lengths[route]) for route in self.routes}
 
     @property
     def short_side(self):
@@ -270,8 +272,8 @@ def benchmark_extraction(options):
             chosen.append(measure_memory(folder, route, options.minutes, options.flags))
         if "routes" in options.parts:
             chosen.append(measure_routes(options.forms, options.shared, options.repeats))
-        for route, form in options.forms.items() if "share" in options.parts else ():
-            chosen.append(measure_share(route, form, found, options.workers, options.repeats))
+        for route, row_format in options.forms.items() if "share" in options.parts else ():
+            chosen.append(measure_share(route, row_format, found, options.workers, options.repeats))
         if "ray" in options.parts:
             chosen.append(measure_ray(folder, options.ray_videos))
         for name, value, unit in itertools.chain(*chosen):

@@ -54,7 +54,7 @@ class Neighbors:
                 arrays[name][own] for name in ("embeddings", "paths", "labels")
             )
         self.frozen, self.model = make_embedder(network, plan)
-        self.form, width = plan.clip_format, self.model.output_shape[-1]
+        self.clip_format, width = plan.clip_format, self.model.output_shape[-1]
         if self.known.shape[1:] != (width,):
             raise ValueError(
                 f"{path} is of another network: its embeddings are {self.known.shape[1:]}, this "
@@ -71,7 +71,7 @@ class Neighbors:
         Raises:
             VideoError: it cannot be read.
         """
-        clip = read_clip(list_views(probe(video))[0], self.form)[None]
+        clip = read_clip(list_views(probe(video))[0], self.clip_format)[None]
         if self.frozen is not None:
             clip = self.frozen.predict_on_batch(clip)
         query = np.asarray(self.model.predict_on_batch(clip), np.float32)

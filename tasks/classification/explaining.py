@@ -160,8 +160,8 @@ def explain_video(options):
     """
     inquiry = _open(options)
     params = inquiry.params
-    form = make_plan(params).clip_format
-    views = load_views(Path(options.video), form, params.eval_clips, params.eval_crops)
+    clip_format = make_plan(params).clip_format
+    views = load_views(Path(options.video), clip_format, params.eval_clips, params.eval_crops)
     folder = explanation_folder(options.run, options.video, options.output)
     indices = views.indices
     arrays = {"frames": indices, "seconds": views.seconds}

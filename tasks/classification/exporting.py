@@ -13,7 +13,7 @@ from tasks.export_subject import (
     prepare_network,
 )
 from tasks.plan import make_plan
-from utils.clips.reading import describe_form, read_whole
+from utils.clips.reading import describe_format, read_whole
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
 from utils.features.lookup import own_features
@@ -79,7 +79,7 @@ def _describe_videos(plan, labeling, classes, served):
         "class_names": classes,
         "input": {name: {"shape": array.shape, "dtype": array.dtype, "values": values[name]}},
         "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
-        "clip": describe_form(plan.clip_format),
+        "clip": describe_format(plan.clip_format),
     }
 
 
@@ -131,7 +131,7 @@ def prepare_videos(options):
     def read(index):
         clip = source.list_views(videos[index])[0]
         array = source.read(clip)
-        return array, read_whole(clip, source.form) if crop else array
+        return array, read_whole(clip, source.clip_format) if crop else array
 
     def answer(inputs):
         logits = network(inputs[name], training=False)

@@ -15,13 +15,13 @@ import numpy as np
 FRAMES = 6  # of a video
 
 
-def read_strips(source, videos, form):
+def read_strips(source, videos, clip_format):
     """Read frames of a few videos, those of the center view that a network is tested on.
 
     Args:
         source: `ClipSource`, or `FeatureSource` whose videos are shown where they are there.
         videos: list of what the source has views of.
-        form: a `ClipFormat`.
+        clip_format: a `ClipFormat`.
 
     Returns:
         {index among the videos: uint8 RGB (frames, frame_size, frame_size, 3)}.
@@ -30,9 +30,9 @@ def read_strips(source, videos, form):
     for index in spread(len(videos), SHOWN).tolist() if videos else ():
         with suppress(VideoError):  # features may be all that there is
             view = list_views(source.find_video(videos[index]))[0]
-            shown = time_frames(view, form)[0]
+            shown = time_frames(view, clip_format)[0]
             chosen = shown[spread(len(shown), FRAMES)]
-            size = (form.short_side, form.frame_size, view.transform.crop)
+            size = (clip_format.short_side, clip_format.frame_size, view.transform.crop)
             strips[index] = read_rgb(view.video.path, chosen, *size)
     return strips
 

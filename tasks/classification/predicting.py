@@ -29,7 +29,7 @@ class Classifier:
     Args:
         network: `keras.Model` from clips to logits.
         judge: a `tasks.answers.Judge`.
-        form: a `utils.clips.reading.ClipFormat`.
+        clip_format: a `utils.clips.reading.ClipFormat`.
         views: (clips, crops) that are averaged for a whole video; None for its windows.
         seconds: (window, step); 0 for the frames of a clip, and for half a window.
 
@@ -39,10 +39,10 @@ class Classifier:
 
     kind, live = "classes", True
 
-    def __init__(self, network, judge, form, views=None, seconds=(0, 0)):
+    def __init__(self, network, judge, clip_format, views=None, seconds=(0, 0)):
         if min(seconds) < 0:
             raise ValueError(f"window and step are {seconds}; give seconds, or 0 for the default.")
-        self.network, self.judge, self.form, self.views = network, judge, form, views
+        self.network, self.judge, self.clip_format, self.views = network, judge, clip_format, views
         self.seconds, self.labels = seconds, judge.labels
 
     def plan_windows(self, fps=FPS):
@@ -51,13 +51,15 @@ class Classifier:
         Args:
             fps: frames per second of a source that is not resampled.
         """
-        window, step = (seconds * (self.form.fps or fps) for seconds in self.seconds)
-        window = max(1, round(window)) if window else self.form.segments * self.form.frames
+        window, step = (seconds * (self.clip_format.fps or fps) for seconds in self.seconds)
+        window = (
+            max(1, round(window)) if window else self.clip_format.segments * self.clip_format.frames
+        )
         return window, max(1, round(step) if step else window // 2)
 
     def see(self, window):
         """Return the probabilities of a `Window`, float32 (outputs,)."""
-        clip = show_window(window, self.form)[None]
+        clip = show_window(window, self.clip_format)[None]
         return to_probabilities(self.judge.labeling, self.network.predict_on_batch(clip))[0]
 
     def predict_video(self, path, on_progress=lambda done, total: None):
@@ -71,17 +73,25 @@ class Classifier:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
         video = probe(path)
-        count, plan = len(video.timeline(self.form.fps)), self.plan_windows(video.fps)
+        count, plan = len(video.timeline(self.clip_format.fps)), self.plan_windows(video.fps)
         total, seen = count_windows(count, *plan), Seen(count_steps(*plan))
-        for window in play_windows(play_video(video, self.form), self.form, *plan):
+        for window in play_windows(play_video(video, self.clip_format), self.clip_format, *plan):
             seen.add(window, self.see(window))
             on_progress(len(seen.outputs), total)
         if self.views:
-            how = (ClipSource(self.form, workers=1), [video], self.views, 1, self.judge.labeling)
+            how = (
+                ClipSource(self.clip_format, workers=1),
+                [video],
+                self.views,
+                1,
+                self.judge.labeling,
+            )
             (whole,) = predict_videos(self.network, *how)
         else:
             whole = seen.average()
-        return self.judge.conclude(path, video.duration(self.form.fps), whole, seen, video.note)
+        return self.judge.conclude(
+            path, video.duration(self.clip_format.fps), whole, seen, video.note
+        )
 
     def explain(self, prediction, params, folder):
         """Draw why one centered clip of a video is of its class.
@@ -97,7 +107,7 @@ class Classifier:
         Returns:
             {"why": text, "overlay": path of a video, "sheet": path of a picture}.
         """
-        views = load_views(Path(prediction.video), self.form)
+        views = load_views(Path(prediction.video), self.clip_format)
         shares = prediction.list_shares(self.labels)
         if not self.views:
             step = np.searchsorted(prediction.times[1:-1], np.median(views.seconds), "right")
@@ -126,8 +136,8 @@ class Classifier:
             ValueError: the source ended before its first frame.
         """
         plan, end = self.plan_windows(), 0.0
-        seen, rate = Seen(count_steps(*plan)), self.form.fps or FPS
-        windows = play_windows(frames, self.form, *plan, live=True)
+        seen, rate = Seen(count_steps(*plan)), self.clip_format.fps or FPS
+        windows = play_windows(frames, self.clip_format, *plan, live=True)
         with closing(windows), suppress(KeyboardInterrupt):
             for window in windows:
                 seen.add(window, self.see(window))
@@ -150,8 +160,8 @@ def open_published(seconds):
     model = backbone.build("rgb", clip.frames, clip.frame_size, published.logits)
     loaded, classes = published.load(model, published.weights, "rgb"), published.read_classes()
     print(f"{backbone.title} with {loaded}, the {len(classes)} classes of {published.data}")
-    form = ClipFormat(1, clip.frames, frame_size=clip.frame_size)
-    return Classifier(as_network(model), Judge(classes), form, None, seconds)
+    clip_format = ClipFormat(1, clip.frames, frame_size=clip.frame_size)
+    return Classifier(as_network(model), Judge(classes), clip_format, None, seconds)
 
 
 def open_classifier(run, params, seconds):
@@ -162,8 +172,8 @@ def open_classifier(run, params, seconds):
         params: its `Params`.
         seconds: of a window; None takes each video whole.
     """
-    judge, form = open_judge(run, params), make_plan(params).clip_format
-    check_flow(form)
+    judge, clip_format = open_judge(run, params), make_plan(params).clip_format
+    check_flow(clip_format)
     return Classifier(
-        load_network(run), judge, form, (params.eval_clips, params.eval_crops), seconds
+        load_network(run), judge, clip_format, (params.eval_clips, params.eval_crops), seconds
     )

@@ -28,7 +28,7 @@ class RowClassifier:
         seconds: as of `tasks.classification.predicting.Classifier`.
     """
 
-    kind, live, form, watch = "classes", False, None, staticmethod(refuse_live)
+    kind, live, clip_format, watch = "classes", False, None, staticmethod(refuse_live)
 
     def __init__(self, network, judge, reader, views, seconds=(0, 0)):
         self.network, self.judge, self.reader, self.views = network, judge, reader, views
@@ -50,7 +50,7 @@ class RowClassifier:
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video."""
-        video = probe(path).play_images_at(self.reader.form.image_fps)
+        video = probe(path).play_images_at(self.reader.row_format.image_fps)
         rate = self.reader.fps or video.fps
         rows, times = self.reader.read(video, CROPS[self.views[1]], on_progress)
         whole = [self._classify(rows[view], place) for place, view in spread_views(*self.views)]
@@ -79,7 +79,7 @@ class RowClassifier:
         asked = inquiry.ask(rows[None], prediction.list_shares(self.labels))
         weights = weigh_frames(*asked.explain(), len(seconds))
         why, path = asked.tell(seconds), folder / "frames.png"
-        moments = (self.reader.form.image_fps, seconds, weights, asked.title)
+        moments = (self.reader.row_format.image_fps, seconds, weights, asked.title)
         if missing := plot_moments(path, Path(prediction.video), *moments):
             return {"why": f"{why} {missing}"}
         return {"why": why, "sheet": str(path)}

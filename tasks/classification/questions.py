@@ -131,19 +131,19 @@ class Inquiry(NamedTuple):
         return Asked(labels[asked], shares[asked], method, question)
 
 
-def load_views(video, form, clips=1, crops=1):
+def load_views(video, clip_format, clips=1, crops=1):
     """Return the `Views` of a video that are averaged when it is scored.
 
     Args:
         video: its path.
-        form: a `ClipFormat`.
+        clip_format: a `ClipFormat`.
         clips, crops: views in time and in space.
     """
     views = list_views(probe(video), clips, crops)
     middle = views[len(views) // 2]
-    arrays = np.stack([read_clip(view, form) for view in views])
-    seen = restore_rgb(read_clip(middle, replace(form, stream="rgb")))
-    return Views(arrays, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, form))
+    arrays = np.stack([read_clip(view, clip_format) for view in views])
+    seen = restore_rgb(read_clip(middle, replace(clip_format, stream="rgb")))
+    return Views(arrays, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, clip_format))
 
 
 def load_rows(features, channels, params):

@@ -45,8 +45,8 @@ class RowReader:
         settings = read_settings(run)
         self.stride, self.fps = settings.stride * step, settings.fps
         self.dtype = "float32" if network else settings.dtype
-        self.form = settings.make_form(step)
-        self.thin = step // self.form.step
+        self.row_format = settings.make_row_format(step)
+        self.thin = step // self.row_format.step
         maps = _copy_maps(network, settings) if network else load_maps(settings, run)
         self.extractor = make_extractor(maps, settings)
 
@@ -54,7 +54,7 @@ class RowReader:
         """Read a video once and return its rows.
 
         Args:
-            video: a `Video`; a folder of images at the `image_fps` of `form`.
+            video: a `Video`; a folder of images at the `image_fps` of `row_format`.
             views: keys of `utils.video.views.VIEWS`.
             on_progress: function of the rows done and of all of them.
 
@@ -65,7 +65,7 @@ class RowReader:
             VideoError: a frame that cannot be decoded; the file is named.
             ValueError: a video too short for a row.
         """
-        blocks = read_blocks(video, "", self.form._replace(views=tuple(views)))
+        blocks = read_blocks(video, "", self.row_format._replace(views=tuple(views)))
         parts, done = {view: [] for view in views}, 0
         for batch, frames in batch_blocks(blocks, _BATCH_FRAMES, None):
             for part, rows in zip(batch, self.extractor(frames), strict=False):

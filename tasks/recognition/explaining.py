@@ -86,8 +86,8 @@ def _read_stored(run, params, path):
 def _read_video(run, params, path):
     """Return the same where the backbone that makes the rows is the run's own (stage 2)."""
     network, reader = open_rows(run, params)
-    rows, times = reader.read(probe(path).play_images_at(reader.form.image_fps))
-    return network, rows[CENTER], times, reader.form.image_fps, []
+    rows, times = reader.read(probe(path).play_images_at(reader.row_format.image_fps))
+    return network, rows[CENTER], times, reader.row_format.image_fps, []
 
 
 def read_sentence_of(options, params, sentences):

@@ -35,7 +35,7 @@ class Recognizer:
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules glosses are cleaned.
     """
 
-    kind, live, form, watch = "glosses", False, None, staticmethod(refuse_live)
+    kind, live, clip_format, watch = "glosses", False, None, staticmethod(refuse_live)
 
     def __init__(self, network, labels, reader, front, corpus):
         self.network, self.labels, self.reader = network, labels, reader
@@ -54,7 +54,7 @@ class Recognizer:
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
-        video = probe(path).play_images_at(self.reader.form.image_fps)
+        video = probe(path).play_images_at(self.reader.row_format.image_fps)
         duration, rate = video.duration(self.reader.fps), self.reader.fps or video.fps
         rows, times = self.reader.read(video, on_progress=on_progress)
         logits = read_logits(self.network, rows[CENTER], self.front, path)

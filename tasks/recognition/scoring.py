@@ -134,8 +134,8 @@ def _open_inputs(run, network, sentences, plan):
         check_lengths(list(inputs.values()), count_channels(network))
         return network, sentences, inputs, problems, FEATURES
     settings = read_settings(run)
-    form = settings.make_form(params.row_step)
-    sentences, inputs, problems = look_at_frames(sentences, params, form)
+    row_format = settings.make_row_format(params.row_step)
+    sentences, inputs, problems = look_at_frames(sentences, params, row_format)
     inputs, reading = open_sentences(network, settings, inputs, plan)
     return choose_part(network, plan), sentences, inputs, problems, reading
 

@@ -154,7 +154,7 @@ def prepare_frames(plan, scope):
     settings = read_settings(params.weights)
     check_settings(settings, plan.trained_part, plan.caches_features)
     _, vocabulary = load_data(params.weights, load_sentences)
-    look = partial(look_at_frames, form=settings.make_form(params.row_step))
+    look = partial(look_at_frames, row_format=settings.make_row_format(params.row_step))
     stride = settings.stride * params.row_step
     material = _prepare_material(params, look, vocabulary, stride)
     with scope():

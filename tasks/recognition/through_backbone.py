@@ -64,13 +64,13 @@ def check_settings(settings, finetune, caches):
         )
 
 
-def look_at_frames(sentences, params, form):
+def look_at_frames(sentences, params, row_format):
     """Decode all sentences' videos once, and remember it.
 
     Args:
         sentences: list of `Sentence`.
         params: `Params`.
-        form: a `RowFormat`.
+        row_format: a `RowFormat`.
 
     Returns:
         (those that have rows, {path: `SentenceFrames`}, [(id or path, problem)]).
@@ -79,7 +79,7 @@ def look_at_frames(sentences, params, form):
     videos, notes = inspect_videos(paths, params.cache_path, params.workers)
     reasons, inputs = {path: note for path, note in notes if path not in videos}, {}
     for path, video in videos.items():
-        inputs[path] = SentenceFrames(video.play_images_at(form.image_fps), form)
+        inputs[path] = SentenceFrames(video.play_images_at(row_format.image_fps), row_format)
         try:
             inputs[path].num_rows  # noqa: B018 (too few frames for a row)
         except ValueError as error:
@@ -120,10 +120,10 @@ def _cache_maps(network, settings, inputs, plan):
     """
     params, backbone = plan.params, BACKBONES[settings.backbone]
     cut = backbone.cut_before(plan.trained_part).name
-    form = next(iter(inputs.values())).form
-    maps = build_maps(backbone, "rgb", settings.window, form.frame_size, cut)
+    row_format = next(iter(inputs.values())).row_format
+    maps = build_maps(backbone, "rgb", settings.window, row_format.frame_size, cut)
     copy_units(list_units(network), maps)
-    kind = settings.describe_maps(cut, fingerprint(maps), params.precision, form.step)
+    kind = settings.describe_maps(cut, fingerprint(maps), params.precision, row_format.step)
     store = Path(params.cache_path, "features", settings_hash(kind))
     open_store(store, kind)
     missing = {
@@ -134,12 +134,12 @@ def _cache_maps(network, settings, inputs, plan):
     if missing:
         title = backbone.title
         print(f"Running the frozen part of {title} over {len(missing)} sentences", flush=True)
-        rows = replace(settings, stride=form.row_stride, endpoint="")
+        rows = replace(settings, stride=row_format.row_stride, endpoint="")
         extractor = make_extractor({"rgb": maps}, rows)
-        collector = Collector(store, kind, form.views, settings.dtype)
+        collector = Collector(store, kind, row_format.views, settings.dtype)
         how = (_BATCH_FRAMES, params.workers, _WAITING)
         progress = Progress(missing, 1)
-        extract_rows(list(missing.items()), form, extractor, collector, how, progress)
+        extract_rows(list(missing.items()), row_format, extractor, collector, how, progress)
         progress.bar.close()
         for failure in collector.failures.values():
             raise ValueError(f"{failure.path}: {failure.reason}")
@@ -148,7 +148,7 @@ def _cache_maps(network, settings, inputs, plan):
         name = sentence.video.digest
         views = {CENTER: (str(array_path(store, name)), "")}
         features = VideoFeatures(path, views, *read_record(store, name)["shape"], name)
-        found[path] = features.thin(params.row_step // form.step)
+        found[path] = features.thin(params.row_step // row_format.step)
     return found
 
 

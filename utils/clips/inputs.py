@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 
 from utils.clips.batches import Sequence
-from utils.clips.reading import check_flow, clip_key, describe_form, list_views, read_clip
+from utils.clips.reading import check_flow, clip_key, describe_format, list_views, read_clip
 from utils.clips.rows import list_row_views, read_rows
 from utils.features.lookup import check_lengths
 from utils.features.store import (
@@ -35,7 +35,7 @@ class ClipSource:
     """Where a model's inputs come from: videos, their clips or the features of those.
 
     Args:
-        form: a `ClipFormat`.
+        clip_format: a `ClipFormat`.
         frozen: model from a batch of clips to their features, run once a clip; None to hand out
             the clips themselves.
         folder: where features are kept, in a store (`utils.features.store`) for each network and
@@ -47,13 +47,13 @@ class ClipSource:
         ValueError: the format's folder of flow is none, or of another kind.
     """
 
-    def __init__(self, form, frozen=None, folder="weights/cache", workers=2, replicas=1):
-        check_flow(form)
-        self.form, self.frozen = form, frozen
+    def __init__(self, clip_format, frozen=None, folder="weights/cache", workers=2, replicas=1):
+        check_flow(clip_format)
+        self.clip_format, self.frozen = clip_format, frozen
         self.workers, self.replicas = workers, replicas
         if frozen is not None:
             self.network = fingerprint(frozen)
-            self.settings = describe_form(form) | {"network": self.network}
+            self.settings = describe_format(clip_format) | {"network": self.network}
             self.store = Path(folder, "features", settings_hash(self.settings))
             open_store(self.store, self.settings)
 
@@ -67,7 +67,7 @@ class ClipSource:
 
     def read(self, clip):
         """Read a `Clip`, as `utils.clips.reading.read_clip`."""
-        return read_clip(clip, self.form)
+        return read_clip(clip, self.clip_format)
 
     def prepare(self, clips):
         """Return a function index -> input array, after computing the features not yet there.
@@ -79,7 +79,7 @@ class ClipSource:
         """
         if self.frozen is None:
             return lambda index: self.read(clips[index])
-        names = [clip_key(clip, self.form, self.network) for clip in clips]
+        names = [clip_key(clip, self.clip_format, self.network) for clip in clips]
         missing = {
             name: clip
             for name, clip in zip(names, clips, strict=True)

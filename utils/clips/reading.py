@@ -88,36 +88,38 @@ def random_clip(video, segments, generator, augmentation):
     return Clip(video, place, draw_transform(generator, **vars(augmentation)))
 
 
-def choose_frames(clip, form):
+def choose_frames(clip, clip_format):
     """Return the resampled video, as the file's frame indices, and which of those are read.
 
     Args:
-        clip, form: a `Clip` and a `ClipFormat`.
+        clip, clip_format: a `Clip` and a `ClipFormat`.
 
     Returns:
         (indices of the file's frames, places in that array: segments x frames in a row).
     """
-    frames = clip.video.timeline(form.fps)
-    places = SAMPLINGS[form.sampling](len(frames), form.segments, form.frames, clip.place)
+    frames = clip.video.timeline(clip_format.fps)
+    places = SAMPLINGS[clip_format.sampling](
+        len(frames), clip_format.segments, clip_format.frames, clip.place
+    )
     return frames, places.ravel()
 
 
-def time_frames(clip, form):
+def time_frames(clip, clip_format):
     """Return the file's frames that a clip shows, segments x frames in a row, and their seconds."""
-    frames, places = choose_frames(clip, form)
+    frames, places = choose_frames(clip, clip_format)
     return frames[places], clip.video.frame_times[frames[places]]
 
 
-def _read_rgb(clip, form):
-    frames, chosen = choose_frames(clip, form)
-    size = (form.short_side, form.frame_size, clip.transform.crop)
+def _read_rgb(clip, clip_format):
+    frames, chosen = choose_frames(clip, clip_format)
+    size = (clip_format.short_side, clip_format.frame_size, clip.transform.crop)
     return apply_rgb(read_rgb(clip.video.path, frames[chosen], *size), clip.transform)
 
 
-def _read_flow(clip, form):
-    _, chosen = choose_frames(clip, form)
-    size = (form.frame_size, clip.transform.crop)
-    flow = read_flow(clip.video, chosen, form.flow_kind, form.flow_path, *size)
+def _read_flow(clip, clip_format):
+    _, chosen = choose_frames(clip, clip_format)
+    size = (clip_format.frame_size, clip.transform.crop)
+    flow = read_flow(clip.video, chosen, clip_format.flow_kind, clip_format.flow_path, *size)
     return apply_flow(flow, clip.transform)
 
 
@@ -125,12 +127,12 @@ def _read_flow(clip, form):
 READERS = {"rgb": _read_rgb, "flow": _read_flow}
 
 
-def read_clip(clip, form):
+def read_clip(clip, clip_format):
     """Read a clip.
 
     Args:
         clip: a `Clip`.
-        form: a `ClipFormat`.
+        clip_format: a `ClipFormat`.
 
     Returns:
         float32 (segments, frames, frame_size, frame_size, channels) in [-1, 1]; channels are red,
@@ -141,12 +143,12 @@ def read_clip(clip, form):
         VideoError: the file cannot be decoded; it is named.
         ValueError: random operations on optical flow, or stored flow that is no good.
     """
-    arrays = [READERS[part](clip, form) for part in STREAMS[form.stream].parts]
+    arrays = [READERS[part](clip, clip_format) for part in STREAMS[clip_format.stream].parts]
     array = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
-    return array.reshape(form.segments, form.frames, *array.shape[1:])
+    return array.reshape(clip_format.segments, clip_format.frames, *array.shape[1:])
 
 
-def read_whole(clip, form):
+def read_whole(clip, clip_format):
     """Read the frames of a clip as the file has them.
 
     Returns:
@@ -155,33 +157,35 @@ def read_whole(clip, form):
     Raises:
         VideoError: the file cannot be decoded; it is named.
     """
-    frames, chosen = choose_frames(clip, form)
+    frames, chosen = choose_frames(clip, clip_format)
     wanted, places = np.unique(frames[chosen], return_inverse=True)
     short_side = min(clip.video.height, clip.video.width)
     shown = np.stack(list(resized_frames(clip.video.path, wanted, short_side)))[places, ..., ::-1]
-    return shown.reshape(form.segments, form.frames, *shown.shape[1:])
+    return shown.reshape(clip_format.segments, clip_format.frames, *shown.shape[1:])
 
 
-def check_flow(form):
+def check_flow(clip_format):
     """Raise a ValueError where a `ClipFormat` takes flow from a folder that holds another kind."""
-    if STREAMS[form.stream].has_flow and form.flow_path:
-        check_store(form.flow_path, form.flow_kind)
+    if STREAMS[clip_format.stream].has_flow and clip_format.flow_path:
+        check_store(clip_format.flow_path, clip_format.flow_kind)
 
 
-def describe_form(form):
+def describe_format(clip_format):
     """Return all of a `ClipFormat` that a clip's values depend on, ready for JSON."""
-    values = asdict(form)
+    values = asdict(clip_format)
     del values["flow"], values["flow_path"]  # wherever it lies, it is the same flow
-    return values | ({"flow": form.flow_kind} if STREAMS[form.stream].has_flow else {})
+    return values | (
+        {"flow": clip_format.flow_kind} if STREAMS[clip_format.stream].has_flow else {}
+    )
 
 
-def clip_key(clip, form, network):
+def clip_key(clip, clip_format, network):
     """Return a name for a clip's features: a hash of everything they depend on.
 
     Args:
-        clip, form: the clip; its file counts by content, not by name.
+        clip, clip_format: the clip; its file counts by content, not by name.
         network: a string that stands for the weights and the precision.
     """
     transform = clip.transform if clip.transform.operations else clip.transform[:-1]
-    parts = [clip.video.digest, clip.place, transform, describe_form(form), network]
+    parts = [clip.video.digest, clip.place, transform, describe_format(clip_format), network]
     return hash_text(json.dumps(parts))

@@ -75,12 +75,12 @@ def count_windows(count, length, step):
     return whole + 1 + (left > 0 and step <= length)
 
 
-def _show_rgb(pairs, _form):
+def _show_rgb(pairs, _clip_format):
     return apply_rgb(np.stack([picture.rgb for picture, _ in pairs]), UNCHANGED)
 
 
-def _show_flow(pairs, form):
-    estimate = make_method(form.flow)
+def _show_flow(pairs, clip_format):
+    estimate = make_method(clip_format.flow)
     levels = [picture.flow_to(following, estimate) for picture, following in pairs]
     return apply_flow(to_pixels(np.stack(levels)), UNCHANGED)
 
@@ -89,33 +89,35 @@ def _show_flow(pairs, form):
 SHOWN = {"rgb": _show_rgb, "flow": _show_flow}
 
 
-def show_window(window, form):
+def show_window(window, clip_format):
     """Return the clip that a network sees of a window, as `utils.clips.reading.read_clip` does.
 
     Args:
         window: a `Window` of `pair_pictures`.
-        form: a `utils.clips.reading.ClipFormat`.
+        clip_format: a `utils.clips.reading.ClipFormat`.
 
     Returns:
         float32 (segments, frames, frame_size, frame_size, channels), the crop in the middle.
     """
-    places = SAMPLINGS[form.sampling](len(window.items), form.segments, form.frames, 0.5)
+    places = SAMPLINGS[clip_format.sampling](
+        len(window.items), clip_format.segments, clip_format.frames, 0.5
+    )
     pairs = [window.items[place][1] for place in places.ravel()]
-    arrays = [SHOWN[part](pairs, form) for part in STREAMS[form.stream].parts]
+    arrays = [SHOWN[part](pairs, clip_format) for part in STREAMS[clip_format.stream].parts]
     return np.concatenate(arrays, axis=-1).reshape(*places.shape, *arrays[0].shape[1:3], -1)
 
 
-def play_windows(frames, form, length, step, live=False):
+def play_windows(frames, clip_format, length, step, live=False):
     """Chain it all: from (seconds, `Picture`) to windows.
 
     Args:
         frames: of `play_video` or `play_camera`.
-        form: a `utils.clips.reading.ClipFormat`.
+        clip_format: a `utils.clips.reading.ClipFormat`.
         length, step: of `cut_windows`.
         live: whether frames come in their own time: windows that are not taken in time are dropped.
     """
-    pictures = resample(frames, form.fps)
-    if STREAMS[form.stream].has_flow:
+    pictures = resample(frames, clip_format.fps)
+    if STREAMS[clip_format.stream].has_flow:
         pairs = pair_pictures(pictures)
     else:  # needs no next one, so it does not wait for it
         pairs = ((seconds, (picture, picture)) for seconds, picture in pictures)

@@ -99,21 +99,23 @@ class Failure(NamedTuple):
     digest: str
 
 
-def _crop_views(frame, form, portrait, mirror):
+def _crop_views(frame, row_format, portrait, mirror):
     """Return the views of a frame, (views, frame_size, frame_size, channels)."""
     cut = []
-    for side, flipped in (VIEWS[view] for view in form.views):
-        crop = crop_frame(frame, form.frame_size, place_crop(side, portrait))
+    for side, flipped in (VIEWS[view] for view in row_format.views):
+        crop = crop_frame(frame, row_format.frame_size, place_crop(side, portrait))
         cut.append(mirror(crop) if flipped else crop)
     return np.stack(cut)
 
 
-def _read_rgb(video, form, places):
-    frames, last = video.timeline(form.fps)[places], None
-    shown = resized_frames(video.path, np.unique(frames), form.short_side, form.frame_size)
+def _read_rgb(video, row_format, places):
+    frames, last = video.timeline(row_format.fps)[places], None
+    shown = resized_frames(
+        video.path, np.unique(frames), row_format.short_side, row_format.frame_size
+    )
     for index in frames.tolist():
         if index != last:  # slow videos show a frame twice
-            views = _crop_views(next(shown), form, video.portrait, lambda crop: crop[:, ::-1])
+            views = _crop_views(next(shown), row_format, video.portrait, lambda crop: crop[:, ::-1])
             views, last = np.ascontiguousarray(views[..., ::-1]), index
         yield views
 
@@ -122,19 +124,19 @@ def _mirror_flow(levels):
     return np.stack([0 - levels[:, ::-1, 0], levels[:, ::-1, 1]], axis=-1)  # 256 - x, in uint8
 
 
-def _read_flow(video, form, places):
-    kind = flow_kind(form.flow, form.fps, form.short_side)
-    for levels in flow_frames(video, kind, form.flow_path, places):
-        yield _crop_views(levels, form, video.portrait, _mirror_flow)
+def _read_flow(video, row_format, places):
+    kind = flow_kind(row_format.flow, row_format.fps, row_format.short_side)
+    for levels in flow_frames(video, kind, row_format.flow_path, places):
+        yield _crop_views(levels, row_format, video.portrait, _mirror_flow)
 
 
 # Part of a stream: what is read; several are joined along the channels.
 READERS = {"rgb": _read_rgb, "flow": _read_flow}
 
 
-def _read_views(video, form, places):
+def _read_views(video, row_format, places):
     """Yield (views, frame_size, frame_size, channels) of chosen places of the resampled video."""
-    parts = [READERS[part](video, form, places) for part in STREAMS[form.stream].parts]
+    parts = [READERS[part](video, row_format, places) for part in STREAMS[row_format.stream].parts]
     for arrays in zip(*parts, strict=True):
         yield arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
 
@@ -144,7 +146,7 @@ def _place_times(video, fps):
     return None if fps else np.append(video.frame_times, video.end)
 
 
-def read_blocks(video, name, form):
+def read_blocks(video, name, row_format):
     """Read a video once and yield the blocks of all its views.
 
     Each frame is decoded and resized once, however many windows it is in; no more of them than
@@ -153,7 +155,7 @@ def read_blocks(video, name, form):
     Args:
         video: a `Video`.
         name: of the video in the store.
-        form: a `RowFormat`.
+        row_format: a `RowFormat`.
 
     Returns:
         A generator of `Block`.
@@ -162,10 +164,14 @@ def read_blocks(video, name, form):
         VideoError: a frame that cannot be decoded; the file is named.
         ValueError: a video without a row, or stored flow that is no good.
     """
-    count = len(video.timeline(form.fps))
-    starts = form.place_rows(count)
-    times = row_times(starts, form.window, form.fps, _place_times(video, form.fps)).tolist()
-    chunks = list(plan_chunks(len(starts), form.window, form.row_stride, form.lengths))
+    count = len(video.timeline(row_format.fps))
+    starts = row_format.place_rows(count)
+    times = row_times(
+        starts, row_format.window, row_format.fps, _place_times(video, row_format.fps)
+    ).tolist()
+    chunks = list(
+        plan_chunks(len(starts), row_format.window, row_format.row_stride, row_format.lengths)
+    )
 
     def see(first, length):
         return np.clip(starts[first] + np.arange(length), 0, count - 1)
@@ -174,29 +180,29 @@ def read_blocks(video, name, form):
     for first, _, length in chunks:
         wanted[see(first, length)] = True
     wanted = np.flatnonzero(wanted)
-    shown, held = zip(wanted.tolist(), _read_views(video, form, wanted), strict=True), {}
+    shown, held = zip(wanted.tolist(), _read_views(video, row_format, wanted), strict=True), {}
     for first, rows, length in chunks:
         places = see(first, length).tolist()
         held = {place: views for place, views in held.items() if place >= places[0]}
         while max(held, default=-1) < places[-1]:
             place, held[place] = next(shown)
         part = Part(name, video.digest, "", first, tuple(times[first : first + rows]), len(starts))
-        for index, view in enumerate(form.views):
+        for index, view in enumerate(row_format.views):
             frames = np.stack([held[place][index] for place in places])
             yield Block(part._replace(view=view), frames)
 
 
-def read_video(path, name, form):
+def read_video(path, name, row_format):
     """Yield the blocks of a video, and in place of those that cannot be had a `Failure`.
 
     The video is decoded once before, for its length and its times.
 
     Args:
         path: of the video.
-        name, form: as `read_blocks` takes them.
+        name, row_format: as `read_blocks` takes them.
     """
     try:
-        yield from read_blocks(probe(path).play_images_at(form.image_fps), name, form)
+        yield from read_blocks(probe(path).play_images_at(row_format.image_fps), name, row_format)
     except (ValueError, OSError) as error:
         yield Failure(name, str(path), str(error).removeprefix(f"{path}: "), try_digest(path))
 

@@ -234,12 +234,12 @@ def batch_blocks(items, batch_frames, fail):
         yield stack(blocks, max(1, batch_frames // length))
 
 
-def extract_rows(videos, form, infer, collector, options, progress=lambda part: None):
+def extract_rows(videos, row_format, infer, collector, options, progress=lambda part: None):
     """Run videos through a network and save their rows.
 
     Args:
         videos: list of (path, name).
-        form: a `utils.features.blocks.RowFormat`.
+        row_format: a `utils.features.blocks.RowFormat`.
         infer: function of a batch of blocks, uint8, to rows (blocks, rows, dim).
         collector: a `Collector`.
         options: (batch_frames, reading threads, bytes that may wait).
@@ -249,14 +249,14 @@ def extract_rows(videos, form, infer, collector, options, progress=lambda part: 
         OSError: the store cannot be written.
     """
     batch_frames, workers, waiting = options
-    capacity = max(1, waiting // (max(form.lengths) * form.frame_bytes))
+    capacity = max(1, waiting // (max(row_format.lengths) * row_format.frame_bytes))
 
     def fail(failure):
         collector.fail(failure)
         progress(failure)
 
     def read(video):
-        return read_video(*video, form)
+        return read_video(*video, row_format)
 
     with closing(read_ahead(read, videos, workers, capacity)) as items:
         for parts, blocks in batch_blocks(items, batch_frames, fail):

@@ -83,11 +83,11 @@ def _everywhere(path):
     return str(Path(path).absolute())  # processes elsewhere begin in other folders
 
 
-def _read(videos, form, batch_frames):
+def _read(videos, row_format, batch_frames):
     """Yield rows of a table: batches of the blocks of videos, and last those that failed."""
     failures = []
     named = zip(videos["path"].tolist(), videos["name"].tolist(), strict=True)
-    items = itertools.chain.from_iterable(read_video(*video, form) for video in named)
+    items = itertools.chain.from_iterable(read_video(*video, row_format) for video in named)
     for parts, blocks in batch_blocks(items, batch_frames, failures.append):
         yield {"parts": [json.dumps(parts)], "failures": ["[]"], "blocks": blocks[None]}
     if failures:
@@ -110,26 +110,28 @@ class _Network:
         return {"parts": batch["parts"], "failures": batch["failures"], "rows": rows[None]}
 
 
-def _stream(videos, form, extractor, batch_frames, actors):
+def _stream(videos, row_format, extractor, batch_frames, actors):
     """Yield (parts, failures, rows) of batches, in any order."""
     import ray
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = _LOSSES
-    context.target_max_block_size = batch_frames * form.frame_bytes  # about a batch
+    context.target_max_block_size = batch_frames * row_format.frame_bytes  # about a batch
     found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = [(each.get("CPU", 0), each.get("GPU", 0)) for each in found]
     count, threads, resources, reader = plan_actors(nodes, actors)
     group = max(1, min(_VIDEOS, len(videos) // int(4 * sum(cpus for cpus, _ in nodes))))
     rows = [{"path": _everywhere(path), "name": name} for path, name in videos]
-    form = form._replace(flow_path=form.flow_path and _everywhere(form.flow_path))
+    row_format = row_format._replace(
+        flow_path=row_format.flow_path and _everywhere(row_format.flow_path)
+    )
     table = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // group))
     table = table.map_batches(
         _read,
         batch_size=None,
         num_cpus=reader,
-        fn_kwargs={"form": form, "batch_frames": batch_frames},
+        fn_kwargs={"row_format": row_format, "batch_frames": batch_frames},
     ).map_batches(
         _Network,
         batch_size=1,
@@ -143,11 +145,11 @@ def _stream(videos, form, extractor, batch_frames, actors):
         yield parts, [Failure(*each) for each in json.loads(row["failures"])], row["rows"]
 
 
-def extract_on_ray(videos, form, extractor, collector, options, progress=lambda item: None):
+def extract_on_ray(videos, row_format, extractor, collector, options, progress=lambda item: None):
     """Do as `utils.features.extraction.extract_rows` does, on the cluster of `start_ray`.
 
     Args:
-        videos, form, collector, progress: as there.
+        videos, row_format, collector, progress: as there.
         extractor: a network that can be pickled.
         options: (batch_frames, actors or 0).
 
@@ -155,7 +157,7 @@ def extract_on_ray(videos, form, extractor, collector, options, progress=lambda 
         OSError: the store cannot be written.
     """
     paths = {name: path for path, name in videos}
-    for parts, failures, found in _stream(videos, form, extractor, *options):
+    for parts, failures, found in _stream(videos, row_format, extractor, *options):
         for failure in failures:
             collector.fail(failure._replace(path=paths[failure.name]))
             progress(failure)

@@ -87,7 +87,7 @@ class FeatureSettings:
         """Whether what windows share is computed once."""
         return self.route == "dense"
 
-    def make_form(self, row_step=1):
+    def make_row_format(self, row_step=1):
         """Return the `RowFormat` of the rows that a run sees, of the center view.
 
         On the route dense all rows are computed, and those between left out afterwards: fewer of

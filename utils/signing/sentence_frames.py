@@ -17,11 +17,11 @@ class SentenceFrames:
 
     Attributes:
         video: the `Video`.
-        form: a `RowFormat` of RGB.
+        row_format: a `RowFormat` of RGB.
     """
 
     video: Video
-    form: RowFormat
+    row_format: RowFormat
 
     @property
     def digest(self):
@@ -35,7 +35,7 @@ class SentenceFrames:
         Raises:
             ValueError: too few frames for a row.
         """
-        return len(self.form.place_rows(len(self.video.timeline(self.form.fps))))
+        return len(self.row_format.place_rows(len(self.video.timeline(self.row_format.fps))))
 
 
 def read_frames(sentence, chosen=None, transform=UNCHANGED):
@@ -48,17 +48,21 @@ def read_frames(sentence, chosen=None, transform=UNCHANGED):
 
     Returns:
         uint8 (frames, frame_size, frame_size, 3): row i is the window that begins with frame
-        i x `form.row_stride`; what lies beyond the ends is the first or last frame.
+        i x `row_format.row_stride`; what lies beyond the ends is the first or last frame.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    form, frames = sentence.form, sentence.video.timeline(sentence.form.fps)
+    row_format, frames = sentence.row_format, sentence.video.timeline(sentence.row_format.fps)
     frames = frames if chosen is None else frames[chosen]
-    starts = form.place_rows(len(frames))
-    places = np.arange(starts[0], starts[-1] + form.window).clip(0, len(frames) - 1)
+    starts = row_format.place_rows(len(frames))
+    places = np.arange(starts[0], starts[-1] + row_format.window).clip(0, len(frames) - 1)
     shown = read_rgb(
-        sentence.video.path, frames[places], form.short_side, form.frame_size, transform.crop
+        sentence.video.path,
+        frames[places],
+        row_format.short_side,
+        row_format.frame_size,
+        transform.crop,
     )
     if transform[1:] == UNCHANGED[1:]:
         return shown
@@ -75,8 +79,8 @@ def change_frames(sentence, least, generator, changes, augmentation):
         changes: `utils.signing.row_changes.RowChanges`, of frames.
         augmentation: an `utils.clips.augmentation.Augmentation`.
     """
-    count, form = len(sentence.video.timeline(sentence.form.fps)), sentence.form
-    needed = min(count, (least - 1) * form.row_stride + form.window)
+    count, row_format = len(sentence.video.timeline(sentence.row_format.fps)), sentence.row_format
+    needed = min(count, (least - 1) * row_format.row_stride + row_format.window)
     places = draw_places(count, changes, needed, generator)
     transform = draw_transform(generator, **vars(augmentation))
     return read_frames(sentence, places.round().astype(int), transform)

@@ -19,15 +19,15 @@ class Picture:
 
     Args:
         frame: uint8 (height, width, 3), BGR, resized.
-        form: a `utils.clips.reading.ClipFormat`.
+        clip_format: a `utils.clips.reading.ClipFormat`.
     """
 
     __slots__ = ("_gray", "_levels", "rgb", "size")
 
-    def __init__(self, frame, form):
-        self.size, self._levels = form.frame_size, None
+    def __init__(self, frame, clip_format):
+        self.size, self._levels = clip_format.frame_size, None
         self.rgb = np.ascontiguousarray(crop_frame(frame, self.size, _MIDDLE)[..., ::-1])
-        self._gray = to_gray(frame) if STREAMS[form.stream].has_flow else None
+        self._gray = to_gray(frame) if STREAMS[clip_format.stream].has_flow else None
 
     def flow_to(self, following, estimate):
         """Return the flow to another picture, uint8 (size, size, 2), as `to_levels` gives.
@@ -46,27 +46,29 @@ class Picture:
         return self._levels
 
 
-def play_video(video, form):
+def play_video(video, clip_format):
     """Yield (seconds, `Picture`) of all frames of a file, decoded once, one at a time.
 
     Args:
         video: a `Video`.
-        form: a `utils.clips.reading.ClipFormat`.
+        clip_format: a `utils.clips.reading.ClipFormat`.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    frames = resized_frames(video.path, range(video.num_frames), form.short_side, form.frame_size)
+    frames = resized_frames(
+        video.path, range(video.num_frames), clip_format.short_side, clip_format.frame_size
+    )
     for seconds, frame in zip(video.frame_times.tolist(), frames, strict=True):
-        yield seconds, Picture(frame, form)
+        yield seconds, Picture(frame, clip_format)
 
 
-def play_camera(number, form):
+def play_camera(number, clip_format):
     """Yield (seconds since the first frame, `Picture`) of a camera, without end.
 
     Args:
         number: of the camera, from 0.
-        form: a `utils.clips.reading.ClipFormat`.
+        clip_format: a `utils.clips.reading.ClipFormat`.
 
     Raises:
         VideoError: no such camera, or it gives no more frames.
@@ -78,7 +80,10 @@ def play_camera(number, form):
             begin = now if begin is None else begin
             yield (
                 now - begin,
-                Picture(resize_frame(shot[1], form.short_side, form.frame_size), form),
+                Picture(
+                    resize_frame(shot[1], clip_format.short_side, clip_format.frame_size),
+                    clip_format,
+                ),
             )
     finally:
         capture.release()
