@@ -36,13 +36,13 @@ def drop_blank(scores):
 
 
 def ctc_loss(labels, label_lengths, logits, lengths):
-    """Return the negative log-probability of each sample's labels, over all alignments.
+    """Return the negative log-probability of each example's labels, over all alignments.
 
     Args:
         labels: int (batch, labels), padded with anything.
         label_lengths: int (batch,); may be 0.
         logits: (batch, steps, 1 + glosses), not normalized.
-        lengths: int (batch,), steps of each sample.
+        lengths: int (batch,), steps of each example.
 
     Returns:
         float32 (batch,). About 710 or far more for what `find_impossible` finds: leave that out.
@@ -63,7 +63,7 @@ def count_needed_steps(labels):
 
 
 def find_impossible(sequences, steps):
-    """Return the positions of the samples that have too few steps for their labels.
+    """Return the positions of the examples that have too few steps for their labels.
 
     Args:
         sequences: list of sequences of labels, unpadded.
@@ -94,7 +94,7 @@ def measure_blanks(logits, lengths, label_lengths):
 
     Args:
         logits: (batch, steps, classes).
-        lengths, label_lengths: int (batch,), steps and glosses of each sample.
+        lengths, label_lengths: int (batch,), steps and glosses of each example.
 
     Returns:
         (share, reference): 1 - glosses / steps is the share of blanks of a model that spends one
@@ -134,7 +134,7 @@ def _take_best(logits, lengths):
 
 
 def _search_prefixes(probabilities, beam_width):
-    """Return the most probable labels of one sample, (steps, classes), among the prefixes kept."""
+    """Return the most probable labels of one example, (steps, classes), among the prefixes kept."""
     beams = {(): (1.0, 0.0)}  # prefix: probability of ending in a blank, in its last label
     count = min(CANDIDATES, probabilities.shape[1])
     for step in probabilities:
@@ -159,7 +159,7 @@ def align(logits, labels):
     """Return which steps each label takes in the most probable alignment (Viterbi, 1967).
 
     Args:
-        logits: (steps, classes) of the real steps of one sample.
+        logits: (steps, classes) of the real steps of one example.
         labels: its classes, without blanks.
 
     Returns:
@@ -193,11 +193,11 @@ def align(logits, labels):
 
 
 def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):
-    """Return the label sequence of each sample; outside a compiled graph.
+    """Return the label sequence of each example; outside a compiled graph.
 
     Args:
         logits: array (batch, steps, 1 + glosses).
-        lengths: int (batch,), steps of each sample; 0 gives an empty sequence.
+        lengths: int (batch,), steps of each example; 0 gives an empty sequence.
         beam_width: 1 takes the best class of each step; above, so many label prefixes are kept
             at each step, each with the sum over its alignments, and extended by the `CANDIDATES`
             best classes. (With 1200 classes `keras.ops.ctc_decode` finds the same in ten times the
@@ -224,7 +224,7 @@ def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):
     if beam_width > 1:
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1)).astype(float)
         return [
-            _search_prefixes(sample[:length], beam_width)
-            for sample, length in zip(probabilities, lengths, strict=True)
+            _search_prefixes(example[:length], beam_width)
+            for example, length in zip(probabilities, lengths, strict=True)
         ]
     return _take_best(logits, lengths)

@@ -90,7 +90,7 @@ def freeze(network, finetune, train_batchnorm=False):
             layer.trainable = layer.name not in frozen and (train_batchnorm or not is_batchnorm)
 
 
-def split(network, finetune):
+def cut_network(network, finetune):
     """Cut a network where training begins, so that the frozen part need run only once a clip.
 
     Args:

@@ -19,7 +19,7 @@ from utils.command_line import parse_params
 from utils.data.examples import check_readable
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
-from utils.pictures.frame_sheets import paint_clips, plot_rows
+from utils.pictures.frame_sheets import paint_clips, plot_strips
 from utils.pictures.html import render
 from utils.scores.labelings import choose_labeling, encode_targets
 from utils.scores.metrics import spread_outputs
@@ -168,7 +168,7 @@ def draw_batch(path, batches, names, classes, clip_format, columns):
         frames = clip.reshape(-1, *clip.shape[2:])
         label = f"{names[index]}, mixed\n{', '.join(parts)}"
         named.append((label, (), frames[spread(len(frames), columns)]))
-    plot_rows(path, paint_clips(named, clip_format.stream), "the first batch")
+    plot_strips(path, paint_clips(named, clip_format.stream), "the first batch")
 
 
 def write_index(path, title, facts, sheets):
@@ -204,7 +204,7 @@ def draw_sheets(options, plan, videos, labels, folder):
         clips = plan_clips(plan, video, draw, index, options.draws)
         named = [show_clip(name, clip, clip_format, options.columns) for name, clip in clips]
         name = f"{len(sheets):02d}_{Path(video.path).stem}.png"
-        plot_rows(folder / name, paint_clips(named, clip_format.stream), heading)
+        plot_strips(folder / name, paint_clips(named, clip_format.stream), heading)
         sheets[name] = heading
     return sheets
 

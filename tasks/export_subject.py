@@ -1,4 +1,4 @@
-"""What a run's network becomes where it is served, and the samples that it is tried on."""
+"""What a run's network becomes where it is served, and the examples that it is tried on."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from models.exporting.portable import make_portable
 from utils.clips.sampling import spread
 
-CALIBRATION = 16  # training samples whose ranges a quantized network gets
+CALIBRATION = 16  # training examples whose ranges a quantized network gets
 
 
 class Subject(NamedTuple):
@@ -19,9 +19,9 @@ class Subject(NamedTuple):
         read: function index -> (what the run's network sees, what the served one does).
         join: function of a list of either -> {name: array (batch, ...)}.
         answer: function of such a batch -> the run's own probabilities.
-        split: function (probabilities, batch) -> list of arrays (rows, classes), one a sample.
+        split: function (probabilities, batch) -> list of arrays (rows, classes), one a example.
         score: function of such a list -> {name: number}, empty without labels.
-        checked, calibrating: how many samples to compare, and how many more to calibrate on.
+        checked, calibrating: how many examples to compare, and how many more to calibrate on.
     """
 
     served: Callable

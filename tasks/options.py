@@ -122,10 +122,10 @@ class ExportOptions:
 
     @property
     def count(self):
-        """How many samples to compare on; 0: all."""
+        """How many examples to compare on; 0: all."""
         return self.limit if self.limit >= 0 else 8 * (self.precision == "float32")
 
     @property
     def calibrating(self):
-        """Whether training samples are wanted to calibrate on."""
+        """Whether training examples are wanted to calibrate on."""
         return FORMATS[self.format].calibrates and self.precision == "int8"

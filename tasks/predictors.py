@@ -5,7 +5,8 @@
     prediction.top, prediction.labels, prediction.intervals
 
 All predictors have `labels` (names), `kind` ("classes" or "glosses"), `clip_format` (the
-`ClipFormat` of what they see; None: rows of features), `live` (whether they can `watch` a camera), `predict_video`
+`ClipFormat` of what they see; None: rows of features), `live` (whether they can `watch` a
+camera), `predict_video`
 and `explain`, which draws why. The answer for a whole video (`top`, `labels`) is the mean
 over the run's evaluation views, what `evaluate.py` scores; for Kinetics, which has no such views,
 over the video's windows. `intervals` come from windows that slide over the video.

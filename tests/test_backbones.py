@@ -10,7 +10,7 @@ from pathlib import Path
 
 import training
 from models.backbones import BACKBONES, FEATURES, Backbone, ClipSpec, Published, Stage
-from models.cutting import backbones_of, freeze, name_backbone, split
+from models.cutting import backbones_of, cut_network, freeze, name_backbone
 from models.design import Design
 from models.end_to_end import build_end_to_end, build_windows, copy_units, list_units, trained_part
 from models.explaining.attribution import find_centers
@@ -198,7 +198,7 @@ def test_cut_anywhere_it_answers_the_same(name, embedder, finetune):
     kernels = ["stem", "body_convolution", "mixer"]
     first = {"none": 3, "body": 1, "tokens": 2}.get(finetune, 0)
     assert trained & {*kernels, "body_norm"} == {*kernels[first:]}
-    frozen, rest = split(network, finetune)
+    frozen, rest = cut_network(network, finetune)
     clips = draw(2, 2, 6, 32, 32, 3)
     features = clips if frozen is None else frozen(clips)
     np.testing.assert_allclose(to_array(rest(features)), to_array(network(clips)), atol=1e-5)

@@ -88,7 +88,7 @@ def test_sheets_show_the_arrays_of_training(shown):
 
 
 def test_cached_features_show_their_versions(shown, monkeypatch, capsys):
-    monkeypatch.setattr(script, "plot_rows", lambda *_: None)
+    monkeypatch.setattr(script, "plot_strips", lambda *_: None)
     main(["videos", "--videos", "2", *SMALL, "--feature-views", "3", "--mixup", "1"])
     plan, videos, _ = list_training([*SMALL, "--feature-views", "3"])
     clips = []
@@ -110,7 +110,7 @@ def test_cached_features_show_their_versions(shown, monkeypatch, capsys):
 
 
 def test_what_is_broken_is_left_out(shown, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(script, "plot_rows", lambda *_: None)
+    monkeypatch.setattr(script, "plot_strips", lambda *_: None)
     (tmp_path / "videos/left/broken.avi").write_text("no video")
     main(["videos", "--videos", "99", "--draws", "0", "--val-fraction", "0", *SMALL])
     assert "broken.avi: not a video" in capsys.readouterr().out

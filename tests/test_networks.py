@@ -1,7 +1,7 @@
 """Networks and heads: shapes, exact sizes, freezing, and equal outputs however they are cut."""
 
 from models.backbones import BACKBONES
-from models.cutting import as_network, backbones_of, cut_after, freeze, split
+from models.cutting import as_network, backbones_of, cut_after, cut_network, freeze
 from models.design import Design
 from models.heads import HEADS, build_head, embedding_model
 from models.layers import TimeDistributed
@@ -95,7 +95,7 @@ def test_split_changes_nothing(finetune, small_i3d):
     network = build("i3d", 5, 2, 8, 112)
     clips = np.random.default_rng(0).uniform(-1, 1, (1, 2, 8, 112, 112, 3)).astype("float32")
     freeze(network, finetune)
-    frozen, trained = split(network, finetune)
+    frozen, trained = cut_network(network, finetune)
     features = clips if frozen is None else frozen(clips)
     np.testing.assert_allclose(trained(features), network(clips), atol=1e-5)
     assert frozen is None or not frozen.trainable_variables
@@ -106,7 +106,7 @@ def test_without_i3d_everything_is_trained():
     network = build("vivit", 5, 1, 8, 32)
     freeze(network, "all")
     assert backbones_of(network) == {}
-    assert split(network, "all") == (None, network)
+    assert cut_network(network, "all") == (None, network)
     assert len(network.trainable_variables) == len(network.weights)
 
 

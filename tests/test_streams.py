@@ -1,7 +1,7 @@
 """Two streams: their networks, what they start from, and two finished runs fused."""
 
 from models.backbones import BACKBONES
-from models.cutting import backbones_of, freeze, split, streams_of
+from models.cutting import backbones_of, cut_network, freeze, streams_of
 from models.design import Design
 from models.heads import embedding_model
 from models.i3d import inflate, set_tensors
@@ -70,7 +70,7 @@ def test_joined_features_keep_the_i3ds_and_begin_the_head_anew():
 def test_cut_both_say_the_same(finetune, fusion):
     network, clips = build_tiny(fusion=fusion), draw(1, 2, 8, 112, 112, 5)
     freeze(network, finetune)
-    frozen, trained = split(network, finetune)
+    frozen, trained = cut_network(network, finetune)
     features = clips if frozen is None else frozen(clips)
     np.testing.assert_allclose(trained(features), network(clips), atol=1e-5)
     assert frozen is None or not frozen.trainable_variables

@@ -133,7 +133,7 @@ ASKED = {  # labeling: classes, targets, probabilities, the file besides clips.p
 def test_predictions_are_drawn(labeling, tmp_path, monkeypatch):
     classes, targets, probabilities, file, said = ASKED[labeling]
     drawn = []
-    monkeypatch.setattr(watching, "plot_rows", lambda path, rows: drawn.extend(rows))
+    monkeypatch.setattr(watching, "plot_strips", lambda path, rows: drawn.extend(rows))
     strips = {i: np.full((2, 8, 8, 3), 100 * i, np.uint8) for i in (0, 1)}
     labels = labeling, np.array(targets, float)
     draw_classifier(

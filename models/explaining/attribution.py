@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 
-class Step(NamedTuple):
+class Attention(NamedTuple):
     """An attention layer on one input.
 
     Attributes:
@@ -38,14 +38,14 @@ class Step(NamedTuple):
 
 def _read_windows(layer, grid, inputs):
     scores = ops.mean(layer.attention_scores(inputs), axis=2)
-    return Step(layer.plan, layer.class_tokens, layer.joined, scores)
+    return Attention(layer.plan, layer.class_tokens, layer.joined, scores)
 
 
 def _read_all(layer, grid, inputs):
     plan = plan_partition(grid, Window("all", "all", "all"))
     class_tokens = inputs.shape[1] - plan.tokens
     _, scores = layer(inputs, inputs, return_attention_scores=True)
-    return Step(plan, class_tokens, class_tokens > 0, ops.mean(scores, axis=1)[:, None])
+    return Attention(plan, class_tokens, class_tokens > 0, ops.mean(scores, axis=1)[:, None])
 
 
 _READERS = {WindowAttention: _read_windows, layers.MultiHeadAttention: _read_all}
@@ -69,7 +69,7 @@ class Tap(NamedTuple):
         return keras.tree.flatten(self.model(inputs, training=False))
 
     def read(self, index, inputs):
-        """Return the `Step` of a layer, from the index and the input of it."""
+        """Return the `Attention` of a layer, from the index and the input of it."""
         layer = self.layers[index]
         return _READERS[type(layer)](layer, self.grid, inputs)
 
@@ -180,7 +180,7 @@ def map_attention(step, grid):
     each place receives from its window, on average.
 
     Args:
-        step: a `Step`.
+        step: a `Attention`.
         grid: tokens along (time, height, width).
 
     Returns:

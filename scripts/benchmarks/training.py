@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT
-from models.cutting import split
+from models.cutting import cut_network
 from models.design import Design
 from models.flops import count_flops
 from models.heads import HEADS, build_head
@@ -110,7 +110,7 @@ def measure_reading(videos, repeats):
 def measure_pipeline(videos, clips, repeats):
     """Yield rows of the frozen backbone over clips in memory, then over files in two threads."""
     network = build("i3d_lstm", 2, FORM.segments, FORM.frames, FORM.frame_size)
-    frozen, _ = split(network, "none")
+    frozen, _ = cut_network(network, "none")
     clip = read_clip(list_views(videos[0])[0], FORM)
     memory = Sequence(lambda *_: clip, np.zeros((clips, 1)), 1)
     frozen.predict(memory, verbose=0)

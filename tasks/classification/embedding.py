@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.cutting import split as split_network
+from models.cutting import cut_network
 from models.heads import embedding_model
 from utils.clips.reading import list_views, read_clip
 from utils.fitting.devices import number_format
@@ -23,7 +23,7 @@ def make_embedder(network, plan):
         plan: its `Plan`.
     """
     with number_format(plan.params.precision):
-        frozen, trained = split_network(network, plan.cut)
+        frozen, trained = cut_network(network, plan.cut)
         head = network.get_layer("head")
         embed = embedding_model(head)
         if trained is not head:  # the head follows what is trained of the backbone

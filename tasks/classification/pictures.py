@@ -5,7 +5,7 @@ from contextlib import suppress
 from tasks.job import SHOWN
 from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
-from utils.pictures.frame_sheets import Row, plot_rows
+from utils.pictures.frame_sheets import Strip, plot_strips
 from utils.pictures.run_plots import plot_classes, plot_confusion
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
 from utils.video.reading import VideoError, read_rgb
@@ -79,6 +79,6 @@ def draw_classifier(predict, strips, names, labels, classes, folder):
     for index, frames in strips.items():
         each = truth[index], decided[index], scores[index]
         text, right = describe_prediction(names[index], *each, classes)
-        rows.append(Row(text, frames, color="darkgreen" if right else "firebrick"))
+        rows.append(Strip(text, frames, color="darkgreen" if right else "firebrick"))
     if rows:
-        plot_rows(folder / "clips.png", rows)
+        plot_strips(folder / "clips.png", rows)

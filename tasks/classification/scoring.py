@@ -2,7 +2,7 @@
 
 import json
 
-from models.cutting import split as split_network
+from models.cutting import cut_network
 from tasks.classification.sources import inspect, open_source
 from tasks.plan import make_plan
 from utils.clips.inputs import predict_videos
@@ -108,7 +108,7 @@ def predict_run(run, plan, labeling, videos):
     params = plan.params
     network = load_network(run)
     with number_format(params.precision):
-        frozen, model = split_network(network, plan.cut)
+        frozen, model = cut_network(network, plan.cut)
     source = open_source(plan, network, frozen)
     views = (params.eval_clips, params.eval_crops)
     return predict_videos(model, source, videos, views, params.batch_size, labeling)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from models.backbones import BACKBONES
-from models.cutting import backbones_of, freeze, name_backbone, split, streams_of
+from models.cutting import backbones_of, cut_network, freeze, name_backbone, streams_of
 from models.design import Design
 from models.flops import count_flops
 from models.networks import build, build_on_features, check_network
@@ -249,7 +249,7 @@ def prepare(plan, scope, replicas):
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
     videos = {s: [found[e.path] for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
-    frozen, model = split(network, plan.cut)
+    frozen, model = cut_network(network, plan.cut)
     source = open_source(plan, network, frozen, replicas)
     training, validation = make_sequences(plan, source, videos, targets)
     with scope():

@@ -19,7 +19,7 @@ _GAP = 6  # pixels between frames
 _LETTERS = 34  # of a label's line
 
 
-class Row(NamedTuple):
+class Strip(NamedTuple):
     """Frames, uint8 (frames, height, width, 3), and what is written beside and over them."""
 
     label: str
@@ -71,7 +71,7 @@ def paint_clips(named, stream):
         stream: a key of `utils.video.streams.STREAMS`.
 
     Returns:
-        List of `Row`, for each clip one, or two of both streams.
+        List of `Strip`, for each clip one, or two of both streams.
     """
     largest = find_largest([clip for _, _, clip in named], stream)
     scale = f"flow, full color: {largest * FLOW_LIMIT:.3g} pixels a frame"
@@ -80,7 +80,7 @@ def paint_clips(named, stream):
         for place, (part, channels) in enumerate(STREAMS[stream].parts.items()):
             text = label.splitlines()[0] if place else label
             text += f"\n{scale}" * (part == "flow")
-            rows.append(Row(text, PAINTERS[part](clip[..., channels], largest), captions))
+            rows.append(Strip(text, PAINTERS[part](clip[..., channels], largest), captions))
     return rows
 
 
@@ -93,12 +93,12 @@ def _join(frames, columns):
     return strip
 
 
-def plot_rows(path, rows, title=""):
+def plot_strips(path, rows, title=""):
     """Draw rows of frames, all of one size.
 
     Args:
         path: of the PNG.
-        rows: list of `Row`.
+        rows: list of `Strip`.
         title: over all.
     """
     columns = max(len(row.frames) for row in rows)

@@ -30,7 +30,7 @@ def _sign(model):
     }
 
 
-def _write_savedmodel(model, path, samples):
+def _write_savedmodel(model, path, examples):
     archive = keras.export.ExportArchive()  # model.export would write each variable twice
     archive.add_endpoint("serve", model.__call__, [_sign(model)])
     archive.write_out(path, verbose=False)
@@ -54,29 +54,29 @@ def _run_savedmodel(path):
     return run
 
 
-def _write_onnx(model, path, samples):
+def _write_onnx(model, path, examples):
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     model.export(path, format="onnx", verbose=False, input_signature=[_sign(model)])
 
 
-def _write_onnx_half(model, path, samples):
+def _write_onnx_half(model, path, examples):
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    _write_onnx(model, path, samples)
+    _write_onnx(model, path, examples)
     onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True), path)
 
 
-def _write_onnx_int8(model, path, samples):
-    """Quantize matrix products and convolutions by the ranges that they have on samples."""
+def _write_onnx_int8(model, path, examples):
+    """Quantize matrix products and convolutions by the ranges that they have on examples."""
     from onnxruntime.quantization import QuantType, quantize_static
 
     whole = path.with_name("float32.onnx")
-    _write_onnx(model, whole, samples)
+    _write_onnx(model, whole, examples)
     quantize_static(
         whole,
         path,
-        SimpleNamespace(get_next=partial(next, iter(samples), None)),
+        SimpleNamespace(get_next=partial(next, iter(examples), None)),
         per_channel=True,
         reduce_range=True,  # 7 bits: on CPUs without VNNI sums of 8 overflow
         activation_type=QuantType.QUInt8,
@@ -101,7 +101,7 @@ def _run_onnx(path):
     return lambda inputs: session.run(None, inputs)[0]
 
 
-def _write_litert(model, path, samples, optimize=False, types=()):
+def _write_litert(model, path, examples, optimize=False, types=()):
     import tensorflow as tf
 
     options = {"optimizations": [tf.lite.Optimize.DEFAULT]} if optimize else {}
@@ -118,7 +118,7 @@ def _run_litert(path):
     return lambda inputs: run(**inputs)[_OUTPUT]
 
 
-def _write_keras(model, path, samples):
+def _write_keras(model, path, examples):
     model.save(path)
 
 
@@ -137,14 +137,14 @@ class Format(NamedTuple):
 
     Attributes:
         file: what it is called in the folder of an export.
-        writers: {precision: function (model, path, samples) that writes a model}; samples are an
+        writers: {precision: function (model, path, examples) that writes a model}; examples are an
             iterable of inputs {name: array (1, ...)}.
         attach: function (path, dict) that puts the metadata inside.
         run: function path -> function {name: array (batch, ...)} -> probabilities, NumPy.
         needs: packages that are not in requirements.txt.
         flat: whether it wants a backbone in two dimensions (`models.exporting.portable`).
         portable: whether it wants a network without what only this TensorFlow has.
-        calibrates: whether its int8 takes samples.
+        calibrates: whether its int8 takes examples.
     """
 
     file: str
@@ -203,7 +203,7 @@ def check_format(name, precision):
         )
 
 
-def write_model(name, precision, model, folder, metadata, samples=()):
+def write_model(name, precision, model, folder, metadata, examples=()):
     """Write a model, with its metadata inside.
 
     Args:
@@ -211,14 +211,14 @@ def write_model(name, precision, model, folder, metadata, samples=()):
         model: a `keras.Model` from {name: array} to {"probabilities": array}.
         folder: which is there.
         metadata: dict that JSON can hold.
-        samples: as in `Format`.
+        examples: as in `Format`.
 
     Returns:
         (its path, MB of it).
     """
     row = FORMATS[name]
     path = folder / row.file
-    row.writers[precision](model, path, samples)
+    row.writers[precision](model, path, examples)
     files = path.rglob("*") if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files if file.is_file())
     row.attach(path, metadata)
