@@ -1,8 +1,11 @@
 """Scores of classifiers: a run's best checkpoint on videos or features, or two runs fused."""
 
 import json
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from models.cutting import cut_network
+from tasks.answers import Judge
 from tasks.classification.sources import inspect, open_source
 from tasks.plan import make_plan
 from utils.clips.inputs import predict_videos
@@ -46,33 +49,47 @@ def choose_examples(examples, split, data_path):
     return select_split(examples, split), split or "all"
 
 
-def save_predictions(path, examples, predicted, probabilities, classes):
+class Scored(NamedTuple):
+    """Videos that were scored.
+
+    Attributes:
+        examples: list of `Example`.
+        targets: (videos, outputs) of zeros and ones.
+        probabilities: (videos, outputs).
+    """
+
+    examples: list
+    targets: np.ndarray
+    probabilities: np.ndarray
+
+
+def save_predictions(path, scored, judge):
     """Write one row a video: its path, its labels, the predicted ones, and every probability.
 
     Args:
         path: of the CSV.
-        examples: the videos.
-        predicted: bool (videos, classes).
-        probabilities: (videos, classes).
-        classes: names.
+        scored: `Scored`.
+        judge: a `tasks.answers.Judge`.
     """
+    classes, probabilities = judge.labels, scored.probabilities
+    predicted = decide_classes(judge.labeling, probabilities, judge.thresholds)
     names = [";".join(np.array(classes)[chosen]) for chosen in predicted]
+    spread = spread_outputs(probabilities, classes)
     rows = (
         (example.path, example.label, name, *(f"{p:.6f}" for p in row))
-        for example, name, row in zip(examples, names, probabilities, strict=True)
+        for example, name, row in zip(scored.examples, names, spread, strict=True)
     )
     write_csv(path, ("path", "label", "predicted", *classes), rows)
 
 
-def save_evaluation(folder, report, examples, targets, probabilities):
+def save_evaluation(folder, report, scored):
     """Write a report of `score_classes`, the predictions and the pictures; return their names."""
-    classes, labeling = list(report["per_class"]), report["labeling"]
-    predicted = decide_classes(labeling, probabilities, report["thresholds"])
-    spread = spread_outputs(probabilities, classes)
+    classes = list(report["per_class"])
+    judge = Judge(classes, report["labeling"], report["thresholds"])
     write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
-    save_predictions(folder / "predictions.csv", examples, predicted, spread, classes)
+    save_predictions(folder / "predictions.csv", scored, judge)
     plot_classes(report["per_class"], folder / "classes.png")
-    plot_roc(targets, probabilities, classes, folder / "roc.png")
+    plot_roc(scored.targets, scored.probabilities, classes, folder / "roc.png")
     names = ["report.json", "predictions.csv", "classes.png", "roc.png"]
     if "confusion" in report:
         plot_confusion(report["confusion"], classes, folder / "confusion.png")
@@ -131,6 +148,22 @@ def check_fusible(runs):
             )
 
 
+class Fused(NamedTuple):
+    """What two runs say of videos together.
+
+    Attributes:
+        probabilities: (videos, outputs), fused.
+        alone: of each run.
+        thresholds: one an output, or empty for 0.5.
+        weight: of the second run.
+    """
+
+    probabilities: np.ndarray
+    alone: list
+    thresholds: Sequence
+    weight: float
+
+
 def predict_fused(runs, labeling, examples, videos, weight=None):
     """Fuse two runs, by a weight given or chosen on their validation videos.
 
@@ -142,14 +175,14 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
         weight: of the second run, from 0 to 1; None to choose it, and thresholds.
 
     Returns:
-        (fused probabilities, each run's own, thresholds, weight of the second).
+        `Fused`.
     """
     if weight is not None:
         alone = [
             predict_run(run, plan, labeling, each)
             for (run, plan), each in zip(runs.items(), videos, strict=True)
         ]
-        return fuse_logits(labeling, *alone, weight), alone, (), weight
+        return Fused(fuse_logits(labeling, *alone, weight), alone, (), weight)
     own, classes = examples
     chosen, known = inspect_examples(
         select_split(own, "val"), [plan.params for plan in runs.values()]
@@ -164,7 +197,7 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
     alone = [probabilities[len(chosen) :] for probabilities in both]
     weight = choose_weight(labeling, targets, *seen)
     thresholds = choose_thresholds(labeling, targets, fuse_logits(labeling, *seen, weight))
-    return fuse_logits(labeling, *alone, weight), alone, thresholds, weight
+    return Fused(fuse_logits(labeling, *alone, weight), alone, thresholds, weight)
 
 
 def score_videos(options):
@@ -198,19 +231,19 @@ def score_videos(options):
     folder = evaluation_folder(run, split, data_path, options.features)
     if options.fuse:
         folder = folder.with_name(f"{folder.name}-fused-{runs[1].name}")
-        probabilities, alone, thresholds, weight = predict_fused(
-            plans, labeling, (own, classes), videos, options.fusion_weight
-        )
-        fusion = {"weights": {str(run): round(1 - weight, 2), str(runs[1]): weight}}
-        for name, row in zip(runs, alone, strict=True):
+        fused = predict_fused(plans, labeling, (own, classes), videos, options.fusion_weight)
+        probabilities, thresholds = fused.probabilities, fused.thresholds
+        weights = {str(run): round(1 - fused.weight, 2), str(runs[1]): fused.weight}
+        fusion = {"weights": weights}
+        for name, row in zip(runs, fused.alone, strict=True):
             score = format_summary(score_classes(labeling, targets, row, classes))
-            print(f"{name} alone, weight {fusion['weights'][str(name)]:.2f}: {score}")
+            print(f"{name} alone, weight {weights[str(name)]:.2f}: {score}")
         if split == "val" and options.fusion_weight is None:
             print("The weights were chosen on these very videos; score a test split too.")
     else:
         probabilities, fusion = predict_run(run, plans[run], labeling, videos[0]), {}
     report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion
-    names = save_evaluation(folder, report, examples, targets, probabilities)
+    names = save_evaluation(folder, report, Scored(examples, targets, probabilities))
     views = f"{params.eval_clips} x {params.eval_crops} views a video"
     print(f"{split}, {views}:\n{format_report(report)}")
     print(f"Written to {folder}: {', '.join(names)}")

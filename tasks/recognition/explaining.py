@@ -30,6 +30,7 @@ from utils.video.reading import probe
 from utils.video.resampling import FPS
 from utils.video.views import CENTER
 
+import keras
 import numpy as np
 
 MEANING = (
@@ -69,8 +70,18 @@ def find_sentence(given, sentences):
     return next((s for s in sentences if given == s.id or whole == s.path), None)
 
 
+class _Rows(NamedTuple):
+    """Rows of a sentence, their seconds, what reads them, and what `Recognition` has of them."""
+
+    network: keras.Model
+    rows: np.ndarray
+    seconds: np.ndarray
+    image_fps: float
+    notes: list
+
+
 def _read_stored(run, params, path):
-    """Return (recognizer, rows, their seconds, frames per second of images, notes)."""
+    """Return the `_Rows` of stored features."""
     network = load_recognizer(run, params.features)
     features = find_features(str(path), params.features).thin(params.row_step)
     check_lengths([features], count_channels(network))
@@ -80,14 +91,14 @@ def _read_stored(run, params, path):
         [] if told else [f"The features tell no times: a row is taken for {stride} / {FPS:g} s."]
     )
     image_fps = find_image_fps(params.features)
-    return network, read_sentence(features), times, image_fps, notes
+    return _Rows(network, read_sentence(features), times, image_fps, notes)
 
 
 def _read_video(run, params, path):
-    """Return the same where the backbone that makes the rows is the run's own (stage 2)."""
+    """Return the `_Rows` of a video, whose backbone is in the run's own network (stage 2)."""
     network, reader = open_rows(run, params)
     rows, times = reader.read(probe(path).play_images_at(reader.row_format.image_fps))
-    return network, rows[CENTER], times, reader.row_format.image_fps, []
+    return _Rows(network, rows[CENTER], times, reader.row_format.image_fps, [])
 
 
 def read_sentence_of(options, params, sentences):
@@ -101,12 +112,12 @@ def read_sentence_of(options, params, sentences):
     sentence = find_sentence(options.video, sentences)
     path = Path(sentence.path if sentence else options.video)
     read = _read_stored if params.features else _read_video
-    network, rows, times, image_fps, notes = read(options.run, params, path)
-    logits = read_logits(network, rows, params.front, path)
-    (found,) = decode(logits[None], [len(logits)], options.beam)
-    edges = row_edges(times)[:: count_pooled(params.front)][: len(logits) + 1]
+    found = read(options.run, params, path)
+    logits = read_logits(found.network, found.rows, params.front, path)
+    (classes,) = decode(logits[None], [len(logits)], options.beam)
+    edges = row_edges(found.seconds)[:: count_pooled(params.front)][: len(logits) + 1]
     name = sentence.id if sentence else str(path)
-    return Recognition(name, path, sentence, logits, edges, found, notes, image_fps)
+    return Recognition(name, path, sentence, logits, edges, classes, found.notes, found.image_fps)
 
 
 def place_glosses(logits, labels, edges, vocabulary):

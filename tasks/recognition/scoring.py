@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
+from typing import NamedTuple
 
 from models.recognizer import count_channels
 from tasks.plan import make_plan
 from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
 from tasks.recognition.transcription import (
     FEATURES,
+    Reading,
+    Transcript,
+    Trial,
     load_sentences,
     make_sequence,
     read_features,
-    recognize,
-    spell,
 )
 from utils.data.examples import find_split
 from utils.features.lookup import check_lengths
@@ -34,6 +36,8 @@ from utils.signing.wer import (
 from utils.system.files import write_atomically
 from utils.system.tables import write_csv
 
+import keras
+
 
 def choose_sentences(sentences, split):
     """Return (sentences of a split, its name); "val" is dev, "" test, or dev where there is none.
@@ -54,31 +58,43 @@ def _as_dict(score):
     return vars(score) | {"wer": round(score.wer, 3)}
 
 
-def make_report(alignments, sentences, hypotheses, blanks):
-    """Return the figures of a scored split, for report.json.
+class Scored(NamedTuple):
+    """Sentences that were scored.
 
-    Args:
-        alignments: {id: alignment}.
+    Attributes:
         sentences: list of `Sentence`.
-        hypotheses: {id: glosses}.
-        blanks: share of blanks and its reference value.
+        transcript: their `Transcript`.
+        alignments: {id: alignment} of it.
     """
-    groups = {s.id: s.signer or "unknown" for s in sentences}
+
+    sentences: list
+    transcript: Transcript
+    alignments: dict
+
+    @property
+    def score(self):
+        """Errors and words of all."""
+        return score_corpus(self.alignments)
+
+
+def make_report(scored):
+    """Return the figures of what was `Scored`, for report.json."""
+    groups = {s.id: s.signer or "unknown" for s in scored.sentences}
     signers = {
         name: _as_dict(score)
-        for name, score in score_corpus(alignments, groups).items()
+        for name, score in score_corpus(scored.alignments, groups).items()
         if score.words
     }
     confusions = [
         {"reference": pair[0], "hypothesis": pair[1], "count": count}
-        for pair, count in count_confusions(alignments)
+        for pair, count in count_confusions(scored.alignments)
     ]
     return {
-        "sentences": len(sentences),
-        **_as_dict(score_corpus(alignments)),
-        "blanks": round(blanks[0], 4),
-        "blanks_reference": round(blanks[1], 4),
-        "empty": sum(not words for words in hypotheses.values()),
+        "sentences": len(scored.sentences),
+        **_as_dict(scored.score),
+        "blanks": round(scored.transcript.decoded.blanks, 4),
+        "blanks_reference": round(scored.transcript.decoded.blanks_reference, 4),
+        "empty": scored.transcript.count_empty(),
         "signers": signers,
         "confusions": confusions,
     }
@@ -92,11 +108,24 @@ def compare_sclite(folder, score):
     return f"sclite: {theirs}" + ("" if theirs == score else ", which DIFFERS from ours")
 
 
-def save_evaluation(folder, report, alignments, sentences, hypotheses):
-    """Write a report, each sentence's result and all alignments; return the files' names."""
+def save_evaluation(folder, report, scored):
+    """Write a report, each sentence's result, all alignments and sclite's two files.
+
+    Args:
+        folder: where.
+        report: of `make_report`.
+        scored: `Scored`.
+
+    Returns:
+        The files' names.
+    """
+    alignments, hypotheses = scored.alignments, scored.transcript.hypotheses
+    signers = {s.id: s.signer for s in scored.sentences}
+    write_ctm(folder / "hypotheses.ctm", hypotheses)
+    write_stm(folder / "references.stm", scored.transcript.references, signers)
     write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
     rows = []
-    for s in sentences:
+    for s in scored.sentences:
         score = count_errors(alignments[s.id])
         words = " ".join(word for word, _ in alignments[s.id] if word is not None)
         found = " ".join(hypotheses[s.id])
@@ -111,8 +140,9 @@ def save_evaluation(folder, report, alignments, sentences, hypotheses):
     ]  # fmt: skip
 
 
-def _print_report(report, score, alignments, worst):
-    print(f"{report['sentences']} sentences: {score}")
+def _print_report(report, scored, worst):
+    alignments = scored.alignments
+    print(f"{report['sentences']} sentences: {scored.score}")
     for name, row in report["signers"].items():
         print(f"  {name}: WER {row['wer']:.2f} % of {row['words']} words")
     print(
@@ -126,18 +156,36 @@ def _print_report(report, score, alignments, worst):
     print(f"\nTaken for another: {', '.join(shown) or 'none'}")
 
 
+class Opened(NamedTuple):
+    """Sentences that can be read, and what reads them.
+
+    Attributes:
+        network: what reads.
+        sentences: list of `Sentence`.
+        inputs: {path: what is read} of them.
+        problems: [(id or path, problem)].
+        reading: a `Reading`.
+    """
+
+    network: keras.Model
+    sentences: list
+    inputs: dict
+    problems: list
+    reading: Reading
+
+
 def _open_inputs(run, network, sentences, plan):
-    """Return (the model that reads, readable sentences, their inputs, problems, `Reading`)."""
+    """Return what is `Opened` of sentences by a run."""
     params = plan.params
     if not (run / ROWS).is_file():
         sentences, inputs, problems = read_features(sentences, params)
         check_lengths(list(inputs.values()), count_channels(network))
-        return network, sentences, inputs, problems, FEATURES
+        return Opened(network, sentences, inputs, problems, FEATURES)
     settings = read_settings(run)
     row_format = settings.make_row_format(params.row_step)
     sentences, inputs, problems = look_at_frames(sentences, params, row_format)
     inputs, reading = open_sentences(network, settings, inputs, plan)
-    return choose_part(network, plan), sentences, inputs, problems, reading
+    return Opened(choose_part(network, plan), sentences, inputs, problems, reading)
 
 
 def score_sentences(options):
@@ -164,29 +212,26 @@ def score_sentences(options):
         sentences, problems = list_sentences(options.data_path, needs_frames=needed)
     print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
     chosen, split = choose_sentences(sentences, options.split)
-    part, chosen, inputs, problems, reading = _open_inputs(run, network, chosen, plan)
-    for name, problem in problems:
+    opened = _open_inputs(run, network, chosen, plan)
+    for name, problem in opened.problems:
         print(f"  problem: {name}: {problem}")
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
-    sequence = make_sequence(chosen, inputs, vocabulary, params.front, reading, **sizes)
-    found, *blanks = recognize(part, sequence, options.beam)
-    references, hypotheses = spell(found, chosen, vocabulary, corpus)
-    if not any(hypotheses.values()):
+    chosen, how = opened.sentences, (params.front, opened.reading)
+    sequence = make_sequence(chosen, opened.inputs, vocabulary, *how, **sizes)
+    found = Trial(opened.network, sequence, chosen, vocabulary, corpus).transcribe(options.beam)
+    if not any(found.hypotheses.values()):
         raise ValueError(
             f"All {len(chosen)} hypotheses of {split} are empty: {run} emits blanks only "
-            f"({blanks[0]:.0%} of the steps), so there is nothing to score. Train it longer, or "
-            "look at its history.csv."
+            f"({found.decoded.blanks:.0%} of the steps), so there is nothing to score. Train it "
+            "longer, or look at its history.csv."
         )
-    alignments = align_corpus(references, hypotheses)
-    score = score_corpus(alignments)
-    report = make_report(alignments, chosen, hypotheses, blanks)
+    scored = Scored(chosen, found, align_corpus(found.references, found.hypotheses))
+    report = make_report(scored)
     name = split if options.beam == 1 else f"{split}-beam{options.beam}"
     folder = evaluation_folder(run, name, options.data_path, options.features)
-    write_ctm(folder / "hypotheses.ctm", hypotheses)
-    write_stm(folder / "references.stm", references, {s.id: s.signer for s in chosen})
-    names = save_evaluation(folder, report, alignments, chosen, hypotheses)
+    names = save_evaluation(folder, report, scored)
     print(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
-    _print_report(report, score, alignments, options.worst)
-    print(compare_sclite(folder, score))
+    _print_report(report, scored, options.worst)
+    print(compare_sclite(folder, scored.score))
     print(f"Written to {folder}: {', '.join(names)}")
     return report

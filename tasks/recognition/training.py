@@ -7,7 +7,7 @@ from models.ctc import count_needed_steps, encode_glosses
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
 from tasks.job import SHOWN, Job
 from tasks.recognition.stages import prepare_features, prepare_frames
-from tasks.recognition.transcription import make_sequence, measure, recognize, spell
+from tasks.recognition.transcription import Trial, make_sequence, measure
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.runs.folders import keep_features, open_run, save_data
@@ -90,15 +90,15 @@ def prepare(plan, scope, replicas):
     folder = _begin_run(material, stage)
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     training = _make_training(params, members["train"], labels, stage, replicas)
-    part, dev, scored, few = stage.part, members["dev"], (), ()
+    part, dev, trial, few = stage.part, members["dev"], None, None
 
-    def score_on(sentences):
+    def try_on(sentences):
         options = (stage.inputs, vocabulary, params.front, stage.reading)
         sequence = make_sequence(sentences, *options, **batches)
-        return part, sequence, sentences, vocabulary, params.corpus
+        return Trial(part, sequence, sentences, vocabulary, params.corpus)
 
     if dev:
-        scored, few = score_on(dev), score_on([dev[i] for i in spread(len(dev), SHOWN)])
+        trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
     return Job(
         folder=folder,
         network=stage.network,
@@ -108,15 +108,15 @@ def prepare(plan, scope, replicas):
         loss=loss,
         metrics=[],
         monitor="-val_wer",
-        score=partial(_report_best, *scored) if scored else lambda: None,
-        measure=partial(measure, *scored) if scored else None,
-        draw=partial(write_hypotheses, *few) if few else None,
+        score=partial(_report_best, trial) if trial else lambda: None,
+        measure=partial(measure, trial) if trial else None,
+        draw=partial(write_hypotheses, few) if few else None,
     )
 
 
-def _report_best(*scored):
+def _report_best(trial):
     """Print what the best checkpoint scores on dev, and return it."""
-    report = measure(*scored)
+    report = measure(trial)
     shown = ", ".join(f"{name.removeprefix('val_')} {n:.4g}" for name, n in report.items())
     print(f"Best checkpoint on dev: {shown}")
     if report["val_empty"] == 1:
@@ -124,18 +124,15 @@ def _report_best(*scored):
     return report
 
 
-def write_hypotheses(network, sequence, sentences, vocabulary, corpus, folder):
-    """Write what a recognizer makes of sentences, beside their references, to `sentences.md`.
+def write_hypotheses(trial, folder):
+    """Write what is recognized in a `Trial`, beside the references, to `sentences.md`.
 
     Args:
-        network, sequence, sentences, vocabulary, corpus: as
-            `tasks.recognition.transcription.measure` takes them.
+        trial: `tasks.recognition.transcription.Trial`.
         folder: where.
     """
-    found = recognize(network, sequence)[0]
-    references, hypotheses = spell(found, sentences, vocabulary, corpus)
-    texts = []
-    for name, words in references.items():
-        lines = format_alignment(align(words, hypotheses[name])).splitlines()
+    found, texts = trial.transcribe(), []
+    for name, words in found.references.items():
+        lines = format_alignment(align(words, found.hypotheses[name])).splitlines()
         texts.append("\n".join([f"**{name}**", "", *(f"    {line}" for line in lines)]))
     (folder / "sentences.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")

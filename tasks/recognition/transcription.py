@@ -18,6 +18,7 @@ from utils.signing.corpora import leave_out, read_csv
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, score_corpus
 
+import keras
 import numpy as np
 
 
@@ -74,17 +75,27 @@ def read_logits(network, rows, front, path):
     return network.predict_on_batch(pad_rows([rows], plan_lengths(len(rows))))[0, 0, :steps]
 
 
+class Decoded(NamedTuple):
+    """What a recognizer says of sentences.
+
+    Attributes:
+        classes: of each sentence a list, without blanks.
+        blanks: share of blanks in all real steps.
+        blanks_reference: what it would be with one step a gloss.
+    """
+
+    classes: list
+    blanks: float
+    blanks_reference: float
+
+
 def recognize(network, sequence, beam=1):
-    """Decode sentences.
+    """Return what is `Decoded` of sentences.
 
     Args:
         network: a recognizer.
         sequence: `SentenceSequence` without an order.
         beam: width of the search.
-
-    Returns:
-        (list of class sequences, share of blanks, its reference value), the latter two over all
-        real steps.
     """
     found, blanks, steps, glosses = [], 0.0, 0, 0
     for batch in range(len(sequence)):
@@ -96,7 +107,7 @@ def recognize(network, sequence, beam=1):
         if lengths.any():
             blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
-    return found, float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1))
+    return Decoded(found, float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1)))
 
 
 def locate_glosses(scores):
@@ -131,15 +142,55 @@ def spell(found, sentences, vocabulary, corpus):
     return references, hypotheses
 
 
-def measure(network, sequence, sentences, vocabulary, corpus):
-    """Return what an epoch shows of its dev sentences: WER, blanks, empty hypotheses."""
-    found, blanks, reference = recognize(network, sequence)
-    references, hypotheses = spell(found, sentences, vocabulary, corpus)
+class Transcript(NamedTuple):
+    """What sentences say and what is recognized of them, cleaned.
+
+    Attributes:
+        references, hypotheses: {id: glosses}.
+        decoded: `Decoded`.
+    """
+
+    references: dict
+    hypotheses: dict
+    decoded: Decoded
+
+    def count_empty(self):
+        """Return of how many sentences nothing is recognized."""
+        return sum(not words for words in self.hypotheses.values())
+
+
+class Trial(NamedTuple):
+    """Sentences that a recognizer is tried on.
+
+    Attributes:
+        network: a recognizer.
+        sequence: of `make_sequence`.
+        sentences: list of `Sentence`.
+        vocabulary: list of glosses.
+        corpus: a key of `utils.signing.cleaning.CLEANINGS`, whose rules hold.
+    """
+
+    network: keras.Model
+    sequence: SentenceSequence
+    sentences: list
+    vocabulary: list
+    corpus: str
+
+    def transcribe(self, beam=1):
+        """Return the `Transcript` of a search of a width."""
+        decoded = recognize(self.network, self.sequence, beam)
+        said = spell(decoded.classes, self.sentences, self.vocabulary, self.corpus)
+        return Transcript(*said, decoded)
+
+
+def measure(trial):
+    """Return what an epoch shows of a `Trial`'s sentences: WER, blanks, empty hypotheses."""
+    found = trial.transcribe()
     return {
-        "val_wer": score_corpus(align_corpus(references, hypotheses)).wer,
-        "val_blanks": blanks,
-        "val_blanks_reference": reference,
-        "val_empty": sum(not words for words in hypotheses.values()) / len(hypotheses),
+        "val_wer": score_corpus(align_corpus(found.references, found.hypotheses)).wer,
+        "val_blanks": found.decoded.blanks,
+        "val_blanks_reference": found.decoded.blanks_reference,
+        "val_empty": found.count_empty() / len(found.hypotheses),
     }
 
 
