@@ -19,6 +19,7 @@ from models.recognizer import build_recognizer
 from scripts import explain, export_model, extract_features
 from support.runs import read_history
 from support.videos import write_dataset
+from tasks.options import ExplanationOptions, ExportOptions
 from tasks.predictors import open_predictor
 from utils.command_line import parse_params
 from utils.features.rows import plan_rows
@@ -35,7 +36,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 DIM = 64
 SIZES = "--num-segments 2 --frames-per-segment 6 --frame-size 32 --short-side 36".split()
 FLAGS = (
-    "--data-path videos --weights made_up --batch-size 4 --epochs 2 --rate-epochs 1 2 "
+    "--data-path videos --batch-size 4 --epochs 2 --rate-epochs 1 2 "
     "--learning-rates 1e-2 1e-2 1e-2 --workers 1 --pictures 0 --dropout 0"
 ).split()
 
@@ -116,7 +117,7 @@ def folder(tmp_path_factory):
         train("frozen", "--network", "tiny_lstm", *SIZES)
         train("tuned", "--network", "tiny", "--finetune", "body", *SIZES)
         extract()
-        train("rows", "--network", "tiny_vivit", "--features", "F", "--weights", "none")
+        train("rows", "--network", "tiny_vivit", "--features", "F")
     return folder
 
 
@@ -271,7 +272,7 @@ def test_videos_are_predicted(run):
 @pytest.mark.parametrize(("endpoint", "places"), [("", 8), ("body", 8), ("stem", 16)])
 def test_decisions_are_explained(tmp_path, endpoint, places):
     options = {"video": "videos/left/left_00.avi", "run": Path("weights/tuned")}
-    explain.explain(explain.Options(**options, endpoint=endpoint, output=str(tmp_path / "why")))
+    explain.explain(ExplanationOptions(**options, endpoint=endpoint, output=str(tmp_path / "why")))
     maps = np.load(tmp_path / "why/maps.npz")
     assert maps["maps"].shape == (2, 6 if endpoint == "stem" else 3, places, places)
     assert maps["rows"].tolist() == sorted(maps["rows"].tolist()) and np.ptp(maps["maps"]) > 0
@@ -283,7 +284,7 @@ def test_exports_agree_with_their_run(tmp_path, clip_format):
     if missing := [name for name in FORMATS[clip_format].needs if not find_spec(name)]:
         pytest.skip(f"{', '.join(missing)} is not installed")
     found = export_model.export_model(
-        export_model.Options(
+        ExportOptions(
             Path("weights/tuned"), clip_format, output=str(tmp_path / clip_format), limit=2
         )
     )
