@@ -34,10 +34,3 @@ def no_pictures(monkeypatch):
 
     close = run_plots.plt.close
     monkeypatch.setattr(run_plots, "save_figure", lambda figure, *_, **__: close(figure))
-
-
-@pytest.fixture
-def folder(trained, monkeypatch, no_pictures):
-    """The folder that a module's own `trained` gives first: to work in, left as it was found."""
-    monkeypatch.chdir(trained[0])
-    return trained[0]

@@ -143,16 +143,25 @@ def test_transforms_in_words():
     assert describe_transform(transform._replace(operations=()), "flow") == lines
 
 
-def test_what_cannot_be_browsed(shown, capsys):
-    for arguments, words in (
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
         (["nowhere"], "data_path nowhere: not there"),
         (["videos", "--task", "recognition"], "recognition is trained on features"),
         (["videos", "--features", "F"], "are no pictures; leave them out"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            main(arguments)
-    for flags, words in ((["--videos", "0"], "videos is 0"), (["--epoch", "3"], "--epoch")):
-        with pytest.raises(SystemExit) as stopped:
-            main(["videos", *flags])
-        assert stopped.value.code == 2 and words in capsys.readouterr().err
+    ],
+)
+def test_impossible_arguments(shown, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        main(arguments)
+    assert not shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"), [(["--videos", "0"], "videos is 0"), (["--epoch", "3"], "--epoch")]
+)
+def test_bad_flags_end_the_command(shown, capsys, flags, words):
+    with pytest.raises(SystemExit) as stopped:
+        main(["videos", *flags])
+    assert stopped.value.code == 2 and words in capsys.readouterr().err
     assert not shown

@@ -79,16 +79,23 @@ def test_exit_status(data, tmp_path):
     done = run(["scripts/check_data.py", "videos"], tmp_path)
     assert done.returncode == 1, done.stderr
     assert "7 of 10 videos decode" in done.stdout and "Traceback" not in done.stderr
-    (tmp_path / "empty").mkdir()
-    Path("binary.csv").write_bytes(bytes(range(128, 256)))
-    for bad, words in (
+    with pytest.raises(ValueError, match="workers is -1"):
+        Options("videos", workers=-1)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
         ("empty", "no video below it"),
         ("nowhere", "nowhere: not there"),
         ("binary.csv", "binary.csv is damaged, or of another kind"),
         ("https://example.org/a.mp4", "an address; download the file first"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            check_data(Options(bad))
-    with pytest.raises(ValueError, match="workers is -1"):
-        Options("videos", workers=-1)
-    assert not (tmp_path / "weights/analysis/empty").exists()
+    ],
+)
+def test_no_data_to_check(tmp_path, monkeypatch, bad, words):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("binary.csv").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(ValueError, match=words):
+        check_data(Options(bad))
+    assert not Path("weights").exists()

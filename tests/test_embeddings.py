@@ -111,15 +111,21 @@ def test_bad_commands_say_what_is_wrong(run_folder):
     done = run([script, "weights/none"], run_folder.parent.parent)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
-    (run_folder.parent / "text.avi").write_text("no video")
-    for given, message in (
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
         ({"query": "weights/text.avi"}, r"weights/text\.avi: not a video"),
         ({"query": "gone.avi"}, r"gone\.avi: no such file"),
         ({"split": "test"}, "No split 'test' there; known: train, val"),
         ({"neighbours": 0}, "neighbours is 0; it must be at least 1"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            extract_embeddings(run_folder, **given)
+    ],
+)
+def test_bad_options_say_what_is_wrong(run_folder, given, message):
+    (run_folder.parent / "text.avi").write_text("no video")
+    with pytest.raises(ValueError, match=message):
+        extract_embeddings(run_folder, **given)
 
 
 def test_nearest_leaves_the_group_out():

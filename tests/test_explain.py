@@ -58,12 +58,15 @@ def look(path, least=0.02):
     return picture.shape[:2]
 
 
-def test_command_with_a_timesformer(folder, capsys):
+@pytest.fixture
+def timesformer_run(folder):
     params = replace(SMALL, network="timesformer", sampling="uniform", eval_crops=3)
-    design = Design(attention="divided", patch_size=8)
-    run_folder = folder("t", params, design=design)
-    explain(VIDEO, run=run_folder, class_name="right")
-    out = run_folder / "explanations/left_01"
+    return folder("t", params, design=Design(attention="divided", patch_size=8))
+
+
+def test_command_with_a_timesformer(timesformer_run, capsys):
+    explain(VIDEO, run=timesformer_run, class_name="right")
+    out = timesformer_run / "explanations/left_01"
     names = "attention.png contact_sheet.png explanation.html maps.npz overlay.mp4 "
     names += "temporal_weights.csv temporal_weights.png"
     assert sorted(path.name for path in out.iterdir()) == names.split()
@@ -97,6 +100,9 @@ def test_command_with_a_timesformer(folder, capsys):
     assert "Integrated gradients: the pixels" in page and "<td>left</td>" in page
     assert page.count("http") == 0 and "<h1>videos/left/left_01.avi: right 0." in page
 
+
+def test_choices_for_a_timesformer(timesformer_run, capsys):
+    run_folder = timesformer_run
     explain(VIDEO, run=run_folder, method="rollout", block=1, output="elsewhere")
     rolled = np.load("elsewhere/maps.npz")
     assert rolled["maps"].sum() == pytest.approx(1, abs=1e-5)

@@ -216,11 +216,11 @@ def test_a_folder_that_may_not_be_written(tmp_path, means, monkeypatch):
         extract_features(options(tmp_path))
 
 
-def test_data_and_output_in_one_another(tmp_path):
-    write_videos(tmp_path / "videos", (12,))
-    for data, output in (("videos", "videos/features"), ("videos", "."), ("videos", "videos")):
-        with pytest.raises(ValueError, match="lie in one another"):
-            list_data(options(tmp_path, data=str(tmp_path / data), output=str(tmp_path / output)))
+@pytest.mark.parametrize("output", ["videos/features", ".", "videos"])
+def test_data_and_output_in_one_another(tmp_path, output):
+    videos = write_videos(tmp_path / "videos", (12,))
+    with pytest.raises(ValueError, match="lie in one another"):
+        list_data(options(tmp_path, data=str(videos), output=str(tmp_path / output)))
 
 
 def test_data_of_every_form(tmp_path):
@@ -233,10 +233,15 @@ def test_data_of_every_form(tmp_path):
     table.write_text("path,label\npart0/deep/0.avi,a\npart1/deep/1.avi,b\nimages/1,a\n")
     paths, root = list_data(options(tmp_path, data=str(table), video_root=str(videos)))
     assert paths == [str(one), str(videos / "part1/deep/1.avi"), str(images)] and root == videos
+
+
+@pytest.mark.parametrize(
+    ("data", "message"), [("empty", "no video below it"), ("nowhere", "nowhere: not there")]
+)
+def test_no_data_is_said(tmp_path, data, message):
     (tmp_path / "empty").mkdir()
-    for data, message in (("empty", "no video below it"), ("nowhere", "nowhere: not there")):
-        with pytest.raises(ValueError, match=message):
-            list_data(options(tmp_path, data=str(tmp_path / data)))
+    with pytest.raises(ValueError, match=message):
+        list_data(options(tmp_path, data=str(tmp_path / data)))
 
 
 @pytest.mark.parametrize(
@@ -257,8 +262,13 @@ def test_impossible_options_are_named(tmp_path, changes, message):
 
 def test_chunks_fit_the_window(tmp_path):
     assert options(tmp_path).lengths == (8,)
-    for window, lengths in ((16, (128, 64, 32)), (40, (128, 64)), (128, (128,))):
-        assert options(tmp_path, window=window, route="dense").lengths == lengths
+
+
+@pytest.mark.parametrize(
+    ("window", "lengths"), [(16, (128, 64, 32)), (40, (128, 64)), (128, (128,))]
+)
+def test_chunks_of_a_wider_window(tmp_path, window, lengths):
+    assert options(tmp_path, window=window, route="dense").lengths == lengths
 
 
 def make_blocks(lengths):

@@ -18,7 +18,7 @@ from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
 from support.commands import run_in_process, work_in
-from support.runs import read_history
+from support.runs import Trained, read_history
 from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
 from tasks.options import EvaluationOptions, ExplanationOptions
@@ -95,7 +95,7 @@ DATA = ("--features", "F", "--data-path", "list.csv")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder where weights/first was trained on a store with faults; its report, what it said."""
+    """Weights/first, trained on a store with faults."""
     folder = tmp_path_factory.mktemp("trained")
     with work_in(folder) as printed:
         write_list(folder / "list.csv")
@@ -104,7 +104,14 @@ def trained(tmp_path_factory):
         np.save("F/right/right_07.npy", np.array([{}]), allow_pickle=True)
         np.save("F/right/right_06.npy", np.full((2, DIM), np.nan))
         _, report = train(*DATA, "--run", "first")
-    return folder, report, printed.getvalue()
+    return Trained(folder, report, printed.getvalue())
+
+
+@pytest.fixture
+def folder(trained, monkeypatch, no_pictures):
+    """The folder of `trained`, to work in."""
+    monkeypatch.chdir(trained.folder)
+    return trained.folder
 
 
 FIRST = Path("weights/first")
@@ -284,15 +291,20 @@ def test_flipped_views_are_drawn_on_request(tmp_path):
     assert 30 < draw(Augmentation()).count(6) < 70
 
 
-def test_every_network_on_i3d_takes_features():
-    for name, row in NETWORKS.items():
-        if not row.endpoint:
-            with pytest.raises(ValueError, match=f"{name} takes clips, not features"):
-                build_on_features(name, 5, 3, DIM)
-            continue
-        network = build_on_features(name, 5, 3, 2 * DIM)
-        assert network(np.zeros((2, 3, 2 * DIM), np.float32)).shape == (2, 5)
-        assert streams_of(network) == ("rgb",)
+@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if row.endpoint])
+def test_every_network_on_i3d_takes_features(name):
+    network = build_on_features(name, 5, 3, 2 * DIM)
+    assert network(np.zeros((2, 3, 2 * DIM), np.float32)).shape == (2, 5)
+    assert streams_of(network) == ("rgb",)
+
+
+@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not row.endpoint])
+def test_a_network_of_clips_takes_no_features(name):
+    with pytest.raises(ValueError, match=f"{name} takes clips, not features"):
+        build_on_features(name, 5, 3, DIM)
+
+
+def test_features_of_two_streams():
     both = build_on_features("i3d", 5, 3, 2 * DIM, "both")
     assert streams_of(both) == ("rgb", "flow") and both.count_params() == 2 * (5 * DIM + 5)
     with pytest.raises(ValueError, match="65 channels are not two streams'"):
@@ -301,11 +313,27 @@ def test_every_network_on_i3d_takes_features():
         build_on_features("i3d_transformer", 5, 3, 500)
 
 
-def test_what_does_not_fit_is_said(folder):
-    write_features(folder / "odd", dim=100)
-    write_features(folder / "mixed")
-    np.save("mixed/right/right_03.npy", np.ones((DIM, 2)))
-    for flags, message in (
+@pytest.fixture(scope="module")
+def odd(trained):
+    """The folder with features of other widths beside it."""
+    write_features(trained.folder / "odd", dim=100)
+    write_features(trained.folder / "mixed")
+    np.save(trained.folder / "mixed/right/right_03.npy", np.ones((DIM, 2)))
+
+
+@pytest.fixture
+def misfits(folder, odd):
+    return folder
+
+
+def test_other_features_are_not_scored(misfits):
+    with pytest.raises(ValueError, match=r"odd/left/left_00\.npy: its rows have 100 channels"):
+        score([FIRST], data_path="odd")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
         ((*DATA, "--network", "vivit"), "vivit takes clips, not features"),
         ((*DATA, "--network", "timesformer"), "timesformer takes clips, not features"),
         ((*DATA, "--weights", "kinetics"), "weights is kinetics, but on features"),
@@ -314,29 +342,48 @@ def test_what_does_not_fit_is_said(folder):
         (("--features", "F/left"), "no folder of class folders"),
         (("--features", "list.csv", "--data-path", "list.csv"), "no features of any of the 16"),
         (("--features", "gone", "--data-path", "list.csv"), "gone: not there"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            train(*flags)
-    with pytest.raises(ValueError, match=r"odd/left/left_00\.npy: its rows have 100 channels"):
-        score([FIRST], data_path="odd")
-    for video, options, message in (
+    ],
+)
+def test_what_cannot_be_trained_on(misfits, flags, message):
+    with pytest.raises(ValueError, match=message):
+        train(*flags)
+
+
+@pytest.mark.parametrize(
+    ("video", "options", "message"),
+    [
         ("a.mp4", {}, "no features of any of the 1 videos"),
         ("odd/left/left_00.npy", {}, "its rows have 100 channels, the network takes 64"),
         ("left/left_03.mp4", {"method": "grad_cam"}, "'grad_cam' cannot explain this i3d"),
         ("left_03.mp4", {"endpoint": "Mixed_4f"}, "endpoint is Mixed_4f, but .* one of features"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            explain(ExplanationOptions(video, FIRST, **options))
-    for changes, message in (
+    ],
+)
+def test_what_cannot_be_explained(misfits, video, options, message):
+    with pytest.raises(ValueError, match=message):
+        explain(ExplanationOptions(video, FIRST, **options))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
         ({"finetune": "all"}, "finetune is all, but features are given, F: there is no I3D"),
         ({"cutmix": 1.0}, "cutmix is 1.0, but features are given, F: they are no pictures"),
         ({"rand_operations": 1}, "rand_operations is 1, but features are given"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            Params(features="F", **changes)
+    ],
+)
+def test_contradictions_of_features(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Params(features="F", **changes)
 
 
-def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
+def write_times(folder):
+    """Write a folder of features in which left_03 has the times of its rows."""
+    record = json.loads(Path(shutil.copytree("F", folder), "left/left_03.json").read_text())
+    record["times"] = [0.1, 0.2, 0.3, 0.4]
+    Path(folder, "left/left_03.json").write_text(json.dumps(record))
+
+
+def test_the_rows_that_decide_are_named(folder, capsys):
     """Only one of three rows speaks for a class; a video without a record tells no times."""
     rows = np.ones((3, DIM), np.float32)
     rows[1, : DIM // 2] += 4  # as of left
@@ -353,12 +400,12 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
     page = Path("why/explanation.html").read_text()
     assert page.count("<img") == 1 and "Occlusion: how far" in page and "<video" not in page
 
+
+def test_rows_with_times_are_shown_with_their_frames(folder, capsys):
     video = Path("elsewhere/left/left_03.avi")
     video.parent.mkdir(parents=True)
     write_video(video, moving_square(), 25)
-    record = json.loads(Path(shutil.copytree("F", "timed"), "left/left_03.json").read_text())
-    record["times"] = [0.1, 0.2, 0.3, 0.4]
-    Path("timed/left/left_03.json").write_text(json.dumps(record))
+    write_times("timed")
     explain(ExplanationOptions(str(video), FIRST, features="timed"))
     with open(FIRST / "explanations/left_03/temporal_weights.csv", newline="") as file:
         assert [row["seconds"] for row in csv.DictReader(file)] == ["0.100", "0.300", "0.400"]
@@ -369,8 +416,11 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
         *("temporal_weights.csv", "temporal_weights.png"),
     }
 
-    manifest = json.loads(Path("timed/manifest.json").read_text())
-    Path("timed/manifest.json").write_text(json.dumps(manifest | {"image_fps": 10}))
+
+def test_times_of_images_are_those_of_the_features(folder, monkeypatch):
+    write_times("of_images")
+    manifest = json.loads(Path("of_images/manifest.json").read_text())
+    Path("of_images/manifest.json").write_text(json.dumps(manifest | {"image_fps": 10}))
     for index in range(6):
         Path("images/left/left_03").mkdir(parents=True, exist_ok=True)
         cv2.imwrite(f"images/left/left_03/{index}.png", np.full((60, 80, 3), 40 * index, np.uint8))
@@ -382,7 +432,7 @@ def test_the_rows_that_decide_are_named(folder, capsys, monkeypatch):
         return found
 
     monkeypatch.setattr(overlays, "read_moments", read)
-    explain(ExplanationOptions("images/left/left_03", FIRST, features="timed", output="slow"))
+    explain(ExplanationOptions("images/left/left_03", FIRST, features="of_images", output="slow"))
     assert shown == [40, 120, 160]
 
 

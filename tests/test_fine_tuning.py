@@ -237,25 +237,7 @@ def test_random_frames_are_reproducible_and_enough(folder):
     assert len(lengths) > 3 and min(lengths) >= 12
 
 
-def test_what_cannot_be_trained_is_said(folder):
-    first = ("--weights", "weights/windows")
-    for flags, message in (
-        ((*first, "--finetune", "Mixed_9"), "Cannot fine-tune from 'Mixed_9'"),
-        ((*first, "--finetune", "all", "--front", "none"), "front is none, but .* has K5-K5"),
-        (("--weights", "weights/dense", "--finetune", "Mixed_4f"), "share all up to Mixed_4f"),
-        (("--weights", "weights/dense", "--finetune", "all"), "of --route windows"),
-        (("--weights", "nowhere", "--finetune", "all"), "nowhere: no run there"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            train("--run", "none", *flags)
-    for changes, message in (
-        ({"finetune": "Mixed_5b"}, "recognition takes both"),
-        ({"weights": "weights/windows"}, "recognition takes both"),
-        ({"finetune": "all", "features": "F"}, "there is no I3D to train"),
-        ({"weights": "a", "finetune": "Mixed_5c", "feature_views": 2}, "feature_views is 2"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            Params(task="recognition", network="bilstm", **changes)
+def test_features_of_another_i3d(folder):
     shutil.copytree("weights/windows", "weights/other", dirs_exist_ok=True)
     path = Path("weights/other/features.json")
     kept = json.loads(path.read_text())
@@ -268,6 +250,42 @@ def test_what_cannot_be_trained_is_said(folder):
     with pytest.raises(ValueError, match="nothing tells how its features were made"):
         train("--run", "none", *other)
     assert not Path("weights/none").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ("--weights", "weights/windows", "--finetune", "Mixed_9"),
+            "Cannot fine-tune from 'Mixed_9'",
+        ),
+        (
+            ("--weights", "weights/windows", "--finetune", "all", "--front", "none"),
+            "front is none, but .* has K5-K5",
+        ),
+        (("--weights", "weights/dense", "--finetune", "Mixed_4f"), "share all up to Mixed_4f"),
+        (("--weights", "weights/dense", "--finetune", "all"), "of --route windows"),
+        (("--weights", "nowhere", "--finetune", "all"), "nowhere: no run there"),
+    ],
+)
+def test_impossible_starts(folder, flags, message):
+    with pytest.raises(ValueError, match=message):
+        train("--run", "none", *flags)
+    assert not Path("weights/none").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finetune": "Mixed_5b"}, "recognition takes both"),
+        ({"weights": "weights/windows"}, "recognition takes both"),
+        ({"finetune": "all", "features": "F"}, "there is no I3D to train"),
+        ({"weights": "a", "finetune": "Mixed_5c", "feature_views": 2}, "feature_views is 2"),
+    ],
+)
+def test_contradictions(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Params(task="recognition", network="bilstm", **changes)
 
 
 MIRRORED = """

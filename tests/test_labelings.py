@@ -189,10 +189,16 @@ def test_saved_thresholds(tmp_path):
     assert load_thresholds(path, "single", CLASSES) == []
     path.write_text("[0.25, 0.5, 1]")
     assert load_thresholds(path, "multi", CLASSES) == [0.25, 0.5, 1]
-    for text in ("[0.5]", "3", "{", '["a", 0, 0]', "[0.5, 0.5, 2]", "[NaN, 0, 0]", "[null, 0, 0]"):
-        path.write_text(text)
-        with pytest.raises(ValueError, match=r"thresholds\.json holds .*; give a list of 3"):
-            load_thresholds(path, "multi", CLASSES)
+
+
+@pytest.mark.parametrize(
+    "text", ["[0.5]", "3", "{", '["a", 0, 0]', "[0.5, 0.5, 2]", "[NaN, 0, 0]", "[null, 0, 0]"]
+)
+def test_bad_thresholds(tmp_path, text):
+    path = tmp_path / "thresholds.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"thresholds\.json holds .*; give a list of 3"):
+        load_thresholds(path, "multi", CLASSES)
 
 
 def test_decisions():

@@ -1,8 +1,8 @@
 """Predictions as the command is run: right labels at the right times, and what is no video."""
 
-import csv
 import itertools
 import json
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -271,35 +271,45 @@ def test_bad_input_is_one_line(colors, capfd, videos, words):
     assert said.startswith("Error: ") and words in said and "\n" not in said
 
 
-def test_runs_of_another_version(inside, capfd):
+@pytest.mark.parametrize(
+    ("changes", "network", "words"),
+    [
+        ({}, None, "weights/old has no best.keras yet"),
+        ({}, b"junk", "best.keras cannot be loaded by Keras"),
+        (
+            {"task": "recognition", "network": "bilstm"},
+            b"junk",
+            "best.keras cannot be loaded by Keras",
+        ),
+        ({"warp": 9}, b"junk", "this one does not know: warp"),
+    ],
+)
+def test_runs_of_another_version(inside, capfd, changes, network, words):
     run_folder = save_run("weights/old", SMALL, None, split_examples())
     known = json.loads((run_folder / "params.json").read_text())
-    signs = json.dumps(known | {"task": "recognition", "network": "bilstm"})
-    for params, network, words in (
-        (json.dumps(known), None, "weights/old has no best.keras yet"),
-        (json.dumps(known), b"junk", "best.keras cannot be loaded by Keras"),
-        (signs, b"junk", "best.keras cannot be loaded by Keras"),
-        (json.dumps(known | {"warp": 9}), b"junk", "this one does not know: warp"),
-    ):
-        (run_folder / "params.json").write_text(params)
-        if network:
-            (run_folder / "best.keras").write_bytes(network)
-        with pytest.raises(SystemExit) as stopped:
-            run_command(lambda: predict(Options(("colors.avi",), run_folder)))
-        said = capfd.readouterr().err.strip()
-        assert stopped.value.code == 2
-        assert said.startswith("Error: ") and words in said and "\n" not in said
+    (run_folder / "params.json").write_text(json.dumps(known | changes))
+    if network:
+        (run_folder / "best.keras").write_bytes(network)
+    with pytest.raises(SystemExit) as stopped:
+        run_command(lambda: predict(Options(("colors.avi",), run_folder)))
+    shutil.rmtree(run_folder)
+    said = capfd.readouterr().err.strip()
+    assert stopped.value.code == 2
+    assert said.startswith("Error: ") and words in said and "\n" not in said
 
 
-def test_bad_flags(colors):
-    for flags, words in (
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
         ({"overlay": "a.gif"}, "must be an .mp4 or .avi"),
         ({"step": -1.0}, "step -1.0; give seconds"),
         ({"overlay": "a.mp4", "videos": ("videos",)}, "overlay takes one video, not 6"),
         ({"overlay": "a.mp4", "videos": ("webcam",)}, "without --overlay"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            predict(Options(**{"videos": ("colors.avi",)} | flags))
+    ],
+)
+def test_bad_flags(colors, flags, words):
+    with pytest.raises(ValueError, match=words):
+        predict(Options(**{"videos": ("colors.avi",)} | flags))
 
 
 def test_as_a_user_runs_it(inside):
@@ -359,32 +369,35 @@ def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
             open_predictor(run_folder)
 
 
-def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path):
-    words = ["RAIN", "SUN", "WIND"]
-    lines = [f"{e.path},{' '.join(words)},dev" for e in list_examples("videos")]
-    Path("corpus.csv").write_text("\n".join(["path,glosses,split", *lines]) + "\n")
-    sentences = load_sentences("corpus.csv")
-    found, _ = inspect_features([s.path for s in sentences], features, 1)
-    run_folder = Path("weights/signs")
-    run_folder.mkdir(parents=True)
-    params = Params(
-        task="recognition",
-        network="bilstm",
-        features=features,
-        corpus="csv",
-        front="K5-K5",
-        width=16,
-    )
-    keep_features(run_folder, features, found)
-    keras.utils.set_random_seed(2)
-    network = build_recognizer(64, 3, "K5-K5", width=16)
-    set_statistics(network, *measure_statistics(list(found.values())))
-    save_run(run_folder, params, network, sentences, words, save_sentences)
+WORDS = ["RAIN", "SUN", "WIND"]
 
-    evaluate.evaluate(EvaluationOptions((run_folder,), split="dev"))
-    rows = read_table(run_folder / "evaluation/dev/predictions.csv")
+
+@pytest.fixture(scope="module")
+def signs(folder, features):
+    """The run weights/signs of a recognizer, scored on all videos; its predictions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        lines = [f"{e.path},{' '.join(WORDS)},dev" for e in list_examples("videos")]
+        Path("corpus.csv").write_text("\n".join(["path,glosses,split", *lines]) + "\n")
+        sentences = load_sentences("corpus.csv")
+        found, _ = inspect_features([s.path for s in sentences], features, 1)
+        sizes = {"network": "bilstm", "front": "K5-K5", "width": 16}
+        params = Params(task="recognition", corpus="csv", features=features, **sizes)
+        keras.utils.set_random_seed(2)
+        network = build_recognizer(64, 3, "K5-K5", width=16)
+        set_statistics(network, *measure_statistics(list(found.values())))
+        run_folder = Path("weights/signs")
+        run_folder.mkdir(parents=True)
+        keep_features(run_folder, features, found)
+        save_run(run_folder, params, network, sentences, WORDS, save_sentences)
+        evaluate.evaluate(EvaluationOptions((run_folder,), split="dev"))
+        return run_folder, read_table(run_folder / "evaluation/dev/predictions.csv")
+
+
+def test_glosses_of_a_recognizer(inside, signs):
+    run_folder, rows = signs
     predictor = open_predictor(run_folder)
-    assert (predictor.kind, predictor.labels) == ("glosses", words)
+    assert (predictor.kind, predictor.labels) == ("glosses", WORDS)
     for row in rows:
         prediction = predictor.predict_video(str(Path(row["id"])))
         assert " ".join(prediction.labels) == row["hypothesis"]
@@ -392,18 +405,23 @@ def test_glosses_of_a_recognizer(inside, features, capsys, monkeypatch, tmp_path
         assert prediction.probabilities.shape == (6, 3)
         np.testing.assert_allclose(prediction.times, np.append(np.arange(6) * 0.16, 0.96))
     assert any(row["hypothesis"] for row in rows)
-    shown = show_on_page(predictor, run_folder, rows[0]["id"], tmp_path, monkeypatch)
-    assert shown["why"] == MEANING and cv2.imread(shown["sheet"]).std() > 5
-    with open(tmp_path / "alignment.csv", newline="") as file:
-        glosses = [row["gloss"] for row in csv.DictReader(file)]
-    assert " ".join(glosses) == rows[0]["hypothesis"]
     with pytest.raises(ValueError, match="recognizes whole videos"):
         open_predictor(run_folder, window=1.0)
-    monkeypatch.setattr(command, "open_predictor", lambda *_: predictor)
-    capsys.readouterr()
-    video = str(Path(rows[0]["id"]))
-    predict(Options((video,), run_folder, overlay="signs.mp4"))
-    assert rows[0]["hypothesis"] in capsys.readouterr().out
+
+
+def test_glosses_on_the_page(inside, signs, monkeypatch, tmp_path):
+    run_folder, (row, *_) = signs
+    predictor = open_predictor(run_folder)
+    shown = show_on_page(predictor, run_folder, row["id"], tmp_path, monkeypatch)
+    assert shown["why"] == MEANING and cv2.imread(shown["sheet"]).std() > 5
+    glosses = [line["gloss"] for line in read_table(tmp_path / "alignment.csv")]
+    assert " ".join(glosses) == row["hypothesis"]
+
+
+def test_glosses_over_a_video(inside, signs, capsys):
+    run_folder, (row, *_) = signs
+    predict(Options((str(Path(row["id"])),), run_folder, overlay="signs.mp4"))
+    assert row["hypothesis"] in capsys.readouterr().out
     assert probe("signs.mp4").num_frames == 24
     with pytest.raises(ValueError, match="cannot follow a camera"):
         predict(Options(("webcam",), run_folder))

@@ -55,12 +55,12 @@ def offline(monkeypatch):
     monkeypatch.setattr(pretrained, "_FETCHERS", dict.fromkeys(pretrained._FETCHERS, refuse))
 
 
-def test_the_table_has_all_four_checkpoints():
-    for name in pretrained.PRETRAINED:
-        tensors = pretrained.published_tensors(name)
-        assert len(tensors) == 230
-        channels = {"rgb": 3, "flow": 2}[pretrained.PRETRAINED[name]["stream"]]
-        assert tensors["Conv3d_1a_7x7/conv_3d/w"][0] == (7, 7, 7, channels, 64)
+@pytest.mark.parametrize("name", pretrained.PRETRAINED)
+def test_the_table_has_all_four_checkpoints(name):
+    tensors = pretrained.published_tensors(name)
+    assert len(tensors) == 230
+    channels = {"rgb": 3, "flow": 2}[pretrained.PRETRAINED[name]["stream"]]
+    assert tensors["Conv3d_1a_7x7/conv_3d/w"][0] == (7, 7, 7, channels, 64)
 
 
 def test_masked_crc32c_is_tensorflows(tmp_path):

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from pathlib import Path
 
 import evaluate
 import training
 from models.vivit import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
+from support.backends import untraced_steps
 from support.runs import break_off, check_same_runs, read_history, read_pictures
 from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
@@ -21,12 +23,13 @@ TINY = (
     "--network vivit --num-segments 1 --frames-per-segment 8 --sampling uniform --frame-size 16 "
     "--short-side 20 --batch-size 4 --epochs 3 --rate-epochs 1 2 --workers 1 --pictures 0"
 ).split()
+TINIEST = Size(32, 2, 2, 2, 32, 32, 128, 0.1)
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     write_dataset(tmp_path / "videos")
-    monkeypatch.setitem(SIZES, "small", Size(32, 2, 2, 2, 32, 32, 128, 0.1))
+    monkeypatch.setitem(SIZES, "small", TINIEST)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -129,13 +132,35 @@ def test_a_run_starts_another(folder, no_pictures, untraced, capsys):
     assert column(second, "loss")
 
 
-def test_impossible_runs_stop_before_any_video_is_decoded(
-    folder, no_pictures, untraced, monkeypatch
-):
-    train("--run", "short", "--epochs", 1)
+@pytest.fixture(scope="module")
+def with_short(tmp_path_factory):
+    """A folder with videos and weights/short, trained for an epoch."""
+    folder = tmp_path_factory.mktemp("short")
+    write_dataset(folder / "videos")
+    with pytest.MonkeyPatch.context() as patch, untraced_steps():
+        patch.chdir(folder)
+        patch.setitem(SIZES, "small", TINIEST)
+        train("--run", "short", "--epochs", 1)
+    return folder
+
+
+@pytest.fixture
+def short(with_short, monkeypatch):
+    """That folder, where decoding a video fails the test."""
+    monkeypatch.chdir(with_short)
+    monkeypatch.setitem(SIZES, "small", TINIEST)
     monkeypatch.setattr(classification, "inspect", lambda *_: pytest.fail("decoded a video"))
-    before = sorted((folder / "weights").iterdir())
-    for flags, message in (
+
+
+def test_a_wrong_choice_is_no_run(short):
+    with pytest.raises(SystemExit):
+        train("--activation", "relu")
+    assert {path.name for path in Path("weights").iterdir()} == {"short", "cache"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
         (["--network", "i3d_gru"], "Unknown network 'i3d_gru'; known: i3d, i3d_lstm"),
         (["--embedder", "pixels"], "Unknown embedder 'pixels'; known: flatten, patches"),
         (["--encoder", "divided"], "Unknown encoder 'divided'; known: joint, factorised"),
@@ -167,12 +192,12 @@ def test_impossible_runs_stop_before_any_video_is_decoded(
             ["--run", "short", "--resume", "--num-segments", "2"],
             "begun with num_segments 1, not 2",
         ),
-    ):
-        with pytest.raises(ValueError, match=message):
-            train(*flags)
-    with pytest.raises(SystemExit):
-        train("--activation", "relu")
-    assert sorted((folder / "weights").iterdir()) == before
+    ],
+)
+def test_impossible_runs_stop_before_any_video_is_decoded(short, flags, message):
+    with pytest.raises(ValueError, match=message):
+        train(*flags)
+    assert {path.name for path in Path("weights").iterdir()} == {"short", "cache"}
 
 
 def test_summary_of_a_network(capsys):

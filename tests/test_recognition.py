@@ -11,7 +11,7 @@ import evaluate
 import training
 from scripts.explain import explain
 from support.commands import work_in
-from support.runs import break_off, check_same_runs, read_history, read_pictures
+from support.runs import Trained, break_off, check_same_runs, read_history, read_pictures
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
 from tasks.recognition.transcription import load_sentences, read_features
@@ -81,38 +81,56 @@ def score(run, **options):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with a corpus and weights/first trained on it; what was printed."""
+    """A corpus and weights/first trained on it."""
     folder = tmp_path_factory.mktemp("recognition")
     with pytest.MonkeyPatch.context() as patch, work_in(folder) as printed:
         patch.setattr("utils.signing.rendered_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
         write_corpus(folder / "few", (12, 3, 3), (2, 2))
-        train("--run", "first", "--pictures", 0.001)
-    return folder, printed.getvalue()
+        _, report = train("--run", "first", "--pictures", 0.001)
+    return Trained(folder, report, printed.getvalue())
+
+
+@pytest.fixture
+def folder(trained, monkeypatch, no_pictures):
+    """The folder of `trained`, to work in."""
+    monkeypatch.chdir(trained.folder)
+    return trained.folder
 
 
 FIRST = Path("weights/first")
 
 
-def test_glosses_are_learned(folder, trained, capsys):
+def test_what_training_leaves(folder, trained):
     rows = read_history(FIRST)
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
-    assert "val wer " in trained[1] and "Best checkpoint on dev: wer" in trained[1]
-    assert "NEBEL x" in trained[1] and "rows of stride 2, front K5-K5" in trained[1]
+    assert "val wer " in trained.printed and "Best checkpoint on dev: wer" in trained.printed
+    assert "NEBEL x" in trained.printed and "rows of stride 2, front K5-K5" in trained.printed
     assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
     params = json.loads((FIRST / "params.json").read_text())
     assert (params["corpus"], params["front"]) == ("phoenix2014", "K5-K5")
 
-    shown = read_pictures(FIRST)["sentences"]
+
+def test_sentences_are_shown_from_time_to_time(folder):
+    rows, shown = read_history(FIRST), read_pictures(FIRST)["sentences"]
     assert min(shown) == 1 and max(shown) == len(rows) and len(shown) < len(rows)
     assert shown[1].count(b"REF:") == shown[len(rows)].count(b"HYP:") == 6
     assert shown[1] != shown[len(rows)]
 
-    report = score(FIRST, split="dev")
-    said = capsys.readouterr().out
-    best = min(float(row["val_wer"]) for row in rows)
+
+@pytest.fixture(scope="module")
+def scored(trained):
+    """The report of weights/first on dev, and what was printed."""
+    with work_in(trained.folder) as printed:
+        report = score(FIRST, split="dev")
+    return report, printed.getvalue()
+
+
+def test_glosses_are_learned(folder, scored):
+    report, said = scored
+    best = min(float(row["val_wer"]) for row in read_history(FIRST))
     assert report["wer"] == pytest.approx(best, abs=1e-3)
     pairs = [row for row in report["confusions"] if row["reference"] == "NEBEL"]
     floor = 100 * sum(row["count"] for row in pairs) / report["words"]  # which training lacks
@@ -121,6 +139,10 @@ def test_glosses_are_learned(folder, trained, capsys):
     assert "never in training" in said and "REF:" in said and "WER" in said
     for line in ("sclite", "Taken for another: ", "blanks 0."):
         assert line in said
+
+
+def test_files_of_a_score(folder, scored):
+    report, _ = scored
     written = FIRST / "evaluation/dev"
     stm, ctm = ((written / name).read_text() for name in ("references.stm", "hypotheses.ctm"))
     assert len(stm.splitlines()) == 9 and "NEBEL" in stm and "NEBEL" not in ctm
@@ -132,8 +154,11 @@ def test_glosses_are_learned(folder, trained, capsys):
     assert all(row["reference"].split() == [*known[row["id"]].glosses] for row in rows)
     assert sum(row["words"] for row in report["signers"].values()) == report["words"]
 
+
+def test_scores_of_other_searches_and_data(folder, scored, capsys):
+    report, _ = scored
     assert score(FIRST, split="val", beam=4)["wer"] <= report["wer"] + 4
-    assert (written.parent / "dev-beam4/report.json").is_file()
+    assert (FIRST / "evaluation/dev-beam4/report.json").is_file()
     again = score(FIRST, split="dev", data_path="release", features="F")
     assert again["wer"] == report["wer"]
     assert score(FIRST)["sentences"] == 6
@@ -225,6 +250,10 @@ def test_glosses_are_found_in_time(folder, capsys):
     explain(ExplanationOptions(known.path, FIRST, beam=4, output="again"))
     assert "No frames are shown" in capsys.readouterr().out
     assert cv2.imread("again/alignment.png").shape[0] < shown
+
+
+def test_rows_alone_are_explained(folder):
+    rows = np.load(next(Path("F").rglob("1.npy")))
     np.save("other.npy", rows[:, :3])
     with pytest.raises(ValueError, match=r"other\.npy: its rows have 3 channels, .* takes 16"):
         explain(ExplanationOptions("other.npy", FIRST))
@@ -308,23 +337,20 @@ def test_impossible_sentences_are_listed(folder):
     assert "anew with --stride 1;" in advise_stride(*few, 2)
 
 
-def test_what_cannot_be_is_said(folder):
+def test_features_of_another_width(folder):
     shutil.copytree("F", "narrow")
     for path in Path("narrow").rglob("*.npy"):
         np.save(path, np.load(path)[:, :3])
     with pytest.raises(ValueError, match=r"its rows have 3 channels, the network takes 16"):
         score(FIRST, split="dev", features="narrow")
-    for flags, message in (
-        (("--features", ""), "Recognition is trained on features"),
-        (("--data-path", "F"), "F holds no corpus"),
-        (("--network", "i3d"), "Unknown encoder 'i3d'; known: bilstm, transformer"),
-        (("--front", "K7"), "Unknown front 'K7'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            train("--run", "none", *flags)
-    assert not Path("weights/none").exists()
+
+
+def test_a_flag_of_classification():
     with pytest.raises(ValueError, match=r"mixup is 0.2, which is for classification"):
         Params(task="recognition", mixup=0.2)
+
+
+def test_what_cannot_be_scored(folder):
     with pytest.raises(ValueError, match=r"eval_clips is 2, but .* is one of recognition"):
         score(FIRST, eval_clips=2)
     with pytest.raises(ValueError, match="No sentence of split 'x'; there are: train 72"):
@@ -337,6 +363,21 @@ def test_what_cannot_be_is_said(folder):
     with pytest.raises(ValueError, match="All 9 hypotheses of dev are empty"):
         score("weights/blank", split="dev")
     assert not Path("weights/blank/evaluation").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--features", ""), "Recognition is trained on features"),
+        (("--data-path", "F"), "F holds no corpus"),
+        (("--network", "i3d"), "Unknown encoder 'i3d'; known: bilstm, transformer"),
+        (("--front", "K7"), "Unknown front 'K7'"),
+    ],
+)
+def test_impossible_flags(folder, flags, message):
+    with pytest.raises(ValueError, match=message):
+        train("--run", "none", *flags)
+    assert not Path("weights/none").exists()
 
 
 def test_rows_change_reproducibly():

@@ -90,14 +90,17 @@ def test_features_are_normalized(features):
 
 
 @once
-def test_unknown_names_and_widths():
-    for arguments, message in (
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (("K7", "bilstm", 16), "Unknown front 'K7'; known: none, K5-K5"),
         (("none", "gru", 16), "Unknown encoder 'gru'; known: bilstm, transformer"),
         (("none", "bilstm", 20), "width is 20; give a multiple of 16"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            build_recognizer(DIM, 5, *arguments)
+    ],
+)
+def test_unknown_names_and_widths(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_recognizer(DIM, 5, *arguments)
 
 
 def test_loss_adds_its_parts():

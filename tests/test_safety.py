@@ -144,16 +144,27 @@ def test_commands_run_no_code_of_a_run(evil_run, command, monkeypatch):
     assert not MARK.exists() and not list(Path("weights/evil").glob("exports/*"))
 
 
-def test_features_and_weights_run_no_code(folder):
+@pytest.fixture
+def traps(folder):
+    """The folder with pickles in files of features and weights."""
     np.save("a.npy", np.array([Trap()], object), allow_pickle=True)
     np.savez("a.npz", features=np.array([Trap()], object), allow_pickle=True)
     Path("a.ckpt").write_bytes(pickle.dumps({"a": Trap()}))
-    for name in ("a.npy", "a.npz"):
-        with pytest.raises(ValueError, match=rf"{name}: no array of numbers"):
-            load_features(name)
-    for name, said in (("a.npz", "a.npz cannot be read"), ("a.ckpt", "only NumPy arrays")):
-        with pytest.raises(WeightsError, match=said):
-            read_tensors(name)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_features_run_no_code(traps, name):
+    with pytest.raises(ValueError, match=rf"{name}: no array of numbers"):
+        load_features(name)
+    assert not MARK.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("a.npz", "a.npz cannot be read"), ("a.ckpt", "only NumPy arrays")]
+)
+def test_weights_run_no_code(traps, name, said):
+    with pytest.raises(WeightsError, match=said):
+        read_tensors(name)
     assert not MARK.exists()
 
 

@@ -6,6 +6,7 @@ What takes seconds to import is imported where it is needed: many tests need non
 import csv
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.data.examples import save_examples
 from utils.params import Params
@@ -31,6 +32,14 @@ SMALL = Params(
     short_side=36,
     patch_size=8,
 )
+
+
+class Trained(NamedTuple):
+    """What a module's tests share: the folder that was trained in, the report, what was printed."""
+
+    folder: Path
+    report: dict
+    printed: str
 
 
 def save_run(folder, params, network=None, data=(), classes=("left", "right"), save=save_examples):
