@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import scripts.extract_features
 import utils.features.store
@@ -31,6 +32,7 @@ from utils.features.extraction import Collector, batch_blocks, extract_rows, rea
 from utils.features.rows import plan_rows
 from utils.features.store import settings_hash
 from utils.video.reading import probe, read_rgb, write_video
+from utils.video.views import CENTER
 
 import keras
 import numpy as np
@@ -69,11 +71,12 @@ class Means:
 def means(monkeypatch):
     """Extraction with `Means`, so that all but the network is as it is."""
     network = Means()
-    monkeypatch.setattr(
-        scripts.extract_features,
-        "load_extractor",
-        lambda options: (network, {"window": options.window, "dtype": options.dtype}),
-    )
+
+    def load(options):
+        settings = {"window": options.window, "dtype": options.dtype}
+        return network, SimpleNamespace(to_json=lambda: settings)
+
+    monkeypatch.setattr(scripts.extract_features, "load_extractor", load)
     return network
 
 
@@ -252,7 +255,7 @@ def test_no_data_is_said(tmp_path, data, message):
         ({"window": 7}, "window is 7; it must be at least 8"),
         ({"short_side": 100}, "frame_size is 112 but short_side 100"),
         ({"short_side": 0, "stream": "both"}, "flow is not computed on stretched frames"),
-        ({"views": ("flip",)}, "views are flip; center and others"),
+        ({"views": ("flip",)}, f"views are flip; {CENTER} and others"),
     ],
 )
 def test_impossible_options_are_named(tmp_path, changes, message):
