@@ -291,14 +291,14 @@ def test_flipped_views_are_drawn_on_request(tmp_path):
     assert 30 < draw(Augmentation()).count(6) < 70
 
 
-@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if row.endpoint])
+@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if row.backbone])
 def test_every_network_on_i3d_takes_features(name):
     network = build_on_features(name, 5, 3, 2 * DIM)
     assert network(np.zeros((2, 3, 2 * DIM), np.float32)).shape == (2, 5)
     assert streams_of(network) == ("rgb",)
 
 
-@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not row.endpoint])
+@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not row.backbone])
 def test_a_network_of_clips_takes_no_features(name):
     with pytest.raises(ValueError, match=f"{name} takes clips, not features"):
         build_on_features(name, 5, 3, DIM)
@@ -366,7 +366,7 @@ def test_what_cannot_be_explained(misfits, video, options, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"finetune": "all"}, "finetune is all, but features are given, F: there is no I3D"),
+        ({"finetune": "all"}, "finetune is all, but features are given, F: there is no backbone"),
         ({"cutmix": 1.0}, "cutmix is 1.0, but features are given, F: they are no pictures"),
         ({"rand_operations": 1}, "rand_operations is 1, but features are given"),
     ],

@@ -279,7 +279,7 @@ def test_impossible_starts(folder, flags, message):
     [
         ({"finetune": "Mixed_5b"}, "recognition takes both"),
         ({"weights": "weights/windows"}, "recognition takes both"),
-        ({"finetune": "all", "features": "F"}, "there is no I3D to train"),
+        ({"finetune": "all", "features": "F"}, "there is no backbone to train"),
         ({"weights": "a", "finetune": "Mixed_5c", "feature_views": 2}, "feature_views is 2"),
     ],
 )
