@@ -52,9 +52,8 @@ class Classifier:
             fps: frames per second of a source that is not resampled.
         """
         window, step = (seconds * (self.clip_format.fps or fps) for seconds in self.seconds)
-        window = (
-            max(1, round(window)) if window else self.clip_format.segments * self.clip_format.frames
-        )
+        whole = self.clip_format.segments * self.clip_format.frames
+        window = max(1, round(window)) if window else whole
         return window, max(1, round(step) if step else window // 2)
 
     def see(self, window):
@@ -79,19 +78,12 @@ class Classifier:
             seen.add(window, self.see(window))
             on_progress(len(seen.outputs), total)
         if self.views:
-            how = (
-                ClipSource(self.clip_format, workers=1),
-                [video],
-                self.views,
-                1,
-                self.judge.labeling,
-            )
-            (whole,) = predict_videos(self.network, *how)
+            source, labeling = ClipSource(self.clip_format, workers=1), self.judge.labeling
+            (whole,) = predict_videos(self.network, source, [video], self.views, 1, labeling)
         else:
             whole = seen.average()
-        return self.judge.conclude(
-            path, video.duration(self.clip_format.fps), whole, seen, video.note
-        )
+        duration = video.duration(self.clip_format.fps)
+        return self.judge.conclude(path, duration, whole, seen, video.note)
 
     def explain(self, prediction, params, folder):
         """Draw why one centered clip of a video is of its class.
