@@ -1,0 +1,262 @@
+"""What a GPU does with these networks, beside PyTorch and OpenCV: python -m scripts.benchmarks.gpu.
+
+Each part is a process of its own with a share of the time, so that all is over when it has to be;
+what was measured until then is in the JSON file after every row. scripts/benchmarks/gpu.sh runs it
+where packages are missing. Networks are random, clips too. Clips a second are medians of whole
+calls, each waited for: `predict_on_batch`, `train_on_batch` (SGD with momentum) on clips that are
+on the device. JAX's products of float32 are of TF32 unless "highest" is asked for, and so are
+PyTorch's here but for "float32 highest".
+"""
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from utils.system.commands import ROOT, run_command
+from utils.system.files import write_atomically
+from utils.system.measuring import LEFT_OUT
+
+import tyro
+
+
+class Part(NamedTuple):
+    """A part: the module that measures it, its share of the seconds, what its process is told."""
+
+    module: str
+    share: float
+    environment: dict[str, str] = {}  # noqa: RUF012 (never changed)
+
+
+_ON_JAX = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.92"}
+# The script that it starts takes memory too.
+_TWO = _ON_JAX | {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.42"}
+# What it imports of ours imports JAX, which is to leave the GPU alone.
+_ON_TORCH = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"}
+# In this order; what one leaves of its share goes to the next ones.
+PARTS = {
+    "ceilings": Part("gpu_networks", 45, _ON_JAX),
+    "i3d": Part("gpu_networks", 130, _ON_JAX),
+    "torch": Part("peers_torch", 65, _ON_TORCH),
+    "transformers": Part("gpu_networks", 90, _ON_JAX),
+    "flow": Part("gpu_video", 50, _ON_JAX),
+    "extraction": Part("gpu_video", 60, _TWO),
+    "correctness": Part("gpu_networks", 35, _ON_JAX),
+    "compiled": Part("peers_torch", 45, _ON_TORCH),
+}
+_WORK = {"forward": 1, "train": 3}  # times a forward pass's operations
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and for how long."""
+
+    parts: tuple[Literal[tuple(PARTS)], ...] = tuple(PARTS)
+    """In the order above, whatever the order here."""
+    seconds: float = 430
+    """For all of it."""
+    row_seconds: float = 1.5
+    """Of a row's calls, about, after those that compile and warm up."""
+    reserve: float = 8
+    """Seconds of a part that must be left for a row to begin."""
+    batches: tuple[int, ...] = (16, 1, 64, 4)
+    """Clips, what matters most first."""
+    steps: tuple[Literal["forward", "train"], ...] = ("forward", "train")
+    """Of networks."""
+    precisions: tuple[Literal["bfloat16", "float32"], ...] = ("bfloat16", "float32")
+    """Of networks; bfloat16 is the policy mixed_bfloat16."""
+    networks: tuple[Literal["i3d", "timesformer", "vivit"], ...] = ("i3d", "timesformer", "vivit")
+    """Of ours and of PyTorch."""
+    size: Literal["base", "small"] = "base"
+    """Of ViViT and TimeSformer."""
+    frames: int = 64
+    """Of I3D's clips."""
+    timesformer_frames: int = 8
+    """Of TimeSformer's."""
+    vivit_frames: int = 32
+    """Of ViViT's, in tubelets of two."""
+    frame_size: int = 224
+    """Pixels of a side."""
+    matrix: int = 8192
+    """Side of the matrices that the card's rate is measured with."""
+    flow_size: tuple[int, int] = (256, 340)
+    """Height and width for TV-L1."""
+    flow_batches: tuple[int, ...] = (64, 256, 16, 1)
+    """Pairs of frames."""
+    videos: int = 32
+    """That features are extracted of, 320x240."""
+    video_frames: int = 512
+    """Of each."""
+    batch_frames: int = 1024
+    """Frames that the extraction's network is given at once."""
+    chunk: int = 128
+    """Frames of its blocks on the route dense."""
+    output: Path | None = None
+    """A JSON file."""
+
+    def __post_init__(self):
+        for name in ("seconds", "row_seconds", "frames", "matrix", "videos", "video_frames"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0.")
+        if min((*self.batches, *self.flow_batches)) < 1:
+            raise ValueError("batches and flow_batches are of one at least.")
+
+
+class Report:
+    """Rows as they come, written after each, with shares of the card's rate.
+
+    Args:
+        output: a JSON file, or None.
+    """
+
+    def __init__(self, output):
+        self.output, self.rows, self.work, self.begun = output, [], {}, {}
+        self.machine = {"python": platform.python_version(), "cpus": os.cpu_count()}
+
+    def take(self, line):
+        """Take a line of a measuring process; what is not JSON goes to the screen."""
+        try:
+            found = json.loads(line)
+        except ValueError:
+            print(line.rstrip(), flush=True)
+            return
+        self.machine |= found.get("machine", {})
+        self.work |= found.get("work", {})
+        self.begun = found.get("begin", self.begun)
+        if "row" in found:
+            self.add(found["row"])
+
+    def add(self, row):
+        """Add a row, and write all of them."""
+        self.rows.append(row)
+        self.begun = {}
+        self.write()
+        if row.get("failure") != LEFT_OUT:
+            print(describe(self._complete(row)), flush=True)
+
+    def _complete(self, row):
+        """Return a row with the share of the matrix product's rate, where both are known."""
+        rates = {
+            each["precision"]: each["per_second"]
+            for each in self.rows
+            if each["part"] == "ceilings" and "precision" in each and "per_second" in each
+        }
+        gflop, rate = self.work.get(row.get("network")), rates.get(row.get("precision"))
+        if not gflop or not rate or "per_second" not in row:
+            return row
+        done = row["per_second"] * gflop * 1e9 * _WORK[row["step"]]
+        return row | {"tflop_per_second": done / 1e12, "share": done / rate}
+
+    def write(self):
+        """Write the file."""
+        if self.output:
+            rows = [self._complete(row) for row in self.rows]
+            whole = {"machine": self.machine, "gflop_a_clip": self.work, "rows": rows}
+            write_atomically(self.output, json.dumps(whole, indent=1) + "\n")
+
+    def table(self):
+        """Return the lines of all that was measured."""
+        return [describe(self._complete(row)) for row in self.rows if "failure" not in row]
+
+
+def describe(row):
+    """Return a line about a row."""
+    keys = ("name", "network", "framework", "layout", "step", "precision", "batch")
+    text = " ".join(str(row[key]) for key in keys if row.get(key) not in (None, ""))
+    if "failure" in row:
+        return f"{row['part']}: {text}: {row['failure']}"
+    if "per_second" not in row:
+        skipped = {*keys, "part", "unit", "videos", "frames"}
+        numbers = (
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in row.items()
+            if key not in skipped
+        )
+        return f"{text}: {', '.join(numbers)}"
+    unit, rate = row.get("unit", "clips" if "network" in row else "pairs"), row["per_second"]
+    rate = f"{rate / 1e12:.4g} T{unit}/s" if rate > 1e9 else f"{rate:.4g} {unit}/s"
+    share = f", {100 * row['share']:.1f} %" if "share" in row else ""
+    return f"{text}: {rate}{share} (first call {row['first_seconds']:.1f} s)"
+
+
+def name_card():
+    """Return {name: value} of what nvidia-smi says of the card, empty where there is none."""
+    names = ("name", "driver_version", "memory.total", "clocks.sm", "power.limit")
+    command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    values = done.stdout.splitlines()[0].split(", ") if done.stdout else []
+    return {f"card {name}": value for name, value in zip(names, values, strict=False)}
+
+
+def run_part(name, task, report, limit):
+    """Run a part in a process of its own; end it when its time is over.
+
+    Args:
+        name: a key of `PARTS`.
+        task: of its process.
+        report: a `Report`.
+        limit: seconds.
+    """
+    part, end = PARTS[name], time.time() + limit - min(5.0, limit / 10)
+    task = json.dumps(task | {"part": name, "end": end})
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"scripts.benchmarks.{part.module}", task],
+        cwd=ROOT,
+        env=os.environ | part.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that what it started ends with it
+    )
+    reader = threading.Thread(target=lambda: [report.take(line) for line in process.stdout])
+    reader.start()
+    failure = ""
+    try:
+        if process.wait(limit):
+            failure = f"its process ended with {process.returncode}"
+    except subprocess.TimeoutExpired:
+        failure = f"ended after {limit:.0f} s"
+    finally:
+        with suppress(ProcessLookupError):  # none is left of those that it started
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        reader.join(10)
+    if failure:
+        report.add(report.begun | {"part": name, "failure": failure})
+
+
+def benchmark_gpu(options):
+    """Measure the parts, one after another; print all rows at the end, and return the `Report`.
+
+    Args:
+        options: `Options`.
+    """
+    end, report = time.monotonic() + options.seconds, Report(options.output)
+    report.machine |= name_card()
+    task = asdict(options) | {"output": None}
+    chosen = [name for name in PARTS if name in options.parts]
+    for place, name in enumerate(chosen):
+        left = end - time.monotonic()
+        shares = sum(PARTS[each].share for each in chosen[place:])
+        limit = left * PARTS[name].share / shares
+        print(f"== {name}, {limit:.0f} of {left:.0f} s", flush=True)
+        begin = time.monotonic()
+        run_part(name, task, report, limit)
+        report.machine.setdefault("part_seconds", {})[name] = time.monotonic() - begin
+        report.write()
+    print("== all", report.machine, *report.table(), sep="\n", flush=True)
+    return report
+
+
+if __name__ == "__main__":
+    run_command(lambda: benchmark_gpu(tyro.cli(Options, description=__doc__)))
