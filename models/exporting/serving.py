@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 
-@keras.saving.register_keras_serializable("video")
+@keras.saving.register_keras_serializable("video", name="CentreCrop")  # as files call it
 class CenterCrop(layers.Layer):
     """Frames of any size to what a network sees, as `utils.video.reading.read_rgb` makes it.
 
