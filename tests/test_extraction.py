@@ -389,7 +389,7 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     assert manifest["window"] == 8 and manifest["weights"] == {"rgb": "none"}
 
     loaded = load_extractor(chosen)
-    assert loaded[1]["fingerprint"] == manifest["fingerprint"]
+    assert loaded[1].fingerprint == manifest["fingerprint"]
     monkeypatch.setattr(scripts.extract_features, "load_extractor", lambda options: loaded)
     extract_features(chosen)
     said = capsys.readouterr()

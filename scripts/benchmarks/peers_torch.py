@@ -191,7 +191,7 @@ class Peers:
             clips = clips.contiguous(memory_format=getattr(torch, LAYOUTS[layout]))
         run = torch.compile(module, dynamic=False) if compiled else module
         if step == "forward":
-            module.eval()
+            module.train(False)
 
             def forward():
                 with torch.inference_mode():
