@@ -18,7 +18,7 @@ from utils.system.processes import run_tasks
 from utils.system.tables import write_csv
 from utils.video.flow import FLOWS, flow_kind, limit_threads
 from utils.video.flow_store import default_store, is_stored, open_store, store_flow
-from utils.video.reading import VideoError
+from utils.video.video import VideoError
 
 import numpy as np
 import tyro

@@ -10,7 +10,8 @@ from utils.params import Params
 from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.pictures.captions import save_captions
 from utils.runs.saved_params import load_params
-from utils.video.reading import VideoError, probe, skim
+from utils.video.reading import probe, skim
+from utils.video.video import VideoError
 
 import numpy as np
 

@@ -25,7 +25,7 @@ from utils.command_line import parse_params
 from utils.features.rows import plan_rows
 from utils.runs.export_formats import FORMATS
 from utils.runs.networks import load_network
-from utils.video.reading import read_rgb
+from utils.video.reading import probe, read_rgb
 
 import keras
 import numpy as np
@@ -226,7 +226,9 @@ def test_rows_are_features_of_windows():
     manifest = json.loads(Path("F/manifest.json").read_text())
     assert manifest["backbone"] == "tiny" and manifest["weights"] == {"rgb": "made_up_rgb"}
     assert rows.shape == (8, DIM)
-    frames = read_rgb("videos/left/left_00.avi", np.arange(24), 32, 32) / np.float32(127.5) - 1
+    frames = (
+        read_rgb(probe("videos/left/left_00.avi"), np.arange(24), 32, 32) / np.float32(127.5) - 1
+    )
     windows = frames[plan_rows(24, 6, 3, "replicate")]
     np.testing.assert_allclose(rows, to_array(build_published()(windows)), atol=1e-4)
     assert rows.std(0).max() > 1e-3

@@ -172,9 +172,9 @@ def rows(data, **options):
 
 
 VIDEOS = {
-    "v/text.mp4": "v/text.mp4: not a video that OpenCV can open",
+    "v/text.mp4": "v/text.mp4: not a video that FFmpeg can open",
     "v/empty.mp4": "v/empty.mp4: the file is empty",
-    "v/cut.mp4": "v/cut.mp4: not a video that OpenCV can open",
+    "v/cut.mp4": "v/cut.mp4: not a video that FFmpeg can open",
     "v/sound.mp4": "v/sound.mp4: n",
     "v/none/a.mp4": "v/none/a.mp4: no such file",
     "v/none": "v/none: no such file; a folder must hold numbered images",

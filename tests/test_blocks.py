@@ -85,9 +85,9 @@ def test_chunks_hold_the_frames_of_their_rows(tmp_path, monkeypatch, edges, stri
     video = make_video(tmp_path / "a.avi", 90)
     seen, resized = [], utils.features.blocks.resized_frames
 
-    def count(path, indices, *sizes):
+    def count(video, indices, *sizes):
         seen.extend(indices)
-        return resized(path, indices, *sizes)
+        return resized(video, indices, *sizes)
 
     monkeypatch.setattr(utils.features.blocks, "resized_frames", count)
     single = FORM._replace(window=16, stride=stride, edges=edges, lengths=(16,))
@@ -119,7 +119,7 @@ def test_videos_that_cannot_be_read_say_so(tmp_path):
     (tmp_path / "a.avi").write_bytes(b"no video")
     (failure,) = read_video(str(tmp_path / "a.avi"), "a", FORM)
     assert isinstance(failure, Failure) and len(failure.digest) == 32
-    assert failure.reason == "not a video that OpenCV can open."
+    assert failure.reason == "not a video that FFmpeg can open."
     (failure,) = read_video(str(tmp_path / "b.avi"), "b", FORM)
     assert (failure.reason, failure.digest) == ("no such file.", "")
     video = make_video(tmp_path / "c.avi", 7)

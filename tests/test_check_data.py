@@ -41,7 +41,7 @@ def test_all_that_is_wrong_is_named(data, capsys):
     assert check_data(Options("videos")) == 3
     rows, said = listed("weights/analysis/videos/problems.csv"), capsys.readouterr().out
     assert rows["empty.avi"] == ("broken", "the file is empty.")
-    assert rows["words.mp4"] == ("broken", "not a video that OpenCV can open.")
+    assert rows["words.mp4"] == ("broken", "not a video that FFmpeg can open.")
     kind, reason = rows["cut.avi"]
     assert kind == "odd" and reason.startswith("the header says 24 frames, ")
     assert rows["again.avi"] == ("duplicate", "the same content as videos/left/left_01.avi")
@@ -50,7 +50,7 @@ def test_all_that_is_wrong_is_named(data, capsys):
         "empty.avi", "words.mp4", "words too.mp4", "cut.avi", "again.avi", "still.avi",
     }  # fmt: skip
     assert "7 of 10 videos decode" in said
-    assert "2 broken: not a video that OpenCV can open." in said and "1 duplicate\n" in said
+    assert "2 broken: not a video that FFmpeg can open." in said and "1 duplicate\n" in said
     assert "1 other files were not looked at: .txt 1" in said
     assert "1 odd: the header says N frames, N decode" in said
 

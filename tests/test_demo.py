@@ -21,7 +21,8 @@ from tasks.demonstration import Demonstration, check_length
 from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
-from utils.video.reading import VideoError, probe, write_video
+from utils.video.reading import probe, write_video
+from utils.video.video import VideoError
 
 import cv2
 import keras
@@ -241,7 +242,7 @@ def test_the_page_in_a_browser(served, page, inside, demonstration):
     assert "The run small, timesformer. It knows 2 classes: left, right." in page.inner_text("body")
     upload(page, "text.mp4")
     page.wait_for_selector(".problem")
-    assert page.inner_text(".problem") == "text.mp4: not a video that OpenCV can open."
+    assert page.inner_text(".problem") == "text.mp4: not a video that FFmpeg can open."
     assert not page.is_visible("h2:text-is('When')")
 
     page.click("[aria-label=Clear]")

@@ -22,7 +22,7 @@ from utils.runs.export_formats import FORMATS
 from utils.runs.networks import load_network
 from utils.signing.corpora import save_sentences
 from utils.signing.releases import Sentence
-from utils.video.reading import read_rgb, resized_frames, write_video
+from utils.video.reading import probe, read_rgb, resized_frames, write_video
 
 import keras
 import numpy as np
@@ -181,9 +181,9 @@ def test_the_crop_is_that_of_training(tmp_path, size):
     image = np.kron(rough, np.ones((size[0] // 9 + 1, size[1] // 16 + 1, 1), np.uint8))
     image = image[: size[0], : size[1]] // 2 + rng.integers(0, 100, (*size, 3), np.uint8)
     write_video(tmp_path / "a.avi", [image], 25)
-    (whole,) = resized_frames(tmp_path / "a.avi", [0], min(size))
+    (whole,) = resized_frames(probe(tmp_path / "a.avi"), [0], min(size))
     for sizes in ((36, 32), (0, 32)):
-        wanted = read_rgb(tmp_path / "a.avi", [0], *sizes)[0]
+        wanted = read_rgb(probe(tmp_path / "a.avi"), [0], *sizes)[0]
         found = CenterCrop(*sizes)(whole[None, None, None, ..., ::-1])[0, 0, 0]
         levels = (np.asarray(found) + 1) * 127.5 - wanted
         assert abs(levels).max() < 1.01 and np.mean(abs(levels) > 0.5) < 0.2

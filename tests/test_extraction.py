@@ -86,9 +86,9 @@ def options(folder, **changes):
 
 
 def expected(path):
-    info = probe(path)
-    rows = plan_rows(info.num_frames, 8, 4, "replicate")
-    return np.stack([read_rgb(path, row, 112, 112).mean((0, 1, 2)) for row in rows])
+    video = probe(path)
+    rows = plan_rows(video.num_frames, 8, 4, "replicate")
+    return np.stack([read_rgb(video, row, 112, 112).mean((0, 1, 2)) for row in rows])
 
 
 def state(folder):
@@ -147,7 +147,7 @@ def test_broken_videos_are_listed_and_left_until_asked(tmp_path, means, capsys):
         assert said in capsys.readouterr().out
         with open(tmp_path / "features/failures.csv", newline="") as file:
             (row,) = csv.DictReader(file)
-        assert (row["path"], row["reason"]) == (str(broken), "not a video that OpenCV can open.")
+        assert (row["path"], row["reason"]) == (str(broken), "not a video that FFmpeg can open.")
         assert len(row["digest"]) == 32
     write_video(tmp_path / "videos/new.avi", moving_square(12, (112, 128)), 25)
     (tmp_path / "videos/new.avi").rename(broken)  # mended: other content, so tried at once
@@ -398,6 +398,6 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     for name in ("00", "23"):  # by the killed process and by this one
         path = tmp_path / f"videos/{name}.avi"
         rows = plan_rows(9, 8, 4, "replicate")
-        clips = read_rgb(path, rows.ravel(), 112, 112).reshape(*rows.shape, 112, 112, 3)
+        clips = read_rgb(probe(path), rows.ravel(), 112, 112).reshape(*rows.shape, 112, 112, 3)
         alone = loaded[0](clips)[:, 0]
         np.testing.assert_allclose(np.load(folder / f"{name}.npy"), alone, rtol=1e-4, atol=1e-6)

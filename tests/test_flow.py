@@ -19,7 +19,8 @@ from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_cli
 from utils.command_line import parse_params
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
 from utils.video.flow_store import check_store, open_store, read_flow, store_flow
-from utils.video.reading import VideoError, probe, write_video
+from utils.video.reading import probe, write_video
+from utils.video.video import VideoError
 
 import numpy as np
 import pytest
@@ -199,7 +200,7 @@ def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):
         (row,) = csv.DictReader(file)
     assert row == {
         "path": "videos/left/broken.avi",
-        "reason": "not a video that OpenCV can open.",
+        "reason": "not a video that FFmpeg can open.",
     }
     assert len(list(folder.glob("*.h5"))) == 4
     assert json.loads((folder / "flow.json").read_text()) == FORM.flow_kind

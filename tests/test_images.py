@@ -8,7 +8,8 @@ from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.video.image_folders import digest_video, list_images, list_videos
-from utils.video.reading import VideoError, probe, read_rgb, skim
+from utils.video.reading import probe, read_rgb, skim
+from utils.video.video import VideoError
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ def test_a_folder_of_numbered_images_is_a_video(tmp_path, name):
     assert (video.num_frames, video.fps, video.width, video.height) == (12, 25, 80, 60)
     assert (video.times, video.note) == (None, "")
     assert video.play_images_at(10) == replace(video, fps=10)
-    clip = read_rgb(folder, np.array([2, 10, 11]), 60, 60)
+    clip = read_rgb(probe(folder), np.array([2, 10, 11]), 60, 60)
     assert np.array_equal(clip, [shown[i][:, 10:70] for i in (2, 10, 11)])
     header, codec, pairs = skim(folder, places=3)
     assert (header.num_frames, codec, len(pairs)) == (12, "", 3)

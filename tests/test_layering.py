@@ -31,7 +31,7 @@ GOOD = {
     "utils/system/__init__.py": "",
     "utils/system/files.py": '"""Files."""\ndef read():\n    """Read."""\ndef _open(): ...\n',
     "utils/video/__init__.py": "",
-    "utils/video/reading.py": '"""Videos."""\nimport cv2\nfrom utils.system import files\n',
+    "utils/video/reading.py": '"""A."""\nimport av, cv2\nfrom utils.system import files\n',
     "tasks/classification/__init__.py": "",
     "tasks/classification/training.py": '"""A."""\nimport models.heads\nfrom utils import video\n',
     "tasks/recognition/__init__.py": "",
@@ -113,6 +113,7 @@ FAULTS = {
         "utils.system",
     ),
     "cv2": ("libraries", {"utils/system/a.py": "import cv2"}, "utils.system.a imports cv2"),
+    "av": ("libraries", {"utils/clips/a.py": "import av.error"}, "utils.clips.a imports av"),
     "matplotlib": (
         "libraries",
         {"utils/video/a.py": "import matplotlib.pyplot as plt"},

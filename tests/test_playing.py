@@ -9,9 +9,9 @@ from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.clips.windows import Window, count_windows, cut_windows, play_windows, show_window
 from utils.video import live as playing
 from utils.video.live import play_camera, play_video, take_newest
-from utils.video.reading import VideoError, probe, write_video
+from utils.video.reading import probe, write_video
 from utils.video.resampling import resample
-from utils.video.video import Video
+from utils.video.video import Video, VideoError
 
 import numpy as np
 import pytest
@@ -143,7 +143,7 @@ def test_a_live_window_is_never_more_than_a_step_late(pictures, busy):
     camera, length, step = Camera(), 12, 4
     camera.allowed = length + 1
     late, taken, most = [], [], 0
-    windows = play_windows(camera.play(), FORM, length, step, live=True)
+    windows = play_windows(resample(camera.play(), FORM.fps), FORM, length, step, live=True)
     for window in windows:
         late.append((camera.allowed - 1) / 25 - window.items[-1][0])
         taken.append(window.index)

@@ -249,7 +249,7 @@ def write_bad_files():
 @pytest.mark.parametrize(
     "videos, words",
     [
-        (("text.mp4",), "text.mp4: not a video that OpenCV can open"),
+        (("text.mp4",), "text.mp4: not a video that FFmpeg can open"),
         (("empty.mp4",), "empty.mp4: the file is empty"),
         (("cut.mp4",), "cut.mp4: "),
         (("frameless.avi",), "frameless.avi: "),

@@ -260,9 +260,10 @@ def test_real_weights_are_the_published_ones():
 def kinetics_logits(name):
     """Logits of all frames; the GIF is a copy of DeepMind's array, taken as is."""
     path = SHARED / "videos/kinetics" / name
-    frames = probe(path).timeline(0 if name.endswith(".gif") else 25)
+    video = probe(path)
+    frames = video.timeline(0 if name.endswith(".gif") else 25)
     short_side = 224 if name.endswith(".gif") else 256
-    clip = read_rgb(path, frames, short_side, 224) / np.float32(127.5) - 1
+    clip = read_rgb(video, frames, short_side, 224) / np.float32(127.5) - 1
     model = BACKBONES["i3d"].build("rgb", None, 224, "Logits")
     pretrained.load_pretrained(model, "kinetics", "rgb", REAL.parent)
     model.compile(jit_compile=False)

@@ -4,8 +4,8 @@ import struct
 
 from support.videos import moving_square
 from utils.clips.sampling import SAMPLINGS, sample_segments, sample_uniform
-from utils.video.reading import VideoError, probe, read_rgb, write_video
-from utils.video.video import Video
+from utils.video.reading import probe, read_rgb, write_video
+from utils.video.video import Video, VideoError
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ def test_probe(tmp_path, suffix):
 def test_frames_are_the_right_ones(tmp_path):
     path = tmp_path / "gray_levels.avi"
     write_video(path, (np.full((64, 64, 3), 10 * i, np.uint8) for i in range(25)), 25)
-    clip = read_rgb(path, np.array([3, 4, 20, 3, 0]), 64, 64)
+    clip = read_rgb(probe(path), np.array([3, 4, 20, 3, 0]), 64, 64)
     assert np.abs(clip.mean((1, 2, 3)) - [30, 40, 200, 30, 0]).max() < 3
 
 
@@ -36,10 +36,10 @@ def test_colors_are_rgb_and_aspect_is_kept(tmp_path):
     frame[:, :64, 0] = 255  # a red quarter on the left
     path = tmp_path / "red.avi"
     write_video(path, [frame], 25)
-    left = read_rgb(path, np.array([0]), 64, 64, (0.5, 0.0))[0]
+    left = read_rgb(probe(path), np.array([0]), 64, 64, (0.5, 0.0))[0]
     assert left[32, 10, 0] > 200 > 60 > left[32, 10, 2]
     assert left[32, 50, 0] < 60  # the quarter is 32 of 64 pixels wide after resizing
-    assert read_rgb(path, np.array([0]), 64, 64, (0.5, 1.0)).max() < 60
+    assert read_rgb(probe(path), np.array([0]), 64, 64, (0.5, 1.0)).max() < 60
 
 
 def _patch(path, old, new, count=1):
@@ -55,11 +55,11 @@ def test_whole_frames_are_stretched(tmp_path):
         frame[rows, :21] = frame[rows, -21:] = 255
     write_video(tmp_path / "a.avi", [frame] * 3, 25)
     for crop in ((0.5, 0.5), (0.0, 1.0)):
-        seen = read_rgb(tmp_path / "a.avi", [1], 0, 112, crop)[0]
+        seen = read_rgb(probe(tmp_path / "a.avi"), [1], 0, 112, crop)[0]
         assert seen.shape == (112, 112, 3)
         assert min(seen[y, x].min() for y in (5, 106) for x in (5, 106)) > 200
         assert seen[20:92].max() < 60
-    assert read_rgb(tmp_path / "a.avi", [1], 128, 112)[0].max() < 60
+    assert read_rgb(probe(tmp_path / "a.avi"), [1], 128, 112)[0].max() < 60
 
 
 def test_rotated_phone_video_is_upright(tmp_path):
@@ -90,7 +90,7 @@ def test_wrong_frame_count_in_the_header(tmp_path):
     _patch(path, struct.pack("<I", 20), struct.pack("<I", 500), -1)
     video = probe(path)
     assert video.num_frames == 20
-    assert read_rgb(path, np.arange(20), 112, 112).shape == (20, 112, 112, 3)
+    assert read_rgb(probe(path), np.arange(20), 112, 112).shape == (20, 112, 112, 3)
 
 
 def test_cut_off_file_gives_what_decodes(tmp_path):
@@ -107,7 +107,7 @@ def test_odd_sizes_and_one_frame(tmp_path, size):
     write_video(path, [np.full((*size, 3), 90, np.uint8)], 25)
     video = probe(path)
     assert video.num_frames == len(video.timeline(25)) == 1
-    assert read_rgb(path, np.zeros(8, int), 128, 112).shape == (8, 112, 112, 3)
+    assert read_rgb(probe(path), np.zeros(8, int), 128, 112).shape == (8, 112, 112, 3)
 
 
 def test_gray_and_alpha(tmp_path):
@@ -122,9 +122,9 @@ def test_gray_and_alpha(tmp_path):
     assert cv2.imwriteanimation(str(alpha), animation)
     for path in (gray, alpha):
         assert probe(path).num_frames >= 1
-        clip = read_rgb(path, np.array([0]), 64, 64)
+        clip = read_rgb(probe(path), np.array([0]), 64, 64)
         assert clip.shape == (1, 64, 64, 3)
-    assert abs(int(read_rgb(gray, np.array([0]), 64, 64)[0, 5, 5, 0]) - 100) < 4
+    assert abs(int(read_rgb(probe(gray), np.array([0]), 64, 64)[0, 5, 5, 0]) - 100) < 4
 
 
 @pytest.mark.parametrize("content", [None, b"", b"this is text", b"RIFF\x00\x00\x00\x00AVI LIST"])

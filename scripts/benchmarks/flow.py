@@ -95,10 +95,10 @@ def measure_rounding(method, videos, pairs=8):
     """
     estimate, losses, flows = make_method(method), [], []
     for path in videos:
-        count = probe(path).num_frames
-        first = max(0, (count - pairs) // 2)
-        frames = np.arange(first, min(first + pairs + 1, count))
-        gray = np.ascontiguousarray(read_rgb(path, frames, 256, 256)[..., 1])
+        video = probe(path)
+        first = max(0, (video.num_frames - pairs) // 2)
+        frames = np.arange(first, min(first + pairs + 1, video.num_frames))
+        gray = np.ascontiguousarray(read_rgb(video, frames, 256, 256)[..., 1])
         for pair in itertools.pairwise(gray):
             flow = estimate(*pair)
             flows.append(np.abs(flow))

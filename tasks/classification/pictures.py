@@ -8,7 +8,8 @@ from utils.clips.sampling import spread
 from utils.pictures.frame_sheets import Strip, plot_strips
 from utils.pictures.run_plots import plot_classes, plot_confusion
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
-from utils.video.reading import VideoError, read_rgb
+from utils.video.reading import read_rgb
+from utils.video.video import VideoError
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def read_strips(source, videos, clip_format):
             shown = time_frames(view, clip_format)[0]
             chosen = shown[spread(len(shown), FRAMES)]
             size = (clip_format.short_side, clip_format.frame_size, view.transform.crop)
-            strips[index] = read_rgb(view.video.path, chosen, *size)
+            strips[index] = read_rgb(view.video, chosen, *size)
     return strips
 
 

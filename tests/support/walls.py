@@ -26,6 +26,7 @@ STRANGERS = [("tasks.classification", "tasks.recognition")]
 # Where a library may be imported: nowhere else.
 LIBRARIES = {
     "cv2": "utils.video utils.rendering",
+    "av": "utils.video",
     "matplotlib": "utils.pictures utils.dataset_report",
     "keras": (
         "utils.scores.labelings utils.runs utils.clips utils.fitting models tasks training scripts"

@@ -113,7 +113,7 @@ def time_frames(clip, clip_format):
 def _read_rgb(clip, clip_format):
     frames, chosen = choose_frames(clip, clip_format)
     size = (clip_format.short_side, clip_format.frame_size, clip.transform.crop)
-    return apply_rgb(read_rgb(clip.video.path, frames[chosen], *size), clip.transform)
+    return apply_rgb(read_rgb(clip.video, frames[chosen], *size), clip.transform)
 
 
 def _read_flow(clip, clip_format):
@@ -160,7 +160,7 @@ def read_whole(clip, clip_format):
     frames, chosen = choose_frames(clip, clip_format)
     wanted, places = np.unique(frames[chosen], return_inverse=True)
     short_side = min(clip.video.height, clip.video.width)
-    shown = np.stack(list(resized_frames(clip.video.path, wanted, short_side)))[places, ..., ::-1]
+    shown = np.stack(list(resized_frames(clip.video, wanted, short_side)))[places, ..., ::-1]
     return shown.reshape(clip_format.segments, clip_format.frames, *shown.shape[1:])
 
 

@@ -11,7 +11,6 @@ from utils.clips.augmentation import UNCHANGED, apply_flow, apply_rgb
 from utils.clips.sampling import SAMPLINGS
 from utils.video.flow import make_method, to_pixels
 from utils.video.live import take_newest
-from utils.video.resampling import resample
 from utils.video.streams import STREAMS
 
 import numpy as np
@@ -111,15 +110,14 @@ def play_windows(frames, clip_format, length, step, live=False):
     """Chain it all: from (seconds, `Picture`) to windows.
 
     Args:
-        frames: of `play_video` or `play_camera`.
+        frames: of `play_video` or `play_camera`, at even times.
         clip_format: a `utils.clips.reading.ClipFormat`.
         length, step: of `cut_windows`.
         live: whether frames come in their own time: windows that are not taken in time are dropped.
     """
-    pictures = resample(frames, clip_format.fps)
     if STREAMS[clip_format.stream].has_flow:
-        pairs = pair_pictures(pictures)
+        pairs = pair_pictures(frames)
     else:  # needs no next one, so it does not wait for it
-        pairs = ((seconds, (picture, picture)) for seconds, picture in pictures)
+        pairs = ((seconds, (picture, picture)) for seconds, picture in frames)
     windows = cut_windows(pairs, length, step)
     return take_newest(windows) if live else windows

@@ -7,10 +7,14 @@ from pathlib import Path
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.video.image_folders import stamp_video
-from utils.video.reading import VideoError, probe
-from utils.video.video import Video
+from utils.video.reading import probe
+from utils.video.video import Video, VideoError
 
 from tqdm import tqdm
+
+
+# Of what `probe` finds: what an older one wrote down is found anew.
+_READER = 2
 
 
 def _load(path):
@@ -79,7 +83,7 @@ def inspect_videos(paths, cache_path, workers=2):
     memory = _load(memory_path)
 
     def look(path):
-        key, stamp = str(Path(path).resolve()), stamp_video(path)
+        key, stamp = str(Path(path).resolve()), [_READER, *(stamp_video(path) or ())]
         known = memory.get(key)
         if known and known[0] == stamp:
             fields = known[1]

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from utils.data.examples import Example
 from utils.dataset_report.duplicates import LUMA, sign
-from utils.video.reading import VideoError, skim
+from utils.video.reading import skim
+from utils.video.video import VideoError
 
 import matplotlib.image
 import numpy as np

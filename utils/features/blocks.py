@@ -110,9 +110,7 @@ def _crop_views(frame, row_format, portrait, mirror):
 
 def _read_rgb(video, row_format, places):
     frames, last = video.timeline(row_format.fps)[places], None
-    shown = resized_frames(
-        video.path, np.unique(frames), row_format.short_side, row_format.frame_size
-    )
+    shown = resized_frames(video, np.unique(frames), row_format.short_side, row_format.frame_size)
     for index in frames.tolist():
         if index != last:  # slow videos show a frame twice
             views = _crop_views(next(shown), row_format, video.portrait, lambda crop: crop[:, ::-1])

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from utils.clips.augmentation import restore_rgb
 from utils.pictures.saving import save_figure
 from utils.video.flow import FLOW_LIMIT
-from utils.video.reading import VideoError, probe, resized_frames
+from utils.video.reading import probe, resized_frames
 from utils.video.resampling import shown_at
 from utils.video.streams import STREAMS
+from utils.video.video import VideoError
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -133,9 +134,10 @@ def read_moments(path, seconds, image_fps):
         (uint8 (times, height, width, 3), RGB; ""), or ([], why there are none).
     """
     try:
-        shown = shown_at(probe(path).play_images_at(image_fps).frame_times, seconds)
+        video = probe(path).play_images_at(image_fps)
+        shown = shown_at(video.frame_times, seconds)
         wanted, places = np.unique(shown, return_inverse=True)
-        frames = [frame[..., ::-1] for frame in resized_frames(path, wanted, _SIDE)]
+        frames = [frame[..., ::-1] for frame in resized_frames(video, wanted, _SIDE)]
     except VideoError as error:
         return [], f"No frames are shown: {error}"
     return np.stack(frames)[places], ""

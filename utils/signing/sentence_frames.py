@@ -58,7 +58,7 @@ def read_frames(sentence, chosen=None, transform=UNCHANGED):
     starts = row_format.place_rows(len(frames))
     places = np.arange(starts[0], starts[-1] + row_format.window).clip(0, len(frames) - 1)
     shown = read_rgb(
-        sentence.video.path,
+        sentence.video,
         frames[places],
         row_format.short_side,
         row_format.frame_size,

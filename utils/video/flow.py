@@ -5,7 +5,8 @@ et al., ECCV 2016.
 Farneback, SCIA 2003.
 """
 
-from utils.video.reading import VideoError, resized_frames
+from utils.video.reading import resized_frames
+from utils.video.video import VideoError
 
 import cv2
 import numpy as np
@@ -135,7 +136,7 @@ def compute_flow(video, kind, places=None, estimate=None, batch=1):
     frames = video.timeline(kind["fps"])
     pairs = np.column_stack([frames, np.append(frames[1:], frames[-1])])
     pairs = pairs if places is None else pairs[places]
-    shown = resized_frames(video.path, np.unique(pairs), kind["short_side"])
+    shown = resized_frames(video, np.unique(pairs), kind["short_side"])
     method, gray = make_method(kind["method"]), {}
     estimate = estimate or (lambda *frames: list(map(method, *frames)))
     for start in range(0, len(pairs), batch):

@@ -11,15 +11,16 @@ if "OPENCV_LOG_LEVEL" not in os.environ:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
-def resize_frame(frame, short_side, square=0):
+def resize_frame(frame, short_side, square=0, shown=None):
     """Resize an array (height, width, channels) bilinearly.
 
     Args:
         frame: the array.
         short_side: pixels of the shorter side, the aspect ratio kept; 0: stretched to a square.
         square: pixels of that square's side.
+        shown: width and height that the frame is shown with where its pixels are not square.
     """
-    height, width = frame.shape[:2]
+    width, height = shown or frame.shape[1::-1]
     scale = short_side / min(height, width)
     size = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
     size = size if short_side else (square, square)

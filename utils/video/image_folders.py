@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 from utils.video.resampling import FPS
+from utils.video.video import VideoError
+
+import cv2
 
 IMAGE_FPS = FPS
 VIDEO_SUFFIXES = set(
@@ -89,38 +92,42 @@ def stamp_video(path):
 
 
 class ImageFolder:
-    """A folder of images, read as a `cv2.VideoCapture` reads a file.
+    """A folder of images, read as a `utils.video.decoding.VideoFile` is.
 
     Args:
         images: of `list_images`.
-        decode: function of an image's path that returns its pixels.
-        properties: {OpenCV's number of a property: its value}; the others are 0.
+
+    Attributes:
+        decoded: images that were decoded so far.
     """
 
-    def __init__(self, images, decode, properties):
-        self.images, self.decode, self.properties = images, decode, properties
-        self.position, self.frame = 0, None
+    rate, codec = IMAGE_FPS, ""
 
-    def grab(self):
-        """Decode the next image; return whether there was one."""
-        if self.position == len(self.images):
-            return False
-        self.frame = self.decode(self.images[self.position])
-        self.position += 1
-        return True
+    def __init__(self, images):
+        self.images, self.promised, self.decoded = images, len(images), 0
 
-    def read(self):
-        """Return (whether there was a next image, its pixels)."""
-        return self.grab(), self.frame
+    def frames(self):
+        """Yield the images, as paths."""
+        yield from self.images
 
-    def get(self, number):
-        """Return a property."""
-        return self.properties.get(number, 0)
+    def show(self, path):
+        """Return (an image in BGR, uint8 (height, width, 3), its width and height).
 
-    def set(self, _number, position):
-        """Go to an image."""
-        self.position = int(position)
-        return True
+        Raises:
+            VideoError: an image that cannot be read.
+        """
+        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if frame is None:
+            raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
+        self.decoded += 1
+        return frame, frame.shape[1::-1]
 
-    def release(self):
+    def inspect(self):
+        """Decode everything; return what is found, the fields of a `Video`."""
+        sizes = [self.show(path)[1] for path in self.images]
+        return {"num_frames": len(sizes), "fps": self.rate} | dict(
+            zip(("width", "height"), sizes[0], strict=True)
+        )
+
+    def close(self):
         """Do nothing: no file is open."""

@@ -6,8 +6,10 @@ from contextlib import closing
 
 from utils.video.flow import to_levels
 from utils.video.frames import crop_frame, resize_frame, to_gray
-from utils.video.reading import VideoError, open_camera, resized_frames
+from utils.video.reading import open_camera, resized_frames
+from utils.video.resampling import resample
 from utils.video.streams import STREAMS
+from utils.video.video import VideoError
 
 import numpy as np
 
@@ -47,7 +49,7 @@ class Picture:
 
 
 def play_video(video, clip_format):
-    """Yield (seconds, `Picture`) of all frames of a file, decoded once, one at a time.
+    """Yield (seconds, `Picture`) of a file resampled in time, decoded once, one at a time.
 
     Args:
         video: a `Video`.
@@ -56,15 +58,19 @@ def play_video(video, clip_format):
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
-    frames = resized_frames(
-        video.path, range(video.num_frames), clip_format.short_side, clip_format.frame_size
-    )
-    for seconds, frame in zip(video.frame_times.tolist(), frames, strict=True):
-        yield seconds, Picture(frame, clip_format)
+    fps, last = clip_format.fps, None
+    frames = video.timeline(fps)
+    times = np.arange(len(frames)) / fps if fps else video.frame_times
+    sizes = (clip_format.short_side, clip_format.frame_size)
+    shown = resized_frames(video, np.unique(frames), *sizes)
+    for seconds, index in zip(times.tolist(), frames.tolist(), strict=True):
+        if index != last:  # slow videos show a frame twice
+            picture, last = Picture(next(shown), clip_format), index
+        yield seconds, picture
 
 
 def play_camera(number, clip_format):
-    """Yield (seconds since the first frame, `Picture`) of a camera, without end.
+    """Yield (seconds since the first frame, `Picture`) of a camera, resampled in time, endlessly.
 
     Args:
         number: of the camera, from 0.
@@ -73,21 +79,21 @@ def play_camera(number, clip_format):
     Raises:
         VideoError: no such camera, or it gives no more frames.
     """
+    yield from resample(_shoot(number, clip_format), clip_format.fps)
+    raise VideoError(f"webcam:{number}: the camera gives no more frames; is it still connected?")
+
+
+def _shoot(number, clip_format):
+    """Yield (seconds since the first frame, `Picture`) of a camera, as they come."""
     capture, begin = open_camera(number), None
     try:
         while (shot := capture.read())[0]:
             now = time.monotonic()
             begin = now if begin is None else begin
-            yield (
-                now - begin,
-                Picture(
-                    resize_frame(shot[1], clip_format.short_side, clip_format.frame_size),
-                    clip_format,
-                ),
-            )
+            frame = resize_frame(shot[1], clip_format.short_side, clip_format.frame_size)
+            yield now - begin, Picture(frame, clip_format)
     finally:
         capture.release()
-    raise VideoError(f"webcam:{number}: the camera gives no more frames; is it still connected?")
 
 
 def take_newest(items):

@@ -3,11 +3,8 @@
 import numpy as np
 
 FPS = 25.0  # frames per second of what has no clock, or none that can be believed
-_ROUNDING = 1e-4  # seconds: time stamps are rounded
-
-
-def _last_before(times, seconds):
-    return np.maximum(np.searchsorted(times, seconds) - 1, 0)
+_ROUNDING = 1e-4  # seconds: times that were written down are rounded
+_EXACT = 1e-6  # slots: what is left of a half after arithmetic
 
 
 def shown_at(times, seconds):
@@ -17,19 +14,29 @@ def shown_at(times, seconds):
         times: seconds at which the frames begin, rising.
         seconds: when.
     """
-    return _last_before(times, np.add(seconds, _ROUNDING))
+    return np.maximum(np.searchsorted(times, np.add(seconds, _ROUNDING)) - 1, 0)
+
+
+def find_slots(seconds, fps):
+    """Return the number of the resampled frame that is nearest to a time; halves round up.
+
+    Args:
+        seconds: one time or an array.
+        fps: frames per second after resampling.
+    """
+    return np.floor(np.multiply(seconds, fps) + 0.5 + _EXACT).astype(int)
 
 
 def count_slots(seconds, fps):
     """Return how many frames a video of so many seconds has after resampling, at least one."""
-    return max(1, round(seconds * fps))
+    return max(1, int(find_slots(seconds, fps)))
 
 
 def pick_frames(times, end, fps):
     """Resample a video in time, as FFmpeg's `fps` filter does (round to the nearest slot).
 
     Args:
-        times: seconds at which the frames begin, rising.
+        times: seconds at which the frames begin, rising; zero is where the slots are counted from.
         end: seconds at which the last one ends.
         fps: frames per second wanted; 0 keeps every frame.
 
@@ -38,8 +45,9 @@ def pick_frames(times, end, fps):
     """
     if not fps:
         return np.arange(len(times))
-    slots = (np.arange(count_slots(end, fps)) + 0.5) / fps
-    return _last_before(times, slots - _ROUNDING)
+    begins = find_slots(times, fps)
+    slots = np.arange(begins[0], max(begins[0] + 1, begins[-1], find_slots(end, fps)))
+    return np.searchsorted(begins, slots, side="right") - 1
 
 
 def resample(frames, fps):
@@ -57,7 +65,7 @@ def resample(frames, fps):
         return
     slot, count, last, shown = 0, 0, 0.0, None
     for last, following in frames:
-        while count and (slot + 0.5) / fps - _ROUNDING <= last:
+        while count and slot < find_slots(last, fps):
             yield slot / fps, shown
             slot += 1
         shown, count = following, count + 1

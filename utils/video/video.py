@@ -4,8 +4,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.video.resampling import pick_frames
+from utils.video.stamps import spread
 
-import numpy as np
+
+class VideoError(ValueError):
+    """A file that is no readable video; the message begins with its path."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,14 @@ class Video:
         path: of the file or folder.
         num_frames: frames that decode.
         fps: frames per second, from the time stamps.
-        width, height: pixels, upright.
+        width, height: pixels as players show them: upright, and square.
         digest: of `utils.video.image_folders.digest_video`.
         times: seconds of each frame where the frame rate varies, else None.
         note: what is odd about a file that can be used all the same, or "".
+        start: seconds from the file's start, as of its sound, to the first frame.
+        tick: seconds that the time stamps of a steady rate are rounded to; 0: they are exact.
+        length: seconds from the first frame's start to the last one's end; None: `num_frames` at
+            the frame rate.
     """
 
     path: str
@@ -30,6 +37,9 @@ class Video:
     digest: str
     times: tuple[float, ...] | None = None
     note: str = ""
+    start: float = 0.0
+    tick: float = 0.0
+    length: float | None = None
 
     @property
     def portrait(self):
@@ -37,14 +47,19 @@ class Video:
         return self.height > self.width
 
     @property
+    def stamps(self):
+        """When each frame begins, in seconds since the file's start, float (num_frames,)."""
+        return spread(self.num_frames, self)
+
+    @property
     def frame_times(self):
-        """When each frame begins, in seconds, float (num_frames,)."""
-        return np.arange(self.num_frames) / self.fps if self.times is None else np.array(self.times)
+        """When each frame begins, in seconds since the first one, float (num_frames,)."""
+        return self.stamps - self.stamps[0]
 
     @property
     def end(self):
-        """When the last frame ends, in seconds."""
-        return self.frame_times[-1] + 1 / self.fps
+        """When the last frame ends, in seconds since the first one."""
+        return self.frame_times[-1] + 1 / self.fps if self.length is None else self.length
 
     def timeline(self, fps):
         """Resample in time: return for each resampled frame the index of the frame to show.
@@ -55,7 +70,8 @@ class Video:
         Returns:
             int array of at least one frame.
         """
-        return pick_frames(self.frame_times, self.end, fps)
+        stamps = self.stamps
+        return pick_frames(stamps, stamps[0] + self.end, fps)
 
     def duration(self, fps=0):
         """Return the seconds of all frames, resampled to `fps`; 0 for the video's own frames."""

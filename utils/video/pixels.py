@@ -1,0 +1,105 @@
+"""Decoded frames to pixels: the colors, the turn and the shape that FFmpeg's command shows."""
+
+from utils.video.video import VideoError
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.reformatter import Interpolation, VideoReformatter
+
+MOST_PIXELS = 1 << 27  # of a frame: 16K
+# Matrices from YCbCr that swscale knows, by FFmpeg's numbers; others are BT.601, as for its scaler.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
+_BT601 = 5
+# Turns against the clock in degrees, as of `_read_turn`.
+_QUARTERS = {90: (True, True, False), 180: (False, True, True), -90: (True, False, True)}
+_FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}  # OpenCV's numbers
+
+
+def check_size(path, width, height):
+    """Raise a VideoError where a frame has more pixels than are read.
+
+    Args:
+        path: of the file.
+        width, height: of the frame.
+    """
+    if width * height > MOST_PIXELS:
+        raise VideoError(
+            f"{path}: frames of {width} x {height} pixels; no more than {MOST_PIXELS} are read."
+        )
+
+
+def _read_turn(frame):
+    """Return (whether rows become columns, whether the result is flipped in y, in x).
+
+    A point (x, y) goes to (a x + c y, b x + d y) by the display matrix.
+    """
+    try:
+        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # PyAV does not know what lies beside it
+        return _QUARTERS.get(frame.rotation, (False, False, False))
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        return True, b < 0, c < 0
+    return False, d < 0, a < 0
+
+
+def _turn(array, transposed, *flips):
+    array = cv2.transpose(array) if transposed else array
+    return cv2.flip(array, _FLIPS[flips]) if any(flips) else array
+
+
+class Converter:
+    """Makes arrays of the frames of one stream.
+
+    Args:
+        path: of the file, for errors.
+        ratio: a pixel's width by its height; None or 0 for an unknown one.
+    """
+
+    def __init__(self, path, ratio):
+        self.path, self.ratio = path, ratio or 1
+        self._reformatter, self._kind, self._graph = VideoReformatter(), None, None
+
+    def measure(self, frame):
+        """Return the width and height that a frame is shown with, upright."""
+        width, height = max(1, round(frame.width * self.ratio)), frame.height
+        check_size(self.path, width, height)
+        return (height, width) if _read_turn(frame)[0] else (width, height)
+
+    def show(self, frame):
+        """Return a frame upright, uint8 (height, width, 3) in BGR, its pixels as they are.
+
+        Raises:
+            VideoError: too large, or of a kind that has no colors.
+        """
+        turn = _read_turn(frame)
+        if frame.interlaced_frame:  # swscale would convert its fields one by one, unlike FFmpeg
+            frame = self._join_fields(frame)
+        if not frame.format.is_rgb:
+            frame.colorspace = _MATRICES.get(frame.colorspace, _BT601)
+        try:
+            shown = self._reformatter.reformat(
+                frame, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1
+            )
+        except av.FFmpegError as error:
+            raise VideoError(
+                f"{self.path}: pixels of the kind {frame.format.name} are not read."
+            ) from error
+        (plane,) = shown.planes
+        shape, strides = (shown.height, shown.width, 3), (plane.line_size, 3, 1)
+        return _turn(np.ndarray(shape, np.uint8, plane, strides=strides), *turn)
+
+    def _join_fields(self, frame):
+        """Return a frame without the mark that it is made of two fields."""
+        kind = {"width": frame.width, "height": frame.height, "format": frame.format.name}
+        if self._kind != kind:
+            self._kind, self._graph = kind, av.filter.Graph()
+            begin = self._graph.add_buffer(**kind, time_base=frame.time_base)
+            end = self._graph.add("buffersink")
+            self._graph.link_nodes(begin, self._graph.add("setfield", "prog"), end).configure()
+        self._graph.push(frame)
+        return self._graph.pull()
