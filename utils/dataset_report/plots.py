@@ -4,6 +4,7 @@ from collections import Counter
 
 from utils.data.examples import SPLITS
 from utils.dataset_report.facts import FORMATS, PROPERTIES, measure, members
+from utils.pictures.lettering import spell
 from utils.pictures.saving import encode_figure
 
 import matplotlib.pyplot as plt
@@ -23,7 +24,7 @@ def _classes_shown(records):
 
 
 def _short(name, length=28):
-    return name if len(name) <= length else name[: length - 1] + "…"
+    return spell(name if len(name) <= length else name[: length - 1] + "…")
 
 
 def plot_classes(records):
@@ -39,7 +40,9 @@ def plot_classes(records):
             ]
         )
         if counts.any():
-            axis.barh(names, counts, left=left, color=_COLORS[split], label=split or "videos")
+            axis.barh(
+                range(len(names)), counts, left=left, color=_COLORS[split], label=split or "videos"
+            )
             left += counts
     for place, count in enumerate(left):
         axis.text(count, place, f" {count:.0f}", va="center", fontsize=9)
@@ -98,7 +101,7 @@ def plot_formats(records, most=10):
             counts = [int(np.sum(inside & (values == value))) for value in common]
             axis.barh(range(len(common)), counts, left=left, label=_short(name or ""))
             left += counts
-        axis.set_yticks(range(len(common)), common)
+        axis.set_yticks(range(len(common)), map(spell, map(str, common)))
         axis.set_ylim(max(len(common), 8) - 0.5, -0.5)
         kinds = len(set(values.tolist()))
         axis.set_title(title if kinds <= most else f"{title}, {most} of {kinds}", fontsize=11)
@@ -118,14 +121,15 @@ def plot_appearance(records):
     for place, name in enumerate(names):
         inside = members(records, name)
         color = colors(place if len(names) <= 10 else place / (len(names) - 1))
-        axis.scatter(brightness[inside], motion[inside], 18, color=color, alpha=0.7, label=name)
+        axis.scatter(
+            brightness[inside], motion[inside], 18, color=color, alpha=0.7, label=_short(name, 20)
+        )
     axis.set(xlabel=f"brightness ({PROPERTIES['brightness'][0]})", title=note)
     axis.set_ylabel(f"motion ({PROPERTIES['motion'][0]})")
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
-    labels = [_short(name, 20) for name in names]
     columns = -(-len(names) // 20)
-    axis.legend(labels, loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, ncols=columns)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8, ncols=columns)
     return figure
 
 

@@ -1,8 +1,8 @@
 """Labels written over a video: those of each moment, and a timeline of all."""
 
 from functools import lru_cache
-from pathlib import Path
 
+from utils.pictures.lettering import find_font, spell
 from utils.system.files import atomic_path
 from utils.video.reading import probe, resized_frames, write_video
 
@@ -14,7 +14,6 @@ _CAPTIONED = 360  # pixels of the shorter side of a video with captions, at most
 _LABEL_COLORS = matplotlib.colormaps["tab10"]
 _WHITE = 0.4  # of a label's color as a caption, else some are too dark to be read on black
 _MARGIN = 4  # pixels beside a line
-_FONT = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
 _FONT_SIZE, _GAP = 11, 12  # pixels; the gap is between texts
 
 
@@ -29,12 +28,15 @@ def write_line(parts, width, height=36):
     Returns:
         uint8 (height, width, 3).
     """
-    font = ImageFont.truetype(_FONT, _FONT_SIZE)
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1))).textbbox
-    lengths = [round(measure((0, 0), text, font)[2]) for text, _ in parts]
+    parts = [(spell(text), color) for text, color in parts]
+    fonts = [ImageFont.truetype(find_font(text), _FONT_SIZE) for text, _ in parts]
+    lengths = [
+        round(measure((0, 0), text, font)[2]) for (text, _), font in zip(parts, fonts, strict=True)
+    ]
     line = Image.new("RGB", (max(sum(lengths) + _GAP * (len(parts) - 1), 1), height))
     left, draw = 0, ImageDraw.Draw(line)
-    for (text, color), length in zip(parts, lengths, strict=True):
+    for (text, color), font, length in zip(parts, fonts, lengths, strict=True):
         place = (left + length / 2, height / 2)
         draw.text(place, text, color, font, anchor="mm", align="center")
         left += length + _GAP

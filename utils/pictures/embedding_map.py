@@ -1,5 +1,6 @@
 """A map of videos, from their embeddings: what is alike lies near each other."""
 
+from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.scores.neighbors import to_directions
 
@@ -38,7 +39,7 @@ def _choose_colors(count):
 
 
 def _entry(name, color, marker):
-    return plt.Line2D([], [], linestyle="", marker=marker, color=color, label=name)
+    return plt.Line2D([], [], linestyle="", marker=marker, color=color, label=spell(name))
 
 
 def plot_map(points, labels, splits, path):

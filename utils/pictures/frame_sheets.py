@@ -4,6 +4,7 @@ from textwrap import fill
 from typing import NamedTuple
 
 from utils.clips.augmentation import restore_rgb
+from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.video.flow import FLOW_LIMIT
 from utils.video.reading import probe, resized_frames
@@ -106,13 +107,13 @@ def plot_strips(path, rows, title=""):
     width = rows[0].frames.shape[2]
     size = (_TILE * columns + 2.6, (_TILE + 0.22) * len(rows) + 0.6)
     figure, axes = plt.subplots(len(rows), 1, figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle(fill(title, int(12 * size[0])), fontsize=10, parse_math=False)
+    figure.suptitle(fill(spell(title), int(12 * size[0])), fontsize=10)
     for axis, row in zip(axes[:, 0], rows, strict=True):
         axis.imshow(_join(row.frames, columns))
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
-        label = "\n".join(fill(line, _LETTERS) for line in row.label.splitlines())
-        how = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8, "parse_math": False}
+        label = "\n".join(fill(spell(line), _LETTERS) for line in row.label.splitlines())
+        how = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
         axis.set_ylabel(label, color=row.color, **how)
         for place, caption in enumerate(row.captions):
             axis.text(place * (width + _GAP), -0.02 * width, caption, fontsize=7)

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.system.tables import write_csv
 
@@ -46,7 +47,9 @@ def _draw_frames(axis, below, spans, frames, colors):
     height = 0.92 * frames[0].shape[0] / frames[0].shape[1]
     for place, (span, frame) in enumerate(zip(spans, frames, strict=True)):
         axis.imshow(frame, extent=(place + 0.04, place + 0.96, 0, height))
-        axis.text(place + 0.5, 1.04 * height, span.gloss, ha="center", fontsize=8, rotation=20)
+        axis.text(
+            place + 0.5, 1.04 * height, spell(span.gloss), ha="center", fontsize=8, rotation=20
+        )
         line = ConnectionPatch(
             (place + 0.5, 0),
             (span.middle, 1),
@@ -65,7 +68,7 @@ def _draw_rows(axis, rows, colors):
         for span in spans:
             width, style = span.end - span.start, {"fontsize": 8, "rotation_mode": "anchor"}
             axis.barh(place, width, left=span.start, height=0.4, color=colors[span.gloss])
-            axis.text(span.start, place - 0.25, span.gloss, rotation=25, **style)
+            axis.text(span.start, place - 0.25, spell(span.gloss), rotation=25, **style)
     axis.set_yticks(range(len(rows)), list(rows))
     axis.set(ylim=(len(rows) - 0.6, -0.95), xlabel="seconds")
     axis.grid(axis="x", alpha=0.3)
@@ -90,11 +93,11 @@ def plot_alignment(path, edges, curves, rows, frames, title):
         len(heights), 1, figsize=(width, 0.6 + sum(heights)), height_ratios=heights,
         layout="constrained",
     )  # fmt: skip
-    figure.suptitle(title)
+    figure.suptitle(spell(title))
     *above, curved, barred = axes
     for gloss, values in curves.items():
         style = {"color": colors[gloss]} if gloss else {"color": "0.6", "linestyle": ":"}
-        curved.stairs(values, edges, baseline=None, label=gloss or _BLANK, **style)
+        curved.stairs(values, edges, baseline=None, label=spell(gloss or _BLANK), **style)
     curved.set(xlim=(edges[0], edges[-1]), ylim=(0, 1.02), ylabel="probability")
     curved.grid(alpha=0.3)
     place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)}

@@ -3,6 +3,7 @@
 from utils.clips.sampling import spread
 from utils.pictures.captions import write_line
 from utils.pictures.frame_sheets import read_moments
+from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.system.files import atomic_path
 from utils.system.tables import write_csv
@@ -94,7 +95,7 @@ def plot_sheet(path, frames, rows, labels, title):
     figure, axes = plt.subplots(
         1 + len(rows), count, figsize=size, layout="constrained", squeeze=False
     )
-    figure.suptitle(title)
+    figure.suptitle(spell(title))
     for axis, index in zip(axes[0], chosen, strict=True):
         axis.imshow(frames[index])
         axis.set_title(labels[index], fontsize=9)
@@ -146,7 +147,7 @@ def plot_weights(path, seconds, weights, title):
         for part in zip(np.split(times, rounds), np.split(shares, rounds), strict=True):
             axis.plot(*part, marker=".", color="tab:blue")
     axis.axhline(1 / weights.size, color="gray", linestyle=":", label="all alike")
-    axis.set(xlabel="seconds", ylabel="share of the relevance", title=title)
+    axis.set(xlabel="seconds", ylabel="share of the relevance", title=spell(title))
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     axis.legend()

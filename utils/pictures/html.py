@@ -1,17 +1,29 @@
 """HTML from the files in `templates`: whatever is filled in is escaped, and nothing is fetched."""
 
+import os
 from base64 import b64encode
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def _show(value):
+    r"""Return a value, or where it is a name that is not UTF-8, its odd bytes as \udc..."""
+    text = str(value)
+    shown = text.encode(errors="backslashreplace").decode()
+    return value if shown == text else shown
+
 
 _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
+    finalize=_show,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["urlencode"] = lambda name: quote(os.fsencode(name))
 _TEMPLATES.filters["base64"] = lambda content: b64encode(content).decode()
 
 

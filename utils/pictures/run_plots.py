@@ -1,9 +1,11 @@
 """Pictures of a run, from arrays."""
 
+from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogFormatter
 from sklearn.metrics import auc, roc_curve
 
 
@@ -15,6 +17,12 @@ def find_score(history):
     """
     known = {name.removeprefix("val_") for name in history[0]}
     return next((s for s in ("average_precision", "wer") if s in known), "accuracy")
+
+
+def _use_log(axis):
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(LogFormatter())
+    axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
 
 
 def plot_history(history, path):
@@ -36,7 +44,7 @@ def plot_history(history, path):
         axis.grid(alpha=0.3)
     axes[0].legend()
     axes[1].set_ylim(0, None if score == "wer" else 1.02)
-    axes[2].set_yscale("log")
+    _use_log(axes[2])
     save_figure(figure, path, tight=True)
 
 
@@ -61,14 +69,14 @@ def plot_runs(histories, path):
                 if points:
                     how = {"marker": ".", "markersize": 3, "linewidth": 1, "color": color}
                     axis.plot(*zip(*points, strict=True), style, **how)
-        axes[-1].plot([], [], color=color, label=name)
+        axes[-1].plot([], [], color=color, label=spell(name))
     for axis, key in zip(axes, shown, strict=True):
         axis.set(title=key.replace("_", " "), xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     for style, label in (("-", "validation"), ("--", "training")):
         axes[-1].plot([], [], style, color="gray", label=label)
-    axes[-1].set_yscale("log")
+    _use_log(axes[-1])
     axes[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
     save_figure(figure, path, tight=True)
 
@@ -87,8 +95,9 @@ def plot_confusion(confusion, classes, path):
     figure, axis = plt.subplots(figsize=(size + 1, size), layout="constrained")
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
-    axis.set_xticks(range(len(classes)), classes, rotation=90)
-    axis.set_yticks(range(len(classes)), classes)
+    names = list(map(spell, classes))
+    axis.set_xticks(range(len(names)), names, rotation=90)
+    axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="predicted", ylabel="true")
     if len(classes) <= 40:
         for row, column in np.argwhere(confusion):
@@ -110,7 +119,7 @@ def plot_classes(per_class, path):
     for offset, column in enumerate(("precision", "recall", "f1")):
         values = [per_class[name][column] for name in names]
         axis.barh(places + 0.27 * (offset - 1), values, height=0.25, label=column)
-    axis.set_yticks(places, names)
+    axis.set_yticks(places, map(spell, names))
     axis.invert_yaxis()
     axis.set_xlim(0, 1)
     axis.grid(axis="x", alpha=0.3)
@@ -138,7 +147,11 @@ def plot_roc(targets, probabilities, classes, path, named=10):
     figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
     axis.plot([0, 1], [0, 1], color="gray", linestyle=":", label="chance 0.500")
     for place, (area, name, *rates) in enumerate(curves):
-        shown = {"label": f"{name} {area:.3f}"} if place < named else {"color": "0.85", "zorder": 1}
+        shown = (
+            {"label": f"{spell(name)} {area:.3f}"}
+            if place < named
+            else {"color": "0.85", "zorder": 1}
+        )
         axis.plot(*rates, linewidth=1.2, **shown)
     if len(curves) > 1:
         mean = np.mean([np.interp(grid, *rates) for _, _, *rates in curves], axis=0)
@@ -168,13 +181,13 @@ def plot_comparison(cells, vary, path):
     for column, name in enumerate(names):
         places = np.arange(len(cells)) + (column - (len(names) - 1) / 2) * width
         found = [row[name] for row in cells.values()]
-        bars = axis.bar(places, [cell["mean"] for cell in found], 0.9 * width, label=name)
+        bars = axis.bar(places, [cell["mean"] for cell in found], 0.9 * width, label=spell(name))
         for place, cell, bar in zip(places, found, bars, strict=True):
             axis.plot([place] * len(cell["seeds"]), cell["seeds"], "k.", markersize=5)
             left, right = bar.get_x(), bar.get_x() + bar.get_width()
             chance = axis.hlines(cell["chance"], left, right, "k", "--")
     chance.set_label("chance")
-    axis.set_xticks(range(len(cells)), list(cells))
+    axis.set_xticks(range(len(cells)), map(spell, cells))
     axis.set(xlabel=vary, ylabel=found[0]["score"].replace("_", " "), ylim=(0, 1.02))
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     axis.grid(axis="y", alpha=0.3)

@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+from utils.pictures import lettering  # noqa: F401 (the fonts of all figures)
 from utils.system.files import atomic_path
 
 import matplotlib
