@@ -123,11 +123,12 @@ def inspect_some(params, listed, choose):
         paths = {index: training[index].path for index in choose(training)}
         wanted = list(dict.fromkeys(paths.values()))
         found, problems = inspect_videos(wanted, params.cache_path, params.workers)
-        if len(found) == len(wanted):
-            return training, {index: found[path] for index, path in paths.items()}
+        whole = len(found) == len(wanted)
         for path, problem in problems:
-            if path not in found:
+            if whole or path not in found:  # what is chosen again is said at the end
                 print(f"  problem: {problem}")
+        if whole:
+            return training, {index: found[path] for index, path in paths.items()}
         left = [e for e in left if e.path not in wanted or e.path in found]
         check_readable(listed, left)
 

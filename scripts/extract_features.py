@@ -27,7 +27,8 @@ from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import check_store, find_store
-from utils.video.image_folders import IMAGE_FPS, list_images
+from utils.video.image_folders import IMAGE_FPS, is_image_folder
+from utils.video.listing import describe_others
 from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS
 
@@ -192,17 +193,17 @@ def list_data(options):
         ValueError: no such data, or no video in it; output and data in one another.
     """
     path = Path(options.data)
-    if path.is_dir() and not list_images(path):
+    if path.is_dir() and not is_image_folder(path):
         output, root = Path(options.output).resolve(), path.resolve()
         if output.is_relative_to(root) or root.is_relative_to(output):
             raise ValueError(
                 f"output {options.output} and data {options.data} lie in one another; name a "
                 "folder for the features outside the data."
             )
-    videos, root, others = list_paths(options.data, options.video_root)
-    if others:
-        print(f"{sum(others.values())} files are no videos ({' '.join(sorted(others))})")
-    return videos, root
+    found = list_paths(options.data, options.video_root)
+    if found.others:
+        print(describe_others(found.others))
+    return found.videos, found.folder
 
 
 def load_extractor(options):
@@ -264,6 +265,9 @@ def extract_features(options):
         seconds, rows = time.perf_counter() - begin, collector.rows
         print(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")
         print(f"{rows / seconds:.2f} rows/s, the network's first run included")
+    paths = {name: path for path, name in names.items()}
+    for name, note in collector.notes.items():
+        print(f"  odd: {paths[name]}: {note}")
     for failure in collector.failures.values():
         print(f"  failed: {failure.path}: {failure.reason}")
     if collector.failures:

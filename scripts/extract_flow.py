@@ -150,6 +150,9 @@ def extract_flow(options):
     failures = [
         (path, reason.removeprefix(f"{path}: ")) for path, reason in problems if path not in found
     ]
+    for path, reason in problems:
+        if path in found:
+            print(f"  odd: {reason}")
     videos = {video.digest: video for video in found.values()}
     missing = [video for video in videos.values() if not is_stored(folder, video, kind)]
     print(f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True)

@@ -168,6 +168,10 @@ def explain_video(options):
     pictures = ["contact_sheet.png", "temporal_weights.png"]
     with number_format(params.precision):
         answer = _answer(options, inquiry, views.clips)
+        if views.note:
+            odd = f"{options.video}: {views.note}"
+            print(f"  odd: {odd}")
+            answer = answer._replace(note=f"{answer.note} {odd}.")
         asked = answer.asked
         if METHODS["rollout"].fits(inquiry.network):
             pictures.append("attention.png")

@@ -27,12 +27,14 @@ class Views(NamedTuple):
         clips: float32 (views, segments, frames, height, width, channels).
         frames: uint8 RGB (segments x frames, height, width, 3).
         indices, seconds: of each of these frames, in the file.
+        note: what is odd about the file, or "".
     """
 
     clips: np.ndarray
     frames: np.ndarray
     indices: np.ndarray
     seconds: np.ndarray
+    note: str
 
 
 class RowViews(NamedTuple):
@@ -139,11 +141,13 @@ def load_views(video, clip_format, clips=1, crops=1):
         clip_format: a `ClipFormat`.
         clips, crops: views in time and in space.
     """
-    views = list_views(probe(video), clips, crops)
+    found = probe(video)
+    views = list_views(found, clips, crops)
     middle = views[len(views) // 2]
     arrays = np.stack([read_clip(view, clip_format) for view in views])
     seen = restore_rgb(read_clip(middle, replace(clip_format, stream="rgb")))
-    return Views(arrays, seen.reshape(-1, *seen.shape[2:]), *time_frames(middle, clip_format))
+    moments = time_frames(middle, clip_format)
+    return Views(arrays, seen.reshape(-1, *seen.shape[2:]), *moments, found.note)
 
 
 def load_rows(features, channels, params):

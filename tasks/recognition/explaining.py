@@ -97,8 +97,10 @@ def _read_stored(run, params, path):
 def _read_video(run, params, path):
     """Return the `_Rows` of a video, whose backbone is in the run's own network (stage 2)."""
     network, reader = open_rows(run, params)
-    rows, times = reader.read(probe(path).play_images_at(reader.row_format.image_fps))
-    return _Rows(network, rows[CENTER], times, reader.row_format.image_fps, [])
+    video = probe(path).play_images_at(reader.row_format.image_fps)
+    rows, times = reader.read(video)
+    notes = [f"{path}: {video.note}"] if video.note else []
+    return _Rows(network, rows[CENTER], times, reader.row_format.image_fps, notes)
 
 
 def read_sentence_of(options, params, sentences):

@@ -135,4 +135,4 @@ def write_hypotheses(trial, folder):
     for name, words in found.references.items():
         lines = format_alignment(align(words, found.hypotheses[name])).splitlines()
         texts.append("\n".join([f"**{name}**", "", *(f"    {line}" for line in lines)]))
-    (folder / "sentences.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    write_atomically(folder / "sentences.md", "\n\n".join(texts) + "\n")

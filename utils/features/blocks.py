@@ -73,6 +73,7 @@ class Part(NamedTuple):
         first: the first of the rows.
         times: the rows' centers in seconds.
         total: rows of the whole view.
+        note: what is odd about the file, or "".
     """
 
     name: str
@@ -81,6 +82,7 @@ class Part(NamedTuple):
     first: int
     times: tuple[float, ...]
     total: int
+    note: str = ""
 
 
 class Block(NamedTuple):
@@ -184,7 +186,8 @@ def read_blocks(video, name, row_format):
         held = {place: views for place, views in held.items() if place >= places[0]}
         while max(held, default=-1) < places[-1]:
             place, held[place] = next(shown)
-        part = Part(name, video.digest, "", first, tuple(times[first : first + rows]), len(starts))
+        own = tuple(times[first : first + rows])
+        part = Part(name, video.digest, "", first, own, len(starts), video.note)
         for index, view in enumerate(row_format.views):
             frames = np.stack([held[place][index] for place in places])
             yield Block(part._replace(view=view), frames)

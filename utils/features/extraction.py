@@ -6,6 +6,7 @@ one process, threads reading ahead of the network.
 """
 
 import csv
+import io
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
-from utils.system.tables import write_csv
+from utils.system.tables import read_text, write_csv
 from utils.video.image_folders import stamp_video
 
 import numpy as np
@@ -33,13 +34,16 @@ class Collector:
         views: of each video.
         dtype: of the arrays.
         failures: {name: `Failure`} of the videos that failed before.
+
+    Attributes:
+        notes: {name: what is odd about the file} of videos that were saved.
     """
 
     def __init__(self, folder, settings, views, dtype="float32", failures=None):
         self.folder, self.settings = Path(folder), settings_hash(settings)
         self.views, self.dtype = tuple(views), dtype
         self.failures = dict(failures or {})
-        self.begun, self.saved, self.rows = {}, set(), 0
+        self.begun, self.saved, self.rows, self.notes = {}, set(), 0, {}
 
     def add(self, part, rows):
         """Take the rows of a part; save the video if they were its last. A part may come twice.
@@ -65,6 +69,8 @@ class Collector:
             views = dict(zip(self.views, arrays, strict=True))
             record = {"source": part.digest, "settings": self.settings}
             record["times"] = times.round(4).tolist()
+            if part.note:
+                self.notes[part.name] = record["note"] = part.note
             save_features(self.folder, part.name, views, record)
             del self.begun[part.name]
             self.saved.add(part.name)
@@ -87,8 +93,8 @@ def load_failures(folder):
     path = Path(folder, FAILURES)
     if not path.is_file():
         return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["path"]: (row["reason"], row["digest"]) for row in csv.DictReader(file)}
+    rows = csv.DictReader(io.StringIO(read_text(path), ""))
+    return {row["path"]: (row["reason"], row["digest"]) for row in rows}
 
 
 def list_missing(names, folder, settings, retry=False, workers=2):

@@ -7,7 +7,7 @@ Files are found by the video's name: FEATURES/run/a.npy or FEATURES/a.npy is DAT
 from collections import Counter
 from pathlib import Path
 
-from utils.features.store import READERS, list_arrays, load_features
+from utils.features.store import READERS, fit_features, list_arrays, load_features
 from utils.features.video_features import VideoFeatures
 from utils.system.files import explain_missing
 from utils.system.hashing import hash_bytes
@@ -88,7 +88,8 @@ def _locate(index, path):
     for start in range(len(path.parts)):  # the longest name first: folders tell namesakes apart
         whole = "/".join(path.parts[start:])
         # PHOENIX-2014 keeps the frames of a sentence in <id>/1.
-        for name in (whole, whole.removesuffix(path.suffix), whole.removesuffix("/1")):
+        names = (whole, whole.removesuffix(path.suffix), whole.removesuffix("/1"))
+        for name in (*names, *map(fit_features, names)):
             if name in index:
                 views = {v: index[f"{name}.{v}"] for v in BESIDE_CENTER if f"{name}.{v}" in index}
                 return {CENTER: index[name]} | views

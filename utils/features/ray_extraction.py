@@ -86,7 +86,8 @@ def _everywhere(path):
 def _read(videos, row_format, batch_frames):
     """Yield rows of a table: batches of the blocks of videos, and last those that failed."""
     failures = []
-    named = zip(videos["path"].tolist(), videos["name"].tolist(), strict=True)
+    columns = (map(os.fsdecode, videos[column].tolist()) for column in ("path", "name"))
+    named = zip(*columns, strict=True)
     items = itertools.chain.from_iterable(read_video(*video, row_format) for video in named)
     for parts, blocks in batch_blocks(items, batch_frames, failures.append):
         yield {"parts": [json.dumps(parts)], "failures": ["[]"], "blocks": blocks[None]}
@@ -122,7 +123,9 @@ def _stream(videos, row_format, extractor, batch_frames, actors):
     nodes = [(each.get("CPU", 0), each.get("GPU", 0)) for each in found]
     count, threads, resources, reader = plan_actors(nodes, actors)
     group = max(1, min(_VIDEOS, len(videos) // int(4 * sum(cpus for cpus, _ in nodes))))
-    rows = [{"path": _everywhere(path), "name": name} for path, name in videos]
+    rows = [  # as bytes: Arrow's strings are UTF-8
+        {"path": os.fsencode(_everywhere(path)), "name": os.fsencode(name)} for path, name in videos
+    ]
     row_format = row_format._replace(
         flow_path=row_format.flow_path and _everywhere(row_format.flow_path)
     )

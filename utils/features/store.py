@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 
-from utils.system.files import atomic_path, write_atomically
+from utils.system.files import atomic_path, fit_name, write_atomically
 from utils.system.hashing import hash_text
 from utils.system.settings_files import open_kind, read_kind
 from utils.video.views import BESIDE_CENTER, CENTER
@@ -20,6 +20,7 @@ import numpy as np
 
 MANIFEST = "manifest.json"
 _KEY = "features"  # the array's name in files that may hold several
+_ROOM = max(len(f".{view}.npy") for view in BESIDE_CENTER)  # bytes of what a name is followed by
 
 
 def open_store(folder, settings):
@@ -66,7 +67,8 @@ def settings_hash(settings):
 def name_features(paths, root):
     """Return {path: its name in a store}: relative to a folder, without the suffix.
 
-    The suffix stays where names would be alike (a.mp4, a.avi), or be a view's (a.flip.mp4).
+    The suffix stays where names would be alike (a.mp4, a.avi), or be a view's (a.flip.mp4). Names
+    that are too long for files end in a hash.
 
     Args:
         paths: all videos of the data.
@@ -75,10 +77,10 @@ def name_features(paths, root):
     Raises:
         ValueError: a path that is not under the root.
     """
-    names = {}
+    names, root = {}, Path(root).resolve()
     for path in paths:
         try:
-            names[path] = Path(path).resolve().relative_to(Path(root).resolve())
+            names[path] = Path(path).resolve().relative_to(root)
         except ValueError as error:
             raise ValueError(
                 f"{path} is not in {root}, so it has no place in a tree like that one's."
@@ -86,12 +88,17 @@ def name_features(paths, root):
     whole = {name.as_posix() for name in names.values()}
     short = {path: name.with_suffix("").as_posix() for path, name in names.items()}
     counts = Counter({names[path]: short[path] for path in paths}.values())
-    return {
-        path: name.as_posix()
-        if counts[short[path]] > 1 or short[path] in whole - {name.as_posix()} or _is_view(name)
-        else short[path]
-        for path, name in names.items()
-    }
+    called = {}
+    for path, name in names.items():
+        own, brief = name.as_posix(), short[path]
+        alike = counts[brief] > 1 or (brief in whole and brief != own)
+        called[path] = fit_features(own if alike or _is_view(name) else brief)
+    return called
+
+
+def fit_features(name):
+    """Return the name in a store of a video of this name: shorter where no file could have it."""
+    return fit_name(name, _ROOM)
 
 
 def _is_view(name):

@@ -17,8 +17,12 @@ def run_command(command, resuming="--resume goes on from the last finished epoch
     """Call `command`; print a ValueError or OSError as one message and exit with status 2.
 
     After an `IncompleteError` the status is 1. When it is stopped, `resuming` says how to go on.
-    DEBUG=1 in the environment shows the traceback too.
+    DEBUG=1 in the environment shows the traceback too. Names that the screen cannot show are
+    printed with backslashes.
     """
+    for screen in (sys.stdout, sys.stderr):
+        if hasattr(screen, "reconfigure"):
+            screen.reconfigure(errors="backslashreplace")
     try:
         command()
     except (ValueError, OSError) as error:

@@ -10,6 +10,10 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from utils.system.hashing import hash_bytes
+
+_NAME_BYTES = 255  # of a file's name, on nearly all file systems
+
 
 @contextmanager
 def atomic_path(path):
@@ -23,9 +27,9 @@ def atomic_path(path):
 
 
 def write_atomically(path, text):
-    """Write a text file atomically."""
+    r"""Write a text file atomically; bytes in names that are not UTF-8 as \udc.., as in JSON."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
@@ -35,6 +39,24 @@ def name_damaged(path):
         yield
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
+
+
+def fit_name(name, room):
+    """Return a path whose last part leaves room for a suffix, of 255 bytes that a name may have.
+
+    Args:
+        name: a string; slashes separate its parts.
+        room: bytes of the longest suffix.
+
+    Returns:
+        The name itself, or its beginning and a hash of all of it.
+    """
+    folder, last = os.path.split(name)
+    if len(os.fsencode(last)) + room <= _NAME_BYTES:
+        return name
+    mark = f"-{hash_bytes([os.fsencode(last)])[:12]}"
+    begin = os.fsencode(last)[: _NAME_BYTES - room - len(mark)].decode("utf-8", "ignore")
+    return f"{folder}/{begin}{mark}" if folder else begin + mark
 
 
 def is_address(path):
