@@ -6,6 +6,7 @@ not found; scripts.analyze_dataset looks at what the videos show.
 """
 
 import csv
+import io
 import os
 import re
 import sys
@@ -13,13 +14,15 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.data.datasets import list_paths
+from utils.data.datasets import Found, list_paths
+from utils.data.examples import Example, find_repeats
 from utils.data.inspection import inspect_videos
 from utils.params import Params
 from utils.signing.corpora import CORPORA, list_sentences
 from utils.system.commands import run_command
 from utils.system.files import name_damaged
-from utils.system.tables import write_csv
+from utils.system.tables import read_text, write_csv
+from utils.video.listing import describe_others
 
 import tyro
 
@@ -45,13 +48,15 @@ class Options:
 
 
 def list_corpus(path):
-    """Return the folders of frames of a corpus of sentences, [] where there is none, or several."""
+    """Return the sentences of a corpus as examples, [] where there is none, or several."""
     if path.suffix.lower() == ".csv" and path.is_file():
-        with name_damaged(path), open(path, newline="", encoding="utf-8-sig") as file:
-            found = "glosses" in next(csv.reader(file, skipinitialspace=True), ())
+        with name_damaged(path):
+            header = io.StringIO(read_text(path), "")
+        found = "glosses" in next(csv.reader(header, skipinitialspace=True), ())
     else:
         found = sum(row.find(path) is not None for row in CORPORA.values()) == 1
-    return [s.path for s in list_sentences(path, needs_frames=False)[0]] if found else []
+    sentences = list_sentences(path, needs_frames=False)[0] if found else []
+    return [Example(each.path, " ".join(each.glosses), each.split) for each in sentences]
 
 
 def sort_problems(paths, videos, problems):
@@ -99,22 +104,25 @@ def check_data(options):
     Raises:
         ValueError: no such data, or no video in it.
     """
-    data, others = Path(options.data_path), {}
-    paths = list(dict.fromkeys(list_corpus(data)))
-    if not paths:
-        paths, _, others = list_paths(options.data_path, options.video_root)
+    data = Path(options.data_path)
+    if sentences := list_corpus(data):
+        paths = list(dict.fromkeys(example.path for example in sentences))
+        found = Found(paths, data, [], find_repeats(sentences))
+    else:
+        found = list_paths(options.data_path, options.video_root)
+    paths = found.videos
     workers = options.workers or os.cpu_count() or 1
     videos, problems = inspect_videos(paths, options.cache_path, workers)
     rows = sort_problems(paths, videos, problems)
+    rows += [(name, "listed again", repeat.text) for name, repeat in found.repeats.items()]
     path = Path(options.output or Path("weights/analysis", data.resolve().stem), "problems.csv")
     write_csv(path, ("path", "kind", "reason"), rows)
     for name, kind, reason in rows:
         print(f"  {kind}: {name}: {reason}")
     seconds = sum(video.duration() for video in videos.values())
     print(f"{len(videos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
-    if others:
-        names = ", ".join(f"{suffix} {count}" for suffix, count in sorted(others.items()))
-        print(f"{sum(others.values())} other files were not looked at: {names}")
+    if found.others:
+        print(describe_others(found.others))
     print("\n".join(summarize_problems(rows) or ["No problems."]))
     print(f"Written to {path}")
     return len(paths) - len(videos)

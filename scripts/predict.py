@@ -7,6 +7,7 @@ probable labels, and which are seen when; of a run of recognition the glosses an
 import json
 import re
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,15 @@ from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
 from utils.system.tables import write_csv
-from utils.video.image_folders import find_videos, list_images
+from utils.video.image_folders import is_image_folder
+from utils.video.listing import describe_others, list_tree
 from utils.video.live import play_camera
+from utils.video.video_files import is_video_file
 
 import tyro
 from tqdm import tqdm
 
+_PAUSE = 20  # times as long as writing all that was found took, until it is written again
 _WEBCAM = re.compile(r"webcam(?::(\d+))?")
 
 
@@ -80,14 +84,20 @@ def list_inputs(names):
         path = Path(name)
         if is_address(name):
             raise ValueError(f"{name} is a URL; download the video, and give the file.")
-        if path.is_dir() and not list_images(path):
-            found = find_videos(path)
-            if not found:
+        if path.is_dir() and not is_image_folder(path):
+            tree = list_tree(path)
+            if not tree.videos:
                 raise ValueError(f"{name}: no video in this folder or below it.")
-            paths += found
+            if tree.others:
+                print(f"{name}: {describe_others(tree.others)}")
+            paths += tree.videos
         elif path.exists():
             paths.append(path)
         elif found := sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))):
+            others = [each for each in found if not (each.is_dir() or is_video_file(each))]
+            if others and len(others) < len(found):
+                print(f"{name}: {describe_others(others)}")
+                found = sorted(set(found) - set(others))
             paths += list_inputs(map(str, found))
         else:
             raise ValueError(f"{name}: no such file, and no file of such a pattern.")
@@ -201,19 +211,26 @@ def predict(options):
         show_prediction(prediction)
         save_results(options, [describe(prediction)], {})
         return
-    found, failed = [], {}
-    for path in paths:
-        try:
-            prediction = predict_file(predictor, path)
-        except (ValueError, OSError) as error:
-            if alone:
-                raise
-            failed[str(path)] = str(error)
-            print(f"  failed: {error}", flush=True)
-        else:
-            show_prediction(prediction)
-            found.append(describe(prediction))
-        save_results(options, found, failed)  # after each, so that a stop loses nothing
+    found, failed, ended, took = [], {}, time.monotonic(), 0.0
+    try:
+        for path in paths:
+            try:
+                prediction = predict_file(predictor, path)
+            except (ValueError, OSError) as error:
+                if alone:
+                    raise
+                failed[str(path)] = str(error)
+                print(f"  failed: {error}", flush=True)
+            else:
+                show_prediction(prediction)
+                found.append(describe(prediction))
+            if (begin := time.monotonic()) - ended >= _PAUSE * took:
+                save_results(options, found, failed)
+                ended = time.monotonic()
+                took = ended - begin
+    finally:  # stopped by Ctrl-C too
+        if found or failed:
+            save_results(options, found, failed)
     if options.overlay and found:
         shown = prediction.intervals, prediction.duration, predictor.kind == "glosses"
         save_captions(options.overlay, paths[0], *shown)

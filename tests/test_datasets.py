@@ -1,6 +1,7 @@
 """Folders, lists and splits, good and bad."""
 
 import json
+import os
 from pathlib import Path
 
 from support.videos import write_dataset
@@ -13,7 +14,7 @@ from utils.data.examples import (
     save_examples,
 )
 from utils.data.inspection import inspect_videos
-from utils.data.splits import assign_splits, group_of
+from utils.data.splits import FOLDER_PATTERN, assign_splits, group_of
 from utils.signing.releases import SPLITS
 from utils.video.image_folders import stamp_video
 from utils.video.video import Video
@@ -25,6 +26,14 @@ import pytest
 def test_a_split_has_two_names(name):
     assert find_split(name) == {"dev": "val"}.get(name, name)
     assert find_split(name, SPLITS) == {"val": "dev"}.get(name, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("Training", "train"), ("VALID", "dev"), ("test-set", "test"), ("set", "set")],
+)
+def test_a_split_has_usual_names(name, split):
+    assert find_split(name, SPLITS) == split
 
 
 def touch(folder, *names):
@@ -63,6 +72,98 @@ def test_folders(tmp_path):
 def test_split_folders(tmp_path):
     touch(tmp_path, "train/a/1.avi", "train/b/2.avi", "val/a/3.avi", "test/b/4.avi")
     assert [e.split for e in list_examples(tmp_path)] == ["train", "train", "val", "test"]
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (("train/a/1.avi", "train/b/2.avi", "valid/a/3.avi"), ["train", "train", "val"]),
+        (("Train/a/1.avi", "Train/b/2.avi", "Test/b/3.avi"), ["train", "train", "test"]),
+        (("training/a/1.avi", "training/b/2.avi", "validation/b/3.avi"), ["train", "train", "val"]),
+        (("train_set/a/1.avi", "dev set/b/2.avi", "TESTING/b/3.avi"), ["train", "val", "test"]),
+        (("val/a/1.avi", "test/b/2.avi"), ["val", "test"]),
+        (("train/a/1.avi", "train/b/2.avi", "extra/3.avi"), ["train", "train"]),
+        (("train/a/1.avi", "train/b/2.avi", "test/3.avi"), ["train", "train"]),
+        (("train/a/1.avi", "test/b/2.avi", "unsure/b/3.avi"), ["train", "test"]),
+    ],
+)
+def test_split_folders_have_usual_names(tmp_path, capsys, names, splits):
+    touch(tmp_path, *names)
+    found = list_examples(tmp_path)
+    assert [each.split for each in found] == splits
+    assert {each.label for each in found} == {"a", "b"}
+    said = capsys.readouterr().out
+    assert f"splits are {names[0].split('/')[0]} ({splits[0]})" in said
+    for name in names[len(splits) :]:
+        assert name in said or name.split("/")[0] in said
+
+
+@pytest.mark.parametrize("deep", ["", "monday/"])
+def test_a_class_may_be_called_train(tmp_path, capsys, deep):
+    touch(tmp_path, *(f"{name}/{deep}1.avi" for name in ("bus", "car", "train")))
+    found = list_examples(tmp_path)
+    assert [(each.label, each.split) for each in found] == [("bus", ""), ("car", ""), ("train", "")]
+    assert "train: read as a class" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("Train/1.avi", "Test/2.avi"), "Test, Train: named like splits, but without class fol"),
+        (("1.avi", "2.avi"), "2 videos, such as 1.avi, lie in no class folder"),
+        (("archive/a/1.avi", "archive/b/2.avi"), "give that: --data-path .*/archive"),
+        (("train/1/1.avi", "train/1/2.avi"), r"found 1 class\(es\) \['1'\]"),
+        (("notes.txt",), r"found 0 class\(es\)"),
+    ],
+)
+def test_folders_without_classes_are_refused(tmp_path, names, words):
+    touch(tmp_path, *names)
+    with pytest.raises(ValueError, match=words):
+        list_examples(tmp_path)
+
+
+def test_what_is_no_video_is_left_out_and_said(tmp_path, capsys):
+    videos = ["a/1.avi", "a/2.MP4", "a/no suffix", "b/-3.mov", "b/ 4 .mkv"]
+    others = [
+        "a/1.nfo",
+        "a/1.srt",
+        "a/1.jpg",
+        "a/cover1.png",
+        "a/notes.txt",
+        "a/song.m4a",
+        "b/x.zip",
+    ]
+    hidden = ["a/._1.avi", "b/.DS_Store", "__MACOSX/a/1.avi", "b/@eaDir/3.mov"]
+    touch(tmp_path, *videos, *others, *hidden, "c/empty.txt", "top.avi", "list.csv")
+    (tmp_path / "a/no suffix").write_bytes(b"\0\0\0\x20ftypisom")
+    (tmp_path / "a/song.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    assert [
+        Path(e.path).relative_to(tmp_path).as_posix() for e in list_examples(tmp_path)
+    ] == sorted(videos, key=lambda name: name.split("/"))
+    said = capsys.readouterr().out
+    assert (
+        "8 other files were not looked at: .jpg 1, .m4a 1, .nfo 1, .png 1, .srt 1, .txt 2" in said
+    )
+    assert "no video in: c" in said and "in no class folder, left out: top.avi" in said
+
+
+def test_features_in_class_folders_are_data(tmp_path, capsys):
+    touch(tmp_path, "a/1.npy", "a/1.flip.npy", "a/1.json", "b/2.npy", "manifest.json")
+    found = [Path(each.path).name for each in list_examples(tmp_path)]
+    assert found == ["1.npy", "2.npy"] and not capsys.readouterr().out
+
+
+def test_links_are_followed_once(tmp_path):
+    touch(tmp_path, "data/a/1.avi", "data/b/2.avi", "elsewhere/3.avi")
+    data = tmp_path / "data"
+    (data / "a/again").symlink_to(data)
+    (data / "a/to_b").symlink_to(data / "b")
+    (data / "b/to_a").symlink_to(data / "a")
+    (data / "b/round").symlink_to(data / "b/round")
+    (data / "c").symlink_to(tmp_path / "elsewhere")
+    (data / "b/4.avi").symlink_to(tmp_path / "elsewhere/3.avi")
+    found = [Path(each.path).relative_to(data).as_posix() for each in list_examples(data)]
+    assert found == ["a/1.avi", "b/2.avi", "b/4.avi", "c/3.avi"]
 
 
 def test_csv_round_trip(tmp_path):
@@ -114,14 +215,85 @@ def test_ucf101(tmp_path):
     assert train.path == str(tmp_path / "UCF-101/A/v_A_g08_c01.avi")
 
 
+LISTED = [("a b.avi", "run", "train"), ("c.avi", "walk;run", "val"), ("d, e.avi", "walk", "")]
+TEXT = 'path,label,split\na b.avi,run,train\nc.avi,walk;run,val\n"d, e.avi",walk,\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT.encode(),
+        TEXT.encode("utf-8-sig"),
+        TEXT.encode("utf-16"),
+        TEXT.replace("\n", "\r\n").encode(),
+        TEXT.replace("\n", "\r").encode(),
+        TEXT.replace("d, e", "d@ e").replace(",", "\t").replace("@", ",").encode("utf-16"),
+        b'path;label;split\na b.avi;run;Train\nc.avi;"walk;run";valid\nd, e.avi;walk;\n',
+        b"Path , LABEL, Split\na b.avi, run , training\nc.avi, walk;run, dev\n"
+        b"'d, e.avi', walk\n".replace(b"'", b'"'),
+        TEXT.encode().replace(b",split\n", b",split,\n").replace(b",\n", b",,\n") + b",,\n\n",
+    ],
+)
+def test_lists_of_other_programs(tmp_path, content):
+    (tmp_path / "list.csv").write_bytes(content)
+    found = list_csv(tmp_path / "list.csv")
+    assert [(Path(e.path).name, e.label, e.split) for e in found] == LISTED
+
+
+def test_a_list_has_paths_of_any_system(tmp_path):
+    names = [b"a/caf\xe9.avi", b"b\\1.avi", b"c\n.avi"]
+    touch(tmp_path, "b/1.avi")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/a")).mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + names[0])).touch()
+    text = b"path,label\n" + names[0] + b",x\n" + names[1] + b',y\n"' + names[2] + b'",y\n'
+    (tmp_path / "list.csv").write_bytes(text)
+    found = list_examples(tmp_path / "list.csv")
+    paths = [os.fsencode(os.path.relpath(each.path, tmp_path)) for each in found]
+    assert paths == [names[0], b"b/1.avi", names[2]]
+    save_examples(found, tmp_path / "again.csv")
+    assert [e.path for e in list_csv(tmp_path / "again.csv")] == [e.path for e in found]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_ucf101_paths_may_have_blanks(tmp_path, end):
+    touch(tmp_path, "class room/drink (1).mp4", "Run/v_Run_g01_c01.mp4", "Run/2.mp4")
+    lists = "class room/drink (1).mp4 1 ", "./Run/v_Run_g01_c01.mp4 2", "", "Run\\2.mp4 2"
+    (tmp_path / "trainlist01.txt").write_bytes(end.join(lists).encode("utf-8-sig"))
+    (tmp_path / "testlist01.txt").write_bytes(f"class room/drink (1).mp4{end}".encode())
+    with pytest.raises(ValueError, match=r"drink .1..mp4 is listed 2 times"):
+        list_examples(tmp_path / "trainlist01.txt")
+    (tmp_path / "testlist01.txt").unlink()
+    found = list_examples(tmp_path / "trainlist01.txt")
+    assert [each.label for each in found] == ["class room", "Run", "Run"]
+    assert all(Path(each.path).is_file() for each in found)
+    (tmp_path / "trainlist01.txt").write_text("v_Run_g01_c01.mp4 1\n")
+    with pytest.raises(ValueError, match=r"line 1: .*expected class/video.avi"):
+        list_examples(tmp_path / "trainlist01.txt")
+
+
+def test_labels_that_look_alike_are_named(tmp_path, capsys):
+    names = ["Run/1.avi", "run/2.avi", "caf\u00e9/3.avi", "cafe\u0301/4.avi", "stop/5.avi"]
+    touch(tmp_path, *names)
+    assert len({each.label for each in list_examples(tmp_path)}) == 5
+    said = capsys.readouterr().out
+    assert "labels 'Run' and 'run' differ only" in said
+    assert r"'cafe\u0301' and 'caf\xe9'" in said and "stop" not in said
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("file,label\na,b\n", "it must be path,label"),
         ("path,label\n,b\n", "line 2"),
         ("path,label\na,b\nc, ; ;\n", "line 3"),
-        ("path,label,split\na,b,training\n", "split empty, train, val or test"),
+        ("path,label,split\na,b,sometimes\n", "split empty, train, val or test"),
         ("path,label\na,b\nc,b\n", r"found 1 class\(es\) \['b'\]"),
+        ("path,label\na,b\nc,d,e\n", r"line 3: \['c', 'd', 'e'\]; 3 cells, but 2 columns"),
+        ("path,label\na\nc,d\n", "line 2: .*path and label must be there"),
+        ("path,label,Label\na,b,c\n", "a column is there twice"),
+        ("path,label,split\na,b,train\na,b,val\nc,d,val\n", "a is listed 2 times, as b train and"),
+        ("path,label\na,b\n./a,c\nd,c\n", "a is listed 2 times, as b and as c"),
+        ("label,youtube_id,time_start\nrun,x,1\n", "it must be path,label"),
     ],
 )
 def test_bad_lists(tmp_path, text, message):
@@ -145,6 +317,25 @@ def test_groups():
     assert group_of("match-final_clip12.mp4") == "match-final"
     assert group_of("fi031.mp4") == "fi031"
     assert group_of("fi031.mp4", r"(\d)\d\d$") == "0"
+
+
+def test_a_folder_may_be_the_group(tmp_path, capsys):
+    names = [f"{c}/rec{n}/{v}.avi" for c in "ab" for n in range(4) for v in ("front", "rear")]
+    touch(tmp_path, *names)
+    examples = list_examples(tmp_path)
+    assert {each.group for each in examples} == {"front", "rear"}
+    assert f"--group-pattern '{FOLDER_PATTERN}'" in capsys.readouterr().out
+    for pattern in (FOLDER_PATTERN, r"rec\d", r"^\w/(rec\d)/"):
+        found = list_examples(tmp_path, group_pattern=pattern)
+        assert len({each.group for each in found}) == 4
+        assert not capsys.readouterr().out
+    found = assign_splits(list_examples(tmp_path, group_pattern=FOLDER_PATTERN), 0.25)
+    held = {each.group for each in found if each.split == "val"}
+    assert held and not held & {each.group for each in found if each.split == "train"}
+    named = list_examples(tmp_path, group_pattern="fro")  # a name has it, so names alone count
+    assert {each.group for each in named} == {"fro", "rear"}
+    with pytest.raises(ValueError, match=r"such as rec1 of rec1/front\.mp4"):
+        assign_splits([e for e in examples if e.group == "front"], 0.25)
 
 
 def make(per_group=4, groups=20, labels=("a", "b", "c")):

@@ -7,7 +7,8 @@ from support.videos import moving_square
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
-from utils.video.image_folders import digest_video, list_images, list_videos
+from utils.video.image_folders import digest_video, list_images
+from utils.video.listing import list_tree
 from utils.video.reading import probe, read_rgb, skim
 from utils.video.video import VideoError
 
@@ -44,8 +45,10 @@ def test_other_folders_are_no_videos(tmp_path):
     (folder / ".hidden").write_text("")
     assert len(list_images(folder)) == 3
     (folder / "notes.txt").write_text("")
-    assert not list_images(folder) and not list_images(folder / "notes.txt")
-    with pytest.raises(VideoError, match="a folder must hold numbered images and nothing else"):
+    assert len(list_images(folder)) == 3 and not list_images(folder / "notes.txt")
+    (folder / "clip.avi").write_text("")
+    assert not list_images(folder)
+    with pytest.raises(VideoError, match="a folder must hold numbered images, of one video"):
         probe(folder)
 
 
@@ -72,6 +75,6 @@ def test_datasets_list_them(tmp_path):
     for label in ("run", "walk"):
         write_images(tmp_path / label / "x", moving_square(2, (40, 40)))
     (tmp_path / "run/y.avi").write_bytes(b"")
-    names = [str(path.relative_to(tmp_path)) for path in list_videos(tmp_path)]
+    names = [str(path.relative_to(tmp_path)) for path in list_tree(tmp_path).videos]
     assert names == ["run/x", "run/y.avi", "walk/x"]
     assert [e.path for e in list_examples(tmp_path)] == [str(tmp_path / name) for name in names]

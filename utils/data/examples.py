@@ -1,12 +1,29 @@
 """Examples: a video, what it shows, its split and its group."""
 
-from collections import Counter
+import os
+import re
+import unicodedata
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.system.tables import write_csv
 
 SPLITS = ("train", "val", "test")
+# What splits are called besides, in any case; "set" and the like may follow.
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "development": "val",
+    "test": "test",
+    "testing": "test",
+}
+_SPLIT_ENDING = re.compile(r"[_ -]*(?:sets?|data|splits?|videos?)$")
 
 
 @dataclass(frozen=True)
@@ -28,9 +45,45 @@ class Example:
 def find_split(name, splits=SPLITS):
     """Return what a split is called among `splits`: of videos val, of signed sentences dev.
 
-    A name that neither knows is returned as it is.
+    Usual names are known in any case, such as Training, valid and test_set. A name that is none of
+    them is returned as it is.
     """
-    return name if name in splits else {"val": "dev", "dev": "val"}.get(name, name)
+    known = _SPLIT_NAMES.get(_SPLIT_ENDING.sub("", name.casefold()), name)
+    return known if known in splits else {"val": "dev"}.get(known, name)
+
+
+class Repeat(NamedTuple):
+    """What is said of a video that is listed more than once, and whether its rows contradict."""
+
+    text: str
+    contradicts: bool
+
+
+def find_repeats(examples):
+    """Return {path: `Repeat`} of the videos that are listed more than once.
+
+    Args:
+        examples: list of `Example`.
+    """
+    rows = defaultdict(list)
+    for example in examples:
+        rows[os.path.normpath(example.path)].append(example)
+    repeats = {}
+    for same in rows.values():
+        if len(same) > 1:
+            kinds = dict.fromkeys((each.split, each.labels) for each in same)
+            shown = (" ".join([";".join(labels), split]).strip() for split, labels in kinds)
+            text = f"listed {len(same)} times, as {' and as '.join(shown)}"
+            repeats[same[0].path] = Repeat(text, len(kinds) > 1)
+    return repeats
+
+
+def find_alike(labels):
+    """Return lists of labels that differ only by case, or by how Unicode composes them, sorted."""
+    alike = defaultdict(list)
+    for label in sorted(labels):
+        alike[unicodedata.normalize("NFC", label).casefold()].append(label)
+    return [names for names in alike.values() if len(names) > 1]
 
 
 def labels_of(examples):

@@ -12,13 +12,39 @@ import numpy as np
 GROUP_PATTERNS = (r"_(g\d+)_", r"^(.+)[_-](?:clip|part|seg|segment|shot|scene)[_-]?\d+$")
 
 
+FOLDER_PATTERN = r"([^/]+)/[^/]+$"  # the folder that a video lies in
+
+
+def _match(pattern, name):
+    match = re.search(pattern, name)
+    return match and (match.group(1) if match.groups() else match.group())
+
+
 def group_of(name, pattern=""):
     """Return the group of a file name: the first match of the pattern(s), else the name itself."""
     stem = Path(name).stem
-    for candidate in (pattern,) if pattern else GROUP_PATTERNS:
-        if match := re.search(candidate, stem):
-            return match.group(1) if match.groups() else match.group()
-    return stem
+    found = (_match(each, stem) for each in ((pattern,) if pattern else GROUP_PATTERNS))
+    return next((group for group in found if group is not None), stem)
+
+
+def find_groups(paths, pattern="", root=""):
+    """Return the group of each video: the first match of the pattern in its name, else its name.
+
+    A pattern that no name has, such as one with a slash, is looked for in the paths.
+
+    Args:
+        paths: of all videos.
+        pattern: regular expression; "" for `GROUP_PATTERNS`.
+        root: the data's folder, where the paths that a pattern sees begin; "" for whole ones.
+    """
+    if not pattern or any(re.search(pattern, Path(path).stem) for path in paths):
+        return [group_of(path, pattern) for path in paths]
+    groups = []
+    for path in map(Path, paths):
+        below = path.relative_to(root) if root and path.is_relative_to(root) else path
+        found = _match(pattern, below.with_suffix("").as_posix())
+        groups.append(path.stem if found is None else found)
+    return groups
 
 
 def _hold_out(examples, fraction, seed):
@@ -31,7 +57,8 @@ def _hold_out(examples, fraction, seed):
     if folds < 2:
         raise ValueError(
             f"All {len(examples)} videos are in one group ({groups[0]!r}), or one a class: nothing "
-            "can be held out. Give --group-pattern, more videos, or --val-fraction 0."
+            f"can be held out. Give --group-pattern ('{FOLDER_PATTERN}' takes the folder, such as "
+            "rec1 of rec1/front.mp4), more videos, or --val-fraction 0."
         )
     from sklearn.model_selection import StratifiedGroupKFold  # slow, and no worker process needs it
 

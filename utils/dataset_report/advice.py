@@ -6,18 +6,13 @@ A rule takes the facts and yields (level, text): "fix" for what spoils training 
 
 from utils.data.examples import SPLITS
 from utils.dataset_report.facts import MEASURED
+from utils.system.words import list_some
 
 LEVELS = ("fix", "check", "note")
 SMALL = 20  # training videos of a class
 UNEVEN = 2.0  # largest class over smallest
 LONG_SHAPE = 2.1  # longer side over shorter
 TINY = 112  # pixels of the short side
-
-
-def _names(names, most=5):
-    names = list(map(str, names))
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _count(number, noun="video"):
@@ -35,12 +30,12 @@ def advise_broken(facts):
         yield (
             "fix",
             f"{_count(len(broken))} of {facts['videos']} cannot be read and will not be trained "
-            f"on. Copy or download them again, or delete them: {_names(reasons, 3)}",
+            f"on. Copy or download them again, or delete them: {list_some(reasons, 3)}",
         )
     if odd := facts["odd"]:
         yield (
             "check",
-            f"{_count(len(odd))} may be cut off: {_names([row['path'] for row in odd])}. Training "
+            f"{_count(len(odd))} may be cut off: {list_some(row['path'] for row in odd)}. Training "
             "uses the frames that decode; copy or re-encode them (ffmpeg -i OLD NEW.mp4).",
         )
 
@@ -55,13 +50,13 @@ def advise_copies(facts):
             yield (
                 "fix",
                 f"{_count(len(wrong), 'pair')} of {what} with different labels; one label is "
-                f"wrong: {_names(wrong, 3)}",
+                f"wrong: {list_some(wrong, 3)}",
             )
         if pairs:
             yield (
                 "check",
                 f"{_count(len(pairs), 'pair')} of {what} ({kind}); keep one of each, a copy only "
-                f"counts twice: {_names(shown, 3)}",
+                f"counts twice: {list_some(shown, 3)}",
             )
 
 
@@ -100,7 +95,7 @@ def advise_groups(facts):
         ]
         yield (
             "fix",
-            f"In several splits: {_count(len(groups), 'group')} of file names, {_names(shown)}. "
+            f"In several splits: {_count(len(groups), 'group')} of file names, {list_some(shown)}. "
             "Move each into one split or, if the names mean nothing, give another --group-pattern.",
         )
 
@@ -117,7 +112,7 @@ def advise_classes(facts):
         yield (
             "fix" if min(small.values()) < 2 else "check",
             f"{len(small)} of {len(rows)} classes have fewer than {SMALL} training videos: "
-            f"{_names(shown, 8)}. Add videos or join classes; until then --feature-views 4, "
+            f"{list_some(shown, 8)}. Add videos or join classes; until then --feature-views 4, "
             "--dropout 0.8 and cross-validation, as one split says little.",
         )
     low, high = min(trained, key=trained.get), max(trained, key=trained.get)
@@ -130,7 +125,7 @@ def advise_classes(facts):
     for split in SPLITS if given else ():
         missing = [name for name, row in rows.items() if not row["splits"].get(split)]
         if missing and len(missing) < len(rows):
-            yield "fix", f"No {split} video of: {_names(missing)}."
+            yield "fix", f"No {split} video of: {list_some(missing)}."
 
 
 def advise_clips(facts):
@@ -190,7 +185,7 @@ def advise_sizes(facts):
         odd = [row for low, high, row in sides if is_odd(low, high, row)]
         if odd:
             shown = [f"{row['path']} ({row['width']}x{row['height']})" for row in odd]
-            yield "check", f"{_count(len(odd))} {what}: {_names(shown, 3)}"
+            yield "check", f"{_count(len(odd))} {what}: {list_some(shown, 3)}"
 
 
 def advise_still(facts):
@@ -199,7 +194,7 @@ def advise_still(facts):
     still = [row["path"] for row in facts["records"] if row["motion"] < 0.02]
     for paths, what in ((black, "Black"), (still, "Nothing moves")):
         if paths:
-            yield "check", f"{what} in {_count(len(paths))}, have a look: {_names(paths)}"
+            yield "check", f"{what} in {_count(len(paths))}, have a look: {list_some(paths)}"
 
 
 def _contrast(row):
@@ -214,7 +209,7 @@ def advise_shortcuts(facts):
     """Tell which classes differ in what is not the action."""
     for what in dict.fromkeys(row["what"] for row in facts["differences"]):
         rows = [row for row in facts["differences"] if row["what"] == what]
-        classes = _names(map(_contrast, rows), 4)
+        classes = list_some(map(_contrast, rows), 4)
         if what in MEASURED:
             yield "note", f"The {what} tells classes apart; it may be the action: {classes}."
         else:

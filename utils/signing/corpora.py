@@ -19,7 +19,7 @@ from utils.signing.releases import (
     read_release,
     read_table,
 )
-from utils.system.tables import write_csv
+from utils.system.tables import is_text, write_csv
 
 BAD_SENTENCES = {  # its id, and why it is left out
     "13April_2011_Wednesday_tagesschau_default-14": "known to have more glosses than frames allow"
@@ -35,7 +35,7 @@ def read_csv(path):
     Raises:
         ValueError: a missing column, or an unknown split; the line is named.
     """
-    rows = read_table(path, ",", csv.QUOTE_MINIMAL)
+    rows = read_table(path, ",", csv.QUOTE_MINIMAL, "surrogateescape")
     header = [cell.strip() for cell in next(rows, (1, []))[1]]
     if not {"path", "glosses", "split"} <= set(header):
         raise ValueError(
@@ -43,7 +43,11 @@ def read_csv(path):
         )
     for number, row in rows:
         cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
-        split = find_split(cells.get("split"), SPLITS)
+        split = find_split(cells.get("split", ""), SPLITS)
+        if not is_text(cells.get("glosses", "")):
+            raise ValueError(
+                f"{path}, line {number}: its glosses are not UTF-8: {cells['glosses']}."
+            )
         if split not in SPLITS or len(row) != len(header) or not cells["path"]:
             raise ValueError(
                 f"{path}, line {number}: {','.join(row)}; it must have {','.join(header)}, a path, "

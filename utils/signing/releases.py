@@ -1,8 +1,11 @@
 """The release folders of PHOENIX-2014 and PHOENIX-2014-T: where what is, read line by line."""
 
 import csv
+import io
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from utils.system.tables import read_text
 
 SPLITS = ("train", "dev", "test")
 FRAMES = "features/fullFrame-210x260px"
@@ -69,12 +72,21 @@ RELEASES = {
 }
 
 
-def read_table(path, delimiter, quoting):
-    """Yield the line number and the cells of each line of a table; "" lines are left out."""
+def read_table(path, delimiter, quoting, errors="strict"):
+    """Yield the line number and the cells of each line of a table; "" lines are left out.
+
+    Args:
+        path: of the file.
+        delimiter, quoting: as of `csv.reader`.
+        errors: as of `utils.system.tables.read_text`.
+
+    Raises:
+        ValueError: no such file, or no text.
+    """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=delimiter, quoting=quoting)
-            yield from ((reader.line_num, row) for row in reader if row)
+        text = io.StringIO(read_text(path, errors), "")
+        reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
+        yield from ((reader.line_num, row) for row in reader if row)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; the corpus is not complete.") from error
     except UnicodeDecodeError as error:

@@ -1,65 +1,136 @@
-"""Folders of images that are videos, a numbered image a frame; all videos below a folder."""
+"""Folders of images that are videos, a numbered image a frame."""
 
 import hashlib
+import os
 import re
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from utils.video.resampling import FPS
 from utils.video.video import VideoError
+from utils.video.video_files import IMAGE_SUFFIXES, is_video_file
 
 import cv2
+import numpy as np
 
 IMAGE_FPS = FPS
-VIDEO_SUFFIXES = set(
-    ".3gp .asf .avi .divx .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob "
-    ".webm .wmv .y4m".split()
-)
-IMAGE_SUFFIXES = set(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
+# What macOS, Synology and Windows put beside files, for themselves.
+_JUNK_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+_FLOW_NAME = re.compile(r"(flow.*|[xyuv])[_-]?$")  # of flow beside frames, as of mmaction2
+_COUNTED_WORD = re.compile(r"[^\W\d_][ _-]?$")  # such as the cam of cam1_0001
 
 
-def _visible(folder):
-    return sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
+class ImageSeries(NamedTuple):
+    """What a folder holds: its video, or why it is none.
+
+    Attributes:
+        images: paths of the frames, in order; empty where the folder is no video.
+        others: paths of the other files, sorted; none beside a problem.
+        problem: what is against a folder of images that looks like videos, or "".
+    """
+
+    images: list
+    others: list
+    problem: str = ""
+
+
+def scan_folder(folder):
+    """Return (files, folders) in a folder, sorted, without hidden ones and other programs' own."""
+    files, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith(".") and entry.name not in _JUNK_FOLDERS:
+                path = Path(entry.path)
+                (folders if path.is_dir() else files).append(path)
+    return sorted(files), sorted(folders)
 
 
 def _numbers(path):
-    return [int(number) for number in re.findall(r"\d+", path.stem)]
+    return tuple(int(number) for number in re.findall(r"\d+", path.stem))
 
 
-def list_images(folder):
-    """Return the images of a folder that holds nothing but numbered ones, in order of the numbers.
+def _split_by_words(images):
+    """Return lists of images that count the same frames, told apart by the words in their names."""
+    if len({_numbers(image) for image in images}) == len(images):
+        return [images]
+    series = defaultdict(list)
+    for image in images:
+        series[re.sub(r"\d+", "#", image.stem).casefold()].append(image)
+    return list(series.values())
+
+
+def _split_by_number(images):
+    """Return lists of images that count the same frames, told apart by a number after a word."""
+    words = re.split(r"\d+", images[0].stem)
+    for place, word in enumerate(words[:-2]):
+        if words[place + 1] == "." or not _COUNTED_WORD.search(word):
+            continue
+        series = defaultdict(dict)
+        for image in images:
+            numbers = _numbers(image)
+            if place < len(numbers):
+                series[numbers[place]][numbers[:place] + numbers[place + 1 :]] = image
+        counted = set().union(*series.values())
+        if min(map(len, series.values())) > 1 and len(images) - len(counted) > 1:
+            return [list(each.values()) for each in series.values()]
+    return [images]
+
+
+def _name_series(images):
+    """Return what the names of images begin with, before the number that counts them."""
+    first, last = (pick(image.name for image in images) for pick in (min, max))
+    length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
+    return first if length is None else first[:length].rstrip("0123456789")
+
+
+def sort_images(folder):
+    """Tell what a folder's images are: the frames of one video, or something else.
+
+    A folder is a video where it holds numbered images, no video and no folder. Frames may have
+    stored flow (`flow_x_`, `flow_y_`) and single pictures beside them, which are left out; several
+    series of frames are refused. Hidden files are not looked at.
 
     Args:
         folder: a path.
 
     Returns:
-        List of `Path`; empty where it is no folder, or holds anything else. Hidden files are not
-        looked at.
+        The `ImageSeries`.
     """
     if not Path(folder).is_dir():
-        return []
-    found = _visible(folder)
-    if not all(path.suffix.lower() in IMAGE_SUFFIXES and _numbers(path) for path in found):
-        return []
-    return sorted(found, key=lambda path: (_numbers(path), path.name))
+        return ImageSeries([], [])
+    files, folders = scan_folder(folder)
+    stills = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    numbered = [image for image in stills if _numbers(image)]
+    if not numbered or folders or any(map(is_video_file, sorted(set(files) - set(stills)))):
+        return ImageSeries([], files)
+    series = [own for each in _split_by_words(numbered) for own in _split_by_number(each)]
+    frames = [each for each in series if not _FLOW_NAME.match(_name_series(each).casefold())]
+    several = [each for each in frames if len(each) > 1]
+    images = next((each[0] for each in (series, frames, several) if len(each) == 1), None)
+    if images is None:
+        names = ", ".join(map(_name_series, series))
+        problem = f"it holds {len(series)} series of images ({names}); give each a folder"
+        return ImageSeries([], [], problem)
+    others = sorted(set(files) - set(images))
+    return ImageSeries(sorted(images, key=lambda path: (_numbers(path), path.name)), others)
 
 
-def list_videos(folder):
-    """Yield the files and the folders of images below a folder, in order, without hidden ones."""
-    for path in _visible(folder):
-        if path.is_dir() and not list_images(path):
-            yield from list_videos(path)
-        else:
-            yield path
+def is_image_folder(folder):
+    """Return whether a folder is a video, or several that are refused, and no folder of videos."""
+    series = sort_images(folder)
+    return bool(series.images or series.problem)
 
 
-def is_video(path):
-    """Say whether one of `list_videos` is a video, by its suffix, or a folder of images."""
-    return path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES
+def explain_folder(folder):
+    """Say why a path that is no file is no folder of images either."""
+    kind = "; a folder must hold numbered images, of one video" if Path(folder).is_dir() else ""
+    return sort_images(folder).problem or f"no such file{kind}"
 
 
-def find_videos(folder):
-    """Return the videos below a folder, known by their suffixes, and its folders of images."""
-    return list(filter(is_video, list_videos(folder)))
+def list_images(folder):
+    """Return the frames of a folder that is a video, in order; empty where it is none."""
+    return sort_images(folder).images
 
 
 def digest_video(path):
@@ -75,7 +146,7 @@ def digest_video(path):
     digest = hashlib.blake2b()
     for file in images or [Path(path)]:
         if images:
-            digest.update(f"{file.name} {file.stat().st_size} ".encode())
+            digest.update(os.fsencode(f"{file.name} {file.stat().st_size} "))
         with open(file, "rb") as opened:
             while piece := opened.read(1 << 20):
                 digest.update(piece)
@@ -89,6 +160,15 @@ def stamp_video(path):
     except OSError:
         return None
     return [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]
+
+
+def _read_image(path):
+    """Return the pixels of an image, or None; OpenCV itself takes no name that is not UTF-8."""
+    try:
+        content = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
 
 
 class ImageFolder:
@@ -116,7 +196,7 @@ class ImageFolder:
         Raises:
             VideoError: an image that cannot be read.
         """
-        frame = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        frame = _read_image(path)
         if frame is None:
             raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
         self.decoded += 1

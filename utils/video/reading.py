@@ -11,7 +11,7 @@ from pathlib import Path
 from utils.system.files import explain_missing
 from utils.video.decoding import VideoFile
 from utils.video.frames import crop_frame, resize_frame
-from utils.video.image_folders import ImageFolder, digest_video, list_images
+from utils.video.image_folders import ImageFolder, digest_video, explain_folder, list_images
 from utils.video.resampling import FPS
 from utils.video.video import Video, VideoError
 
@@ -39,8 +39,7 @@ def _open(path):
     if images := list_images(path):
         return ImageFolder(images)
     if not path.is_file():
-        kind = "; a folder must hold numbered images and nothing else" if path.is_dir() else ""
-        raise VideoError(f"{path}: {explain_missing(path, f'no such file{kind}')}.")
+        raise VideoError(f"{path}: {explain_missing(path, explain_folder(path))}.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty.")
     return VideoFile(path)
