@@ -175,7 +175,7 @@ VIDEOS = {
     "v/text.mp4": "v/text.mp4: not a video that FFmpeg can open",
     "v/empty.mp4": "v/empty.mp4: the file is empty",
     "v/cut.mp4": "v/cut.mp4: not a video that FFmpeg can open",
-    "v/sound.mp4": "v/sound.mp4: n",
+    "v/sound.mp4": "v/sound.mp4: there is no video in it",
     "v/none/a.mp4": "v/none/a.mp4: no such file",
     "v/none": "v/none: no such file; a folder must hold numbered images",
     "v": "v: no such file; a folder must hold numbered images",

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from support.videos import write_dataset
+from support.videos import moving_square, write_dataset
 from utils.data.datasets import DATASETS, list_csv, list_examples
 from utils.data.examples import (
     Example,
@@ -17,7 +17,7 @@ from utils.data.inspection import inspect_videos
 from utils.data.splits import FOLDER_PATTERN, assign_splits, group_of
 from utils.signing.releases import SPLITS
 from utils.video.image_folders import stamp_video
-from utils.video.video import Video
+from utils.video.reading import probe, write_video
 
 import pytest
 
@@ -374,18 +374,20 @@ def test_several_labels_are_stratified_by_the_rarest():
         assert sum(label in e.labels for e in held) == pytest.approx(count, abs=2)
 
 
-def test_memory_of_earlier_versions_is_read(tmp_path):
-    """It holds no path beside what decoding found."""
+def test_memory_of_earlier_readers_is_renewed(tmp_path):
+    """What they found may be wrong; what this one found is not looked for again."""
     path = tmp_path / "a.avi"
-    path.write_text("no video, so that nothing but the memory can tell")
-    fields = {"num_frames": 3, "fps": 2.0, "width": 8, "height": 6, "digest": "d"}
-    fields |= {"times": [0.0, 0.5, 1.1], "note": ""}
+    write_video(path, moving_square(3, (40, 60)), 25)
+    fields = {"num_frames": 2, "fps": 2.0, "width": 8, "height": 6, "digest": "d"}
+    fields |= {"times": [0.0, 0.5], "note": ""}
     memory = {str(path.resolve()): [stamp_video(path), fields]}
     (tmp_path / "videos.json").write_text(json.dumps(memory))
     found, problems = inspect_videos([str(path)], tmp_path)
-    known = Video(str(path), 3, 2.0, 8, 6, "d", (0.0, 0.5, 1.1))
-    assert found == {str(path): known} and not problems
-    assert json.loads((tmp_path / "videos.json").read_text()) == memory
+    assert found == {str(path): probe(path)} and not problems
+    stamp = path.stat()
+    path.write_bytes(b"." * stamp.st_size)  # nothing but the memory can tell now
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert inspect_videos([str(path)], tmp_path) == (found, [])
 
 
 def test_every_label_needs_a_readable_video():

@@ -88,7 +88,8 @@ def inspect_videos(paths, cache_path, workers=2):
         if known and known[0] == stamp:
             fields = known[1]
             times = fields["times"] and tuple(fields["times"])
-            return Video(**fields | {"path": path, "times": times})
+            keys = tuple(map(tuple, fields["keys"]))
+            return Video(**fields | {"path": path, "times": times, "keys": keys})
         try:
             video = probe(path)
         except VideoError as error:

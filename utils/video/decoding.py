@@ -1,50 +1,43 @@
-"""Video files, opened: which stream is taken, and its frames one after the other.
+"""Video files, decoded by FFmpeg (PyAV): all frames, or chosen ones, sought at key frames."""
 
-FFmpeg decodes (PyAV), on one thread a file, and sees nothing but the bytes of the file itself.
-"""
+import zlib
+from contextlib import suppress
+from itertools import chain, groupby, islice
 
-import errno
-
-from utils.video.pixels import MOST_PIXELS, Converter, check_size
+from utils.video.opening import open_stream
+from utils.video.pixels import Converter
+from utils.video.resampling import FPS
 from utils.video.stamps import Clock, find_rhythm
 from utils.video.video import VideoError
 
 import av
 import numpy as np
 from av.format import Flags
-from av.stream import Discard, Disposition
 
-# Containers that hold a video themselves, by the names of FFmpeg's demuxers. Playlists, lists of
-# files, patterns of names and texts that are drawn as pictures are not among them.
-_CONTAINERS = (
-    "amv apng asf asf_o av1 avi avs2 avs3 bink cavsvideo dirac dnxhd dv evc film_cpk flic flv gif "
-    "gxf h261 h263 h264 hevc ivf kux live_flv m4v matroska mjpeg mov mpeg mpegts mpegvideo mxf nsv "
-    "nut nuv obu ogg pva rm roq smjpeg smk swf vc1 vc1test vvc wtv yuv4mpegpipe bmp_pipe jpeg_pipe "
-    "jpegxl_anim jpegxl_pipe pam_pipe pbm_pipe pgm_pipe png_pipe ppm_pipe tiff_pipe webp_pipe "
-    "aac flac mp3 wav"  # only to be told apart from what is no medium at all
-)
-_OPTIONS = {
-    "format_whitelist": _CONTAINERS.replace(" ", ","),
-    "protocol_whitelist": "none",
-    "fflags": "-genpts",  # PyAV makes stamps up
-    "max_pixels": str(MOST_PIXELS),
-    "threads": "1",
-}
-_REFUSED = "no file that holds a video itself; playlists and texts are not read"
 _LONGEST = 3600  # seconds from a frame to the next
 _SLOWEST = 1 / 60  # frames per second over the whole file
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by FFmpeg's numbers
 
 
-def _is_shown(stream):
-    """Whether a stream is a video: covers and thumbnails are none."""
-    return not stream.disposition & Disposition.attached_pic
+# Decoders that begin anew at a key frame; others keep something of the frames before it.
+_SEEKABLE = (
+    "h264 hevc vp8 vp9 libdav1d av1 mpeg1video mpeg2video mpeg4 msmpeg4 msmpeg4v2 wmv1 wmv2 wmv3 "
+    "vc1 h263 flv theora mjpeg prores dnxhd ffv1 huffyuv ffvhuff utvideo"
+).split()
+_EARLY = 20  # frames before a key frame, as many as may lie between decoding and showing one
+_NEAR = 8  # frames that are decoded rather than sought over
+_MARKS = 3  # frames after a key frame that are compared
 
 
-def _rank(stream):
-    """Return what FFmpeg's command takes the highest of when it chooses a stream."""
-    size = stream.codec_context.width * stream.codec_context.height
-    return size + 5_000_000 * bool(stream.disposition & Disposition.default)
+class _LostError(Exception):
+    """A key frame is not where it was, or what follows it is something else."""
+
+
+def _mark(frame):
+    """Return a hash of a part of a frame's middle."""
+    plane = frame.planes[0]
+    middle = plane.buffer_size // 2
+    return zlib.crc32(memoryview(plane)[middle : middle + 32768])
 
 
 class VideoFile:
@@ -64,45 +57,25 @@ class VideoFile:
 
     def __init__(self, path):
         self.path, self.decoded, self.failed = path, 0, 0
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, it stays open
-        self._container = None
         try:
-            self._container = av.open(
-                self._file, options=_OPTIONS, metadata_errors="replace", io_open=self._refuse
-            )
-            self._stream = self._choose_stream()
-        except av.FFmpegError as error:
-            self.close()
-            reason = _REFUSED if error.errno == errno.EINVAL else "not a video that FFmpeg can open"
-            raise VideoError(f"{path}: {reason}.") from error
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115, it stays open
+        except OSError as error:
+            raise VideoError(f"{path}: it cannot be read ({error.strerror}).") from error
+        try:
+            self._open()
         except VideoError:
-            self.close()
+            self._file.close()
             raise
-        context = self._stream.codec_context
-        tag = context.codec_tag
-        self.codec = tag if tag.isascii() and tag.isprintable() else context.codec.canonical_name
-        self._converter = Converter(path, self._stream.sample_aspect_ratio)
+        stream, tag = self._stream, self._stream.codec_context.codec_tag
+        named = tag.isascii() and tag.isprintable()
+        self.codec = tag if named else stream.codec_context.codec.canonical_name
+        self._begin = round((self._container.start_time or 0) / (av.time_base * stream.time_base))
+        self._early = 0  # frames before a key frame that are sought
 
-    def _refuse(self, url, *_):
-        raise VideoError(f"{self.path}: it points to another file, {url}; only itself is read.")
-
-    def _choose_stream(self):
-        streams = list(filter(_is_shown, self._container.streams.video))
-        if not streams:
-            raise VideoError(f"{self.path}: there is no video in it, only sound or a cover.")
-        streams = [stream for stream in streams if stream.codec_context]
-        if not streams:
-            raise VideoError(
-                f"{self.path}: its codec is not known here; convert it with ffmpeg -c:v libx264."
-            )
-        chosen = max(streams, key=_rank)
-        for stream in self._container.streams:
-            stream.discard = Discard.none if stream is chosen else Discard.all
-        context = chosen.codec_context
-        check_size(self.path, context.width, context.height)
-        # Clips are read by several threads at once; threads inside a decoder would only compete.
-        context.thread_count, context.options = 1, {"max_pixels": str(MOST_PIXELS)}
-        return chosen
+    def _open(self):
+        self._file.seek(0)
+        self._container, self._stream = open_stream(self.path, self._file)
+        self._converter, self._keys = Converter(self.path, self._stream.sample_aspect_ratio), []
 
     @property
     def rate(self):
@@ -116,18 +89,24 @@ class VideoFile:
         whole = 2 * len(index) >= self._stream.frames > 0  # AVI may count the halves of frames
         return index.count(False) if whole else self._stream.frames
 
+    @property
+    def likely(self):
+        """How many frames the file's duration has room for at the header's rate; 0: not known."""
+        return round((self._container.duration or 0) / av.time_base * (self.rate or 0))
+
     def _demux(self):
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:  # an empty one would end the decoding
                     yield packet
-        except av.FFmpegError:  # the file cannot be read any further
+        except (av.FFmpegError, OSError):  # the file cannot be read any further
             self.failed += 1
         yield None
 
-    def frames(self):
-        """Yield the frames that decode, PyAV's; what is damaged is left out."""
-        for packet in self._demux():
+    def _decode(self, packets):
+        for packet in packets:
+            if packet is not None and packet.is_keyframe:
+                self._keys.append(packet.pts)
             try:
                 frames = self._stream.codec_context.decode(packet)
             except av.FFmpegError:
@@ -135,6 +114,91 @@ class VideoFile:
                 continue
             self.decoded += len(frames)
             yield from frames
+
+    def frames(self):
+        """Yield all frames that decode, PyAV's; what is damaged is left out."""
+        yield from self._decode(self._demux())
+
+    def glimpse(self, place):
+        """Yield (place, frame) from the key frame before a place on, as seeking gives them.
+
+        Args:
+            place: of a frame, by the header's frame rate.
+        """
+        ticks = 1 / ((self.rate or FPS) * self._stream.time_base)
+        with suppress(av.FFmpegError):
+            self._container.seek(self._begin + round(place * ticks), stream=self._stream)
+        for frame in self.frames():
+            if frame.pts is not None:
+                place = round((frame.pts - self._begin) / ticks)
+            yield place, frame
+            place += 1
+
+    def _find_key(self, stamps, key):
+        """Go to a key frame; return the packets from it on."""
+        for early in sorted({self._early, _EARLY}):
+            self._early = early
+            try:
+                sought = int(stamps[max(0, key - early)])
+                self._container.seek(sought, stream=self._stream)
+            except av.FFmpegError as error:
+                raise _LostError from error
+            packets = self._demux()
+            for packet in packets:
+                stamp = packet.pts if packet is not None and packet.is_keyframe else None
+                if stamp == stamps[key]:
+                    return chain([packet], packets)
+                if stamp is not None and stamp > stamps[key]:
+                    break
+        raise _LostError
+
+    def _frames_from(self, stamps, key):
+        """Yield the frames from a key frame on, as long as they are those that are expected there.
+
+        Args:
+            stamps: of all frames, as the file has them.
+            key: the key frame.
+
+        Raises:
+            _LostError: they are others, or damaged.
+        """
+        for frame in self._decode(self._find_key(stamps, key)):
+            expected = stamps[key] if key < len(stamps) else None
+            if frame.pts == expected and not frame.is_corrupt:
+                yield frame
+                key += 1
+            elif frame.pts is None or expected is None or frame.pts > expected:
+                raise _LostError  # earlier ones are made of frames before the key frame
+
+    def read(self, video, indices):
+        """Yield chosen frames, PyAV's; as few others as possible are decoded.
+
+        Args:
+            video: the `Video` that `utils.video.reading.probe` made of the file.
+            indices: of its frames, sorted and distinct.
+
+        Raises:
+            VideoError: a frame that cannot be decoded.
+        """
+        keys, position, frames = video.key_frames, 0, self.frames()
+        stamps = np.round(video.stamps / float(self._stream.time_base)).astype(int) + self._begin
+        before = np.append(0, keys)[np.searchsorted(keys, indices, side="right")]
+        for index, key in zip(indices, before, strict=True):
+            if key - position >= _NEAR and len(keys):
+                position, frames = key, self._frames_from(stamps, key)
+            try:
+                frame = next(islice(frames, index - position, None), None)
+            except _LostError:  # not as it was inspected: from the beginning, as it was then
+                self._container.close()
+                self._open()
+                keys, frames = keys[:0], self.frames()
+                frame = next(islice(frames, index, None), None)
+            if frame is None:
+                raise VideoError(
+                    f"{self.path}: frame {index} cannot be decoded; was the file changed?"
+                )
+            position = index + 1
+            yield frame
 
     def show(self, frame):
         """Return (a frame in BGR, its width and height), as `utils.video.pixels.Converter` does."""
@@ -146,20 +210,44 @@ class VideoFile:
         Raises:
             VideoError: no frame decodes, or the time stamps or sizes are absurd.
         """
-        stream, promised, first, stamps = self._stream, self.promised, None, []
+        stream, promised, size, told, stamps, marks = self._stream, self.promised, None, [], [], {}
         clock = Clock(stream, not self._container.format.flags & Flags.no_timestamps.value)
-        for frame in self.frames():
-            stamps.append(clock.tell(frame))
-            first = first or self.show(frame)
-        if not stamps:
+        for index, frame in enumerate(self.frames()):
+            size = size or self.show(frame)[1]
+            told.append(clock.tell(frame))
+            stamps.append(frame.pts)
+            marks = {} if frame.key_frame else marks
+            if len(marks) < _MARKS:
+                marks[index] = _mark(frame)
+        if not told:
             raise VideoError(f"{self.path}: no frame can be decoded.")
-        begin = round((self._container.start_time or 0) / (av.time_base * stream.time_base))
         rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-        rhythm = find_rhythm(np.array(stamps) - begin, clock.shown, stream.time_base, rates)
-        self._check_times(stamps, rhythm)
-        width, height = first[1]
-        found = {"num_frames": len(stamps), "width": width, "height": height}
-        return found | rhythm._asdict() | {"note": "; ".join(self._note(promised, len(stamps)))}
+        rhythm = find_rhythm(np.array(told) - self._begin, clock.shown, stream.time_base, rates)
+        self._check_times(told, rhythm)
+        found = {"num_frames": len(told), "width": size[0], "height": size[1]}
+        found |= {"note": "; ".join(self._note(promised, len(told)))}
+        return found | rhythm._asdict() | {"keys": self._list_keys(stamps, marks)}
+
+    def _list_keys(self, stamps, marks):
+        """Return the `keys` of the `Video`; none where seeking does not give the same frames.
+
+        Args:
+            stamps: of the frames, as the file has them.
+            marks: {the last key frame and frames after it: what `_mark` made of them}.
+        """
+        if self.failed or None in stamps or self._stream.codec_context.name not in _SEEKABLE:
+            return ()
+        stamps = np.array(stamps)
+        keys = np.flatnonzero(np.isin(stamps, [stamp for stamp in self._keys if stamp is not None]))
+        if np.any(np.diff(stamps) <= 0) or len(keys) < 2 or min(marks) not in keys:
+            return ()
+        try:
+            again = [_mark(f) for f in islice(self._frames_from(stamps, min(marks)), len(marks))]
+        except _LostError:
+            return ()
+        gaps = groupby(np.diff([0, *keys[keys > 0]]).tolist())
+        runs = tuple((gap, len(list(run))) for gap, run in gaps)
+        return runs if again == list(marks.values()) else ()
 
     def _check_times(self, stamps, rhythm):
         gap = float(np.abs(np.diff(stamps)).max(initial=0) * self._stream.time_base)
@@ -179,12 +267,11 @@ class VideoFile:
         if abs(missing) > 1 or (missing and self.failed):
             yield f"the header says {promised} frames, {count} decode"
         elif self.failed:
-            yield f"{self.failed} packets of it cannot be decoded, {count} frames can"
+            yield f"{self.failed} of its packets cannot be decoded, {count} frames can"
         if transfer := _HDR.get(self._stream.codec_context.color_trc):
             yield f"HDR ({transfer}), whose colors are read as if they were standard ones"
 
     def close(self):
         """Close the file."""
-        if self._container:
-            self._container.close()
+        self._container.close()
         self._file.close()

@@ -186,9 +186,13 @@ class ImageFolder:
     def __init__(self, images):
         self.images, self.promised, self.decoded = images, len(images), 0
 
-    def frames(self):
-        """Yield the images, as paths."""
-        yield from self.images
+    def glimpse(self, place):
+        """Yield (place, image) from a place on."""
+        yield from enumerate(self.images[place:], place)
+
+    def read(self, _video, indices):
+        """Yield chosen images, as paths."""
+        yield from (self.images[index] for index in indices)
 
     def show(self, path):
         """Return (an image in BGR, uint8 (height, width, 3), its width and height).

@@ -5,7 +5,6 @@ resized bilinearly with the aspect ratio kept, cropped. `utils.video.decoding` d
 """
 
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 
 from utils.system.files import explain_missing
@@ -18,6 +17,7 @@ from utils.video.video import Video, VideoError
 import cv2
 import numpy as np
 
+_FAR = 48  # frames from one that is looked at to the next: what is farther is sought
 _CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".webm": "VP80"}
 
 
@@ -77,23 +77,32 @@ def skim(path, places=16, side=160):
     """
     with closing(_open(path)) as source:
         rate = float(source.rate or FPS)
-        count = source.promised or probe(path).num_frames
+        promised = source.promised
+        count = promised or source.likely or probe(path).num_frames
         starts = np.unique(((np.arange(places) + 0.5) * max(count - 1, 1) / places).astype(int))
-        wanted, frames = set(np.unique([starts, starts + 1]).tolist()), {}
-        for index, frame in enumerate(source.frames()):
-            if index in wanted:
-                picture, shown = source.show(frame)
-                scale = min(1, side / max(shown))
-                size = [max(1, round(length * scale)) for length in shown]
-                picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-                frames[index] = picture[..., ::-1]
-        if not frames:
+        position, frames, pictures = 0, source.glimpse(0), {}
+        for index in np.unique([starts, starts + 1]).tolist():
+            if index - position > _FAR:
+                frames = source.glimpse(index)
+            found = next((pair for pair in frames if pair[0] >= index), None)
+            if not found:
+                break
+            position, frame = found
+            pictures[index], size = _shrink(*source.show(frame), side)
+        if not pictures:
             raise VideoError(f"{path}: no frame can be decoded.")
-    note = f"the header says {count} frames, but frame {index + 1} cannot be decoded"
-    note = note if index + 1 < count else ""
-    pairs = [(frames[i], frames.get(i + 1, frames[i])) for i in starts.tolist() if i in frames]
-    video = Video(str(path), count, rate, *shown, "", None, note)
+    lost = not found and index < promised
+    note = f"the header says {count} frames, but frame {index} cannot be decoded"
+    shown = [index for index in starts.tolist() if index in pictures]
+    pairs = [(pictures[index], pictures.get(index + 1, pictures[index])) for index in shown]
+    video = Video(str(path), count, rate, *size, "", None, note if lost else "")
     return video, source.codec, np.array(pairs)
+
+
+def _shrink(picture, shown, side):
+    """Return (a frame in RGB, its longer side of at most `side` pixels; `shown`)."""
+    size = [max(1, round(length * min(1, side / max(shown)))) for length in shown]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., ::-1], shown
 
 
 def resized_frames(video, indices, short_side, square=0):
@@ -111,14 +120,7 @@ def resized_frames(video, indices, short_side, square=0):
         VideoError: a frame that cannot be decoded; the file is named.
     """
     with closing(_open(video.path)) as source:
-        frames, position = source.frames(), 0
-        for index in indices:
-            frame = next(islice(frames, index - position, None), None)
-            if frame is None:
-                raise VideoError(
-                    f"{video.path}: frame {index} cannot be decoded; was the file changed?"
-                )
-            position = index + 1
+        for frame in source.read(video, indices):
             picture, shown = source.show(frame)
             yield resize_frame(picture, short_side, square, shown)
 

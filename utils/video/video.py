@@ -6,6 +6,8 @@ from pathlib import Path
 from utils.video.resampling import pick_frames
 from utils.video.stamps import spread
 
+import numpy as np
+
 
 class VideoError(ValueError):
     """A file that is no readable video; the message begins with its path."""
@@ -27,6 +29,8 @@ class Video:
         tick: seconds that the time stamps of a steady rate are rounded to; 0: they are exact.
         length: seconds from the first frame's start to the last one's end; None: `num_frames` at
             the frame rate.
+        keys: key frames that decoding can begin at, ((frames to the next one, how often), ...) from
+            frame 0 on; empty where the file must be decoded from its beginning.
     """
 
     path: str
@@ -40,11 +44,17 @@ class Video:
     start: float = 0.0
     tick: float = 0.0
     length: float | None = None
+    keys: tuple[tuple[int, int], ...] = ()
 
     @property
     def portrait(self):
         """Whether it is higher than wide."""
         return self.height > self.width
+
+    @property
+    def key_frames(self):
+        """The frames that decoding can begin at, int array, rising, without the first one."""
+        return np.cumsum(np.repeat(*np.array(self.keys, int).reshape(-1, 2).T))
 
     @property
     def stamps(self):

@@ -1,0 +1,82 @@
+"""Video files, opened: which kinds are, and which of their streams FFmpeg shows.
+
+FFmpeg (PyAV) sees nothing but the bytes of the file itself.
+"""
+
+import errno
+
+from utils.video.pixels import MOST_PIXELS, check_size
+from utils.video.video import VideoError
+
+import av
+from av.stream import Discard, Disposition
+
+# Containers that hold a video themselves, by the names of FFmpeg's demuxers. Playlists, lists of
+# files, patterns of names and texts that are drawn as pictures are not among them.
+_CONTAINERS = (
+    "amv apng asf asf_o av1 avi avs2 avs3 bink cavsvideo dirac dnxhd dv evc film_cpk flic flv gif "
+    "gxf h261 h263 h264 hevc ivf kux live_flv m4v matroska mjpeg mov mpeg mpegts mpegvideo mxf nsv "
+    "nut nuv obu ogg pva rm roq smjpeg smk swf vc1 vc1test vvc wtv yuv4mpegpipe bmp_pipe jpeg_pipe "
+    "jpegxl_anim jpegxl_pipe pam_pipe pbm_pipe pgm_pipe png_pipe ppm_pipe tiff_pipe webp_pipe "
+    "aac flac mp3 wav"  # only to be told apart from what is no medium at all
+)
+_OPTIONS = {
+    "format_whitelist": _CONTAINERS.replace(" ", ","),
+    "protocol_whitelist": "none",
+    "fflags": "-genpts",  # PyAV makes stamps up
+    "max_pixels": str(MOST_PIXELS),
+    "threads": "1",
+}
+_REFUSED = "no file that holds a video itself; playlists and texts are not read"
+
+
+def _is_shown(stream):
+    """Whether a stream is a video: covers and thumbnails are none."""
+    return not stream.disposition & Disposition.attached_pic
+
+
+def _rank(stream):
+    """Return what FFmpeg's command takes the highest of when it chooses a stream."""
+    size = stream.codec_context.width * stream.codec_context.height
+    return size + 5_000_000 * bool(stream.disposition & Disposition.default)
+
+
+def _choose_stream(path, container):
+    streams = list(filter(_is_shown, container.streams.video))
+    if not streams:
+        raise VideoError(f"{path}: there is no video in it, only sound or a cover.")
+    streams = [stream for stream in streams if stream.codec_context]
+    if not streams:
+        raise VideoError(
+            f"{path}: its codec is not known here; convert it with ffmpeg -c:v libx264."
+        )
+    return max(streams, key=_rank)
+
+
+def open_stream(path, file):
+    """Return (PyAV's open container, its stream that FFmpeg's command would take).
+
+    Args:
+        path: of the file, for errors.
+        file: the file itself, open for reading bytes.
+
+    Raises:
+        VideoError: not a file with a video that can be read.
+    """
+
+    def refuse(url, *_):
+        raise VideoError(f"{path}: it points to another file, {url}; only itself is read.")
+
+    try:
+        container = av.open(file, options=_OPTIONS, metadata_errors="replace", io_open=refuse)
+    except (av.FFmpegError, OSError) as error:
+        reason = _REFUSED if error.errno == errno.EINVAL else "not a video that FFmpeg can open"
+        raise VideoError(f"{path}: {reason}.") from error
+    chosen = _choose_stream(path, container)
+    for stream in container.streams:
+        stream.discard = Discard.none if stream is chosen else Discard.all
+    context = chosen.codec_context
+    check_size(path, context.width, context.height)
+    # Clips are read by several threads at once; threads inside a decoder would only compete.
+    context.thread_count, context.options = 1, {"max_pixels": str(MOST_PIXELS)}
+    return container, chosen
