@@ -8,7 +8,7 @@ from models.design import Design
 from models.networks import build
 from scripts.explain import explain as run_explain
 from support.runs import save_run
-from support.videos import read_pixels, split_examples, write_dataset
+from support.videos import cut_video, read_pixels, split_examples, write_dataset
 from tasks.options import ExplanationOptions
 from tasks.plan import make_plan
 from utils.params import Params
@@ -62,6 +62,14 @@ def look(path, least=0.02):
 def timesformer_run(folder):
     params = replace(SMALL, network="timesformer", sampling="uniform", eval_crops=3)
     return folder("t", params, design=Design(attention="divided", patch_size=8))
+
+
+def test_a_damaged_video_is_named(timesformer_run, capsys):
+    cut_video(Path("videos/cut.avi"))
+    explain("videos/cut.avi", run=timesformer_run, method="rollout")
+    damage = "videos/cut.avi: the header says 120 frames, "
+    assert capsys.readouterr().out.count(f"odd: {damage}") == 1
+    assert damage in Path(timesformer_run, "explanations/cut/explanation.html").read_text()
 
 
 def test_command_with_a_timesformer(timesformer_run, capsys):

@@ -23,7 +23,7 @@ from scripts.extract_features import (
     load_extractor,
 )
 from support.commands import ROOT
-from support.videos import moving_square
+from support.videos import cut_video, moving_square
 from tasks.features.networks import start_maps
 from test_images import write_images
 from utils.clips.inputs import fingerprint
@@ -100,7 +100,7 @@ def test_each_video_gets_its_rows(tmp_path, means, capsys, route):
     write_videos(tmp_path / "videos")
     (tmp_path / "videos/notes.txt").write_text("not a video")
     extract_features(options(tmp_path, route=route, dtype="float16"))
-    assert "1 files are no videos (.txt)" in capsys.readouterr().out
+    assert "1 other files were not looked at: .txt 1" in capsys.readouterr().out
     for name, path in {
         "part0/deep/0": "part0/deep/0.avi",
         "part1/deep/1": "part1/deep/1.avi",
@@ -123,6 +123,15 @@ def test_each_video_gets_its_rows(tmp_path, means, capsys, route):
     assert {p: t for p, t in before.items() if p.suffix != ".csv"}.items() <= state(
         tmp_path / "features"
     ).items()
+
+
+def test_a_damaged_video_is_named(tmp_path, means, capsys):
+    (tmp_path / "videos").mkdir()
+    cut = cut_video(tmp_path / "videos/cut.avi")
+    extract_features(options(tmp_path))
+    said, record = capsys.readouterr().out, tmp_path / "features/cut.json"
+    assert said.count(f"odd: {cut}: the header says 120 frames, ") == 1
+    assert json.loads(record.read_text())["note"].startswith("the header says 120 frames, ")
 
 
 def test_views_lie_beside_one_another(tmp_path, means):

@@ -12,7 +12,7 @@ import training
 from scripts.benchmarks.flow import MOTIONS, benchmark_flow, move, render_texture
 from scripts.extract_flow import Options, clear_leftovers, extract_flow
 from support.commands import ROOT, run
-from support.videos import moving_square, write_dataset
+from support.videos import cut_video, moving_square, write_dataset
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
@@ -215,6 +215,15 @@ def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):
     other = Options(str(tmp_path / "videos"), "farneback", str(folder), short_side=64)
     with pytest.raises(ValueError, match="holds flow of method dis; asked for is method farneback"):
         extract_flow(other)
+
+
+def test_a_damaged_video_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_dataset(Path("videos"), videos=1, frames=2)
+    cut_video(Path("videos/left/cut.avi"))
+    extract_flow(Options("videos", "farneback", short_side=16, workers=1))
+    said = capsys.readouterr().out
+    assert said.count("odd: videos/left/cut.avi: the header says 120 frames, ") == 1
 
 
 def test_killed_extraction_goes_on(tmp_path):

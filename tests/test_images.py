@@ -1,14 +1,16 @@
 """Folders of images as videos, through everything that reads a video."""
 
+import os
 import shutil
+import sys
 from dataclasses import replace
 
 from support.videos import moving_square
 from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
-from utils.video.image_folders import digest_video, list_images
-from utils.video.listing import list_tree
+from utils.video.image_folders import digest_video, list_images, sort_images
+from utils.video.listing import describe_others, list_tree
 from utils.video.reading import probe, read_rgb, skim
 from utils.video.video import VideoError
 
@@ -50,6 +52,73 @@ def test_other_folders_are_no_videos(tmp_path):
     assert not list_images(folder)
     with pytest.raises(VideoError, match="a folder must hold numbered images, of one video"):
         probe(folder)
+
+
+def name_images(folder, *patterns, count=12):
+    folder.mkdir(parents=True)
+    for pattern in patterns:
+        for number in range(count):
+            (folder / pattern.format(number)).touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("frames", "beside"),
+    [
+        ("{:04}.jpg", ["Thumbs.db", "labels.txt", "cover.jpg", "cover1.jpg"]),
+        ("img_{:05}.jpg", ["flow_x_{:05}.jpg", "flow_y_{:05}.jpg"]),
+        ("image_{}.png", ["x_{}.png", "y_{}.png"]),
+        ("t{0}.04.png", []),
+        ("frame{0}_score0.97_{0}.jpg", []),
+        ("2026-01-01_12-{0:02}-{0:02}.jpg", []),
+        ("x_{}.jpg", []),
+    ],
+)
+def test_frames_are_one_video_whatever_lies_beside_them(tmp_path, frames, beside):
+    folder = name_images(tmp_path / "a/v", frames, *beside)
+    series = sort_images(folder)
+    assert [path.name for path in series.images] == [frames.format(n) for n in range(12)]
+    assert {path.name for path in series.others} == {
+        each.format(n) for each in beside for n in range(12)
+    }
+    assert list_tree(tmp_path) == ([folder], series.others)
+
+
+def test_frames_of_other_words_are_one_video_where_no_number_is_there_twice(tmp_path):
+    folder = name_images(tmp_path / "v", "begin_{}.jpg", count=3)
+    (folder / "end_7.jpg").touch()
+    assert len(list_images(folder)) == 4
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        (["cam1_{:04}.jpg", "cam2_{:04}.jpg"], "cam1_, cam2_"),
+        (["view_1_{}.png", "view_2_{}.png", "view_3_{}.png"], "view_1_, view_2_, view_3_"),
+        (["left{}.jpg", "right{}.jpg"], "left, right"),
+        (["flow_x_{}.jpg", "flow_y_{}.jpg"], "flow_x_, flow_y_"),
+    ],
+)
+def test_several_series_in_a_folder_are_refused(tmp_path, patterns, names):
+    folder = name_images(tmp_path / "v", *patterns)
+    assert list_tree(tmp_path).videos == [folder]  # so that it is named
+    for path in (folder, os.path.relpath(folder)):
+        with pytest.raises(VideoError, match=rf"it holds \d series of images \({names}\)"):
+            probe(path)
+
+
+def test_flow_beside_frames_is_said_by_name(tmp_path):
+    name_images(tmp_path / "v", "img_{}.jpg", "flow_x_{}.jpg", "flow_y_{}.jpg")
+    said = describe_others(list_tree(tmp_path).others)
+    assert said == "24 other files were not looked at: flow_x_*.jpg 12, flow_y_*.jpg 12"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_folders_of_images_may_have_any_name(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xe9t\xe9")
+    shown = list(moving_square(3, (40, 40)))
+    write_images(tmp_path / "a", shown, "{}.png").rename(folder)
+    assert np.array_equal(read_rgb(probe(folder), np.arange(3), 40, 40), shown)
 
 
 def test_a_broken_image_is_named(tmp_path):

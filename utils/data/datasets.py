@@ -131,7 +131,7 @@ def list_folders(path, root=""):
 
 def _locate(name, roots):
     names = dict.fromkeys((name, name.replace("\\", "/")))  # Windows separates folders by \
-    found = (root / each for root in roots for each in names if (root / each).exists())
+    found = (path for root in roots for each in names if (path := root / each).exists())
     return str(next(found, roots[0] / name))
 
 
@@ -264,9 +264,10 @@ def _hint_at_folders(examples, path):
     """Print how recordings that have a folder each are kept together, where names cannot tell."""
     lying = {}
     for example in examples:
-        where = Path(example.path)
-        if example.group == where.stem and where.parent.name not in example.labels:
-            lying.setdefault(example.group, set()).add(where.parent.name)
+        folder, name = os.path.split(example.path)
+        folder = os.path.basename(folder)
+        if example.group == os.path.splitext(name)[0] and folder not in example.labels:
+            lying.setdefault(example.group, set()).add(folder)
     same = next((name for name, folders in lying.items() if len(folders) > 1), None)
     if same:
         print(

@@ -18,6 +18,7 @@ IMAGE_FPS = FPS
 # What macOS, Synology and Windows put beside files, for themselves.
 _JUNK_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 _FLOW_NAME = re.compile(r"(flow.*|[xyuv])[_-]?$")  # of flow beside frames, as of mmaction2
+_NUMBER_AT_END = re.compile(r"\d+$")
 _COUNTED_WORD = re.compile(r"[^\W\d_][ _-]?$")  # such as the cam of cam1_0001
 
 
@@ -27,11 +28,13 @@ class ImageSeries(NamedTuple):
     Attributes:
         images: paths of the frames, in order; empty where the folder is no video.
         others: paths of the other files, sorted; none beside a problem.
+        folders: paths of the folders in it, sorted.
         problem: what is against a folder of images that looks like videos, or "".
     """
 
     images: list
     others: list
+    folders: list
     problem: str = ""
 
 
@@ -39,11 +42,13 @@ def scan_folder(folder):
     """Return (files, folders) in a folder, sorted, without hidden ones and other programs' own."""
     files, folders = [], []
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.name not in _JUNK_FOLDERS:
-                path = Path(entry.path)
-                (folders if path.is_dir() else files).append(path)
-    return sorted(files), sorted(folders)
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if not entry.name.startswith(".") and entry.name not in _JUNK_FOLDERS:
+            path = Path(entry.path)
+            is_folder = path.is_dir() if entry.is_symlink() else entry.is_dir()
+            (folders if is_folder else files).append(path)
+    return files, folders
 
 
 def _numbers(path):
@@ -84,6 +89,14 @@ def _name_series(images):
     return first if length is None else first[:length].rstrip("0123456789")
 
 
+def name_flow(path):
+    """Return what an image of stored flow is called with others, such as flow_x_*.jpg; else ""."""
+    begin = _NUMBER_AT_END.sub("", path.stem)
+    if path.suffix.lower() in IMAGE_SUFFIXES and _FLOW_NAME.match(begin.casefold()):
+        return f"{begin}*{path.suffix}"
+    return ""
+
+
 def sort_images(folder):
     """Tell what a folder's images are: the frames of one video, or something else.
 
@@ -98,12 +111,12 @@ def sort_images(folder):
         The `ImageSeries`.
     """
     if not Path(folder).is_dir():
-        return ImageSeries([], [])
+        return ImageSeries([], [], [])
     files, folders = scan_folder(folder)
     stills = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     numbered = [image for image in stills if _numbers(image)]
     if not numbered or folders or any(map(is_video_file, sorted(set(files) - set(stills)))):
-        return ImageSeries([], files)
+        return ImageSeries([], files, folders)
     series = [own for each in _split_by_words(numbered) for own in _split_by_number(each)]
     frames = [each for each in series if not _FLOW_NAME.match(_name_series(each).casefold())]
     several = [each for each in frames if len(each) > 1]
@@ -111,9 +124,9 @@ def sort_images(folder):
     if images is None:
         names = ", ".join(map(_name_series, series))
         problem = f"it holds {len(series)} series of images ({names}); give each a folder"
-        return ImageSeries([], [], problem)
+        return ImageSeries([], [], [], problem)
     others = sorted(set(files) - set(images))
-    return ImageSeries(sorted(images, key=lambda path: (_numbers(path), path.name)), others)
+    return ImageSeries(sorted(images, key=lambda path: (_numbers(path), path.name)), others, [])
 
 
 def is_image_folder(folder):

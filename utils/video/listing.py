@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.video.image_folders import scan_folder, sort_images
+from utils.system.words import list_some
+from utils.video.image_folders import name_flow, sort_images
 from utils.video.video_files import is_video_file
 
 
@@ -46,12 +47,11 @@ def list_tree(folder):
             others.append(here)
             continue
         seen.add((stat.st_dev, stat.st_ino))
-        files, folders = scan_folder(here)
-        for file in files:
+        for file in series.others:
             (videos if is_video_file(file) else others).append(file)
-        for each in folders:
+        for each in series.folders:
             (links if each.is_symlink() else waiting).append(each)
-    return Listing(sorted(videos), sorted(others))
+    return Listing(*(sorted(paths, key=lambda path: path.parts) for paths in (videos, others)))
 
 
 def describe_others(others):
@@ -60,6 +60,6 @@ def describe_others(others):
     Args:
         others: of a `Listing`.
     """
-    kinds = Counter(path.suffix.lower() or path.name for path in others)
-    shown = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    kinds = Counter(name_flow(path) or path.suffix.lower() or path.name for path in others)
+    shown = list_some((f"{kind} {count}" for kind, count in sorted(kinds.items())), 20)
     return f"{len(others)} other files were not looked at: {shown}" if others else ""
