@@ -45,12 +45,12 @@ class _Converter:
         kind = {"width": frame.width, "height": frame.height, "format": frame.format.name}
         if (key := tuple(kind.values())) not in self.graphs:
             graph = self.graphs[key] = av.filter.Graph()
-            steps = [("setfield", "prog"), ("setparams", self.read_as), ("format", "bgr24")]
+            steps = [("setfield", "prog"), ("setparams", self.read_as), ("format", "rgb24")]
             chain = [graph.add(name, value) for name, value in steps if value]
             source = graph.add_buffer(**kind, time_base=Fraction(1, 1000))
             graph.link_nodes(source, *chain, graph.add("buffersink")).configure()
         self.graphs[key].push(frame)
-        return self.graphs[key].pull().to_ndarray()[..., ::-1]
+        return self.graphs[key].pull().to_ndarray()
 
 
 def decode(path, row):
@@ -140,8 +140,7 @@ def known(made):
 
 def see(video, indices, size):
     """Return frames as the reader gives them at a size, RGB."""
-    frames = resized_frames(video, indices, min(size))
-    return np.array([frame[..., ::-1] for frame in frames])
+    return np.array(list(resized_frames(video, indices, min(size))))
 
 
 @functools.cache

@@ -160,7 +160,7 @@ def read_whole(clip, clip_format):
     frames, chosen = choose_frames(clip, clip_format)
     wanted, places = np.unique(frames[chosen], return_inverse=True)
     short_side = min(clip.video.height, clip.video.width)
-    shown = np.stack(list(resized_frames(clip.video, wanted, short_side)))[places, ..., ::-1]
+    shown = np.stack(list(resized_frames(clip.video, wanted, short_side)))[places]
     return shown.reshape(clip_format.segments, clip_format.frames, *shown.shape[1:])
 
 

@@ -116,7 +116,7 @@ def _read_rgb(video, row_format, places):
     for index in frames.tolist():
         if index != last:  # slow videos show a frame twice
             views = _crop_views(next(shown), row_format, video.portrait, lambda crop: crop[:, ::-1])
-            views, last = np.ascontiguousarray(views[..., ::-1]), index
+            last = index
         yield views
 
 

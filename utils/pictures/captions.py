@@ -132,7 +132,7 @@ def save_captions(path, source, intervals, duration, subtitles=False):
         ends = [*(each.start for each in intervals[1:]), duration]
         intervals = [each._replace(end=end) for each, end in zip(intervals, ends, strict=True)]
     side = min(_CAPTIONED, video.height, video.width)
-    frames = (frame[..., ::-1] for frame in resized_frames(video, range(video.num_frames), side))
+    frames = resized_frames(video, range(video.num_frames), side)
     captioned = caption_frames(zip(video.frame_times, frames, strict=True), intervals, duration)
     with atomic_path(path) as temporary:
         write_video(temporary, captioned, video.fps)

@@ -138,7 +138,7 @@ def read_moments(path, seconds, image_fps):
         video = probe(path).play_images_at(image_fps)
         shown = shown_at(video.frame_times, seconds)
         wanted, places = np.unique(shown, return_inverse=True)
-        frames = [frame[..., ::-1] for frame in resized_frames(video, wanted, _SIDE)]
+        frames = list(resized_frames(video, wanted, _SIDE))
     except VideoError as error:
         return [], f"No frames are shown: {error}"
     return np.stack(frames)[places], ""

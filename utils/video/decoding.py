@@ -7,7 +7,7 @@ from itertools import chain, groupby, islice
 from utils.video.opening import open_stream
 from utils.video.pixels import Converter
 from utils.video.resampling import FPS
-from utils.video.stamps import Clock, find_rhythm
+from utils.video.stamps import Clock, find_rhythm, join_recordings
 from utils.video.video import VideoError
 
 import av
@@ -26,7 +26,7 @@ _SEEKABLE = (
 ).split()
 _EARLY = 20  # frames before a key frame, as many as may lie between decoding and showing one
 _NEAR = 8  # frames that are decoded rather than sought over
-_MARKS = 3  # frames after a key frame that are compared
+_MARKS, _ROWS = 3, 32  # frames from a key frame on that are compared, and how much of each
 
 
 class _LostError(Exception):
@@ -34,10 +34,12 @@ class _LostError(Exception):
 
 
 def _mark(frame):
-    """Return a hash of a part of a frame's middle."""
+    """Return a hash of rows in a frame's middle; None where they lie the wrong way around."""
     plane = frame.planes[0]
-    middle = plane.buffer_size // 2
-    return zlib.crc32(memoryview(plane)[middle : middle + 32768])
+    if plane.line_size <= 0:
+        return None
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[plane.height // 2 :]
+    return zlib.crc32(rows[:_ROWS, : plane.width].tobytes())  # what lies beside it may be anything
 
 
 class VideoFile:
@@ -69,13 +71,19 @@ class VideoFile:
         stream, tag = self._stream, self._stream.codec_context.codec_tag
         named = tag.isascii() and tag.isprintable()
         self.codec = tag if named else stream.codec_context.codec.canonical_name
-        self._begin = round((self._container.start_time or 0) / (av.time_base * stream.time_base))
+        self._begin = self._find_begin()
         self._early = 0  # frames before a key frame that are sought
 
     def _open(self):
         self._file.seek(0)
         self._container, self._stream = open_stream(self.path, self._file)
         self._converter, self._keys = Converter(self.path, self._stream.sample_aspect_ratio), []
+
+    def _find_begin(self):
+        """Return the stamp of the file's start, as FFmpeg's command takes it."""
+        if self._container.format.flags & Flags.ts_discont.value:  # of what is read of it
+            return self._stream.start_time or 0
+        return round((self._container.start_time or 0) / (av.time_base * self._stream.time_base))
 
     @property
     def rate(self):
@@ -171,7 +179,9 @@ class VideoFile:
                 raise _LostError  # earlier ones are made of frames before the key frame
 
     def read(self, video, indices):
-        """Yield chosen frames, PyAV's; as few others as possible are decoded.
+        """Yield chosen frames, as `show` gives them; as few others as possible are decoded.
+
+        The size shown is that of the first frame, as FFmpeg's command has it.
 
         Args:
             video: the `Video` that `utils.video.reading.probe` made of the file.
@@ -180,28 +190,29 @@ class VideoFile:
         Raises:
             VideoError: a frame that cannot be decoded.
         """
-        keys, position, frames = video.key_frames, 0, self.frames()
+        keys, position, sought, frames = video.key_frames, 0, False, self.frames()
         stamps = np.round(video.stamps / float(self._stream.time_base)).astype(int) + self._begin
         before = np.append(0, keys)[np.searchsorted(keys, indices, side="right")]
         for index, key in zip(indices, before, strict=True):
+            frame = None
             if key - position >= _NEAR and len(keys):
-                position, frames = key, self._frames_from(stamps, key)
-            try:
+                position, sought, frames = key, True, self._frames_from(stamps, key)
+            with suppress(_LostError):
                 frame = next(islice(frames, index - position, None), None)
-            except _LostError:  # not as it was inspected: from the beginning, as it was then
+            if frame is None and sought:  # not as it was inspected: read it as it was then
                 self._container.close()
                 self._open()
-                keys, frames = keys[:0], self.frames()
+                keys, sought, frames = keys[:0], False, self.frames()
                 frame = next(islice(frames, index, None), None)
             if frame is None:
                 raise VideoError(
                     f"{self.path}: frame {index} cannot be decoded; was the file changed?"
                 )
             position = index + 1
-            yield frame
+            yield self._converter.show(frame), (video.width, video.height)
 
     def show(self, frame):
-        """Return (a frame in BGR, its width and height), as `utils.video.pixels.Converter` does."""
+        """Return (a frame in RGB, its width and height), as `Converter` of `pixels` does."""
         return self._converter.show(frame), self._converter.measure(frame)
 
     def inspect(self):
@@ -212,7 +223,10 @@ class VideoFile:
         """
         stream, promised, size, told, stamps, marks = self._stream, self.promised, None, [], [], {}
         clock = Clock(stream, not self._container.format.flags & Flags.no_timestamps.value)
-        for index, frame in enumerate(self.frames()):
+        packets = self._demux()
+        if self._container.format.flags & Flags.ts_discont.value:
+            packets = join_recordings(packets, stream.time_base)
+        for index, frame in enumerate(self._decode(packets)):
             size = size or self.show(frame)[1]
             told.append(clock.tell(frame))
             stamps.append(frame.pts)
@@ -239,7 +253,7 @@ class VideoFile:
             return ()
         stamps = np.array(stamps)
         keys = np.flatnonzero(np.isin(stamps, [stamp for stamp in self._keys if stamp is not None]))
-        if np.any(np.diff(stamps) <= 0) or len(keys) < 2 or min(marks) not in keys:
+        if np.any(np.diff(stamps) <= 0) or min(marks) not in keys[keys > 0]:
             return ()
         try:
             again = [_mark(f) for f in islice(self._frames_from(stamps, min(marks)), len(marks))]

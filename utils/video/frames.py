@@ -28,8 +28,8 @@ def resize_frame(frame, short_side, square=0, shown=None):
 
 
 def to_gray(frame):
-    """Return uint8 (height, width) of a BGR frame."""
-    return cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    """Return uint8 (height, width) of an RGB frame."""
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 
 def warp(clip, linear, shift=(0.0, 0.0)):

@@ -181,7 +181,7 @@ def _read_image(path):
         content = np.fromfile(path, np.uint8)
     except OSError:
         return None
-    return cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
 
 
 class ImageFolder:
@@ -204,11 +204,11 @@ class ImageFolder:
         yield from enumerate(self.images[place:], place)
 
     def read(self, _video, indices):
-        """Yield chosen images, as paths."""
-        yield from (self.images[index] for index in indices)
+        """Yield chosen images, as `show` gives them."""
+        yield from (self.show(self.images[index]) for index in indices)
 
     def show(self, path):
-        """Return (an image in BGR, uint8 (height, width, 3), its width and height).
+        """Return (an image in RGB, uint8 (height, width, 3), its width and height).
 
         Raises:
             VideoError: an image that cannot be read.

@@ -20,7 +20,7 @@ class Picture:
     """A frame as a network is shown it: cropped in the middle; optical flow from it on request.
 
     Args:
-        frame: uint8 (height, width, 3), BGR, resized.
+        frame: uint8 (height, width, 3), RGB, resized.
         clip_format: a `utils.clips.reading.ClipFormat`.
     """
 
@@ -28,7 +28,7 @@ class Picture:
 
     def __init__(self, frame, clip_format):
         self.size, self._levels = clip_format.frame_size, None
-        self.rgb = np.ascontiguousarray(crop_frame(frame, self.size, _MIDDLE)[..., ::-1])
+        self.rgb = np.ascontiguousarray(crop_frame(frame, self.size, _MIDDLE))
         self._gray = to_gray(frame) if STREAMS[clip_format.stream].has_flow else None
 
     def flow_to(self, following, estimate):
@@ -90,7 +90,7 @@ def _shoot(number, clip_format):
         while (shot := capture.read())[0]:
             now = time.monotonic()
             begin = now if begin is None else begin
-            frame = resize_frame(shot[1], clip_format.short_side, clip_format.frame_size)
+            frame = resize_frame(shot[1][..., ::-1], clip_format.short_side, clip_format.frame_size)
             yield now - begin, Picture(frame, clip_format)
     finally:
         capture.release()

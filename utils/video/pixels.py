@@ -1,4 +1,4 @@
-"""Decoded frames to pixels: the colors, the turn and the shape that FFmpeg's command shows."""
+"""Decoded frames to pixels: the colors, the turn and the shape that FFmpeg's command gives."""
 
 from utils.video.video import VideoError
 
@@ -6,12 +6,11 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
-from av.video.reformatter import Interpolation, VideoReformatter
 
 MOST_PIXELS = 1 << 27  # of a frame: 16K
 # Matrices from YCbCr that swscale knows, by FFmpeg's numbers; others are BT.601, as for its scaler.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
-_BT601 = 5
+_BT601, _UNKNOWN = 5, 2
 # Turns against the clock in degrees, as of `_read_turn`.
 _QUARTERS = {90: (True, True, False), 180: (False, True, True), -90: (True, False, True)}
 _FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}  # OpenCV's numbers
@@ -62,7 +61,7 @@ class Converter:
 
     def __init__(self, path, ratio):
         self.path, self.ratio = path, ratio or 1
-        self._reformatter, self._kind, self._graph = VideoReformatter(), None, None
+        self._kind, self._graph = None, None
 
     def measure(self, frame):
         """Return the width and height that a frame is shown with, upright."""
@@ -71,21 +70,19 @@ class Converter:
         return (height, width) if _read_turn(frame)[0] else (width, height)
 
     def show(self, frame):
-        """Return a frame upright, uint8 (height, width, 3) in BGR, its pixels as they are.
+        """Return a frame upright, uint8 (height, width, 3) in RGB, its pixels as they are.
 
         Raises:
             VideoError: too large, or of a kind that has no colors.
         """
+        check_size(self.path, frame.width, frame.height)
         turn = _read_turn(frame)
-        if frame.interlaced_frame:  # swscale would convert its fields one by one, unlike FFmpeg
-            frame = self._join_fields(frame)
         if not frame.format.is_rgb:
             frame.colorspace = _MATRICES.get(frame.colorspace, _BT601)
+        frame.color_trc = frame.color_primaries = _UNKNOWN  # not converted, but checked
         try:
-            shown = self._reformatter.reformat(
-                frame, format="bgr24", interpolation=Interpolation.BICUBIC, threads=1
-            )
-        except av.FFmpegError as error:
+            shown = self._convert(frame)
+        except (av.FFmpegError, ValueError) as error:
             raise VideoError(
                 f"{self.path}: pixels of the kind {frame.format.name} are not read."
             ) from error
@@ -93,13 +90,15 @@ class Converter:
         shape, strides = (shown.height, shown.width, 3), (plane.line_size, 3, 1)
         return _turn(np.ndarray(shape, np.uint8, plane, strides=strides), *turn)
 
-    def _join_fields(self, frame):
-        """Return a frame without the mark that it is made of two fields."""
+    def _convert(self, frame):
+        """Return a frame in RGB by the filters, and so exactly the colors, of FFmpeg's command."""
         kind = {"width": frame.width, "height": frame.height, "format": frame.format.name}
         if self._kind != kind:
-            self._kind, self._graph = kind, av.filter.Graph()
-            begin = self._graph.add_buffer(**kind, time_base=frame.time_base)
-            end = self._graph.add("buffersink")
-            self._graph.link_nodes(begin, self._graph.add("setfield", "prog"), end).configure()
+            graph = av.filter.Graph()
+            graph.threads = 1
+            chain = [graph.add_buffer(**kind, time_base=frame.time_base)]
+            chain += [graph.add("scale", "flags=bicubic"), graph.add("format", "pix_fmts=rgb24")]
+            graph.link_nodes(*chain, graph.add("buffersink")).configure()
+            self._kind, self._graph = kind, graph
         self._graph.push(frame)
         return self._graph.pull()

@@ -102,7 +102,7 @@ def skim(path, places=16, side=160):
 def _shrink(picture, shown, side):
     """Return (a frame in RGB, its longer side of at most `side` pixels; `shown`)."""
     size = [max(1, round(length * min(1, side / max(shown)))) for length in shown]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., ::-1], shown
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), shown
 
 
 def resized_frames(video, indices, short_side, square=0):
@@ -114,14 +114,13 @@ def resized_frames(video, indices, short_side, square=0):
         short_side, square: as of `utils.video.frames.resize_frame`.
 
     Returns:
-        A generator of uint8 (height, width, 3), BGR.
+        A generator of uint8 (height, width, 3), RGB.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
     """
     with closing(_open(video.path)) as source:
-        for frame in source.read(video, indices):
-            picture, shown = source.show(frame)
+        for picture, shown in source.read(video, indices):
             yield resize_frame(picture, short_side, square, shown)
 
 
@@ -145,7 +144,7 @@ def read_rgb(video, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     wanted, places = np.unique(frames, return_inverse=True)
     clip = np.empty((len(wanted), frame_size, frame_size, 3), np.uint8)
     for slot, frame in enumerate(resized_frames(video, wanted, short_side, frame_size)):
-        clip[slot] = crop_frame(frame, frame_size, crop)[..., ::-1]
+        clip[slot] = crop_frame(frame, frame_size, crop)
     return clip if np.array_equal(wanted, frames) else clip[places]
 
 

@@ -7,6 +7,7 @@ from utils.video.resampling import FPS
 
 import numpy as np
 
+_LEAP, _BACK = 10, Fraction(1, 10)  # seconds
 _FASTEST = 1000  # frames per second; of stamps that say more nothing is believed
 
 
@@ -75,6 +76,29 @@ class Clock:
         self.shown = self._measure(frame.duration, gap)
         self.last = stamp
         return stamp
+
+
+def join_recordings(packets, tick):
+    """Yield packets; of a recording that begins behind another, with stamps of its own, they go on.
+
+    It is told by a jump of more than ten seconds, or back by more than a tenth of one.
+
+    Args:
+        packets: PyAV's, of a container of which FFmpeg's command expects that; None among them
+            stays.
+        tick: seconds, a `Fraction`.
+    """
+    moved, last, due = 0, None, 0
+    for packet in packets:
+        if packet is not None and packet.dts is not None:
+            stamp = packet.dts + moved
+            jump = stamp - due if last is not None else 0
+            if abs(jump) * tick > _LEAP or (jump and (last - stamp) * tick > _BACK):
+                moved -= jump
+            packet.dts += moved
+            packet.pts = packet.pts if packet.pts is None else packet.pts + moved
+            last, due = packet.dts, packet.dts + packet.duration
+        yield packet
 
 
 def spread(count, rhythm):
