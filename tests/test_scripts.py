@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from scripts import cross_validate
-from scripts.benchmarks import attention
+from scripts.benchmarks import attention, reading
 from scripts.cross_validate import Options, block_of
 from support.commands import run, run_in_process
 from support.runs import TINY
@@ -73,6 +73,25 @@ def test_benchmark_reads_videos(tmp_path):
     assert rate["name"] == time["name"] == "reading 64 of 24 frames, 160x128"
     assert (rate["unit"], time["unit"]) == ("frames/s", "s a clip")
     assert rate["value"] * time["value"] == pytest.approx(64)
+
+
+def test_readers_are_measured(tmp_path, capsys):
+    output, names = tmp_path / "rows.json", (reading.OURS, reading.BEFORE)
+    sizes = {"sizes": ((64, 48),), "long_sizes": ((64, 48),), "frames": 12, "large": (96, 64)}
+    short = {"middle": 1 / 3, "spread": 1 / 3, "rounds": 2, "long_rounds": 1}
+    options = reading.Options(("sequential", "sparse"), names, ("MPEG-4",), **sizes, **short)
+    reading.benchmark_reading(replace(options, output=output))
+    found = json.loads(output.read_text())
+    assert set(found["machine"]["versions"]) == {"av", "cv2"}
+    rows = {row["name"]: row for row in found["rows"] if row["unit"] == "frames/s"}
+    kinds = ["all frames, 1 at once", "all frames, 2 at once"]
+    kinds += ["64 in the middle of 0.333 minutes", "8 spread of 0.333 minutes"]
+    assert set(rows) == {f"MPEG-4 64x48, {kind}, {name}" for kind in kinds for name in names}
+    assert all(row["value"] > 0 for row in found["rows"])
+    assert len(found["rows"]) == len(rows) + len(kinds)
+    capsys.readouterr()
+    reading.benchmark_reading(replace(options, parts=("memory",), readers=names[:1]))
+    assert "MPEG-4 96x64, this, memory for its frames" in capsys.readouterr().out
 
 
 def test_attention_is_measured_and_running_out_is_said(tmp_path, monkeypatch, capsys):

@@ -25,8 +25,8 @@ FLOORS = {"utils": ("utils",), "models": ("models",), "tasks": ("utils", "models
 STRANGERS = [("tasks.classification", "tasks.recognition")]
 # Where a library may be imported: nowhere else.
 LIBRARIES = {
-    "cv2": "utils.video utils.rendering",
-    "av": "utils.video",
+    "cv2": "utils.video utils.rendering scripts.benchmarks.reading",
+    "av": "utils.video scripts.benchmarks.reading",
     "matplotlib": "utils.pictures utils.dataset_report",
     "keras": (
         "utils.scores.labelings utils.runs utils.clips utils.fitting models tasks training scripts"

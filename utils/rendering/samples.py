@@ -135,14 +135,17 @@ SAMPLES = {
 }
 
 
-def render_video(path, width, height, frames=75, seed=0):
-    """Write a moving, noisy pattern, for measuring; return the `Video`."""
+def draw_pattern(width, height, frames=75, seed=0):
+    """Yield a moving, noisy pattern, for measuring: uint8 RGB (height, width, 3)."""
     generator = np.random.default_rng(seed)
     small = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
     picture = small.repeat(8, 0).repeat(8, 1)
-    noise = generator.integers(0, 12, (height, width, 3), np.uint8)
-    moved = (
-        np.roll(picture, 5 * i, axis=1) // 2 + np.roll(noise, i, axis=0) for i in range(frames)
-    )
-    write_video(path, moved, 25)
+    noise = generator.integers(0, 12, picture.shape, np.uint8)
+    for index in range(frames):
+        yield np.roll(picture, 5 * index, axis=1) // 2 + np.roll(noise, index, axis=0)
+
+
+def render_video(path, width, height, frames=75, seed=0):
+    """Write the pattern of `draw_pattern` as a video; return the `Video`."""
+    write_video(path, draw_pattern(width, height, frames, seed), 25)
     return probe(path)

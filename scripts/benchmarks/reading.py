@@ -1,0 +1,320 @@
+"""How fast videos are read, and in what memory: python -m scripts.benchmarks.reading.
+
+The project's reader against OpenCV's, which was its reader before, and against decord2 and
+torchcodec where they can be imported. Rendered videos, a thread a file; medians of rounds in which
+all take turns. What the inspection of a video finds is known, as it is when clips are read.
+"""
+
+import importlib
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from utils.rendering.samples import draw_pattern
+from utils.system.commands import ROOT, run_command
+from utils.system.files import write_atomically
+from utils.system.timing import measure_seconds
+from utils.video.flow import limit_threads
+from utils.video.frames import resize_frame
+from utils.video.reading import probe, resized_frames
+
+import av
+import cv2
+import numpy as np
+import tyro
+
+SIDE = 256  # pixels of the shorter side of what is read
+RATE = 25
+CHUNK = 32  # frames that a library is asked for at once
+OURS, BEFORE = "this", "OpenCV"
+# Codec: (encoder, its options). Key frames are 10 seconds apart, as encoders place them unasked.
+CODECS = {
+    "H.264": ("libx264", {"preset": "veryfast", "g": "250", "sc_threshold": "0"}),
+    "HEVC": ("libx265", {"preset": "ultrafast", "x265-params": "keyint=250:log-level=0"}),
+    "VP9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "250", "b": "2M"}),
+    "MPEG-4": ("mpeg4", {"g": "250", "qmin": "4", "qmax": "4"}),
+}
+
+
+def make_video(path, codec, size, frames, times=1):
+    """Write the pattern of `draw_pattern`, several times in a row; encoded once.
+
+    Args:
+        path: of an MP4 file.
+        codec: a key of `CODECS`.
+        size: (width, height).
+        frames: of the pattern.
+        times: how often it is shown.
+    """
+    encoder, options = CODECS[codec]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, RATE, options=options)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, RATE)
+        packets = []
+        for index, picture in enumerate(draw_pattern(*size, frames)):
+            frame = av.VideoFrame.from_ndarray(picture)
+            frame.pts, frame.time_base = index, Fraction(1, RATE)
+            packets += stream.encode(frame)
+        packets += stream.encode()
+        stamps = [(packet.pts, packet.dts) for packet in packets]
+        for turn in range(times):
+            for packet, (pts, dts) in zip(packets, stamps, strict=True):
+                packet.pts, packet.dts = pts + turn * frames, dts + turn * frames
+                packet.time_base, packet.stream = Fraction(1, RATE), stream
+                container.mux(packet)
+                packet.time_base = Fraction(1, RATE)
+
+
+def fit(width, height):
+    """Return the width and height of what is read."""
+    scale = SIDE / min(width, height)
+    return max(SIDE, round(width * scale)), max(SIDE, round(height * scale))
+
+
+def _read_ours(video, indices):
+    return sum(1 for _ in resized_frames(video, indices, SIDE))
+
+
+def _read_opencv(video, indices):
+    """Read frames as this project did with OpenCV: all that lies before is decoded too."""
+    capture = cv2.VideoCapture(video.path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    position = read = 0
+    for index in indices:
+        while position < index and capture.grab():
+            position += 1
+        decoded, frame = capture.read()
+        position, read = position + 1, read + decoded
+        resize_frame(frame, SIDE)
+    capture.release()
+    return read
+
+
+def _read_decord(video, indices):
+    import decord
+
+    width, height = fit(video.width, video.height)
+    reader = decord.VideoReader(video.path, width=width, height=height, num_threads=1)
+    parts = [indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK)]
+    return sum(len(reader.get_batch(part).asnumpy()) for part in parts)
+
+
+def _read_torchcodec(video, indices):
+    from torchcodec.decoders import VideoDecoder
+
+    decoder = VideoDecoder(video.path, dimension_order="NHWC", num_ffmpeg_threads=1)
+    read = 0
+    for start in range(0, len(indices), CHUNK):
+        frames = decoder.get_frames_at(list(indices[start : start + CHUNK])).data.numpy()
+        read += sum(1 for frame in frames if resize_frame(frame, SIDE) is not None)
+    return read
+
+
+# Reader: (the library that it needs, function (`Video`, indices) -> frames read, resized to SIDE).
+READERS = {
+    OURS: ("av", _read_ours),
+    BEFORE: ("cv2", _read_opencv),
+    "decord2": ("decord", _read_decord),
+    "torchcodec": ("torchcodec", _read_torchcodec),
+}
+
+
+def find_readers(names):
+    """Return {name: function} of those rows of `READERS` whose library can be imported."""
+    found = {}
+    for name in names:
+        library, read = READERS[name]
+        with suppress(ImportError, OSError, RuntimeError):  # torchcodec wants FFmpeg's libraries
+            importlib.import_module(library)
+            found[name] = read
+    return found
+
+
+def measure_turns(name, readers, videos, indices, rounds):
+    """Yield (name, value, unit) of each reader: frames a second, and times OpenCV's.
+
+    Args:
+        name: of what is measured.
+        readers: {name: function}.
+        videos: that are read at once, a thread each.
+        indices: of the frames of each.
+        rounds: how often.
+
+    Raises:
+        ValueError: a reader left frames out.
+    """
+    rates = {reader: [] for reader in readers}
+    with ThreadPoolExecutor(len(videos)) as pool:
+        for turn in range(rounds):
+            for reader in [*readers][:: 1 if turn % 2 else -1]:
+                counts = []
+
+                def read(reader=reader, counts=counts):
+                    tasks = [pool.submit(readers[reader], video, indices) for video in videos]
+                    counts += [task.result() for task in tasks]
+
+                seconds = measure_seconds(read)
+                if counts != [len(indices)] * len(videos):
+                    raise ValueError(f"{reader} read {counts} of {len(indices)} frames: {name}")
+                rates[reader].append(sum(counts) / seconds)
+    for reader, found in rates.items():
+        yield f"{name}, {reader}", statistics.median(found), "frames/s"
+        if reader != BEFORE and BEFORE in rates:
+            ratios = [ours / before for ours, before in zip(found, rates[BEFORE], strict=True)]
+            yield f"{name}, {reader}", statistics.median(ratios), f"times {BEFORE}"
+
+
+def spread(count, frames, middle):
+    """Return the places of `count` of so many frames: in a row in the middle, or spread evenly."""
+    if middle:
+        first = (frames - count) // 2
+        return list(range(first, first + count))
+    return ((np.arange(count) + 0.5) * frames / count).astype(int).tolist()
+
+
+def measure_sequential(options, folder, readers):
+    """Yield rows of files read from end to end, one alone and two at once."""
+    for codec, size in itertools.product(options.codecs, options.sizes):
+        path = folder / "sequential.mp4"
+        make_video(path, codec, size, options.frames)
+        video, indices = probe(path), list(range(options.frames))
+        for files in (1, 2):
+            name = f"{codec} {size[0]}x{size[1]}, all frames, {files} at once"
+            yield from measure_turns(name, readers, [video] * files, indices, options.rounds)
+
+
+def measure_sparse(options, folder, readers):
+    """Yield rows of a few frames of long files."""
+    for codec, size in itertools.product(options.codecs, options.long_sizes):
+        for count, minutes, middle in ((64, options.middle, True), (8, options.spread, False)):
+            path, pattern = folder / "long.mp4", 10 * RATE
+            times = max(1, round(minutes * 60 * RATE / pattern))
+            make_video(path, codec, size, pattern, times)
+            video, indices = probe(path), spread(count, pattern * times, middle)
+            how = f"{count} {'in the middle' if middle else 'spread'} of {minutes:.3g} minutes"
+            name = f"{codec} {size[0]}x{size[1]}, {how}"
+            yield from measure_turns(name, readers, [video], indices, options.long_rounds)
+
+
+def measure_memory(options, folder, readers):
+    """Yield the peak memory of a process that reads large frames, less that of tiny ones."""
+    for codec in options.codecs:
+        paths = [folder / f"{size[0]}.mp4" for size in ((64, 48), options.large)]
+        for path, size in zip(paths, ((64, 48), options.large), strict=True):
+            make_video(path, codec, size, 24)
+        for reader in readers:
+            tiny, large = (_run_alone(reader, path) for path in paths)
+            name = f"{codec} {options.large[0]}x{options.large[1]}, {reader}, memory for its frames"
+            yield name, large - tiny, "MiB"
+
+
+def _run_alone(reader, path):
+    command = [sys.executable, "-m", "scripts.benchmarks.reading", "--alone", reader, path]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def read_alone(read, path):
+    """Read a file whole; print the MiB that this process took at most, which Linux tells."""
+    video = probe(path)
+    read(video, list(range(video.num_frames)))
+    (peak,) = (line for line in _read_lines("/proc/self/status") if line.startswith("VmHWM"))
+    print(int(peak.split()[1]) / 1024)
+
+
+PARTS = {"sequential": measure_sequential, "sparse": measure_sparse, "memory": measure_memory}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and on what."""
+
+    parts: tuple[Literal[tuple(PARTS)], ...] = tuple(PARTS)
+    """Of the benchmark."""
+    readers: tuple[Literal[tuple(READERS)], ...] = tuple(READERS)
+    """Those whose library is there."""
+    codecs: tuple[Literal[tuple(CODECS)], ...] = tuple(CODECS)
+    """Of the videos."""
+    sizes: tuple[tuple[int, int], ...] = ((320, 240), (1280, 720), (1920, 1080))
+    """(width, height) of the videos, for sequential."""
+    frames: int = 250
+    """Of each, for sequential."""
+    rounds: int = 5
+    """Of sequential."""
+    long_sizes: tuple[tuple[int, int], ...] = ((320, 240), (1280, 720))
+    """(width, height) of the videos, for sparse."""
+    middle: float = 10
+    """Minutes of the videos, in whose middle frames are read."""
+    spread: float = 5
+    """Minutes of the videos, over which frames are spread."""
+    long_rounds: int = 3
+    """Of sparse."""
+    large: tuple[int, int] = (3840, 2160)
+    """(width, height) of the videos, for memory."""
+    alone: tuple[Literal[tuple(READERS)], Path] | None = None
+    """Only read this file by this reader: the process whose memory is measured."""
+    output: Path | None = None
+    """A JSON file for the rows, such as docs/figures/reading.json."""
+
+    def __post_init__(self):
+        for name in ("frames", "rounds", "middle", "spread", "long_rounds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0.")
+
+
+def describe_machine(readers):
+    """Return {name: value} of what measures: processor, load, versions."""
+    names = [line for line in _read_lines("/proc/cpuinfo") if line.startswith("model name")]
+    libraries = {name: importlib.import_module(READERS[name][0]) for name in readers}
+    return {
+        "processor": names[0].partition(": ")[2] if names else platform.processor(),
+        "cpus": os.cpu_count(),
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "versions": {library.__name__: library.__version__ for library in libraries.values()},
+    }
+
+
+def _read_lines(path):
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def benchmark_reading(options):
+    """Measure the parts, one after another, and print a row for each number.
+
+    Args:
+        options: `Options`.
+    """
+    limit_threads(1)
+    readers = find_readers(options.alone[:1] if options.alone else options.readers)
+    if options.alone:
+        reader, path = options.alone
+        read_alone(readers[reader], path)
+        return
+    machine, rows = describe_machine(readers), []
+    print(json.dumps(machine), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for part in options.parts:
+            for name, value, unit in PARTS[part](options, Path(folder), readers):
+                rows.append({"name": name, "value": value, "unit": unit})
+                print(f"{name:<62} {value:10.3f} {unit}", flush=True)
+                if options.output:
+                    found = {"machine": machine, "rows": rows}
+                    write_atomically(options.output, json.dumps(found, indent=1) + "\n")
+    machine["load_after"] = [round(load, 2) for load in os.getloadavg()]
+    print(json.dumps(machine), flush=True)
+
+
+if __name__ == "__main__":
+    run_command(lambda: benchmark_reading(tyro.cli(Options, description=__doc__)))
