@@ -216,3 +216,34 @@ def test_records_and_views_are_no_videos():
     assert leave_records(files) == ["c/a.npy", "c/b.left.npy"]
     mixed = [*files, "c/a.avi"]
     assert leave_records(mixed) == mixed
+
+
+def test_damaged_bytes_are_a_named_error(tmp_path):
+    np.save(tmp_path / "a.npy", ROWS)
+    np.savez(tmp_path / "b.npz", features=ROWS)
+    savemat(tmp_path / "c.mat", {"features": ROWS.astype(float)})
+    generator = np.random.default_rng(0)
+    for path in list(tmp_path.iterdir()):
+        whole = path.read_bytes()
+        for number in range(30):
+            damaged = np.frombuffer(whole, np.uint8).copy()
+            places = generator.integers(0, min(len(whole), 200), 4)
+            damaged[places] = generator.integers(0, 256, 4)
+            changed = tmp_path / f"{number}{path.suffix}"
+            # SciPy may die of other numbers in a .mat, not of one that is cut short.
+            changed.write_bytes(whole[: 4 * number] if path.suffix == ".mat" else damaged)
+            try:
+                assert load_features(changed).size
+            except ValueError as error:
+                assert str(changed) in str(error)
+
+
+def test_chunks_of_other_axes_do_not_hang(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("features", data=ROWS, chunks=(1, 8))
+    layout = b"\x03\x02\x03"  # version, chunked, axes and one more
+    assert path.read_bytes().count(layout) == 1
+    path.write_bytes(path.read_bytes().replace(layout, b"\x03\x02\x02"))
+    with pytest.raises(ValueError, match=r"a\.h5: no array of numbers"):
+        load_features(path)

@@ -18,7 +18,7 @@ from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
 from utils.command_line import parse_params
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
-from utils.video.flow_store import check_store, open_store, read_flow, store_flow
+from utils.video.flow_store import check_store, is_stored, open_store, read_flow, store_flow
 from utils.video.reading import probe, write_video
 from utils.video.video import VideoError
 
@@ -176,6 +176,18 @@ def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
         file.write_bytes(bad)
         with pytest.raises(ValueError, match=r"\.h5 is damaged"):
             read_clip(Clip(video, 0.5), replace(clip_format, segments=1, frames=12))
+
+
+def test_chunks_of_other_axes_do_not_hang(tmp_path, video):
+    clip_format = store(tmp_path / "flow", video, FORM)
+    file = tmp_path / "flow" / f"{video.digest}.h5"
+    assert is_stored(tmp_path / "flow", video, FORM.flow_kind)
+    layout, whole = b"\x03\x02\x05", file.read_bytes()  # version, chunked, axes and one more
+    assert whole.count(layout) == 1
+    file.write_bytes(whole.replace(layout, b"\x03\x02\x04"))
+    assert not is_stored(tmp_path / "flow", video, FORM.flow_kind)
+    with pytest.raises(ValueError, match=r"\.h5 is damaged \(its shape is"):
+        read_clip(list_views(video)[0], clip_format)
 
 
 def test_leftovers_of_killed_extractions_go(tmp_path):

@@ -9,6 +9,7 @@ from support.commands import run
 from support.videos import write_dataset
 from utils.features.lookup import locate_features
 from utils.features.store import array_path, is_done, name_features, save_features, settings_hash
+from utils.params import Params
 from utils.pictures.captions import write_line
 from utils.pictures.embedding_map import plot_map
 from utils.pictures.frame_sheets import Strip, plot_strips
@@ -25,8 +26,10 @@ from utils.pictures.run_plots import (
     plot_runs,
 )
 from utils.pictures.saving import encode_figure
+from utils.runs.folders import open_run
 from utils.system.files import fit_name, write_atomically
-from utils.system.tables import read_text, write_csv
+from utils.system.tables import is_text, read_text, write_csv
+from utils.video.reading import probe, write_video
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -123,6 +126,21 @@ def test_long_names_have_features_too(tmp_path, last):
     found = locate_features(paths[:2], tmp_path / "F")
     assert found[paths[1]]["centre"][0] == str(array_path(tmp_path / "F", "a/b"))
     assert set(found[paths[0]]) == {"centre", "right_flip"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_videos_are_written_under_any_name(tmp_path):
+    path = tmp_path / LATIN / "a.mp4"
+    path.parent.mkdir()
+    write_video(path, [np.zeros((48, 64, 3), np.uint8)] * 3, 25)
+    assert probe(path).num_frames == 3 and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["clips[1]", "a*b?", LATIN])
+def test_a_second_run_has_a_folder_of_its_own(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    first, second = (open_run(Params(data_path=f"data/{name}")) for _ in range(2))
+    assert second.name == f"{first.name}-2" and is_text(first.name)
 
 
 def test_short_names_stay():

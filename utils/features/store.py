@@ -5,12 +5,10 @@ is their record, written last, and `manifest.json` says what all rows depend on.
 """
 
 import json
-import zipfile
-import zlib
 from collections import Counter
 from pathlib import Path
 
-from utils.system.files import atomic_path, fit_name, write_atomically
+from utils.system.files import atomic_path, check_chunks, fit_name, write_atomically
 from utils.system.hashing import hash_text
 from utils.system.settings_files import open_kind, read_kind
 from utils.video.views import BESIDE_CENTER, CENTER
@@ -160,7 +158,7 @@ def is_done(folder, name, digest, settings):
             _read_npy(array_path(folder, name, view), "")  # fails where the file is cut short
             for view in record["views"]
         ]
-    except (OSError, ValueError, EOFError, KeyError):
+    except Exception:  # as in `load_features`
         return False
     return all(list(array.shape) == record.get("shape") for array in arrays)
 
@@ -218,7 +216,7 @@ def list_arrays(path):
                 return list(file.files)
         with h5py.File(path) as file:
             return _list_datasets(file)
-    except _DAMAGED as error:
+    except Exception as error:  # parsers raise whatever damaged bytes lead to
         raise ValueError(f"{path}: cannot be read ({error}).") from error
 
 
@@ -233,7 +231,9 @@ def _read_npz(path, name):
 
 def _read_hdf5(path, name):
     with h5py.File(path) as file:
-        return file[name or _pick_array(_list_datasets(file))][()]
+        array = file[name or _pick_array(_list_datasets(file))]
+        check_chunks(array)
+        return array[()]
 
 
 def _read_mat(path, name):
@@ -255,7 +255,6 @@ READERS = {
     ".h5": _read_hdf5,
     ".hdf5": _read_hdf5,
 }
-_DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 def load_features(path, name=""):
@@ -280,7 +279,7 @@ def load_features(path, name=""):
         raise ValueError(f"{path}: not features; known files: {', '.join(READERS)}.")
     try:
         array = read(path, name)
-    except _DAMAGED as error:
+    except Exception as error:  # as above
         raise ValueError(f"{path}: no array of numbers can be read from it ({error}).") from error
     shape, kind = np.shape(array), getattr(array, "dtype", np.dtype(object))
     if kind.kind not in "fiu":

@@ -1,5 +1,6 @@
 """A run's folder: all that is needed to go on with it, score it or use it."""
 
+import glob
 import json
 import platform
 import re
@@ -28,7 +29,7 @@ _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headl
 def _numbered(name):
     """Return [(number, folder)] of the runs called `name`, `name-2`, `name-3`, ..."""
     pattern = re.compile(re.escape(name) + r"(?:-(\d+))?$")
-    found = ((pattern.match(path.name), path) for path in RUNS.glob(f"{name}*"))
+    found = ((pattern.match(path.name), path) for path in RUNS.glob(f"{glob.escape(name)}*"))
     return sorted(
         (int(match[1] or 1), path)
         for match, path in found
@@ -46,7 +47,8 @@ def open_run(params):
         ValueError: a named run that is there already, none to go on with, or one whose
             parameters differ.
     """
-    name = params.run or f"{Path(params.data_path).stem}_{params.network}"
+    stem = re.sub("[\udc80-\udcff]", "_", Path(params.data_path).stem)  # bytes that are no UTF-8
+    name = params.run or f"{stem}_{params.network}"
     runs = _numbered(name)
     if params.resume:
         if not runs:

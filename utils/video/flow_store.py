@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from utils.system.files import atomic_path, write_atomically
+from utils.system.files import atomic_path, check_chunks, write_atomically
 from utils.system.settings_files import check_kind, read_kind
 from utils.video.flow import compute_flow, to_pixels
 from utils.video.frames import crop_frame
@@ -63,6 +63,7 @@ def is_stored(folder, video, kind):
     """Return whether a video's flow is in a store, whole and of a kind."""
     try:
         with h5py.File(Path(folder, f"{video.digest}.h5")) as file:
+            check_chunks(file["flow"])
             whole = len(file["flow"]) == len(video.timeline(kind["fps"]))
             return whole and json.loads(file.attrs["kind"]) == kind
     except (OSError, KeyError):
@@ -98,6 +99,7 @@ def _read_stored(path, places, kind):
     try:
         with h5py.File(path) as file:
             _check_kind(path, json.loads(file.attrs["kind"]), kind)
+            check_chunks(file["flow"])
             for place in places:
                 yield file["flow"][place]
     except (OSError, KeyError, IndexError) as error:

@@ -4,10 +4,13 @@ The published preprocessing (kinetics-i3d README) is here: RGB, resampled in tim
 resized bilinearly with the aspect ratio kept, cropped. `utils.video.decoding` decodes.
 """
 
+import shutil
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from utils.system.files import explain_missing
+from utils.system.tables import is_text
 from utils.video.decoding import VideoFile
 from utils.video.frames import crop_frame, resize_frame
 from utils.video.image_folders import ImageFolder, digest_video, explain_folder, list_images
@@ -158,6 +161,12 @@ def write_video(path, frames, fps, codec=""):
         VideoError: the file cannot be written.
     """
     path, writer = Path(path), None
+    if not is_text(str(path)):  # such a name ends OpenCV
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder, f"video{path.suffix}")
+            write_video(plain, frames, fps, codec)
+            shutil.move(plain, path)
+        return
     for frame in frames:
         if writer is None:
             fourcc = cv2.VideoWriter_fourcc(*(codec or _CODECS[path.suffix]))
