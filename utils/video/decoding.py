@@ -4,9 +4,9 @@ import zlib
 from contextlib import suppress
 from itertools import chain, groupby, islice
 
+from utils.video.headers import expects_recordings, find_begin, read_header
 from utils.video.opening import open_stream
 from utils.video.pixels import Converter
-from utils.video.resampling import FPS
 from utils.video.stamps import Clock, find_rhythm, join_recordings
 from utils.video.video import VideoError
 
@@ -49,7 +49,6 @@ class VideoFile:
         path: the file.
 
     Attributes:
-        codec: FourCC, or the codec's name where the file has none.
         decoded: frames that were decoded so far.
         failed: packets that did not decode so far.
 
@@ -68,10 +67,7 @@ class VideoFile:
         except VideoError:
             self._file.close()
             raise
-        stream, tag = self._stream, self._stream.codec_context.codec_tag
-        named = tag.isascii() and tag.isprintable()
-        self.codec = tag if named else stream.codec_context.codec.canonical_name
-        self._begin = self._find_begin()
+        self._begin = find_begin(self._container, self._stream)
         self._early = 0  # frames before a key frame that are sought
 
     def _open(self):
@@ -79,28 +75,9 @@ class VideoFile:
         self._container, self._stream = open_stream(self.path, self._file)
         self._converter, self._keys = Converter(self.path, self._stream.sample_aspect_ratio), []
 
-    def _find_begin(self):
-        """Return the stamp of the file's start, as FFmpeg's command takes it."""
-        if self._container.format.flags & Flags.ts_discont.value:  # of what is read of it
-            return self._stream.start_time or 0
-        return round((self._container.start_time or 0) / (av.time_base * self._stream.time_base))
-
-    @property
-    def rate(self):
-        """Frames per second, as the header says; None where it does not."""
-        return self._stream.guessed_rate or self._stream.average_rate
-
-    @property
-    def promised(self):
-        """How many frames the header says, as long as nothing was read; 0: not said."""
-        index = [entry.is_discard for entry in self._stream.index_entries]
-        whole = 2 * len(index) >= self._stream.frames > 0  # AVI may count the halves of frames
-        return index.count(False) if whole else self._stream.frames
-
-    @property
-    def likely(self):
-        """How many frames the file's duration has room for at the header's rate; 0: not known."""
-        return round((self._container.duration or 0) / av.time_base * (self.rate or 0))
+    def read_header(self):
+        """Return the `Header` of a file of which nothing was read yet."""
+        return read_header(self._container, self._stream)
 
     def _demux(self):
         try:
@@ -127,15 +104,17 @@ class VideoFile:
         """Yield all frames that decode, PyAV's; what is damaged is left out."""
         yield from self._decode(self._demux())
 
-    def glimpse(self, place):
+    def glimpse(self, place, rate):
         """Yield (place, frame) from the key frame before a place on, as seeking gives them.
 
         Args:
-            place: of a frame, by the header's frame rate.
+            place: of a frame, by the frame rate.
+            rate: frames per second, of the header.
         """
-        ticks = 1 / ((self.rate or FPS) * self._stream.time_base)
+        ticks = 1 / (rate * self._stream.time_base)
         with suppress(av.FFmpegError):
-            self._container.seek(self._begin + round(place * ticks), stream=self._stream)
+            if place:
+                self._container.seek(self._begin + round(place * ticks), stream=self._stream)
         for frame in self.frames():
             if frame.pts is not None:
                 place = round((frame.pts - self._begin) / ticks)
@@ -221,10 +200,11 @@ class VideoFile:
         Raises:
             VideoError: no frame decodes, or the time stamps or sizes are absurd.
         """
-        stream, promised, size, told, stamps, marks = self._stream, self.promised, None, [], [], {}
+        stream, header, size = self._stream, self.read_header(), None
+        told, stamps, marks = [], [], {}
         clock = Clock(stream, not self._container.format.flags & Flags.no_timestamps.value)
         packets = self._demux()
-        if self._container.format.flags & Flags.ts_discont.value:
+        if expects_recordings(self._container):
             packets = join_recordings(packets, stream.time_base)
         for index, frame in enumerate(self._decode(packets)):
             size = size or self.show(frame)[1]
@@ -239,7 +219,7 @@ class VideoFile:
         rhythm = find_rhythm(np.array(told) - self._begin, clock.shown, stream.time_base, rates)
         self._check_times(told, rhythm)
         found = {"num_frames": len(told), "width": size[0], "height": size[1]}
-        found |= {"note": "; ".join(self._note(promised, len(told)))}
+        found |= {"note": "; ".join(self._note(header, len(told), rhythm))}
         return found | rhythm._asdict() | {"keys": self._list_keys(stamps, marks)}
 
     def _list_keys(self, stamps, marks):
@@ -276,10 +256,15 @@ class VideoFile:
                 f"no video has fewer than one in {1 / _SLOWEST:.0f} s. Write it anew with ffmpeg."
             )
 
-    def _note(self, promised, count):
-        missing = promised - count if promised else 0
+    def _note(self, header, count, rhythm):
+        seconds = rhythm.start + rhythm.length
+        missing = header.frames - count if header.frames else 0
+        lost = (header.seconds - seconds) * rhythm.fps
         if abs(missing) > 1 or (missing and self.failed):
-            yield f"the header says {promised} frames, {count} decode"
+            yield f"the header says {header.frames} frames, {count} decode"
+        elif not header.frames and header.seconds - seconds > 1:
+            told = f"the header says {header.seconds:.1f} s, {seconds:.1f} s decode"
+            yield f"{told}: {lost:.0f} frames are missing"
         elif self.failed:
             yield f"{self.failed} of its packets cannot be decoded, {count} frames can"
         if transfer := _HDR.get(self._stream.codec_context.color_trc):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.video.headers import Header
 from utils.video.resampling import FPS
 from utils.video.video import VideoError
 from utils.video.video_files import IMAGE_SUFFIXES, is_video_file
@@ -194,12 +195,15 @@ class ImageFolder:
         decoded: images that were decoded so far.
     """
 
-    rate, codec = IMAGE_FPS, ""
-
     def __init__(self, images):
-        self.images, self.promised, self.decoded = images, len(images), 0
+        self.images, self.decoded = images, 0
 
-    def glimpse(self, place):
+    def read_header(self):
+        """Return the `Header` of the folder."""
+        count = len(self.images)
+        return Header("", IMAGE_FPS, count, count, count / IMAGE_FPS)
+
+    def glimpse(self, place, _rate):
         """Yield (place, image) from a place on."""
         yield from enumerate(self.images[place:], place)
 
@@ -222,7 +226,7 @@ class ImageFolder:
     def inspect(self):
         """Decode everything; return what is found, the fields of a `Video`."""
         sizes = [self.show(path)[1] for path in self.images]
-        return {"num_frames": len(sizes), "fps": self.rate} | dict(
+        return {"num_frames": len(sizes), "fps": IMAGE_FPS} | dict(
             zip(("width", "height"), sizes[0], strict=True)
         )
 

@@ -14,7 +14,6 @@ from utils.system.tables import is_text
 from utils.video.decoding import VideoFile
 from utils.video.frames import crop_frame, resize_frame
 from utils.video.image_folders import ImageFolder, digest_video, explain_folder, list_images
-from utils.video.resampling import FPS
 from utils.video.video import Video, VideoError
 
 import cv2
@@ -79,14 +78,13 @@ def skim(path, places=16, side=160):
         VideoError: as `probe`.
     """
     with closing(_open(path)) as source:
-        rate = float(source.rate or FPS)
-        promised = source.promised
-        count = promised or source.likely or probe(path).num_frames
+        header = source.read_header()
+        count = header.frames or header.likely or probe(path).num_frames
         starts = np.unique(((np.arange(places) + 0.5) * max(count - 1, 1) / places).astype(int))
-        position, frames, pictures = 0, source.glimpse(0), {}
+        position, frames, pictures = 0, source.glimpse(0, header.rate), {}
         for index in np.unique([starts, starts + 1]).tolist():
             if index - position > _FAR:
-                frames = source.glimpse(index)
+                frames = source.glimpse(index, header.rate)
             found = next((pair for pair in frames if pair[0] >= index), None)
             if not found:
                 break
@@ -94,12 +92,12 @@ def skim(path, places=16, side=160):
             pictures[index], size = _shrink(*source.show(frame), side)
         if not pictures:
             raise VideoError(f"{path}: no frame can be decoded.")
-    lost = not found and index < promised
+    lost = not found and index < header.frames
     note = f"the header says {count} frames, but frame {index} cannot be decoded"
     shown = [index for index in starts.tolist() if index in pictures]
     pairs = [(pictures[index], pictures.get(index + 1, pictures[index])) for index in shown]
-    video = Video(str(path), count, rate, *size, "", None, note if lost else "")
-    return video, source.codec, np.array(pairs)
+    video = Video(str(path), count, header.rate, *size, "", None, note if lost else "")
+    return video, header.codec, np.array(pairs)
 
 
 def _shrink(picture, shown, side):
