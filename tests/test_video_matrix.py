@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from support.video_matrix import PLAIN, REFUSED, ROWS, TURNS, draw, encode
-from utils.video.reading import probe, read_rgb, resized_frames
+from utils.video.reading import probe, read_rgb, resized_frames, skim
 from utils.video.video import VideoError
 
 import av
@@ -204,6 +204,20 @@ def test_sparse_frames(known, name):
         frames = generator.integers(0, count, length)
         assert np.array_equal(read_rgb(video, frames, size, size), whole[frames]), frames
     assert np.array_equal(read_rgb(video, np.array([count - 1]), size, size)[0], whole[-1])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_skimming(made, name):
+    """Wherever it looks it sees pictures of the file, not larger than asked for."""
+    row = ROWS[name]
+    video, codec, pairs = skim(made(name), places=4)
+    assert (video.width, video.height) == row.size
+    assert codec
+    assert 1 <= len(pairs) <= 4
+    numbers = [[recognize(picture, row)[0] for picture in pair] for pair in pairs]
+    assert {*itertools.chain(*numbers)} <= {*row.numbers}
+    assert numbers == sorted(numbers)
+    assert len(pairs) > 1 or len(row.numbers) < 10
 
 
 @pytest.mark.parametrize("name", REFUSED)
