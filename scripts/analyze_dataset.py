@@ -47,7 +47,7 @@ class Options:
     video_root: str = Params.video_root
     """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
     group_pattern: str = Params.group_pattern
-    """Regex; videos with equal first groups belong together. Empty: ..._gNN_..., ..._clipNN."""
+    """As in training: regex on file names, else on paths; equal first groups belong together."""
     val_fraction: float = Params.val_fraction
     """Share that training would hold out for validation, where no split is given."""
     test_fraction: float = Params.test_fraction

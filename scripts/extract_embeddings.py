@@ -13,7 +13,7 @@ from tasks.plan import make_plan
 from utils.clips.batches import Sequence
 from utils.data.datasets import list_examples
 from utils.data.examples import select_split
-from utils.data.splits import group_of
+from utils.data.splits import find_groups
 from utils.features.lookup import own_features
 from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import load_data
@@ -28,13 +28,14 @@ import numpy as np
 import tyro
 
 
-def choose_examples(run, split, data_path, group_pattern):
+def choose_examples(run, split, data_path, params):
     """Return the examples of a split, or all, of the run or of other data, with their groups."""
-    examples = list_examples(data_path) if data_path else load_data(run)[0]
-    return [
-        replace(example, group=group_of(example.path, group_pattern))
-        for example in select_split(examples, split)
-    ]
+    if data_path:
+        return select_split(list_examples(data_path, "", params.group_pattern), split)
+    examples = select_split(load_data(run)[0], split)
+    root = Path(params.data_path).resolve()  # the run's paths are whole
+    groups = find_groups([example.path for example in examples], params.group_pattern, root)
+    return [replace(e, group=group) for e, group in zip(examples, groups, strict=True)]
 
 
 def embed_videos(model, source, videos, batch_size):
@@ -117,7 +118,7 @@ def extract_embeddings(
     best_network(run)  # refuses what is no run before any work
     params = load_params(run / "params.json")
     asked = [inspect_one(query, params)] if query else []
-    examples = choose_examples(run, split, data_path, params.group_pattern)
+    examples = choose_examples(run, split, data_path, params)
     paths = [example.path for example in examples]
     if params.features and data_path:
         params = replace(params, features=own_features(paths, data_path) or params.features)

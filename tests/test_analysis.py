@@ -11,6 +11,7 @@ from scripts.analyze_dataset import Options, analyze_dataset
 from support.commands import run
 from support.videos import moving_square
 from utils.data.examples import Example
+from utils.data.splits import FOLDER_PATTERN
 from utils.dataset_report.advice import ADVICE, LEVELS, advise
 from utils.dataset_report.duplicates import find_copies, find_pairs, join
 from utils.dataset_report.facts import summarize
@@ -233,6 +234,10 @@ def test_clean_split_and_pattern():
         suggest_pattern([replace(e, path=f"{n}.avi") for n, e in enumerate(examples)], pairs)
         is None
     )
+    foldered = [replace(e, path=f"{e.label}/{e.path[:3]}/{n}.avi") for n, e in enumerate(examples)]
+    assert suggest_pattern(foldered, pairs) == ("the folder", FOLDER_PATTERN)
+    classes = [replace(e, path=f"{e.label}/x.avi") for e in examples]
+    assert suggest_pattern(classes, pairs) is None
     everything = [replace(pairs[0], first=0, second=n) for n in range(1, 16)]
     assert draw_clean_split(examples, everything, (0.25, 0), 0) is None
 

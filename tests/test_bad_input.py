@@ -187,7 +187,7 @@ DATA = {
     "v/none": "found 0 class(es)",
     "https://example.org/a.zip": "an address; download the file first",
     "binary.csv": "binary.csv is damaged, or of another kind: 'utf-8' codec",
-    "header.csv": "header.csv: the first line is ['file', 'class']",
+    "header.csv": "header.csv: the first line is 'file,class'",
     "v/text.mp4": "data_path v/text.mp4: of no known kind. Give class folders",
 }
 RUNS = {

@@ -294,6 +294,7 @@ def test_labels_that_look_alike_are_named(tmp_path, capsys):
         ("path,label,split\na,b,train\na,b,val\nc,d,val\n", "a is listed 2 times, as b train and"),
         ("path,label\na,b\n./a,c\nd,c\n", "a is listed 2 times, as b and as c"),
         ("label,youtube_id,time_start\nrun,x,1\n", "it must be path,label"),
+        ("34870;Drumming Fingers\n", "the first line is '34870;Drumming Fingers'; it must be"),
     ],
 )
 def test_bad_lists(tmp_path, text, message):

@@ -22,7 +22,8 @@ class Params:
     video_root: str = ""
     """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
     group_pattern: str = ""
-    """Regex; videos with equal first groups stay in one split. Empty: ..._gNN_..., ..._clipNN."""
+    """Regex on the file name, or where no name has it on the path below the data; videos with equal
+    first groups stay in one split. Empty: ..._gNN_..., ..._clipNN. '([^/]+)/[^/]+$': the folder."""
     features: str = ""
     """Train a head alone, on features in place of videos: a folder that scripts.extract_features
     wrote, any of .npy, .npz, .mat or .h5 files named after the videos, or one .npz or .h5."""

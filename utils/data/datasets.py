@@ -150,7 +150,11 @@ def _read_table(path):
     known = (both for both in headers if {"path", "label"} <= set(both[1]))
     reader, header = next(known, headers[0])
     if not {"path", "label"} <= set(header):
-        raise ValueError(f"{path}: the first line is {header}; it must be path,label[,split].")
+        first = text.partition("\n")[0].strip()[:200]
+        raise ValueError(
+            f"{path}: the first line is {first!r}; it must be path,label[,split], and each line "
+            "after it name a video's file, its label and perhaps its split."
+        )
     if max(Counter(filter(None, header)).values()) > 1:
         raise ValueError(f"{path}: the first line is {header}; a column is there twice.")
     for row in reader:

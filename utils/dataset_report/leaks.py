@@ -9,17 +9,19 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from utils.data.splits import assign_splits, group_of
+from utils.data.examples import labels_of
+from utils.data.splits import FOLDER_PATTERN, assign_splits, find_groups
 from utils.dataset_report.duplicates import Pair, find_copies, find_pairs, join
 
 import numpy as np
 
 KINDS = ("exact duplicate", "near-duplicate", "same scene")
-# Ways in which file names often say what belongs together: (what is equal, pattern).
+# Ways in which names often say what belongs together: (what is equal, pattern).
 PATTERNS = (
     ("the name without its last number", r"^(.*?)[_-]?\d+$"),
     ("what comes before the first _ or -", r"^([^_-]+)[_-]"),
     ("the last number without its last digit", r"(\d*)\d\D*$"),
+    ("the folder", FOLDER_PATTERN),
 )
 
 
@@ -141,12 +143,15 @@ def draw_clean_split(examples, pairs, fractions, seed):
 def suggest_pattern(examples, pairs):
     """Return (what is equal, pattern) of `PATTERNS` that holds 90 % of the pairs together, or None.
 
-    A pattern that puts more than a third of the videos into one group is none.
+    A pattern that puts more than a third of the videos into one group is none, nor is one that
+    tells no more groups than there are labels.
     """
-    candidates = []
+    candidates, classes = [], labels_of(examples)
     for row in PATTERNS if pairs else ():
-        groups = [group_of(example.path, row[1]) for example in examples]
+        groups = find_groups([example.path for example in examples], row[1])
         kept = np.mean([groups[pair.first] == groups[pair.second] for pair in pairs])
-        if kept >= 0.9 and max(Counter(groups).values()) <= len(examples) / 3:
+        counts = Counter(groups)
+        large = max(counts.values()) > len(examples) / 3
+        if kept >= 0.9 and not large and len(counts) > len(classes):
             candidates.append((kept, row))
     return max(candidates, default=(0, None), key=lambda candidate: candidate[0])[1]
