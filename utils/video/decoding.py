@@ -201,7 +201,7 @@ class VideoFile:
             VideoError: no frame decodes, or the time stamps or sizes are absurd.
         """
         stream, header, size = self._stream, self.read_header(), None
-        told, stamps, marks = [], [], {}
+        told, stamps, keys, marks, damaged = [], [], [], {}, 0
         clock = Clock(stream, not self._container.format.flags & Flags.no_timestamps.value)
         packets = self._demux()
         if expects_recordings(self._container):
@@ -210,6 +210,8 @@ class VideoFile:
             size = size or self.show(frame)[1]
             told.append(clock.tell(frame))
             stamps.append(frame.pts)
+            damaged += frame.is_corrupt
+            keys += [frame.pts] * frame.key_frame
             marks = {} if frame.key_frame else marks
             if len(marks) < _MARKS:
                 marks[index] = _mark(frame)
@@ -219,21 +221,22 @@ class VideoFile:
         rhythm = find_rhythm(np.array(told) - self._begin, clock.shown, stream.time_base, rates)
         self._check_times(told, rhythm)
         found = {"num_frames": len(told), "width": size[0], "height": size[1]}
-        found |= {"note": "; ".join(self._note(header, len(told), rhythm))}
-        return found | rhythm._asdict() | {"keys": self._list_keys(stamps, marks)}
+        found |= {"note": "; ".join(self._note(header, len(told), rhythm, damaged))}
+        whole = not (self.failed or damaged or None in stamps)
+        keys = self._list_keys(np.array(stamps), keys, marks) if whole else ()
+        return found | rhythm._asdict() | {"keys": keys}
 
-    def _list_keys(self, stamps, marks):
+    def _list_keys(self, stamps, keys, marks):
         """Return the `keys` of the `Video`; none where seeking does not give the same frames.
 
         Args:
             stamps: of the frames, as the file has them.
+            keys: of those that the decoder takes for key frames; the file must think so too.
             marks: {the last key frame and frames after it: what `_mark` made of them}.
         """
-        if self.failed or None in stamps or self._stream.codec_context.name not in _SEEKABLE:
-            return ()
-        stamps = np.array(stamps)
-        keys = np.flatnonzero(np.isin(stamps, [stamp for stamp in self._keys if stamp is not None]))
-        if np.any(np.diff(stamps) <= 0) or min(marks) not in keys[keys > 0]:
+        keys = np.flatnonzero(np.isin(stamps, sorted({*keys} & {*self._keys})))
+        exact = self._stream.codec_context.name in _SEEKABLE and np.all(np.diff(stamps) > 0)
+        if not exact or min(marks) not in keys[keys > 0]:
             return ()
         try:
             again = [_mark(f) for f in islice(self._frames_from(stamps, min(marks)), len(marks))]
@@ -256,7 +259,7 @@ class VideoFile:
                 f"no video has fewer than one in {1 / _SLOWEST:.0f} s. Write it anew with ffmpeg."
             )
 
-    def _note(self, header, count, rhythm):
+    def _note(self, header, count, rhythm, damaged):
         seconds = rhythm.start + rhythm.length
         missing = header.frames - count if header.frames else 0
         lost = (header.seconds - seconds) * rhythm.fps
@@ -267,6 +270,8 @@ class VideoFile:
             yield f"{told}: {lost:.0f} frames are missing"
         elif self.failed:
             yield f"{self.failed} of its packets cannot be decoded, {count} frames can"
+        if damaged:
+            yield f"{damaged} of its frames are damaged"
         if transfer := _HDR.get(self._stream.codec_context.color_trc):
             yield f"HDR ({transfer}), whose colors are read as if they were standard ones"
 

@@ -46,12 +46,14 @@ def _count_frames(stream):
 
 
 def _find_end(container, stream):
+    """Return when the last frame ends, from the file's start on; 0 where it is not said."""
     told = re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))
     if told:  # Matroska's
         hours, minutes, seconds = map(float, told.groups())
-        return hours * 3600 + minutes * 60 + seconds
+        return hours * 3600 + minutes * 60 + seconds - (container.start_time or 0) / av.time_base
     alone = len(container.streams) == 1 and not expects_recordings(container)
-    return (container.duration or 0) / av.time_base if alone else 0
+    duration = (container.duration or 0) - (container.start_time or 0)
+    return duration / av.time_base if alone else 0
 
 
 def read_header(container, stream):
