@@ -24,7 +24,7 @@ from utils.pictures.html import render
 from utils.scores.labelings import choose_labeling, encode_targets
 from utils.scores.metrics import spread_outputs
 from utils.system.commands import run_command
-from utils.system.files import write_atomically
+from utils.system.files import fit_name, write_atomically
 
 import numpy as np
 import tyro
@@ -204,7 +204,7 @@ def draw_sheets(options, plan, videos, labels, folder):
         heading = f"{video.path} ({label}, {facts}, {video.fps:.4g} frames a second)"
         clips = plan_clips(plan, video, draw, index, options.draws)
         named = [show_clip(name, clip, clip_format, options.columns) for name, clip in clips]
-        name = f"{len(sheets):02d}_{Path(video.path).stem}.png"
+        name = fit_name(f"{len(sheets):02d}_{Path(video.path).stem}", len(".png")) + ".png"
         plot_strips(folder / name, paint_clips(named, clip_format.stream), heading)
         sheets[name] = heading
     return sheets

@@ -1,5 +1,6 @@
 """What is browsed is what training is given: the same arrays, in the same places."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 from scripts import browse as script
@@ -107,6 +108,14 @@ def test_cached_features_show_their_versions(shown, monkeypatch, capsys):
     assert [label.split("\n")[0] for label, _, _ in shown[0]] == [
         "test view, all that training sees"
     ]
+
+
+def test_long_names_are_shortened(shown):
+    Path("videos/left/left_00.avi").rename(f"videos/left/{'x' * 251}.avi")
+    Path("videos/left/left_01.avi").rename(f"videos/left/{'y' * 251}.avi")
+    main(["videos", "--videos", "10", "--draws", "0", "--columns", "2", *SMALL])
+    names = [path.name for path in Path("weights/browse/videos").glob("*.png")]
+    assert {name[3] for name in names} & {"x", "y"} and max(map(len, names)) == 255
 
 
 def test_what_is_broken_is_left_out(shown, tmp_path, monkeypatch, capsys):
