@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ TURNS = {
 }
 
 
+@functools.cache
 def draw(number, size=SIZE):
     """Return the picture of a number below 64, uint8 RGB (height, width, 3).
 
