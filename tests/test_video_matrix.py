@@ -56,7 +56,7 @@ class _Converter:
 def decode(path, row):
     """Decode a file from its beginning to its end: the answer that needs no seeking."""
     pictures, frames, convert = [], [], _Converter(row.read_as)
-    with av.open(str(path)) as container:
+    with av.open(str(path), metadata_errors="replace") as container:
         start, stream = (container.start_time or 0) / av.time_base, container.streams[row.stream]
         tick, packets = stream.time_base, container.demux(stream)
         while (packet := next(packets, None)) is not None:

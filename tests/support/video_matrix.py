@@ -181,7 +181,7 @@ def spoil(*places, content=b"\xff" * 4, start=8):
     def change(packets):
         for place in places:
             data = bytearray(bytes(packets[place]))
-            data[start : start + len(content)] = content
+            data[start : start + len(content)] = content[: len(data) - start]
             packets[place].update(bytes(data))
         return packets
 
@@ -222,6 +222,11 @@ def attach_font(container):
 def add_timecode(container):
     """Have a MOV or MP4 file say what the clock showed, in a track of its own."""
     container.streams[0].metadata["timecode"] = "10:20:30:00"
+
+
+def add_title(container):
+    """Give a file a title."""
+    container.metadata["title"] = "title"
 
 
 def attach_cover(container):
@@ -545,7 +550,20 @@ ROWS = {
         range(30),
         at_25=30,
     ),
+    "unfinished.mp4": Row(
+        joined((".mp4", CLOSED_GOPS), change=spoil(*range(12, 20), content=bytes(2000), start=0)),
+        range(12),
+        at_25=12,
+        noted=True,
+    ),
+    "zeros_behind.ts": Row(rewritten(CLOSED_GOPS, lambda data: data + bytes(9400)), noted=None),
     # As devices and programs write them.
+    "old_title.avi": Row(
+        rewritten(
+            joined((".avi", encoded("mpeg4")), extra=add_title),
+            lambda data: data.replace(b"title", b"t\xeftl\xe9"),
+        )
+    ),
     "phone.mov": Row(
         joined(
             (".mov", encoded("libx265", pixels="yuv420p10le", tags=HDR, turn="clockwise")),
