@@ -398,6 +398,17 @@ def test_every_label_needs_a_readable_video():
     check_readable(listed, listed[::2])
 
 
+@pytest.mark.parametrize("splits", ["test", "val test"])
+def test_something_must_be_trained_on(splits):
+    examples = [Example(f"{s}{n}", "ab"[n], s, f"{n}") for s in splits.split() for n in (0, 1)]
+    for refuse in (
+        lambda: assign_splits(examples, 0.2),
+        lambda: check_readable(examples, examples),
+    ):
+        with pytest.raises(ValueError, match=r"No video to train on: all . are in test"):
+            refuse()
+
+
 def test_given_splits_stay():
     given = [Example(str(i), "ab"[i % 2], "test" if i < 4 else "train", str(i)) for i in range(24)]
     examples = assign_splits(given, 0.2, 0.2)

@@ -118,6 +118,16 @@ def list_classes(examples, names=()):
     return classes
 
 
+def check_training(examples):
+    """Raise a ValueError when all examples are in splits that are not trained on."""
+    splits = {example.split for example in examples}
+    if splits and not splits & {"", "train"}:
+        raise ValueError(
+            f"No video to train on: all {len(examples)} are in {' and '.join(sorted(splits))}. "
+            "Give a split train too."
+        )
+
+
 def check_readable(listed, readable):
     """Raise a ValueError, naming it, when nothing readable is left of a given split or a class.
 
@@ -125,6 +135,7 @@ def check_readable(listed, readable):
         listed: the examples before the unreadable ones were taken out.
         readable: those that are left.
     """
+    check_training(listed)
     trained = [example for example in readable if example.split in ("", "train")]
     lost = [
         *({example.split for example in listed} - {example.split for example in readable}),

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from utils.data.examples import check_training
+
 import numpy as np
 
 # UCF101's recording groups, then clips that were cut from one video.
@@ -84,8 +86,10 @@ def assign_splits(examples, val_fraction, test_fraction=0.0, seed=0):
         The examples, each with a split.
 
     Raises:
-        ValueError: nothing can be held out because all videos are one group.
+        ValueError: nothing can be held out because all videos are one group, or nothing is left
+            to train on.
     """
+    check_training(examples)
     given = {example.split for example in examples}
     examples = [replace(example, split=example.split or "train") for example in examples]
     for split, fraction in (("test", test_fraction), ("val", val_fraction)):
