@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.video.headers import Header
+from utils.video.pixels import check_size
 from utils.video.resampling import FPS
 from utils.video.video import VideoError
 from utils.video.video_files import IMAGE_SUFFIXES, is_video_file
@@ -180,9 +181,9 @@ def _read_image(path):
     """Return the pixels of an image, or None; OpenCV itself takes no name that is not UTF-8."""
     try:
         content = np.fromfile(path, np.uint8)
-    except OSError:
+        return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+    except (OSError, cv2.error):  # the latter where it is huge
         return None
-    return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
 
 
 class ImageFolder:
@@ -215,11 +216,12 @@ class ImageFolder:
         """Return (an image in RGB, uint8 (height, width, 3), its width and height).
 
         Raises:
-            VideoError: an image that cannot be read.
+            VideoError: an image that cannot be read, or a too large one.
         """
         frame = _read_image(path)
         if frame is None:
             raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
+        check_size(path, *frame.shape[1::-1])
         self.decoded += 1
         return frame, frame.shape[1::-1]
 
