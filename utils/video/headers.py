@@ -16,7 +16,7 @@ class Header(NamedTuple):
         codec: FourCC, or the codec's name where there is none.
         rate: frames per second.
         frames: how many there are; 0: not said.
-        likely: how many the file's duration has room for; 0: not said.
+        likely: how many the file's duration has room for; 0: not said, or less than a second.
         seconds: when the last frame ends, from the file's start on; 0: not said, or of the sound.
     """
 
@@ -64,10 +64,11 @@ def read_header(container, stream):
     """
     context, tag = stream.codec_context, stream.codec_context.codec_tag
     rate = float(stream.guessed_rate or stream.average_rate or FPS)
+    duration = (container.duration or 0) / av.time_base
     return Header(
         tag if tag.isascii() and tag.isprintable() else context.codec.canonical_name,
         rate,
         _count_frames(stream),
-        round((container.duration or 0) / av.time_base * rate),
+        round(duration * rate) if duration >= 1 else 0,
         _find_end(container, stream),
     )

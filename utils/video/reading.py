@@ -63,13 +63,14 @@ def probe(path):
     return Video(path=str(path), digest=digest_video(path), **found)
 
 
-def skim(path, places=16, side=160):
+def skim(path, places=16, side=160, known=0):
     """Read a file's header and a few pairs of neighboring frames; `probe` decodes everything.
 
     Args:
         path: a video.
         places: how many, spread evenly over the video.
         side: pixels of the longer side of the frames returned, at most.
+        known: how many frames the video has; 0: as the header says.
 
     Returns:
         (`Video` of the header, unproven; FourCC; uint8 RGB (places, 2, height, width, 3)).
@@ -79,7 +80,7 @@ def skim(path, places=16, side=160):
     """
     with closing(_open(path)) as source:
         header = source.read_header()
-        count = header.frames or header.likely or probe(path).num_frames
+        count = known or header.frames or header.likely or probe(path).num_frames
         starts = np.unique(((np.arange(places) + 0.5) * max(count - 1, 1) / places).astype(int))
         position, frames, pictures = 0, source.glimpse(0, header.rate), {}
         for index in np.unique([starts, starts + 1]).tolist():
@@ -90,9 +91,11 @@ def skim(path, places=16, side=160):
                 break
             position, frame = found
             pictures[index], size = _shrink(*source.show(frame), side)
-        if not pictures:
-            raise VideoError(f"{path}: no frame can be decoded.")
-    lost = not found and index < header.frames
+    lost = not found and index < count
+    if lost and not known and not header.frames:  # the duration was another stream's
+        return skim(path, places, side, probe(path).num_frames)
+    if not pictures:
+        raise VideoError(f"{path}: no frame can be decoded.")
     note = f"the header says {count} frames, but frame {index} cannot be decoded"
     shown = [index for index in starts.tolist() if index in pictures]
     pairs = [(pictures[index], pictures.get(index + 1, pictures[index])) for index in shown]
