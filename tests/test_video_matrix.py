@@ -1,6 +1,7 @@
 """Odd video files, the reader's answers against FFmpeg's own: its filters here, its command too."""
 
 import functools
+import gc
 import itertools
 import os
 import re
@@ -205,6 +206,20 @@ def test_sparse_frames(known, name):
         frames = generator.integers(0, count, length)
         assert np.array_equal(read_rgb(video, frames, size, size), whole[frames]), frames
     assert np.array_equal(read_rgb(video, np.array([count - 1]), size, size)[0], whole[-1])
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "clockwise.mp4", "interlaced.mts", "10_bit.mp4"])
+def test_frames_do_not_pile_up(known, name):
+    """A frame that was read is gone, without the help of the garbage collector."""
+    alive = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in resized_frames(known(name)[2], range(20), 48):
+            alive.append(sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()))
+    finally:
+        gc.enable()
+    assert max(alive) <= min(alive) + 3
 
 
 @pytest.mark.parametrize("name", ROWS)
