@@ -120,6 +120,32 @@ def write_mat73(path, array):
         file.write(b"MATLAB 7.3 MAT-file, HDF5 schema 1.00 .".ljust(124) + b"\x00\x02IM")
 
 
+@pytest.mark.parametrize("array", [ROWS, np.asfortranarray(ROWS), ROWS[0], np.arange(6.0)[None]])
+def test_arrays_are_read_in_many_threads(tmp_path, monkeypatch, array):
+    """Python's parser in two threads at once fails before 3.11.8, so headers are read without."""
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "a.npz", features=array)
+    monkeypatch.delattr("ast.literal_eval")
+    for name in ("a.npy", "a.npz"):
+        read = load_features(tmp_path / name)
+        assert read.dtype == array.dtype
+        np.testing.assert_array_equal(read, np.atleast_2d(array))
+
+
+@pytest.mark.parametrize(
+    "header", ['{"shape": (5, 8), "fortran_order": False, "descr": "<f2"}', ""]
+)
+def test_headers_that_numpy_did_not_write(tmp_path, header):
+    data = header.ljust(117).encode() + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(data).to_bytes(2, "little") + data
+    (tmp_path / "a.npy").write_bytes(start + ROWS.tobytes())
+    if header:
+        np.testing.assert_array_equal(load_features(tmp_path / "a.npy"), ROWS)
+    else:
+        with pytest.raises(ValueError, match=r"a\.npy: no array of numbers"):
+            load_features(tmp_path / "a.npy")
+
+
 def write_hdf5(path, **arrays):
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():

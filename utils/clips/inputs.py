@@ -11,6 +11,7 @@ from utils.features.store import (
     array_path,
     is_done,
     open_store,
+    read_npy,
     save_features,
     settings_hash,
 )
@@ -88,7 +89,7 @@ class ClipSource:
         if missing:
             self._extract(list(missing), list(missing.values()))
         paths = [array_path(self.store, name) for name in names]
-        return lambda index: np.load(paths[index])
+        return lambda index: np.array(read_npy(paths[index]))
 
     def _extract(self, names, clips):
         batch = self.replicas  # one video is batch enough: its segments are folded into it

@@ -5,6 +5,7 @@ is their record, written last, and `manifest.json` says what all rows depend on.
 """
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -155,7 +156,7 @@ def is_done(folder, name, digest, settings):
         return False
     try:
         arrays = [
-            _read_npy(array_path(folder, name, view), "")  # fails where the file is cut short
+            read_npy(array_path(folder, name, view))  # fails where the file is cut short
             for view in record["views"]
         ]
     except Exception:  # as in `load_features`
@@ -220,13 +221,44 @@ def list_arrays(path):
         raise ValueError(f"{path}: cannot be read ({error}).") from error
 
 
-def _read_npy(path, name):
-    return np.lib.format.open_memmap(path, mode="r")  # which knows no pickle at all
+# NumPy reads headers with `ast`, whose parser in two threads at once fails before Python 3.11.8
+# (CPython issue 106905): what NumPy itself writes is read without.
+_HEADER = re.compile(
+    r"\{'descr': '([<>|][a-z]\d+)', 'fortran_order': (False|True), 'shape': \(([\d, ]*)\), \} *\n"
+)
+
+
+def _read_header(file):
+    """Return (dtype, order, shape) of an open .npy file; None where NumPy is to read it."""
+    if file.read(8) != b"\x93NUMPY\x01\x00":
+        return None
+    found = _HEADER.fullmatch(file.read(int.from_bytes(file.read(2), "little")).decode("latin1"))
+    if found is None:
+        return None
+    order = "F" if found[2] == "True" else "C"
+    return np.dtype(found[1]), order, tuple(int(n) for n in found[3].split(",") if n.strip())
+
+
+def read_npy(path, name=""):
+    """Map the array of a .npy file into memory, read-only; it may be called in any thread."""
+    with open(path, "rb") as file:
+        header, start = _read_header(file), file.tell()
+    if header is None:
+        return np.lib.format.open_memmap(path, mode="r")  # which knows no pickle at all
+    dtype, order, shape = header
+    return np.memmap(path, dtype, "r", start, shape, order)
 
 
 def _read_npz(path, name):
     with np.load(path) as file:
-        return file[name or _pick_array(file.files)]
+        name = name or _pick_array(file.files)
+        with file.zip.open(name if name in file.zip.namelist() else f"{name}.npy") as member:
+            header = _read_header(member)
+            if header is None:
+                return file[name]
+            dtype, order, shape = header
+            array = np.frombuffer(member.read(), dtype)
+        return array.reshape(shape, order=order)
 
 
 def _read_hdf5(path, name):
@@ -249,7 +281,7 @@ def _read_mat(path, name):
 
 # Suffix: function (path, name of the array or "") -> the array. None of them runs what it reads.
 READERS = {
-    ".npy": _read_npy,
+    ".npy": read_npy,
     ".npz": _read_npz,
     ".mat": _read_mat,
     ".h5": _read_hdf5,
