@@ -9,9 +9,9 @@ import time
 from importlib import import_module
 from typing import NamedTuple
 
-from tasks.classification.exporting import prepare_videos
+from tasks.classification.exporting import VideoSubject
 from tasks.options import ExportOptions
-from tasks.recognition.exporting import prepare_sentences
+from tasks.recognition.exporting import SentenceSubject
 from utils.runs.export_formats import FORMATS, write_model
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
@@ -24,8 +24,8 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-# What a run is asked for: function of `ExportOptions` -> a `tasks.export_subject.Subject`.
-TASKS = {"classification": prepare_videos, "recognition": prepare_sentences}
+# By task, what a run's export is made from and tried on: see `tasks.export_subject`.
+SUBJECTS = {"classification": VideoSubject, "recognition": SentenceSubject}
 TIE = 1e-3  # probabilities this near count as the same top-1
 
 
@@ -59,7 +59,7 @@ def compare(subject, run):
     """Compare an export with the run that it was made of.
 
     Args:
-        subject: `tasks.export_subject.Subject`.
+        subject: as in `tasks.export_subject`.
         run: function {name: array} -> the export's probabilities.
 
     Returns:
@@ -146,7 +146,7 @@ def write_and_load(options, network, subject, metadata, folder):
     Args:
         options: `ExportOptions`.
         network: its name, for the error.
-        subject: `tasks.export_subject.Subject`.
+        subject: as in `tasks.export_subject`.
         metadata: what is written inside.
         folder: where.
 
@@ -161,7 +161,7 @@ def write_and_load(options, network, subject, metadata, folder):
     start = subject.checked if subject.calibrating else 0
     places = range(start, subject.checked + subject.calibrating)
     samples = (subject.join([subject.read(place)[1]]) for place in places)
-    model = subject.served(row.flat if row.portable else None)
+    model = subject.serve(row.flat if row.portable else None)
     try:
         path, size = write_model(options.format, precision, model, folder, metadata, samples)
         run = row.run(path)
@@ -193,7 +193,7 @@ def export_model(options):
     if keras.backend.backend() != "tensorflow":
         raise ValueError(f"Exports need KERAS_BACKEND=tensorflow, not {keras.backend.backend()}.")
     params = load_params(options.run / "params.json")
-    subject = TASKS[params.task](options)
+    subject = SUBJECTS[params.task](options)
     metadata = _list_metadata(options, subject.metadata)
     with atomic_path(options.folder) as temporary:
         temporary.mkdir()

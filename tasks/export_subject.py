@@ -1,7 +1,17 @@
-"""What a run's network becomes where it is served, and the examples that it is tried on."""
+"""What exports of both tasks share.
 
-from collections.abc import Callable
-from typing import NamedTuple
+A subject is a run's network, and what an export of it is tried on: `VideoSubject` of
+`tasks.classification.exporting`, `SentenceSubject` of `tasks.recognition.exporting`. Both have
+
+* metadata: dict of what a user of the export must know,
+* checked, calibrating: how many examples to compare, and how many more to calibrate on,
+* serve(flat): the model to write; a backbone in it is flat, or not, or left alone for None,
+* read(index): (what the run's network sees of an example, what the export sees),
+* join(arrays): a list of either as a batch, {name: array (batch, ...)},
+* answer(inputs): the run's own probabilities for such a batch,
+* split(probabilities, inputs): a list of arrays (rows, classes), one an example,
+* score(answers): {name: number} of such a list, empty without labels.
+"""
 
 from models.exporting.portable import make_portable
 from utils.clips.sampling import spread
@@ -9,40 +19,14 @@ from utils.clips.sampling import spread
 CALIBRATION = 16  # training examples whose ranges a quantized network gets
 
 
-class Subject(NamedTuple):
-    """A run's network, and what it is tried on.
-
-    Attributes:
-        served: function whether a backbone is to be flat, or None for no change -> the model to
-            write.
-        metadata: dict of what its user must know.
-        read: function index -> (what the run's network sees, what the served one does).
-        join: function of a list of either -> {name: array (batch, ...)}.
-        answer: function of such a batch -> the run's own probabilities.
-        split: function (probabilities, batch) -> list of arrays (rows, classes), one a example.
-        score: function of such a list -> {name: number}, empty without labels.
-        checked, calibrating: how many examples to compare, and how many more to calibrate on.
-    """
-
-    served: Callable
-    metadata: dict
-    read: Callable
-    join: Callable
-    answer: Callable
-    split: Callable
-    score: Callable
-    checked: int
-    calibrating: int
-
-
 def pick_spread(items, count):
     """Return so many of a list, evenly spread; all for 0."""
     return [items[i] for i in spread(len(items), min(count or len(items), len(items)))]
 
 
-def prepare_network(network, serve):
-    """Return the function of `Subject` that makes the model to write."""
-    return lambda flat: serve(network if flat is None else make_portable(network, flat))
+def pick_form(network, flat):
+    """Return a network with its backbone flat, or not, or, for None, as it is."""
+    return network if flat is None else make_portable(network, flat)
 
 
 def check_preprocessing(options, params):

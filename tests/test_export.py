@@ -13,7 +13,7 @@ from scripts.export_model import compare, export_model
 from support.commands import run
 from support.runs import save_run
 from support.videos import moving_square, write_dataset
-from tasks.classification.exporting import prepare_videos
+from tasks.classification.exporting import VideoSubject
 from tasks.options import ExportOptions
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
@@ -215,7 +215,7 @@ def test_what_does_not_agree_is_not_kept(folder):
     with pytest.raises(ValueError, match=r"differs from weights/rows: by .*nothing was written"):
         export("rows", "litert", precision="float16", tolerance=0.0)
     assert not list(Path("weights/rows/exports").iterdir())
-    subject = prepare_videos(ExportOptions(Path("weights/rows"), "keras", limit=2))
+    subject = VideoSubject(ExportOptions(Path("weights/rows"), "keras", limit=2))
     worse = compare(subject, lambda inputs: subject.answer(inputs)[:, ::-1])
     assert worse["agreement"] < 1 and worse["difference"] > 0.2
     assert worse["scores"]["run"]["accuracy"] + worse["scores"]["export"]["accuracy"] == 1

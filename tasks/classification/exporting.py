@@ -1,17 +1,9 @@
 """What a run of classification becomes where it is served, and the videos that it is tried on."""
 
-from functools import partial
-
 from models.exporting.serving import serve_classifier
 from tasks.classification.scoring import inspect_examples
 from tasks.classification.sources import open_source
-from tasks.export_subject import (
-    CALIBRATION,
-    Subject,
-    check_preprocessing,
-    pick_spread,
-    prepare_network,
-)
+from tasks.export_subject import CALIBRATION, check_preprocessing, pick_form, pick_spread
 from tasks.plan import make_plan
 from utils.clips.reading import describe_format, read_whole
 from utils.data.datasets import list_examples
@@ -67,37 +59,8 @@ def _read_videos(options, params, examples):
     return kept, videos, count
 
 
-def _describe_videos(plan, labeling, classes, served):
-    name, array = next(iter(served.input.items()))
-    values = {"frames": "RGB frames of any size, 0 to 255, cropped and scaled inside"}
-    values |= {"rows": "features of the segments", "clips": STREAMS[plan.params.stream].values}
-    return {
-        "task": "classification",
-        "labeling": labeling,
-        "network": plan.params.network,
-        "activation": LABELINGS[labeling].activation,
-        "class_names": classes,
-        "input": {name: {"shape": array.shape, "dtype": array.dtype, "values": values[name]}},
-        "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
-        "clip": describe_format(plan.clip_format),
-    }
-
-
-def _score_nothing(answers):
-    return {}
-
-
-def _score_videos(labeling, targets, classes, thresholds, answers):
-    outputs = LABELINGS[labeling].outputs(len(classes))
-    report = score_classes(
-        labeling, targets, np.concatenate(answers)[:, -outputs:], classes, thresholds
-    )
-    words, key = next(iter(SUMMARIES[labeling].items()))
-    return {words: report[key]}
-
-
-def prepare_videos(options):
-    """Return the `Subject` of a classifier.
+class VideoSubject:
+    """A classifier's subject, as in `tasks.export_subject`.
 
     Args:
         options: `tasks.options.ExportOptions`.
@@ -106,45 +69,68 @@ def prepare_videos(options):
         ValueError: no run, no network, nothing to compare on, or preprocessing of what it does
             not see.
     """
-    run, features = options.run, options.features
-    own, classes = load_data(run)
-    if options.data_path and not features:
-        paths = [example.path for example in list_examples(options.data_path)]
-        features = own_features(paths, options.data_path)
-    plan = make_plan(load_changed(run, features=features))
-    params = plan.params
-    crop = check_preprocessing(options, params)
-    labeling = choose_labeling(params.activation, own, classes)
-    thresholds = load_thresholds(run / "thresholds.json", labeling, classes)
-    examples, videos, checked = _read_videos(options, params, own)
-    score = _score_nothing
-    if not options.videos:
-        targets = encode_targets(labeling, examples[:checked], classes)
-        score = partial(_score_videos, labeling, targets, classes, thresholds)
-    network = load_network(run)
-    source = open_source(plan, network)
-    activation = LABELINGS[labeling].activation
-    served = prepare_network(network, lambda n: serve_classifier(n, activation, crop))
-    described = _describe_videos(plan, labeling, classes, served(None))
-    name = next(iter(described["input"]))
 
-    def read(index):
-        clip = source.list_views(videos[index])[0]
-        array = source.read(clip)
-        return array, read_whole(clip, source.clip_format) if crop else array
+    def __init__(self, options):
+        run, features = options.run, options.features
+        own, self.classes = load_data(run)
+        if options.data_path and not features:
+            paths = [example.path for example in list_examples(options.data_path)]
+            features = own_features(paths, options.data_path)
+        self.plan = make_plan(load_changed(run, features=features))
+        params = self.plan.params
+        self.crop = check_preprocessing(options, params)
+        self.labeling = choose_labeling(params.activation, own, self.classes)
+        self.activation = LABELINGS[self.labeling].activation
+        self.thresholds = load_thresholds(run / "thresholds.json", self.labeling, self.classes)
+        self.examples, self.videos, self.checked = _read_videos(options, params, own)
+        self.calibrating = len(self.videos) - self.checked
+        self.labeled = not options.videos
+        self.network = load_network(run)
+        self.source = open_source(self.plan, self.network)
+        self.metadata = self._describe(self.serve(None))
+        (self.name,) = self.metadata["input"]
 
-    def answer(inputs):
-        logits = network(inputs[name], training=False)
-        return spread_outputs(to_probabilities(labeling, logits), classes)
+    def _describe(self, served):
+        name, array = next(iter(served.input.items()))
+        values = {"frames": "RGB frames of any size, 0 to 255, cropped and scaled inside"}
+        values |= {"rows": "features of the segments"}
+        values |= {"clips": STREAMS[self.plan.params.stream].values}
+        return {
+            "task": "classification",
+            "labeling": self.labeling,
+            "network": self.plan.params.network,
+            "activation": self.activation,
+            "class_names": self.classes,
+            "input": {name: {"shape": array.shape, "dtype": array.dtype, "values": values[name]}},
+            "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
+            "clip": describe_format(self.plan.clip_format),
+            "thresholds": self.thresholds,
+        }
 
-    return Subject(
-        served=served,
-        metadata=described | {"thresholds": thresholds},
-        read=read,
-        join=lambda arrays: {name: np.stack(arrays)},
-        answer=answer,
-        split=lambda probabilities, _: [row[None] for row in probabilities],
-        score=score,
-        checked=checked,
-        calibrating=len(videos) - checked,
-    )
+    def serve(self, flat):
+        return serve_classifier(pick_form(self.network, flat), self.activation, self.crop)
+
+    def read(self, index):
+        clip = self.source.list_views(self.videos[index])[0]
+        array = self.source.read(clip)
+        return array, read_whole(clip, self.source.clip_format) if self.crop else array
+
+    def join(self, arrays):
+        return {self.name: np.stack(arrays)}
+
+    def answer(self, inputs):
+        logits = self.network(inputs[self.name], training=False)
+        return spread_outputs(to_probabilities(self.labeling, logits), self.classes)
+
+    def split(self, probabilities, inputs):
+        return [row[None] for row in probabilities]
+
+    def score(self, answers):
+        if not self.labeled:
+            return {}
+        targets = encode_targets(self.labeling, self.examples[: self.checked], self.classes)
+        outputs = LABELINGS[self.labeling].outputs(len(self.classes))
+        found = np.concatenate(answers)[:, -outputs:]
+        report = score_classes(self.labeling, targets, found, self.classes, self.thresholds)
+        words, key = next(iter(SUMMARIES[self.labeling].items()))
+        return {words: report[key]}

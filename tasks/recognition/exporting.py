@@ -1,17 +1,9 @@
 """What a recognizer becomes where it is served, and the sentences that it is tried on."""
 
-from functools import partial
-
 from models.ctc import decode, name_classes
 from models.exporting.serving import serve_recognizer
 from models.recognizer import count_pooled, output_lengths
-from tasks.export_subject import (
-    CALIBRATION,
-    Subject,
-    check_preprocessing,
-    pick_spread,
-    prepare_network,
-)
+from tasks.export_subject import CALIBRATION, check_preprocessing, pick_form, pick_spread
 from tasks.recognition.scoring import choose_sentences
 from tasks.recognition.transcription import load_recognizer, load_sentences, read_features, spell
 from utils.runs.folders import load_changed, load_data
@@ -43,34 +35,8 @@ def _choose_sentences(options, params, own):
     return chosen, [sentence for sentence in more if sentence in kept], inputs, corpus
 
 
-def _score_sentences(sentences, vocabulary, corpus, answers):
-    found = [decode(rows[None], [len(rows)])[0] for rows in answers]
-    references, hypotheses = spell(found, sentences, vocabulary, corpus)
-    return {"WER": score_corpus(align_corpus(references, hypotheses)).wer}
-
-
-def _describe_sentences(params, vocabulary, served):
-    return {
-        "task": "recognition",
-        "network": params.network,
-        "activation": "softmax",
-        "class_names": name_classes(vocabulary),
-        "thresholds": [],
-        "input": {
-            "features": {
-                "shape": served.input["features"].shape,
-                "dtype": "float32",
-                "values": "rows of features, padded at the end",
-            },
-            "lengths": {"shape": (None,), "dtype": "int32", "values": "rows that are real"},
-        },
-        "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
-        "rows_a_step": count_pooled(params.front),
-    }
-
-
-def prepare_sentences(options):
-    """Return the `Subject` of a recognizer.
+class SentenceSubject:
+    """A recognizer's subject, as in `tasks.export_subject`.
 
     Args:
         options: `tasks.options.ExportOptions`.
@@ -78,39 +44,65 @@ def prepare_sentences(options):
     Raises:
         ValueError: no run, no network, nothing to compare on, or what is not for recognizers.
     """
-    run, params = options.run, load_changed(options.run, features=options.features)
-    check_preprocessing(options, params)
-    if options.format == "litert":
-        raise ValueError(
-            f"{run} reads sentences of any length in loops, which LiteRT has no operations of its "
-            "own for; give savedmodel, onnx or keras."
-        )
-    if options.videos:
-        raise ValueError(f"{run} recognizes sentences of features: give --data-path, not videos.")
-    own, vocabulary = load_data(run, load_sentences)
-    network = load_recognizer(run, params.features)
-    chosen, more, inputs, corpus = _choose_sentences(options, params, own)
-    sentences = chosen + more
-    served = prepare_network(network, serve_recognizer)
 
-    def read(index):
-        rows = read_sentence(inputs[sentences[index].path])
+    def __init__(self, options):
+        run, params = options.run, load_changed(options.run, features=options.features)
+        check_preprocessing(options, params)
+        if options.format == "litert":
+            raise ValueError(
+                f"{run} reads sentences of any length in loops, which LiteRT has no operations of "
+                "its own for; give savedmodel, onnx or keras."
+            )
+        if options.videos:
+            raise ValueError(
+                f"{run} recognizes sentences of features: give --data-path, not videos."
+            )
+        own, self.vocabulary = load_data(run, load_sentences)
+        self.params, self.network = params, load_recognizer(run, params.features)
+        chosen, more, self.inputs, self.corpus = _choose_sentences(options, params, own)
+        self.sentences = chosen + more
+        self.checked, self.calibrating = len(chosen), len(more)
+        self.metadata = self._describe(self.serve(None))
+
+    def _describe(self, served):
+        return {
+            "task": "recognition",
+            "network": self.params.network,
+            "activation": "softmax",
+            "class_names": name_classes(self.vocabulary),
+            "thresholds": [],
+            "input": {
+                "features": {
+                    "shape": served.input["features"].shape,
+                    "dtype": "float32",
+                    "values": "rows of features, padded at the end",
+                },
+                "lengths": {"shape": (None,), "dtype": "int32", "values": "rows that are real"},
+            },
+            "output": {"probabilities": {"shape": served.output["probabilities"].shape}},
+            "rows_a_step": count_pooled(self.params.front),
+        }
+
+    def serve(self, flat):
+        return serve_recognizer(pick_form(self.network, flat))
+
+    def read(self, index):
+        rows = read_sentence(self.inputs[self.sentences[index].path])
         return rows, rows
 
-    def split(probabilities, inputs):
-        steps = output_lengths(inputs["lengths"], params.front)
+    def join(self, arrays):
+        return pad_rows(arrays, [max(map(len, arrays))])
+
+    def answer(self, inputs):
+        probabilities = keras.ops.softmax(self.network(inputs, training=False)[:, 0])
+        return keras.ops.convert_to_numpy(probabilities)
+
+    def split(self, probabilities, inputs):
+        steps = output_lengths(inputs["lengths"], self.params.front)
         return [rows[:count] for rows, count in zip(probabilities, steps, strict=True)]
 
-    return Subject(
-        served=served,
-        metadata=_describe_sentences(params, vocabulary, served(None)),
-        read=read,
-        join=lambda arrays: pad_rows(arrays, [max(map(len, arrays))]),
-        answer=lambda inputs: keras.ops.convert_to_numpy(
-            keras.ops.softmax(network(inputs, training=False)[:, 0])
-        ),
-        split=split,
-        score=partial(_score_sentences, chosen, vocabulary, corpus),
-        checked=len(chosen),
-        calibrating=len(more),
-    )
+    def score(self, answers):
+        found = [decode(rows[None], [len(rows)])[0] for rows in answers]
+        sentences = self.sentences[: self.checked]
+        references, hypotheses = spell(found, sentences, self.vocabulary, self.corpus)
+        return {"WER": score_corpus(align_corpus(references, hypotheses)).wer}
