@@ -86,7 +86,7 @@ def trained(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, work_in(folder) as printed:
         patch.setattr("utils.signing.rendered_corpus.GLOSSES", GLOSSES)
         write_corpus(folder)
-        write_corpus(folder / "few", (12, 3, 3), (2, 2))
+        write_corpus(folder / "few", (8, 2, 2), (2, 2))
         _, report = train("--run", "first", "--pictures", 0.001)
     return Trained(folder, report, printed.getvalue())
 
@@ -187,7 +187,7 @@ def test_sclite_scores_a_run_the_same(folder, capsys):
     assert "sclite: WER" in said and "DIFFERS" not in said
 
 
-def test_mixed_precision_trains(folder, untraced):
+def test_mixed_precision_trains(folder):
     flags = (*FEW, "--network", "bilstm", "--precision", "mixed_bfloat16", "--epochs", 2)
     run, _ = train("--run", "mixed", *flags)
     assert keras.config.dtype_policy().name == "float32"
