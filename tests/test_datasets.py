@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from support.videos import moving_square, write_dataset
-from utils.data.datasets import DATASETS, list_csv, list_examples
+from utils.data.datasets import DATASETS, list_examples
 from utils.data.examples import (
     Example,
     check_readable,
@@ -14,6 +14,7 @@ from utils.data.examples import (
     save_examples,
 )
 from utils.data.inspection import inspect_videos
+from utils.data.lists import list_csv
 from utils.data.splits import FOLDER_PATTERN, assign_splits, group_of
 from utils.signing.releases import SPLITS
 from utils.video.image_folders import stamp_video

@@ -1,228 +1,22 @@
 """Datasets: from annotations, folders or paths to examples, and which videos a path means."""
 
-import csv
-import io
 import os
 import re
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
-from utils.data.examples import (
-    SPLITS,
-    Example,
-    find_alike,
-    find_repeats,
-    find_split,
-    labels_of,
-)
+from utils.data.class_folders import list_folders, refuse_few
+from utils.data.examples import find_alike, find_repeats, labels_of
+from utils.data.lists import list_csv, list_ucf101
 from utils.data.splits import FOLDER_PATTERN, find_groups
-from utils.features.store import READERS, leave_records
+from utils.features.store import leave_records
 from utils.rendering.samples import SAMPLES
-from utils.system.files import explain_missing, name_damaged
-from utils.system.tables import is_text, read_text
+from utils.system.files import explain_missing
+from utils.system.tables import is_text
 from utils.system.words import list_some
-from utils.video.image_folders import is_image_folder, scan_folder
-from utils.video.listing import describe_others, list_tree
-
-_DELIMITERS = ",;\t|"
-_LISTED = re.compile(r"\s*(.+?)(?:\s+\d+)?\s*")  # a line of UCF101's: a path, perhaps a class
-
-
-def _refuse_few(data_path, classes, hint="Expected one folder per class with its videos inside."):
-    raise ValueError(
-        f"data_path {data_path}: found {len(classes)} class(es) {sorted(classes)}; training "
-        f"needs two or more. {hint}"
-    )
-
-
-def _find_split_folders(path, nested):
-    """Return {folder: split} of the folders of the data that are splits; {}: all are classes.
-
-    Args:
-        path: the data.
-        nested: {folder in it: whether its videos lie deeper, as in classes}.
-
-    Raises:
-        ValueError: splits without classes.
-    """
-    known = {name: find_split(name) for name in nested if find_split(name) in SPLITS}
-    rest = [name for name in nested if name not in known]
-    several = len(set(known.values())) > 1
-    if any(nested[name] for name in known) and (several or not any(map(nested.get, rest))):
-        return dict(sorted(known.items(), key=lambda row: SPLITS.index(row[1])))
-    if known and not rest:
-        raise ValueError(
-            f"data_path {path}: {list_some(known)}: named like splits, but without class folders, "
-            "so that nothing tells the labels. Expected split/class/video, or a .csv "
-            "(path,label,split)."
-        )
-    if known:
-        print(f"{path}: {list_some(known)}: read as a class, as what lies beside it is no split")
-    return {}
-
-
-def _explain_folders(path, parts, splits, loose):
-    """Print what is left out of class folders, and which folders are read as splits.
-
-    Args:
-        path: the data.
-        parts: of the videos' paths below it, tuples.
-        splits: {folder: split}.
-        loose: names of the videos that are in no class folder.
-    """
-    held = Counter(each[0] for each in parts)
-    if splits:
-        shown = [f"{name} ({split}) {held[name]} videos" for name, split in splits.items()]
-        print(f"{path}: splits are {list_some(shown)}")
-    folders = [folder.name for folder in scan_folder(path)[1]]
-    for what, names in (
-        ("not used, beside the splits", [name for name in held if splits and name not in splits]),
-        ("no video in", [name for name in folders if name not in held]),
-        ("in no class folder, left out", loose),
-    ):
-        if names:
-            print(f"{path}: {what}: {list_some(names)}")
-
-
-def list_folders(path, root=""):
-    """List `path/class/video`, or `path/split/class/video`, by the names of `find_split`.
-
-    What is left out is printed, and how folders that are named like splits are read. Where there
-    is no video, files of features count. `root` is not used.
-
-    Raises:
-        ValueError: videos without class folders, or all in one.
-    """
-    tree = list_tree(path)
-    features = [each for each in tree.others if each.suffix.lower() in READERS]
-    parts = {each: each.relative_to(path).parts for each in tree.videos or features}
-    nested = {}
-    for each in parts.values():
-        if len(each) > 1:
-            nested[each[0]] = nested.get(each[0], False) or len(each) > 2
-    splits = _find_split_folders(path, nested)
-    place = 1 if splits else 0
-    loose = ["/".join(each) or "." for each in parts.values() if len(each) < place + 2]
-    examples = [
-        Example(str(each), own[place], splits.get(own[0], ""))
-        for each, own in parts.items()
-        if len(own) > place + 1 and (not splits or own[0] in splits)
-    ]
-    examples.sort(key=lambda example: ("", *SPLITS).index(example.split))
-    classes = labels_of(examples)
-    only = next(iter(nested), "")
-    if len(nested) == 1 and nested[only] and not splits:
-        deeper = path / only
-        _refuse_few(path, classes, f"If they are in {deeper}, give that: --data-path {deeper}.")
-    if loose and len(classes) < 2:
-        _refuse_few(
-            path,
-            classes,
-            f"{len(loose)} videos, such as {loose[0]}, lie in no class folder: put each class's in "
-            "a folder of its own (class/video), or give a .csv (path,label).",
-        )
-    _explain_folders(path, parts.values(), splits, loose)
-    if tree.videos and (others := describe_others([o for o in tree.others if o.parent != path])):
-        print(f"{path}: {others}")
-    return examples
-
-
-def _locate(name, roots):
-    names = dict.fromkeys((name, name.replace("\\", "/")))  # Windows separates folders by \
-    found = (path for root in roots for each in names if (path := root / each).exists())
-    return str(next(found, roots[0] / name))
-
-
-def _read_table(path):
-    """Yield (number of a line, {column: cell}) of a CSV, whatever separates its cells.
-
-    Raises:
-        ValueError: no column path or label, a column twice, or more cells than columns.
-    """
-    text = read_text(path)
-    rows = (
-        csv.reader(io.StringIO(text, ""), delimiter=delimiter, skipinitialspace=True)
-        for delimiter in _DELIMITERS
-    )
-    headers = [(each, [cell.strip().lower() for cell in next(each, ())]) for each in rows]
-    known = (both for both in headers if {"path", "label"} <= set(both[1]))
-    reader, header = next(known, headers[0])
-    if not {"path", "label"} <= set(header):
-        first = text.partition("\n")[0].strip()[:200]
-        raise ValueError(
-            f"{path}: the first line is {first!r}; it must be path,label[,split], and each line "
-            "after it name a video's file, its label and perhaps its split."
-        )
-    if max(Counter(filter(None, header)).values()) > 1:
-        raise ValueError(f"{path}: the first line is {header}; a column is there twice.")
-    for row in reader:
-        cells = [cell.strip() for cell in row]
-        if any(cells[len(header) :]):
-            raise ValueError(
-                f"{path}, line {reader.line_num}: {row}; {len(cells)} cells, but {len(header)} "
-                'columns. Several labels are written "run;jump", commas in a name between quotes.'
-            )
-        if any(cells):
-            yield reader.line_num, dict(zip(header, cells, strict=False))
-
-
-def list_csv(path, root=""):
-    """List a CSV with the header `path,label[,split]`; paths begin at `root` or beside the file.
-
-    A label may be several class names, separated by ";". Cells may be separated by commas,
-    semicolons, tabs or bars; splits have the names of `find_split`.
-
-    Raises:
-        ValueError: a missing column, an empty cell or one too many, or an unknown split; the line
-            is named.
-    """
-    root = Path(root) if root else path.parent
-    examples = []
-    with name_damaged(path):
-        for number, row in _read_table(path):
-            name, label = row["path"], row.get("label", "")
-            split = find_split(row.get("split", ""))
-            example = Example(_locate(name, [root]), label, split)
-            if not name or not example.labels or (split and split not in SPLITS):
-                raise ValueError(
-                    f"{path}, line {number}: {row}; path and label must be there, split empty, "
-                    "train, val or test."
-                )
-            examples.append(example)
-    return examples
-
-
-def _read_listed(file):
-    """Yield (path, label) of a list of UCF101's."""
-    for number, line in enumerate(read_text(file).splitlines(), 1):
-        if line.strip():
-            name = _LISTED.fullmatch(line)[1]
-            folders = PurePosixPath(name.replace("\\", "/").lstrip("/")).parts[:-1]
-            if not folders:
-                raise ValueError(f"{file}, line {number}: {line!r}; expected class/video.avi.")
-            yield name, folders[0]
-
-
-def list_ucf101(path, root=""):
-    """List UCF101's `trainlistNN.txt` as train and the `testlistNN.txt` beside it as test.
-
-    Videos are looked for under `root`, or in the list's folder, its parent and `UCF-101` there.
-
-    Raises:
-        ValueError: a line that names no class's folder.
-    """
-    parents = [path.parent, path.parent.parent]
-    roots = [Path(root)] if root else [*parents, *(parent / "UCF-101" for parent in parents)]
-    lists = {"train": path, "test": path.with_name(path.name.replace("train", "test"))}
-    with name_damaged(path):
-        return [
-            Example(_locate(name, roots), label, split)
-            for split, file in lists.items()
-            if file.is_file()
-            for name, label in _read_listed(file)
-        ]
+from utils.video.image_folders import is_image_folder
+from utils.video.listing import list_tree
 
 
 def list_sample(path, root=""):
@@ -312,7 +106,7 @@ def list_examples(data_path, root="", group_pattern=""):
     examples = [example for example in examples if example.path in own]
     classes = labels_of(examples)
     if len(classes) < 2:
-        _refuse_few(data_path, classes)
+        refuse_few(data_path, classes)
     _check_repeats(data_path, examples)
     _warn_of_labels(classes)
     below = path if path.is_dir() else Path(root) if root else path.parent

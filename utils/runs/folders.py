@@ -8,8 +8,8 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from utils.data.datasets import list_csv
 from utils.data.examples import save_examples
+from utils.data.lists import list_csv
 from utils.features.store import find_manifest
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params, save_params
