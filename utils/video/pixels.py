@@ -61,13 +61,20 @@ class Converter:
 
     def __init__(self, path, ratio):
         self.path, self.ratio = path, ratio or 1
-        self._kind, self._graph = None, None
+        self._kind, self._graph, self._turned = None, None, (None, None)
+
+    def _find_turn(self, frame):
+        # PyAV's side data and its frame hold each other, so that a frame waits for the garbage
+        # collector: looked at where the rotation changes, not for every frame.
+        if self._turned[0] != frame.rotation:
+            self._turned = frame.rotation, _read_turn(frame)
+        return self._turned[1]
 
     def measure(self, frame):
         """Return the width and height that a frame is shown with, upright."""
         width, height = max(1, round(frame.width * self.ratio)), frame.height
         check_size(self.path, width, height)
-        return (height, width) if _read_turn(frame)[0] else (width, height)
+        return (height, width) if self._find_turn(frame)[0] else (width, height)
 
     def show(self, frame):
         """Return a frame upright, uint8 (height, width, 3) in RGB, its pixels as they are.
@@ -76,7 +83,7 @@ class Converter:
             VideoError: too large, or of a kind that has no colors.
         """
         check_size(self.path, frame.width, frame.height)
-        turn = _read_turn(frame)
+        turn = self._find_turn(frame)
         if not frame.format.is_rgb:
             frame.colorspace = _MATRICES.get(frame.colorspace, _BT601)
         frame.color_trc = frame.color_primaries = _UNKNOWN  # not converted, but checked
