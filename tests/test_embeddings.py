@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def run_folder(folder, monkeypatch):
+def run_folder(folder, monkeypatch, small_i3d):
     monkeypatch.chdir(folder)
     save_params(PARAMS, "weights/r/params.json")
     return folder / "weights/r"
