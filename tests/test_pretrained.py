@@ -14,17 +14,17 @@ from models.pretrained import download as download_module
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError, download
 from models.pretrained.i3d_files import read_tensors
+from support.commands import ROOT
 from support.runs import TINY
 from support.videos import write_dataset
 from utils.command_line import parse_params
 from utils.video.reading import probe, read_rgb
 
-import cv2
 import numpy as np
 import pytest
 
-SHARED = Path(__file__).parents[2] / "shared"
-REAL = Path(pretrained.__file__).parents[1] / "weights/pretrained/rgb_scratch.npz"
+SHARED = ROOT.parent / "shared"
+REAL = ROOT / "weights/pretrained/rgb_scratch.npz"
 NAMES = ["Conv3d_1a_7x7/conv_3d/w", "Conv3d_1a_7x7/batch_norm/beta"]
 
 
@@ -297,5 +297,4 @@ def test_kinetics_clips_get_their_labels(begin):
     classes = json.loads((SHARED / "reference/kinetics_classes.json").read_text())
     names = next(value for value in classes.values() if len(value) == 400)
     path = next((SHARED / "videos/kinetics").glob(f"{begin}*"))
-    assert cv2.VideoCapture(str(path)).isOpened()
     assert names[kinetics_logits(path.name).argmax()] == LABELS[begin]
