@@ -12,7 +12,7 @@ from utils.video.frames import resize_frame
 from utils.video.headers import Header
 from utils.video.reading import probe, read_rgb, skim
 from utils.video.resampling import count_slots, find_slots
-from utils.video.stamps import Clock, find_rhythm, join_recordings, spread
+from utils.video.stamps import Clock, find_rhythm, join_recordings, list_stamps
 from utils.video.video import Video, VideoError
 
 import av
@@ -197,7 +197,7 @@ def test_stamps_in_milliseconds_are_a_steady_rate(rate, first):
     stamps = first + np.floor(np.arange(500) * 1000 / float(rate) + 0.5 + 1e-9).astype(int)
     rhythm = find_rhythm(stamps, 33, Fraction(1, 1000), [rate])
     assert (rhythm.fps, rhythm.times) == (float(rate), None)
-    assert np.allclose(spread(500, rhythm) * 1000, stamps, rtol=0, atol=1e-6)
+    assert np.allclose(list_stamps(500, rhythm) * 1000, stamps, rtol=0, atol=1e-6)
     uneven = find_rhythm(np.append(stamps, stamps[-1] + 500), 33, Fraction(1, 1000), [rate])
     assert len(uneven.times) == 501 and uneven.times[-1] == (stamps[-1] + 500 - first) / 1000
 

@@ -176,7 +176,7 @@ def measure_turns(name, readers, videos, indices, rounds):
             yield f"{name}, {reader}", statistics.median(ratios), f"times {BEFORE}"
 
 
-def spread(count, frames, middle):
+def choose_places(count, frames, middle):
     """Return the places of `count` of so many frames: in a row in the middle, or spread evenly."""
     if middle:
         first = (frames - count) // 2
@@ -202,7 +202,7 @@ def measure_sparse(options, folder, readers):
             path, pattern = folder / "long.mp4", 10 * RATE
             times = max(1, round(minutes * 60 * RATE / pattern))
             make_video(path, codec, size, pattern, times)
-            video, indices = probe(path), spread(count, pattern * times, middle)
+            video, indices = probe(path), choose_places(count, pattern * times, middle)
             how = f"{count} {'in the middle' if middle else 'spread'} of {minutes:.3g} minutes"
             name = f"{codec} {size[0]}x{size[1]}, {how}"
             yield from measure_turns(name, readers, [video], indices, options.long_rounds)
@@ -227,7 +227,10 @@ def _run_alone(reader, path):
 
 
 def read_alone(read, path):
-    """Read a file whole; print the MiB that this process took at most, which Linux tells."""
+    """Read a file whole; print the MiB that this process took at most, as Linux tells.
+
+    `utils.system.processes.measure_peak` begins with the peak of this benchmark, which is larger.
+    """
     video = probe(path)
     read(video, list(range(video.num_frames)))
     (peak,) = (line for line in _read_lines("/proc/self/status") if line.startswith("VmHWM"))

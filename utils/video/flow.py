@@ -5,6 +5,7 @@ et al., ECCV 2016.
 Farneback, SCIA 2003.
 """
 
+from utils.video.frames import to_gray
 from utils.video.reading import resized_frames
 from utils.video.video import VideoError
 
@@ -144,7 +145,7 @@ def compute_flow(video, kind, places=None, estimate=None, batch=1):
         gray = {index: frame for index, frame in gray.items() if index >= chunk[0][0]}
         for index in np.unique(chunk).tolist():
             if index not in gray:  # the next one wanted, for neither column ever falls
-                gray[index] = cv2.cvtColor(next(shown), cv2.COLOR_RGB2GRAY)
+                gray[index] = to_gray(next(shown))
             if gray[index].shape != gray[chunk[0][0]].shape:
                 raise VideoError(f"{video.path}: the size of the picture changes at frame {index}.")
         moving = [(gray[first], gray[second]) for first, second in chunk if first != second]

@@ -101,7 +101,7 @@ def join_recordings(packets, tick):
         yield packet
 
 
-def spread(count, rhythm):
+def list_stamps(count, rhythm):
     """Return when frames are shown, in seconds since the file's start, float (count,).
 
     Args:
@@ -147,7 +147,7 @@ def find_rhythm(stamps, last, tick, rates):
     for rate in (*told, measured):
         if steady := _find_steady(stamps, tick, rate):
             rhythm = Rhythm(steady[0], None, *steady[1:], length)
-            if np.abs(spread(len(stamps), rhythm) - stamps * float(tick)).max() < 1e-6:
+            if np.abs(list_stamps(len(stamps), rhythm) - stamps * float(tick)).max() < 1e-6:
                 return rhythm
     times = np.round((stamps - stamps[0]) * float(tick), 9)
     return Rhythm(float(measured), tuple(times.tolist()), start, 0.0, length)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from utils.video.resampling import pick_frames
-from utils.video.stamps import spread
+from utils.video.stamps import list_stamps
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Video:
     @property
     def stamps(self):
         """When each frame begins, in seconds since the file's start, float (num_frames,)."""
-        return spread(self.num_frames, self)
+        return list_stamps(self.num_frames, self)
 
     @property
     def frame_times(self):
