@@ -38,16 +38,16 @@ SIDE = 256  # pixels of the shorter side of what is read
 RATE = 25
 CHUNK = 32  # frames that a library is asked for at once
 OURS, BEFORE = "this", "OpenCV"
-# Codec: (encoder, its options). Key frames are 10 seconds apart, as encoders place them unasked.
+# Codec: (encoder, its options, with the frames from a key frame to the next).
 CODECS = {
-    "H.264": ("libx264", {"preset": "veryfast", "g": "250", "sc_threshold": "0"}),
-    "HEVC": ("libx265", {"preset": "ultrafast", "x265-params": "keyint=250:log-level=0"}),
-    "VP9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "250", "b": "2M"}),
-    "MPEG-4": ("mpeg4", {"g": "250", "qmin": "4", "qmax": "4"}),
+    "H.264": ("libx264", {"preset": "veryfast", "g": "{keys}", "sc_threshold": "0"}),
+    "HEVC": ("libx265", {"preset": "ultrafast", "x265-params": "keyint={keys}:log-level=0"}),
+    "VP9": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "g": "{keys}", "b": "2M"}),
+    "MPEG-4": ("mpeg4", {"g": "{keys}", "qmin": "4", "qmax": "4"}),
 }
 
 
-def make_video(path, codec, size, frames, times=1):
+def make_video(path, codec, size, frames, times=1, keys=250):
     """Write the pattern of `draw_pattern`, several times in a row; encoded once.
 
     Args:
@@ -56,8 +56,10 @@ def make_video(path, codec, size, frames, times=1):
         size: (width, height).
         frames: of the pattern.
         times: how often it is shown.
+        keys: frames from a key frame to the next.
     """
     encoder, options = CODECS[codec]
+    options = {name: value.format(keys=keys) for name, value in options.items()}
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, RATE, options=options)
         stream.width, stream.height = size
@@ -201,7 +203,7 @@ def measure_sparse(options, folder, readers):
         for count, minutes, middle in ((64, options.middle, True), (8, options.spread, False)):
             path, pattern = folder / "long.mp4", 10 * RATE
             times = max(1, round(minutes * 60 * RATE / pattern))
-            make_video(path, codec, size, pattern, times)
+            make_video(path, codec, size, pattern, times, options.keys)
             video, indices = probe(path), choose_places(count, pattern * times, middle)
             how = f"{count} {'in the middle' if middle else 'spread'} of {minutes:.3g} minutes"
             name = f"{codec} {size[0]}x{size[1]}, {how}"
@@ -262,6 +264,8 @@ class Options:
     """Minutes of the videos, in whose middle frames are read."""
     spread: float = 5
     """Minutes of the videos, over which frames are spread."""
+    keys: int = 250
+    """Frames from a key frame to the next, for sparse: x264 places 250, phones 25 to 60."""
     long_rounds: int = 3
     """Of sparse."""
     large: tuple[int, int] = (3840, 2160)
@@ -272,7 +276,7 @@ class Options:
     """A JSON file for the rows, such as docs/figures/reading.json."""
 
     def __post_init__(self):
-        for name in ("frames", "rounds", "middle", "spread", "long_rounds"):
+        for name in ("frames", "rounds", "middle", "spread", "keys", "long_rounds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0.")
 
