@@ -41,15 +41,21 @@ class Run(NamedTuple):
     scores: dict
 
 
+def _say_score(path, report, name):
+    if type(report[name]) not in (int, float):
+        raise ValueError(f"{path} is damaged: its {name} is {report[name]!r}, no number.")
+    return f"{report[name]:.4g}"
+
+
 def _read_scores(folder):
     scores = {}
     for path in sorted(folder.glob("evaluation/*/report.json")):
         report = read_kind(path)
         name = "mean_average_precision" if report.get("labeling") == "multi" else "accuracy"
         if "wer" in report:
-            scores[path.parent.name] = f"WER {report['wer']:.4g}"
+            scores[path.parent.name] = f"WER {_say_score(path, report, 'wer')}"
         elif name in report:  # older versions' may lack it
-            scores[path.parent.name] = f"{report[name]:.4g}"
+            scores[path.parent.name] = _say_score(path, report, name)
     return scores
 
 

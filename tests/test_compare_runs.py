@@ -94,3 +94,12 @@ def test_reports_without_the_score_leave_it_out(folder):
     (folder / "several/evaluation/val/report.json").write_text('{"labeling": "multi"}')
     (row,) = compare_runs(Options((folder / "several",), folder / "x.png"))
     assert "val" not in row
+
+
+@pytest.mark.parametrize("accuracy", ["high", None, [0.5], True])
+def test_a_score_that_is_no_number_is_named(folder, accuracy, capsys):
+    path = folder / "a/evaluation/test/report.json"
+    path.write_text(json.dumps({"accuracy": accuracy}))
+    with pytest.raises(ValueError, match="None of 1 paths"):
+        compare_runs(Options((folder / "a",), folder / "x.png"))
+    assert f"{path} is damaged: its accuracy is {accuracy!r}" in capsys.readouterr().out

@@ -28,7 +28,13 @@ from tasks.features.networks import start_maps
 from test_images import write_images
 from utils.clips.inputs import fingerprint
 from utils.features.blocks import Block, Failure, Part, RowFormat
-from utils.features.extraction import Collector, batch_blocks, extract_rows, read_ahead
+from utils.features.extraction import (
+    Collector,
+    batch_blocks,
+    extract_rows,
+    load_failures,
+    read_ahead,
+)
 from utils.features.rows import plan_rows
 from utils.features.store import settings_hash
 from utils.video.reading import probe, read_rgb, write_video
@@ -163,6 +169,16 @@ def test_broken_videos_are_listed_and_left_until_asked(tmp_path, means, capsys):
     extract_features(options(tmp_path))
     assert (tmp_path / "features/failures.csv").read_text().splitlines() == ["path,reason,digest"]
     assert (tmp_path / "features/broken.npy").is_file()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"path,reason\na,b\n", b"path,reason,digest\na,b\n", b"\xff\xfe\xff", b'"path\n\x80,"'],
+)
+def test_a_damaged_list_of_failures_is_named(tmp_path, content):
+    (tmp_path / "failures.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"failures.csv is damaged"):
+        load_failures(tmp_path)
 
 
 def test_content_decides_what_is_done(tmp_path, means, capsys):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
+from utils.system.files import name_damaged
 from utils.system.tables import read_text, write_csv
 from utils.video.image_folders import stamp_video
 
@@ -23,6 +24,7 @@ from tqdm import tqdm
 
 _END = object()
 FAILURES = "failures.csv"
+_COLUMNS = ["path", "reason", "digest"]
 
 
 class Collector:
@@ -85,16 +87,25 @@ class Collector:
     def save_failures(self):
         """Write failures.csv: path, reason and digest of every video that failed."""
         rows = ((each.path, each.reason, each.digest) for each in self.failures.values())
-        write_csv(self.folder / FAILURES, ("path", "reason", "digest"), rows)
+        write_csv(self.folder / FAILURES, _COLUMNS, rows)
 
 
 def load_failures(folder):
-    """Return {path: (reason, digest)} of a store's failures.csv, empty where there is none."""
+    """Return {path: (reason, digest)} of a store's failures.csv, empty where there is none.
+
+    Raises:
+        ValueError: the file is damaged; it is named.
+    """
     path = Path(folder, FAILURES)
     if not path.is_file():
         return {}
-    rows = csv.DictReader(io.StringIO(read_text(path), ""))
-    return {row["path"]: (row["reason"], row["digest"]) for row in rows}
+    with name_damaged(path):
+        rows = [*csv.reader(io.StringIO(read_text(path), ""), strict=True)]
+    if rows[:1] != [_COLUMNS] or any(len(row) != len(_COLUMNS) for row in rows):
+        raise ValueError(
+            f"{path} is damaged; delete it, and the videos that failed before are tried again."
+        )
+    return {name: (reason, digest) for name, reason, digest in rows[1:]}
 
 
 def list_missing(names, folder, settings, retry=False, workers=2):
