@@ -10,6 +10,7 @@ from utils.fitting.optimization import Optimization, make_optimizer
 from utils.pictures.run_plots import plot_history
 from utils.runs.folders import load_state
 from utils.system.commands import run_command
+from utils.system.locks import free_locks
 
 import keras
 
@@ -22,8 +23,11 @@ def train(params):
     """Train from parameters; return (run folder, validation report or None)."""
     plan = make_plan(params)
     keras.utils.set_random_seed(params.seed)
-    with number_format(params.precision):
-        return _train(plan)
+    try:
+        with number_format(params.precision):
+            return _train(plan)
+    finally:
+        free_locks()
 
 
 def _train(plan):

@@ -25,7 +25,7 @@ from utils.features.lookup import find_length, own_features
 from utils.fitting.devices import choose_devices
 from utils.params import Params
 from utils.pictures.run_plots import plot_comparison
-from utils.runs.folders import RUNS, load_data, load_state, open_run
+from utils.runs.folders import RUNS, find_run, load_data, load_state
 from utils.scores.labelings import LABELINGS, choose_labeling
 from utils.system.commands import run_command, train_run
 from utils.system.files import write_atomically
@@ -121,7 +121,7 @@ def finish_run(params, flags):
     """
     folder = RUNS / params.run
     if (folder / "params.json").is_file():
-        open_run(replace(params, resume=True))  # refuses other parameters
+        find_run(replace(params, resume=True))  # refuses other parameters
     if (load_state(folder) or {"epoch": 0})["epoch"] < params.epochs:
         train_run(params.run, *flags)
     labels = Counter(example.label for example in select_split(load_data(folder)[0], "val"))

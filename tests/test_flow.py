@@ -10,7 +10,7 @@ from pathlib import Path
 
 import training
 from scripts.benchmarks.flow import MOTIONS, benchmark_flow, move, render_texture
-from scripts.extract_flow import Options, clear_leftovers, extract_flow
+from scripts.extract_flow import Options, extract_flow
 from support.commands import ROOT, run
 from support.videos import cut_video, moving_square, write_dataset
 from utils.clips.augmentation import Transform
@@ -188,15 +188,6 @@ def test_chunks_of_other_axes_do_not_hang(tmp_path, video):
     assert not is_stored(tmp_path / "flow", video, FORM.flow_kind)
     with pytest.raises(ValueError, match=r"\.h5 is damaged \(its shape is"):
         read_clip(list_views(video)[0], clip_format)
-
-
-def test_leftovers_of_killed_extractions_go(tmp_path):
-    (tmp_path / ".part-x").mkdir()
-    (tmp_path / ".part-x/a.h5").write_bytes(b"1")
-    clear_leftovers(tmp_path)
-    assert (tmp_path / ".part-x/a.h5").exists()  # may be another's, at work
-    clear_leftovers(tmp_path, age=-1)
-    assert not (tmp_path / ".part-x").exists()
 
 
 def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):

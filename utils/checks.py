@@ -150,5 +150,5 @@ def check_params(params):
         raise ValueError(
             f"warmup_epochs is {params.warmup_epochs} of {params.epochs} epochs; give fewer."
         )
-    if Path(params.run).name != params.run:
+    if Path(params.run).name != params.run or params.run == "..":
         raise ValueError(f"run is {params.run!r}; give a folder's name, without slashes.")

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import time
 from pathlib import Path
 
@@ -28,6 +29,12 @@ class Measure(keras.callbacks.Callback):
         self.swap.on_test_begin()
         logs.update(self.measure())
         self.swap.on_test_end()
+
+
+def _size(model):
+    """Return about how many bytes a model's weights take on disk, the optimizer's included."""
+    variables = [*model.variables, *model.optimizer.variables]
+    return 4 * sum(math.prod(variable.shape) for variable in variables) + 2**20
 
 
 class SaveRun(keras.callbacks.Callback):
@@ -86,7 +93,7 @@ class SaveRun(keras.callbacks.Callback):
                 self.network.save(temporary)
             self.swap.on_test_end()
         weights = f"last-{epoch + 1:04d}.weights.h5"
-        with atomic_path(self.folder / weights) as temporary:
+        with atomic_path(self.folder / weights, _size(self.model)) as temporary:
             self.model.save_weights(temporary)
         row = {"epoch": epoch + 1} | logs | {"learning_rate": self.rate, "seconds": seconds}
         self.state = {

@@ -1,6 +1,5 @@
 """A run's folder: all that is needed to go on with it, score it or use it."""
 
-import glob
 import json
 import platform
 import re
@@ -13,8 +12,9 @@ from utils.data.lists import list_csv
 from utils.features.store import find_manifest
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params, save_params
-from utils.system.files import atomic_path, name_damaged, write_atomically
+from utils.system.files import atomic_path, fit_name, name_damaged, write_atomically
 from utils.system.hashing import hash_text
+from utils.system.locks import take_lock
 from utils.system.settings_files import list_differences, read_kind
 
 RUNS = Path("weights")
@@ -23,56 +23,88 @@ RUNS = Path("weights")
 _FREE = (
     "epochs workers windows resume run cache_path flow_path features eval_clips eval_crops pictures"
 ).split()
+LOCK = ".lock"  # in a run's folder: who trains it
+_ROOM = len("-9999")  # bytes that a run's number takes
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
 
 
-def _numbered(name):
-    """Return [(number, folder)] of the runs called `name`, `name-2`, `name-3`, ..."""
-    pattern = re.compile(re.escape(name) + r"(?:-(\d+))?$")
-    found = ((pattern.match(path.name), path) for path in RUNS.glob(f"{glob.escape(name)}*"))
-    return sorted(
-        (int(match[1] or 1), path)
-        for match, path in found
-        if match and (path / "params.json").is_file()
-    )
+def _name_run(params):
+    """Return the name that a run is given, or that of the first of several."""
+    stem = re.sub("[\udc80-\udcff]", "_", Path(params.data_path).stem)  # bytes that are no UTF-8
+    return params.run or fit_name(f"{stem}_{params.network}", _ROOM)
+
+
+def _list_runs(params):
+    """Return [(number, folder)] of the runs of a name: where none is given, `name-2`, ... too."""
+    pattern = re.compile(re.escape(_name_run(params)) + ("()" if params.run else r"(?:-(\d+))?"))
+    folders = [path.parent for path in RUNS.glob("*/params.json")]
+    found = [(pattern.fullmatch(folder.name), folder) for folder in folders]
+    return sorted((int(match[1] or 1), folder) for match, folder in found if match)
+
+
+def find_run(params):
+    """Return the folder of the run to go on with.
+
+    Raises:
+        ValueError: there is none, or its parameters differ.
+    """
+    runs = _list_runs(params)
+    if not runs:
+        name = _name_run(params)
+        raise ValueError(f"No run called {name} in {RUNS}/ to resume; leave out --resume.")
+    folder = runs[-1][1]
+    old = load_params(folder / "params.json")
+    # A cosine ends with the last epoch: other epochs would be another schedule.
+    free = set(_FREE) - ({"epochs"} if params.schedule == "cosine" else set())
+    for field in vars(params):
+        was, now = getattr(old, field), getattr(params, field)
+        if was != now and field not in free:
+            raise ValueError(
+                f"{folder} was begun with {field} {was}, not {now}; resume it with the same "
+                "parameters, or leave out --resume for a new run."
+            )
+    return folder
 
 
 def open_run(params):
-    """Make the folder of a new run, or find the one to go on with.
+    """Make the folder of a new run, or find the one to go on with; no other process may train it.
 
     Returns:
         The folder; `params.json` is in it.
 
     Raises:
-        ValueError: a named run that is there already, none to go on with, or one whose
-            parameters differ.
+        ValueError: a named run that is there already, none to go on with, one whose parameters
+            differ, or one that another process trains.
     """
-    stem = re.sub("[\udc80-\udcff]", "_", Path(params.data_path).stem)  # bytes that are no UTF-8
-    name = params.run or f"{stem}_{params.network}"
-    runs = _numbered(name)
-    if params.resume:
-        if not runs:
-            raise ValueError(f"No run called {name} in {RUNS}/ to resume; leave out --resume.")
-        folder = runs[-1][1]
-        old = load_params(folder / "params.json")
-        # A cosine ends with the last epoch: other epochs would be another schedule.
-        free = set(_FREE) - ({"epochs"} if params.schedule == "cosine" else set())
-        for field in vars(params):
-            was, now = getattr(old, field), getattr(params, field)
-            if was != now and field not in free:
-                raise ValueError(
-                    f"{folder} was begun with {field} {was}, not {now}; resume it with the same "
-                    "parameters, or leave out --resume for a new run."
-                )
-        return folder
-    if params.run and runs:
-        raise ValueError(f"{runs[0][1]} is there already; go on with --resume, or name another.")
-    folder = RUNS / (f"{name}-{runs[-1][0] + 1}" if runs else name)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "params.json") as temporary:
-        save_params(params, temporary)
-    write_atomically(folder / "environment.json", json.dumps(_environment(), indent=1) + "\n")
+    folder = find_run(params) if params.resume else _make_run(params)
+    take_lock(folder / LOCK, f"The run {folder}")
     return folder
+
+
+def _make_run(params):
+    """Return the folder of a new run, made whole at once: of several processes only one makes it.
+
+    Raises:
+        ValueError: a named run that is there already.
+    """
+    name, number = _name_run(params), max((number for number, _ in _list_runs(params)), default=0)
+    while True:
+        number = 1 if params.run else number + 1
+        folder = RUNS / (f"{name}-{number}" if number > 1 else name)
+        try:
+            with atomic_path(folder) as temporary:
+                temporary.mkdir()
+                save_params(params, temporary / "params.json")
+                versions = json.dumps(_environment(), indent=1) + "\n"
+                (temporary / "environment.json").write_text(versions)
+            return folder
+        except (FileExistsError, NotADirectoryError) as error:
+            if params.run and folder.exists():
+                known = (folder / "params.json").is_file()
+                advice = "go on with --resume, or name another" if known else "name another"
+                raise ValueError(f"{folder} is there already; {advice}.") from error
+            if not folder.exists():  # something else is in the way
+                raise
 
 
 def _environment():

@@ -1,6 +1,7 @@
 """Files that are either whole or not there, and what is wrong with those that are not."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -8,22 +9,93 @@ import shutil
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from utils.system.hashing import hash_bytes
+from utils.system.locks import try_lock
 
 _NAME_BYTES = 255  # of a file's name, on nearly all file systems
+_PART = ".part-"  # begins the names of folders of what is not yet whole
+_YOUNG = 60  # seconds in which a folder is surely locked by who made it
+_OLD = 3600  # seconds after which one without locks is taken to be left over
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What HDF5, NumPy and TensorFlow say of a full disk, whose errors have no number.
+_SAID_FULL = re.compile(r"No space left|quota exceeded|\d+ requested and \d+ written", re.I)
+_BARRED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOENT}
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 @contextmanager
-def atomic_path(path):
-    """Yield a temporary path beside `path`, with its suffixes, that replaces it at the end."""
+def atomic_path(path, size=0):
+    """Yield a temporary path beside `path`, with its suffixes, that replaces it at the end.
+
+    What killed processes left in the folder is cleared.
+
+    Args:
+        path: of a file, or of a folder that is not there or empty.
+        size: bytes that must be free, for writers that do not survive a full disk.
+
+    Raises:
+        FileExistsError: a folder that is there already, with something in it.
+        OSError: the disk is full, or the folder may not be written; it is named.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".part-") as folder:
-        temporary = Path(folder, path.name)
-        yield temporary
-        os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_once(path.parent)
+        with (
+            tempfile.TemporaryDirectory(dir=path.parent, prefix=_PART) as folder,
+            _marked_alive(folder),
+        ):
+            temporary = Path(folder, path.name)
+            if size:
+                _try_size(temporary, size)
+            yield temporary
+            os.replace(temporary, path)
+    except Exception as error:  # of any library
+        if reason := _explain_failure(error, path):
+            kind = FileExistsError if reason is _IS_THERE else OSError
+            raise kind(reason.format(path=path, folder=path.parent.resolve())) from error
+        raise
+
+
+@contextmanager
+def _marked_alive(folder):
+    """Hold the lock of a folder, by which others see that it is no leftover."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without such locks
+            try_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _try_size(path, size):
+    """Raise an OSError where a file of so many bytes has no room."""
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+_IS_THERE = "{path} is there already, perhaps since just now; nothing of it was changed."
+
+
+def _explain_failure(error, path):
+    """Return a message for the error of a write, with {path} and {folder}; "" for none."""
+    while error:
+        number = getattr(error, "errno", None)
+        if number in _FULL or _SAID_FULL.search(str(error)):
+            return (
+                "{path} was not written: no space is left for {folder}. Make room there, then run "
+                "the same command again."
+            )
+        if number in _TAKEN and path.exists() and _PART in str(error):
+            return _IS_THERE
+        if number in _BARRED and _PART in str(error):
+            return f"{{path}} was not written: {os.strerror(number)}, in {{folder}}."
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def write_atomically(path, text):
@@ -83,10 +155,27 @@ def explain_missing(path, otherwise=""):
     return otherwise or ("of no known kind" if Path(path).exists() else "not there")
 
 
-def clear_leftovers(folder, age=3600):
-    """Delete what killed processes left unfinished below a folder: unchanged for `age` seconds."""
-    for part in list(Path(folder).rglob(".part-*")):
-        with suppress(FileNotFoundError):  # it was finished just now
-            touched = max(path.stat().st_mtime for path in (part, *part.iterdir()))
-            if time.time() - touched > age:
+def clear_leftovers(folder, pattern=f"**/{_PART}*"):
+    """Delete what killed processes left unfinished in a folder and below it.
+
+    What a process is at work on is locked. Where the file system has no locks, it is what was
+    touched within an hour.
+    """
+    for part in list(Path(folder).glob(pattern)):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            if _is_left(part):
                 shutil.rmtree(part)
+
+
+_clear_once = cache(lambda folder: clear_leftovers(folder, f"{_PART}*"))
+
+
+def _is_left(part):
+    age = time.time() - max(path.stat().st_mtime for path in (part, *part.iterdir()))
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        return age > _YOUNG and try_lock(descriptor)
+    except OSError:  # no locks here
+        return age > _OLD
+    finally:
+        os.close(descriptor)

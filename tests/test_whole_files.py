@@ -1,0 +1,166 @@
+"""Files and folders that are whole or not there: full disks, two processes, what was left."""
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from support.commands import ROOT
+from utils.system.files import atomic_path, clear_leftovers, write_atomically
+from utils.system.locks import free_locks, take_lock, try_lock
+
+import numpy as np
+import pytest
+
+
+def raise_text(kind, text):
+    raise kind(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (lambda text: OSError(errno.ENOSPC, text), "No space left on device"),
+        (lambda text: OSError(errno.EDQUOT, text), "Disk quota exceeded"),
+        (OSError, "100000 requested and 65520 written"),  # NumPy's
+        (RuntimeError, "Can't decrement id ref count (errno = 28, 'No space left on device')"),
+        (KeyError, "a.h5: No space left on device [Op:SaveV2]"),  # another library's
+    ],
+)
+def test_whoever_says_that_a_disk_is_full_the_folder_is_named(tmp_path, kind, text):
+    with (
+        pytest.raises(OSError, match=f"no space is left for {tmp_path}"),
+        atomic_path(tmp_path / "a.npy"),
+    ):
+        raise_text(kind, text)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_converter_that_hides_a_full_disk_in_its_own_error_is_seen_through(tmp_path):
+    with pytest.raises(OSError, match="no space is left"), atomic_path(tmp_path / "out") as part:
+        part.mkdir()
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise ValueError("cannot become onnx") from error
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(ValueError, match="no video"), atomic_path(tmp_path / "a"):
+        raise ValueError("no video")
+    with pytest.raises(FileNotFoundError, match=r"other\.mp4"), atomic_path(tmp_path / "a"):
+        (tmp_path / "other.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("write", [lambda p: p.write_bytes(bytes(9)), lambda p: np.save(p, [1])])
+def test_a_file_is_refused_before_it_is_begun_where_it_has_no_room(tmp_path, monkeypatch, write):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    begun = []
+    with pytest.raises(OSError, match="no space is left"), atomic_path(tmp_path / "a", 9) as part:
+        begun.append(write(part))
+    assert not begun and not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_there_is_not_replaced_and_an_empty_one_is(tmp_path):
+    for name in ("empty", "full"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full/mine").write_text("1")
+    for name in ("new", "empty"):
+        with atomic_path(tmp_path / name) as part:
+            part.mkdir()
+        assert (tmp_path / name).is_dir()
+    with pytest.raises(FileExistsError, match="full is there"), atomic_path(tmp_path / "full") as p:
+        p.mkdir()
+    assert (tmp_path / "full/mine").read_text() == "1"
+
+
+def make_leftover(folder, age):
+    part = folder / f".part-{age}"
+    part.mkdir(parents=True)
+    (part / "a").write_text("half")
+    for path in (part / "a", part):
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    return part
+
+
+def test_what_a_dead_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    dead, young = make_leftover(tmp_path / "deep/er", 100), make_leftover(tmp_path, 1)
+    with atomic_path(tmp_path / "whole") as part:
+        part.write_text("1")
+        os.utime(part.parent, (1, 1))
+        os.utime(part, (1, 1))
+        clear_leftovers(tmp_path)
+        assert part.exists() and young.exists() and not dead.exists()
+    assert (tmp_path / "whole").exists()
+
+
+def test_without_locks_an_hour_tells(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EBADF, "no locks on folders")
+
+    monkeypatch.setattr("utils.system.files.try_lock", refuse)
+    old, new = make_leftover(tmp_path, 4000), make_leftover(tmp_path, 100)
+    clear_leftovers(tmp_path)
+    assert new.exists() and not old.exists()
+
+
+def test_the_next_write_into_a_folder_clears_it(tmp_path):
+    dead = make_leftover(tmp_path / "run", 100)
+    write_atomically(tmp_path / "run/state.json", "{}")
+    assert [path.name for path in dead.parent.iterdir()] == ["state.json"]
+
+
+HOLD = """
+import sys
+from utils.system.locks import take_lock
+take_lock(sys.argv[1], "it")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process that holds the lock tmp_path/lock."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_lock_names_its_process_and_ends_with_it(tmp_path, other):
+    with pytest.raises(ValueError, match=f"The run x is in use by process {other.pid} on "):
+        take_lock(tmp_path / "lock", "The run x")
+    other.kill()
+    other.wait()
+    take_lock(tmp_path / "lock", "The run x")
+    take_lock(tmp_path / "lock", "The run x")  # which this process has already
+    with open(tmp_path / "lock", "rb") as file:
+        assert not try_lock(file)
+        free_locks()
+        assert try_lock(file)
+
+
+def test_a_file_system_without_locks_is_worked_on_without(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    take_lock(tmp_path / "lock", "The run x")
+    free_locks()
+    write_atomically(tmp_path / "a", "1")
+    assert Path(tmp_path / "a").read_text() == "1"
+
+
+def test_a_folder_deleted_while_it_is_written_is_named(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(OSError, match="run"), atomic_path(folder / "a") as part:
+        part.write_text("1")
+        shutil.rmtree(folder)

@@ -1,0 +1,73 @@
+"""Locks between processes: the system frees them when their process ends, however it ends.
+
+On file systems that have no locks (some of networks) nothing is kept apart.
+"""
+
+import fcntl
+import os
+import socket
+from contextlib import contextmanager
+from pathlib import Path
+
+_held = {}  # {path: open file} of what `take_lock` keeps
+
+
+def try_lock(file, wait=False):
+    """Lock an open file or descriptor until it is closed; return whether no other has it locked.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def wait_for_lock(path):
+    """Go on when nobody else, in another process or thread, is in a block of this lock file."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        _lock_if_possible(file, wait=True)
+        yield
+
+
+def _lock_if_possible(file, wait=False):
+    try:
+        return try_lock(file, wait)
+    except OSError:
+        return True
+
+
+def take_lock(path, what):
+    """Lock a file for this process until `free_locks`, or its end; taken again it stays taken.
+
+    Args:
+        path: of the lock file; it says who has it.
+        what: is kept to one process, for the error.
+
+    Raises:
+        ValueError: another process has it; `what` and that process are named.
+    """
+    path = Path(path).resolve()
+    if path in _held:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closing it frees the lock)
+    if not _lock_if_possible(file):
+        file.seek(0)
+        holder = file.read() or "another process"
+        file.close()
+        raise ValueError(f"{what} is in use by {holder}; wait until it has ended, or end it.")
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()
+    _held[path] = file
+
+
+def free_locks():
+    """Free what `take_lock` took."""
+    while _held:
+        _held.popitem()[1].close()
