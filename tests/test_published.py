@@ -368,7 +368,7 @@ def test_offline_says_what_to_put_where(tmp_path, monkeypatch):
     for part in (
         "timesformer_base_k400 could not be fetched",
         "  unreachable",
-        "facebook/timesformer-base-finetuned-k400/resolve/main/model.safetensors",
+        "k400/resolve/8aaf40ea7d3d282dcb0a5dea01a198320d15d6c0/model.safetensors",
         "k400/resolve/refs%2Fpr%2F5/model.safetensors",
         f"into {tmp_path / 'timesformer_base_k400'}/",
         "--weights none",
@@ -398,6 +398,24 @@ def test_the_next_revision_and_a_file_put_by_hand(tmp_path, monkeypatch):
     assert fetch("timesformer_hr_k600", tmp_path) == expected
     with pytest.raises(WeightsError, match=r"main: OSError: unreachable\n  refs/pr/7: OSError"):
         fetch("timesformer_base_k600", tmp_path)
+
+
+@once
+def test_a_file_that_changed_is_not_taken(tmp_path, monkeypatch):
+    """Against the published SHA-256, or where none is known the first one seen."""
+    for name in ("vit_base_imagenet21k", "timesformer_hr_k600"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"first")
+    with pytest.raises(
+        WeightsError, match=r"-in21k: its SHA-256 is a7937b64\w+, not fd4e1169\w+\."
+    ):
+        fetch("vit_base_imagenet21k", tmp_path)
+    path = fetch("timesformer_hr_k600", tmp_path)
+    record = Path(f"{path}.sha256")
+    assert record.read_text().startswith("a7937b64") and fetch("timesformer_hr_k600", tmp_path)
+    path.write_bytes(b"other")
+    with pytest.raises(WeightsError, match=rf"changed since they were first used.*delete {record}"):
+        fetch("timesformer_hr_k600", tmp_path)
 
 
 @once

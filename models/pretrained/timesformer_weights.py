@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from models.pretrained.compatibility import check_traits, describe_tensors
+from models.pretrained.digests import check_first, hash_file
 from models.pretrained.download import TIMEOUT, WeightsError, reachable
 from models.pretrained.hugging_face import recognize_tensors, set_tensors
 
@@ -34,12 +35,14 @@ class Checkpoint(NamedTuple):
     Attributes:
         weights: the flag's value that asks for it.
         repository: on Hugging Face.
-        revisions: in the order tried; Hugging Face's bot offers safetensors in `refs/pr/N`.
+        revisions: in the order tried, commits where they are known; Hugging Face's bot offers
+            safetensors in `refs/pr/N`.
         frames, frame_size: of a clip.
         classes: outputs of its classifier; 0: none.
         accuracy: top-1 and top-5 on the data set it was trained on.
         mean, deviation: of the pixels in [0, 1] that it expects.
         traits: what a network must have.
+        sha256: of the file; "": not known, the first file that came is held on to.
     """
 
     weights: str
@@ -52,14 +55,20 @@ class Checkpoint(NamedTuple):
     mean: float = 0.45
     deviation: float = 0.225
     traits: dict[str, tuple] = _DIVIDED
+    sha256: str = ""
 
 
 _BASE, _HR = "facebook/timesformer-base-finetuned", "facebook/timesformer-hr-finetuned"
 _LARGE = "fcakyon/timesformer-large-finetuned"
+_VIT16, _VIT_TRAITS = "google/vit-base-patch16-224", (0.5, 0.5, _VIT)
 _MAIN = ("main",)
+_K400_COMMIT = "8aaf40ea7d3d282dcb0a5dea01a198320d15d6c0"
+_VIT_COMMIT = ("3f49326eb077187dfe1c2a2bb15fbd74e6ab91e3",)
+_VIT_21K_COMMIT = ("b4569560a39a0f1af58e3ddaf17facf20ab919b0",)
+_VIT_21K_SHA256 = "fd4e1169c7aa6c2dbfa8a6448be13b35abc0ee256190857c90009d12c094619b"
 PUBLISHED = {
     "timesformer_base_k400": Checkpoint(
-        "kinetics", f"{_BASE}-k400", ("main", "refs/pr/5"), 8, 224, 400, (77.9, 93.2)
+        "kinetics", f"{_BASE}-k400", (_K400_COMMIT, "refs/pr/5"), 8, 224, 400, (77.9, 93.2)
     ),
     "timesformer_hr_k400": Checkpoint(
         "kinetics", "fcakyon/timesformer-hr-finetuned-k400", _MAIN, 16, 448, 400, (79.6, 94.0)
@@ -86,10 +95,18 @@ PUBLISHED = {
         "ssv2", f"{_LARGE}-ssv2", ("main", "refs/pr/1"), 64, 224, 174, (62.0, 87.5)
     ),
     "vit_base_imagenet": Checkpoint(
-        "imagenet", "google/vit-base-patch16-224", _MAIN, 1, 224, 1000, None, 0.5, 0.5, _VIT
+        "imagenet", _VIT16, _VIT_COMMIT, 1, 224, 1000, None, *_VIT_TRAITS
     ),
     "vit_base_imagenet21k": Checkpoint(
-        "imagenet21k", "google/vit-base-patch16-224-in21k", _MAIN, 1, 224, 0, None, 0.5, 0.5, _VIT
+        "imagenet21k",
+        f"{_VIT16}-in21k",
+        _VIT_21K_COMMIT,
+        1,
+        224,
+        0,
+        None,
+        *_VIT_TRAITS,
+        _VIT_21K_SHA256,
     ),
 }
 
@@ -115,20 +132,33 @@ def choose_checkpoint(weights, frames, frame_size):
     )
 
 
+def _check_digest(path, row):
+    found = hash_file(path)
+    if not row.sha256:
+        check_first(path, found)
+    elif found != row.sha256:
+        raise WeightsError(
+            f"{path} is not the {FILE} of {row.repository}: its SHA-256 is {found}, not "
+            f"{row.sha256}. Delete it and run again, or name your own: --weights <file>."
+        )
+    return path
+
+
 def fetch(name, folder="weights/pretrained"):
     """Return the path of a published checkpoint's file, downloading it on first use.
 
     Args:
         name: a key of `PUBLISHED`.
         folder: where downloads are kept; `<folder>/<name>/model.safetensors`, also put there by
-            hand, is taken as it is.
+            hand, is taken.
 
     Raises:
-        WeightsError: it cannot be had; what to put where.
+        WeightsError: it cannot be had; what to put where. Or its SHA-256 is another than the
+            published one, or than when it was first used.
     """
     row, target = PUBLISHED[name], Path(folder, name)
     if (target / FILE).is_file():
-        return target / FILE
+        return _check_digest(target / FILE, row)
     try:
         reachable(constants.ENDPOINT)  # without a network the hub itself tries for half a minute
         failures = []
@@ -138,7 +168,8 @@ def fetch(name, folder="weights/pretrained"):
         print(f"Fetching {name} ({row.repository}, {revision})", flush=True)
         try:
             options = {"revision": revision, "local_dir": target, "etag_timeout": TIMEOUT}
-            return Path(hf_hub_download(row.repository, FILE, **options))
+            path = Path(hf_hub_download(row.repository, FILE, **options))
+            return _check_digest(path, row)
         except (OSError, HTTPError, XetDownloadError) as error:
             failures += f"  {revision}: {type(error).__name__}: {error}".splitlines()[:1]
     links = [
