@@ -1,11 +1,14 @@
 """Every file of a dataset read once, so that a broken one is named before training begins."""
 
 import json
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
+from utils.system.locks import wait_for_lock
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe
 from utils.video.video import Video, VideoError
@@ -17,11 +20,77 @@ from tqdm import tqdm
 _READER = 2
 
 
+_PAUSE = 60  # seconds after which what was found is written down
+_NUMBER = (int, float)
+# Of a remembered `Video`, as JSON gives it back.
+_KINDS = {
+    "num_frames": int,
+    "fps": _NUMBER,
+    "width": int,
+    "height": int,
+    "digest": str,
+    "times": (list, type(None)),
+    "note": str,
+    "start": _NUMBER,
+    "tick": _NUMBER,
+    "length": (*_NUMBER, type(None)),
+    "keys": list,
+}
+
+
 def _load(path):
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        memory = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return memory if isinstance(memory, dict) else {}
+
+
+def _restore(entry, stamp, path):
+    """Return the `Video` of a remembered entry; None where the file has changed, or the entry is
+    damaged or another version's."""
+    match entry:
+        case [found, dict(fields)] if found == stamp and fields.keys() == _KINDS.keys():
+            times, keys = fields["times"], fields["keys"]
+        case _:
+            return None
+    whole = (
+        all(isinstance(fields[name], kind) for name, kind in _KINDS.items())
+        and all(isinstance(each, _NUMBER) for each in times or ())
+        and (times is None or len(times) == fields["num_frames"])
+        and all(isinstance(each, list) and [*map(type, each)] == [int, int] for each in keys)
+        and fields["num_frames"] > 0 < fields["fps"]
+    )
+    if not whole:
+        return None
+    fields = fields | {"times": times and tuple(times), "keys": tuple(map(tuple, keys))}
+    return Video(path=path, **fields)
+
+
+class _Memory:
+    """What is known of videos, {key: entry} in a file that several processes may write."""
+
+    def __init__(self, path):
+        self.path, self.known, self.fresh = path, _load(path), {}
+        self.lock, self.written = threading.Lock(), time.monotonic()
+
+    def add(self, key, entry):
+        """Remember an entry; write what is new at least every `_PAUSE`."""
+        with self.lock:
+            self.fresh[key] = entry
+            if time.monotonic() - self.written >= _PAUSE:
+                self._write()
+
+    def write(self):
+        """Write what is new."""
+        with self.lock:
+            if self.fresh:
+                self._write()
+
+    def _write(self):
+        with wait_for_lock(self.path.with_suffix(".lock")):
+            write_atomically(self.path, json.dumps(_load(self.path) | self.fresh))
+        self.fresh, self.written = {}, time.monotonic()
 
 
 def _duplicates(found):
@@ -70,6 +139,8 @@ def inspect_features(paths, features, workers=2):
 def inspect_videos(paths, cache_path, workers=2):
     """Probe files, remembering the results of those that have not changed since.
 
+    What was found is written down every minute: a killed inspection goes on where it was.
+
     Args:
         paths: the files.
         cache_path: folder of the memory, `videos.json`.
@@ -79,22 +150,17 @@ def inspect_videos(paths, cache_path, workers=2):
         ({path: `Video`} of the readable files, [(path, problem)]): problems are unreadable files,
         and what is odd about readable ones (they are used).
     """
-    memory_path = Path(cache_path) / "videos.json"
-    memory = _load(memory_path)
+    memory = _Memory(Path(cache_path, "videos.json"))
 
     def look(path):
         key, stamp = str(Path(path).resolve()), [_READER, *(stamp_video(path) or ())]
-        known = memory.get(key)
-        if known and known[0] == stamp:
-            fields = known[1]
-            times = fields["times"] and tuple(fields["times"])
-            keys = tuple(map(tuple, fields["keys"]))
-            return Video(**fields | {"path": path, "times": times, "keys": keys})
+        if known := _restore(memory.known.get(key), stamp, path):
+            return known
         try:
             video = probe(path)
         except VideoError as error:
             return error
-        memory[key] = [stamp, {name: v for name, v in vars(video).items() if name != "path"}]
+        memory.add(key, [stamp, {name: v for name, v in vars(video).items() if name != "path"}])
         return video
 
     videos, problems = {}, []
@@ -110,5 +176,5 @@ def inspect_videos(paths, cache_path, workers=2):
                     problems.append((path, f"{path}: {video.note}"))
     finally:  # stopped by Ctrl-C too
         pool.shutdown(cancel_futures=True)
-        write_atomically(memory_path, json.dumps(memory))
+        memory.write()
     return videos, problems + list(_duplicates(videos))
