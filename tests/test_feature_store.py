@@ -2,14 +2,18 @@
 
 import errno
 import json
+import os
+import struct
+import zipfile
+import zlib
 from pathlib import Path
 
 from utils.features import store as feature_store
+from utils.features.layouts import load_features
 from utils.features.lookup import index_features, locate_features
 from utils.features.store import (
     is_done,
     leave_records,
-    load_features,
     name_features,
     open_store,
     read_manifest,
@@ -23,6 +27,7 @@ import pytest
 from scipy.io import savemat
 
 SETTINGS = {"version": 1, "window": 16, "stride": 4, "views": ("centre", "flip")}
+MATLAB = b"MATLAB 7.3 MAT-file, HDF5 schema 1.00 .".ljust(124) + b"\0\2IM"
 ROWS = np.random.default_rng(0).random((5, 8)).astype("float16")
 
 
@@ -117,7 +122,7 @@ def write_mat73(path, array):
     with h5py.File(path, "w", userblock_size=512) as file:
         file["x"] = array.T
     with open(path, "r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file, HDF5 schema 1.00 .".ljust(124) + b"\x00\x02IM")
+        file.write(MATLAB)
 
 
 @pytest.mark.parametrize("array", [ROWS, np.asfortranarray(ROWS), ROWS[0], np.arange(6.0)[None]])
@@ -186,9 +191,83 @@ class Trap:
         return open, ("sprung", "w")
 
 
+def i32(*numbers):
+    """Return integers as the bytes of a .mat file."""
+    return struct.pack(f"<{len(numbers)}i", *numbers)
+
+
+def format_header(shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+def write_header(path, shape):
+    """Write a .npy file that says it has more rows than it has."""
+    path.write_bytes(format_header(shape) + ROWS.tobytes())
+
+
+def zip_header(path, shape, kind=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("features.npy", format_header(shape) + ROWS.tobytes())
+
+
+def lie(path):
+    """Write a .npz file whose directory says that its array has 100 bytes."""
+    zip_header(path, (5, 8))
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\1\2")
+    data[place + 24 : place + 28] = i32(100)
+    path.write_bytes(data)
+
+
+def savemat_as(path, change):
+    savemat(path, {"features": ROWS.astype("float32")})
+    path.write_bytes(change(path.read_bytes()))
+
+
+def compress_rows(path):
+    """Write a .mat file whose compressed array says it has 8 GiB."""
+    savemat(path, {"features": ROWS.astype("float32")})
+    element = path.read_bytes()[128:].replace(i32(5, 8, 5, 8), i32(5, 8, 1 << 28, 8))
+    data = zlib.compress(element)
+    path.write_bytes(path.read_bytes()[:128] + i32(15, len(data)) + data)
+
+
+def write_dataset(path, **options):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("features", **options)
+    with open(path, "r+b") as file:
+        file.write(MATLAB)
+
+
+def write_links(path, **links):
+    with h5py.File(path, "w") as file:
+        for name, link in links.items():
+            file[name] = link
+
+
+def secret(path):
+    """Write a file that is none of features; return its path."""
+    path.with_suffix(".secret").write_bytes(b"password")
+    return str(path.with_suffix(".secret"))
+
+
+def other(path):
+    """Write another file of features; return its path."""
+    write_dataset(path.with_suffix(".other"), data=ROWS)
+    return str(path.with_suffix(".other"))
+
+
+def see_other(path):
+    layout = h5py.VirtualLayout(ROWS.shape, ROWS.dtype)
+    layout[:] = h5py.VirtualSource(other(path), "features", ROWS.shape)
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("features", layout)
+
+
 BAD = {
     "object.npy": (lambda p: np.save(p, np.array([Trap()]), allow_pickle=True), "Python objects"),
-    "object.npz": (lambda p: np.savez(p, np.array([Trap()])), "Object arrays cannot be loaded"),
+    "object.npz": (lambda p: np.savez(p, np.array([Trap()])), "Python objects"),
     "pickle.npy": (lambda p: p.write_bytes(b"\x80\x04."), "no array of numbers can be read"),
     "empty.npy": (lambda p: p.write_bytes(b""), "no array of numbers can be read"),
     "two.npz": (lambda p: np.savez(p, a=ROWS, b=ROWS), r"it holds 2 arrays \(a, b\); expected one"),
@@ -199,6 +278,45 @@ BAD = {
     "words.npy": (lambda p: np.save(p, np.array(["a"])), "an array of <U1; expected numbers"),
     "maps.npy": (lambda p: np.save(p, np.zeros((2, 3, 4))), r"shape \(2, 3, 4\); expected \(rows"),
     "none.npy": (lambda p: np.save(p, np.zeros((0, 4))), r"shape \(0, 4\); expected \(rows"),
+    "rows.npy": (lambda p: write_header(p, (10**12, 8)), "bytes are read of a video"),
+    "short.npy": (lambda p: write_header(p, (10**6, 8)), "length is greater than file size"),
+    "negative.npy": (lambda p: write_header(p, (-1, 8)), "no array of numbers"),
+    "rows.npz": (lambda p: zip_header(p, (10**12, 8)), "bytes are read of a video"),
+    "short.npz": (lambda p: zip_header(p, (10**6, 8)), "no array of numbers"),
+    "lies.npz": (lie, "no array of numbers"),
+    "other.npz": (lambda p: zip_header(p, (1, 8), zipfile.ZIP_LZMA), "compressed as NumPy does"),
+    "folder.npy": (lambda p: p.mkdir(), "it is no file"),
+    "pipe.npy": (os.mkfifo, "it is no file"),
+    "empty.mat": (lambda p: p.write_bytes(b""), "no array of numbers can be read"),
+    "rows.mat": (
+        lambda p: savemat_as(p, lambda data: data.replace(i32(5, 8, 5, 8), i32(5, 8, 1 << 30, 8))),
+        "bytes are read of a video",
+    ),
+    "bomb.mat": (compress_rows, "bytes are read of a video"),
+    "rows.h5": (
+        lambda p: write_dataset(p, shape=(1 << 40, 8), dtype="f4", chunks=(8, 8)),
+        "bytes are read of a video",
+    ),
+    "words.h5": (lambda p: write_dataset(p, data=["a", "b"]), "expected numbers"),
+    "scalar.h5": (lambda p: write_dataset(p, data=1.0), "no array"),
+    "null.h5": (lambda p: write_dataset(p, data=h5py.Empty("f4")), "no array"),
+    "external.h5": (
+        lambda p: write_dataset(p, shape=(8,), dtype="u1", external=[(secret(p), 0, 8)]),
+        "stored in another file",
+    ),
+    "external.mat": (
+        lambda p: write_dataset(p, shape=(8,), dtype="u1", external=[(secret(p), 0, 8)]),
+        "stored in another file",
+    ),
+    "virtual.h5": (see_other, "stored in another file"),
+    "link.h5": (
+        lambda p: write_links(p, features=h5py.ExternalLink(other(p), "features")),
+        "stored in another file",
+    ),
+    "soft.h5": (
+        lambda p: write_links(p, a=h5py.SoftLink("/b"), c=h5py.ExternalLink(other(p), "/")),
+        "a is not there, or a link",
+    ),
     "gone.npy": (lambda p: None, "No such file"),
     "a.txt": (lambda p: None, r"not features; known files: \.npy, \.npz"),
 }
@@ -244,10 +362,20 @@ def test_records_and_views_are_no_videos():
     assert leave_records(mixed) == mixed
 
 
+def test_large_arrays_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.features.layouts.MOST_BYTES", ROWS.nbytes - 1)
+    np.save(tmp_path / "a.npy", ROWS)
+    np.savez_compressed(tmp_path / "a.npz", ROWS)
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(ValueError, match=rf"{name}: .* no more than 79 bytes are read"):
+            load_features(tmp_path / name)
+
+
 def test_damaged_bytes_are_a_named_error(tmp_path):
     np.save(tmp_path / "a.npy", ROWS)
     np.savez(tmp_path / "b.npz", features=ROWS)
     savemat(tmp_path / "c.mat", {"features": ROWS.astype(float)})
+    write_hdf5(tmp_path / "d.h5", features=ROWS)
     generator = np.random.default_rng(0)
     for path in list(tmp_path.iterdir()):
         whole = path.read_bytes()
@@ -256,8 +384,7 @@ def test_damaged_bytes_are_a_named_error(tmp_path):
             places = generator.integers(0, min(len(whole), 200), 4)
             damaged[places] = generator.integers(0, 256, 4)
             changed = tmp_path / f"{number}{path.suffix}"
-            # SciPy may die of other numbers in a .mat, not of one that is cut short.
-            changed.write_bytes(whole[: 4 * number] if path.suffix == ".mat" else damaged)
+            changed.write_bytes(damaged)
             try:
                 assert load_features(changed).size
             except ValueError as error:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import struct
 import subprocess
 import sys
 import time
@@ -17,11 +19,13 @@ from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
 from utils.command_line import parse_params
+from utils.data.inspection import inspect_flow
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
 from utils.video.flow_store import check_store, is_stored, open_store, read_flow, store_flow
 from utils.video.reading import probe, write_video
 from utils.video.video import VideoError
 
+import h5py
 import numpy as np
 import pytest
 
@@ -160,34 +164,129 @@ def test_features_are_named_by_the_flow_not_by_its_folder(video):
 
 def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
     clip_format = store(tmp_path / "flow", video, FORM)
-    clip, other = list_views(video)[0], replace(clip_format, flow="tvl1")
-    for refused in (lambda: ClipSource(other), lambda: read_clip(clip, other)):
-        with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
-            refused()
+    other = replace(clip_format, flow="tvl1")
+    with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
+        ClipSource(other)
     with pytest.raises(ValueError, match=r"side 64; asked for is fps 12\.5, short_side 128"):
         check_store(tmp_path / "flow", flow_kind("dis", 12.5, 128))
     with pytest.raises(ValueError, match=r"flow\.json is missing"):
         ClipSource(replace(clip_format, flow_path=str(tmp_path)))
     ClipSource(replace(other, stream="rgb"))  # which does not ask
-    file = tmp_path / "flow" / f"{video.digest}.h5"
-    whole = file.read_bytes()
-    middle = len(whole) // 2
-    for bad in (whole[:middle], whole[:middle] + bytes(200) + whole[middle + 200 :]):
-        file.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"\.h5 is damaged"):
-            read_clip(Clip(video, 0.5), replace(clip_format, segments=1, frames=12))
 
 
-def test_chunks_of_other_axes_do_not_hang(tmp_path, video):
-    clip_format = store(tmp_path / "flow", video, FORM)
-    file = tmp_path / "flow" / f"{video.digest}.h5"
-    assert is_stored(tmp_path / "flow", video, FORM.flow_kind)
-    layout, whole = b"\x03\x02\x05", file.read_bytes()  # version, chunked, axes and one more
-    assert whole.count(layout) == 1
-    file.write_bytes(whole.replace(layout, b"\x03\x02\x04"))
-    assert not is_stored(tmp_path / "flow", video, FORM.flow_kind)
-    with pytest.raises(ValueError, match=r"\.h5 is damaged \(its shape is"):
-        read_clip(list_views(video)[0], clip_format)
+def rewrite(change):
+    """Return a function that changes the bytes of a file."""
+    return lambda path: path.write_bytes(change(path.read_bytes()))
+
+
+def reopen(change):
+    """Return a function that changes an HDF5 file that is open."""
+
+    def write(path):
+        with h5py.File(path, "r+") as file:
+            change(file, path)
+
+    return write
+
+
+def replace_flow(file, array=None, **options):
+    del file["flow"]
+    file.create_dataset("flow", data=array, **options)
+
+
+def store_elsewhere(file, path):
+    path.with_suffix(".secret").write_bytes(bytes(12 * 64 * 80 * 2))
+    secret = [(str(path.with_suffix(".secret")), 0, h5py.h5f.UNLIMITED)]
+    replace_flow(file, shape=(12, 64, 80, 2), dtype=np.uint8, external=secret)
+
+
+def link_elsewhere(file, path):
+    with h5py.File(path.with_suffix(".other"), "w") as other:
+        file.copy("flow", other)
+    del file["flow"]
+    file["flow"] = h5py.ExternalLink(str(path.with_suffix(".other")), "flow")
+
+
+def see_elsewhere(file, path):
+    link_elsewhere(file, path)
+    del file["flow"]
+    layout = h5py.VirtualLayout((12, 64, 80, 2), np.uint8)
+    layout[:] = h5py.VirtualSource(str(path.with_suffix(".other")), "flow", (12, 64, 80, 2))
+    file.create_virtual_dataset("flow", layout)
+
+
+def descend_for_ever(path):
+    """Make the tree of the chunks its own child: HDF5 goes down it, and dies."""
+    data = bytearray(path.read_bytes())
+    node = data.index(b"TREE\1")  # of chunks
+    data[node + 5] = 1  # a level up, whose children are trees
+    key = 8 + 8 * 5  # bytes of a chunk's place: its size, filters and five axes
+    data[node + 24 + key : node + 32 + key] = struct.pack("<Q", node)
+    path.write_bytes(data)
+
+
+# What is wrong with a stored file: (how it came to be, words of the reason).
+DAMAGE = {
+    "cut": (rewrite(lambda data: data[: len(data) // 2]), "Unable to"),
+    "holes": (
+        rewrite(lambda data: data[: len(data) // 2] + bytes(200) + data[len(data) // 2 + 200 :]),
+        "Can't",
+    ),
+    "empty": (rewrite(lambda data: b""), "Unable to"),
+    "text": (rewrite(lambda data: b"no flow" * 99), "Unable to"),
+    # version, chunked, axes and one more
+    "axes": (rewrite(lambda data: data.replace(b"\3\2\5", b"\3\2\4")), "that of its chunks"),
+    "kills": (descend_for_ever, "ended its process"),
+    "no flow": (reopen(lambda file, _: file.pop("flow")), "flow is not there"),
+    "a kind of text": (reopen(lambda file, _: file.attrs.update(kind="{")), "Expecting"),
+    "a kind of numbers": (reopen(lambda file, _: file.attrs.update(kind=[1, 2])), "holds flow of"),
+    "a list for a kind": (reopen(lambda file, _: file.attrs.update(kind="[1]")), "'list'"),
+    "another kind": (
+        reopen(lambda file, _: file.attrs.update(kind=json.dumps(flow_kind("farneback")))),
+        "holds flow of method farneback",
+    ),
+    "words": (reopen(lambda file, _: replace_flow(file, np.array([b"flow"] * 12))), "numbers"),
+    "fewer frames": (
+        reopen(lambda file, _: replace_flow(file, np.zeros((11, 64, 80, 2), np.uint8))),
+        "the flow of 12 frames",
+    ),
+    "another file's bytes": (reopen(store_elsewhere), "stored in another file"),
+    "a link": (reopen(link_elsewhere), "stored in another file"),
+    "a view of another file": (reopen(see_elsewhere), "stored in another file"),
+    "huge frames": (
+        reopen(
+            lambda file, _: replace_flow(
+                file, shape=(12, 1 << 20, 1 << 20, 2), dtype=np.uint8, chunks=(1, 1, 1024, 2)
+            )
+        ),
+        "too large a row",
+    ),
+    "huge chunks": (
+        reopen(
+            lambda file, _: replace_flow(
+                file, shape=(12, 1 << 20, 900, 2), dtype=np.uint8, chunks=(1, 1 << 20, 900, 2)
+            )
+        ),
+        "bytes are read",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_flow_is_named_and_computed_anew(tmp_path, video, monkeypatch, name):
+    monkeypatch.setattr("utils.system.guarded.SECONDS", 2.0)
+    clip_format, kind = store(tmp_path / "flow", video, FORM), FORM.flow_kind
+    clip, file = list_views(video)[0], tmp_path / "flow" / f"{video.digest}.h5"
+    assert is_stored(tmp_path / "flow", video, kind)
+    assert inspect_flow({"a.avi": video}, kind, clip_format.flow_path) == []
+    DAMAGE[name][0](file)
+    ((path, problem),) = inspect_flow({"a.avi": video}, kind, clip_format.flow_path)
+    assert path == "a.avi" and problem.startswith("a.avi: its flow is computed anew: ")
+    assert str(file) in problem and re.search(DAMAGE[name][1], problem), problem
+    assert not is_stored(tmp_path / "flow", video, kind)
+    assert np.array_equal(read_clip(clip, clip_format), read_clip(clip, FORM))
+    store_flow(tmp_path / "flow", video, kind)
+    assert is_stored(tmp_path / "flow", video, kind)
 
 
 def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):

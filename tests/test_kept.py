@@ -20,7 +20,8 @@ import models.tvl1  # noqa: F401  the classes that networks are made of
 from support.commands import ROOT, work_in
 from utils.clips.augmentation import Transform
 from utils.clips.reading import Clip, ClipFormat, clip_key, describe_format
-from utils.features.store import load_features, settings_hash
+from utils.features.layouts import load_features
+from utils.features.store import settings_hash
 from utils.rendering.samples import render_sample
 from utils.runs.networks import read_network
 from utils.video.flow import flow_kind

@@ -21,7 +21,7 @@ from support.walls import House
 from tasks.classification.training import load_start
 from tasks.options import EvaluationOptions, ExplanationOptions, ExportOptions
 from tasks.plan import make_plan
-from utils.features.store import load_features
+from utils.features.layouts import load_features
 from utils.params import Params
 from utils.runs.networks import read_network
 

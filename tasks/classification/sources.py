@@ -1,13 +1,15 @@
 """Videos, or their features: where what a classifier sees comes from, by its plan."""
 
+from tasks.plan import make_plan
 from utils.clips.inputs import ClipSource, FeatureSource
-from utils.data.inspection import inspect_features, inspect_videos
+from utils.data.inspection import inspect_features, inspect_flow, inspect_videos
 from utils.features.lookup import find_features
 from utils.video.reading import probe
+from utils.video.streams import STREAMS
 
 
 def inspect(paths, params):
-    """Decode videos once, or where `params` name features, read those of the videos.
+    """Decode videos once, and their stored flow; where `params` name features, read those.
 
     Returns:
         ({path: `Video` or `VideoFeatures`}, [(path, problem)]), as
@@ -15,7 +17,11 @@ def inspect(paths, params):
     """
     if params.features:
         return inspect_features(paths, params.features, params.workers)
-    return inspect_videos(paths, params.cache_path, params.workers)
+    videos, problems = inspect_videos(paths, params.cache_path, params.workers)
+    if STREAMS[params.stream].has_flow:
+        form = make_plan(params).clip_format
+        problems += inspect_flow(videos, form.flow_kind, form.flow_path, params.workers)
+    return videos, problems
 
 
 def inspect_one(path, params):

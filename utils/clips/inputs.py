@@ -6,15 +6,9 @@ from pathlib import Path
 from utils.clips.batches import Sequence
 from utils.clips.reading import check_flow, clip_key, describe_format, list_views, read_clip
 from utils.clips.rows import list_row_views, read_rows
+from utils.features.layouts import read_npy
 from utils.features.lookup import check_lengths
-from utils.features.store import (
-    array_path,
-    is_done,
-    open_store,
-    read_npy,
-    save_features,
-    settings_hash,
-)
+from utils.features.store import array_path, is_done, open_store, save_features, settings_hash
 from utils.scores.labelings import to_probabilities
 from utils.system.hashing import hash_bytes
 from utils.video.reading import probe

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from utils.data.examples import SPLITS, Example, find_split, labels_of
-from utils.features.store import READERS
+from utils.features.layouts import READERS
 from utils.system.words import list_some
 from utils.video.image_folders import scan_folder
 from utils.video.listing import describe_others, list_tree

@@ -9,6 +9,7 @@ from pathlib import Path
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
+from utils.video.flow_store import find_damage
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe
 from utils.video.video import Video, VideoError
@@ -134,6 +135,30 @@ def inspect_features(paths, features, workers=2):
         print(f"{missing} of {len(looked)} videos have no features in {features}")
     check_lengths(list(found.values()))
     return found, problems + list(_duplicates(found))
+
+
+def inspect_flow(videos, kind, folder, workers=2):
+    """Read the stored flow of videos once; what is damaged counts as not stored.
+
+    Args:
+        videos: {path: `Video`}.
+        kind: of `utils.video.flow.flow_kind`.
+        folder: a store; "" for none.
+        workers: threads.
+
+    Returns:
+        [(path, problem)].
+    """
+    if not folder:
+        return []
+    with ThreadPoolExecutor(workers) as pool:
+        looks = pool.map(lambda video: find_damage(folder, video, kind), videos.values())
+        looks = tqdm(looks, total=len(videos), desc="Checking flow", unit="video")
+        return [
+            (path, f"{path}: its flow is computed anew: {damage}; run scripts.extract_flow again")
+            for path, damage in zip(videos, looks, strict=True)
+            if damage
+        ]
 
 
 def inspect_videos(paths, cache_path, workers=2):

@@ -7,7 +7,8 @@ Files are found by the video's name: FEATURES/run/a.npy or FEATURES/a.npy is DAT
 from collections import Counter
 from pathlib import Path
 
-from utils.features.store import READERS, fit_features, list_arrays, load_features
+from utils.features.layouts import READERS, list_arrays, load_features
+from utils.features.store import fit_features
 from utils.features.video_features import VideoFeatures
 from utils.system.files import explain_missing
 from utils.system.hashing import hash_bytes

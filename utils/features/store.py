@@ -1,24 +1,22 @@
-"""Folders of features, an array (rows, channels) a video: written with a record, or read as found.
+"""Folders of features, an array (rows, channels) a video, written with a record.
 
 A store mirrors the data's tree: `a.npy` and its other views `a.<view>.npy` are a video's, `a.json`
 is their record, written last, and `manifest.json` says what all rows depend on.
 """
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
 
-from utils.system.files import atomic_path, check_chunks, fit_name, write_atomically
+from utils.features.layouts import READERS, read_npy
+from utils.system.files import atomic_path, fit_name, write_atomically
 from utils.system.hashing import hash_text
 from utils.system.settings_files import open_kind, read_kind
 from utils.video.views import BESIDE_CENTER, CENTER
 
-import h5py
 import numpy as np
 
 MANIFEST = "manifest.json"
-_KEY = "features"  # the array's name in files that may hold several
 _ROOM = max(len(f".{view}.npy") for view in BESIDE_CENTER)  # bytes of what a name is followed by
 
 
@@ -187,138 +185,3 @@ def save_features(folder, name, views, record):
             np.save(temporary, array, allow_pickle=False)
     record = record | {"views": list(views), "shape": shape}
     write_atomically(_record_path(folder, name), json.dumps(record) + "\n")
-
-
-def _pick_array(names):
-    if _KEY in names or len(names) == 1:
-        return _KEY if _KEY in names else names[0]
-    raise ValueError(
-        f"it holds {len(names)} arrays ({', '.join(names[:5])}); expected one, or one that is "
-        f"called {_KEY}"
-    )
-
-
-def _list_datasets(file):
-    names = []
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset) and not name.startswith("#"):  # which MATLAB refers to
-            names.append(name)
-
-    file.visititems(visit)
-    return names
-
-
-def list_arrays(path):
-    """Return the names of the arrays in a .npz, .h5 or .hdf5 file."""
-    try:
-        if Path(path).suffix.lower() == ".npz":
-            with np.load(path) as file:
-                return list(file.files)
-        with h5py.File(path) as file:
-            return _list_datasets(file)
-    except Exception as error:  # parsers raise whatever damaged bytes lead to
-        raise ValueError(f"{path}: cannot be read ({error}).") from error
-
-
-# NumPy reads headers with `ast`, whose parser in two threads at once fails before Python 3.11.8
-# (CPython issue 106905): what NumPy itself writes is read without.
-_HEADER = re.compile(
-    r"\{'descr': '([<>|][a-z]\d+)', 'fortran_order': (False|True), 'shape': \(([\d, ]*)\), \} *\n"
-)
-
-
-def _read_header(file):
-    """Return (dtype, order, shape) of an open .npy file; None where NumPy is to read it."""
-    if file.read(8) != b"\x93NUMPY\x01\x00":
-        return None
-    found = _HEADER.fullmatch(file.read(int.from_bytes(file.read(2), "little")).decode("latin1"))
-    if found is None:
-        return None
-    order = "F" if found[2] == "True" else "C"
-    return np.dtype(found[1]), order, tuple(int(n) for n in found[3].split(",") if n.strip())
-
-
-def read_npy(path, name=""):
-    """Map the array of a .npy file into memory, read-only; it may be called in any thread."""
-    with open(path, "rb") as file:
-        header, start = _read_header(file), file.tell()
-    if header is None:
-        return np.lib.format.open_memmap(path, mode="r")  # which knows no pickle at all
-    dtype, order, shape = header
-    return np.memmap(path, dtype, "r", start, shape, order)
-
-
-def _read_npz(path, name):
-    with np.load(path) as file:
-        name = name or _pick_array(file.files)
-        with file.zip.open(name if name in file.zip.namelist() else f"{name}.npy") as member:
-            header = _read_header(member)
-            if header is None:
-                return file[name]
-            dtype, order, shape = header
-            array = np.frombuffer(member.read(), dtype)
-        return array.reshape(shape, order=order)
-
-
-def _read_hdf5(path, name):
-    with h5py.File(path) as file:
-        array = file[name or _pick_array(_list_datasets(file))]
-        check_chunks(array)
-        return array[()]
-
-
-def _read_mat(path, name):
-    from scipy.io import loadmat  # slow, and rarely wanted
-
-    try:
-        arrays = {key: array for key, array in loadmat(path).items() if not key.startswith("__")}
-        array = arrays[name or _pick_array(list(arrays))]
-    except NotImplementedError:  # MATLAB 7.3 writes HDF5, the last axis first
-        array = np.transpose(_read_hdf5(path, name))
-    return array.T if array.ndim == 2 and array.shape[1] == 1 else array  # MATLAB has no (D,)
-
-
-# Suffix: function (path, name of the array or "") -> the array. None of them runs what it reads.
-READERS = {
-    ".npy": read_npy,
-    ".npz": _read_npz,
-    ".mat": _read_mat,
-    ".h5": _read_hdf5,
-    ".hdf5": _read_hdf5,
-}
-
-
-def load_features(path, name=""):
-    """Read the features of a video from a file of any known layout.
-
-    Args:
-        path: a `.npy` (which is mapped into memory, not read), `.npz`, `.mat` (MATLAB's v5 to
-            v7.3), `.h5` or `.hdf5` file.
-        name: of the array in a file that holds several; "" for the only one, or "features".
-
-    Returns:
-        Array (rows, channels) of numbers, of the file's dtype; (channels,) is one row, and axes
-        of length 1 are left out of a larger one.
-
-    Raises:
-        ValueError: no such file, none of these layouts, damaged, or no such array; the file is
-            named. An array of Python objects is never loaded.
-    """
-    path = Path(path)
-    read = READERS.get(path.suffix.lower())
-    if read is None:
-        raise ValueError(f"{path}: not features; known files: {', '.join(READERS)}.")
-    try:
-        array = read(path, name)
-    except Exception as error:  # as above
-        raise ValueError(f"{path}: no array of numbers can be read from it ({error}).") from error
-    shape, kind = np.shape(array), getattr(array, "dtype", np.dtype(object))
-    if kind.kind not in "fiu":
-        raise ValueError(f"{path}: an array of {kind}; expected numbers, (rows, channels).")
-    if array.ndim > 2:
-        array = array.reshape(*(n for n in shape[:-1] if n != 1), shape[-1])
-    array = array[None] if array.ndim == 1 else array
-    if array.ndim != 2 or not array.size:
-        raise ValueError(f"{path}: an array of shape {shape}; expected (rows, channels).")
-    return array

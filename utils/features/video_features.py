@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from utils.features.store import load_features, read_record
+from utils.features.layouts import load_features
+from utils.features.store import read_record
 from utils.video.resampling import FPS
 from utils.video.views import CENTER
 

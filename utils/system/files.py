@@ -113,15 +113,6 @@ def name_damaged(path):
         raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
 
 
-def check_chunks(array):
-    """Raise an OSError, as h5py does, for an array whose chunks have other axes than itself.
-
-    HDF5 would search them for ever.
-    """
-    if array.chunks and len(array.chunks) != len(array.shape):
-        raise OSError(f"its shape is {array.shape}, that of its chunks {array.chunks}")
-
-
 def fit_name(name, room):
     """Return a path whose last part leaves room for a suffix, of 255 bytes that a name may have.
 

@@ -1,12 +1,16 @@
 """Optical flow on disk: `flow.json` in a folder says of which kind, `<digest>.h5` is a video's."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
-from utils.system.files import atomic_path, check_chunks, write_atomically
+from utils.system.files import atomic_path, write_atomically
+from utils.system.guarded import allow_seconds, call_guarded
+from utils.system.hdf5 import read_through
 from utils.system.settings_files import check_kind, read_kind
 from utils.video.flow import compute_flow, to_pixels
 from utils.video.frames import crop_frame
+from utils.video.pixels import MOST_PIXELS
 
 import h5py
 import numpy as np
@@ -59,15 +63,40 @@ def open_store(folder, kind):
         write_atomically(Path(folder, "flow.json"), json.dumps(kind, indent=1) + "\n")
 
 
+@lru_cache(maxsize=1 << 20)
+def _find_damage(path, count, kind, _stamp):
+    try:
+        most = 2 * MOST_PIXELS
+        found = call_guarded(read_through, path, "flow", most, seconds=allow_seconds(path))
+        _check_kind(path, json.loads(found["attributes"].get("kind", "{}")), json.loads(kind))
+        length, *_, channels = found["shape"]
+        if (found["dtype"], len(found["shape"]), length, channels) != ("|u1", 4, count, 2):
+            raise ValueError(f"it holds {found['shape']}; expected the flow of {count} frames")
+    except (ValueError, AttributeError) as error:
+        return f"{path} is damaged ({error})"
+    return ""
+
+
+def find_damage(folder, video, kind):
+    """Return what is wrong with a video's stored flow; "" for nothing, None where there is none.
+
+    All of it is read, in another process; once, as long as the file does not change.
+
+    Args:
+        folder: a store; "" for none.
+        video: a `Video`.
+        kind: of `flow_kind`.
+    """
+    path = Path(folder, f"{video.digest}.h5")
+    if not folder or not path.is_file():
+        return None
+    stat, count = path.stat(), len(video.timeline(kind["fps"]))
+    return _find_damage(str(path), count, json.dumps(kind), (stat.st_size, stat.st_mtime_ns))
+
+
 def is_stored(folder, video, kind):
     """Return whether a video's flow is in a store, whole and of a kind."""
-    try:
-        with h5py.File(Path(folder, f"{video.digest}.h5")) as file:
-            check_chunks(file["flow"])
-            whole = len(file["flow"]) == len(video.timeline(kind["fps"]))
-            return whole and json.loads(file.attrs["kind"]) == kind
-    except (OSError, KeyError):
-        return False
+    return find_damage(folder, video, kind) == ""
 
 
 def store_flow(folder, video, kind, estimate=None, batch=1):
@@ -94,12 +123,10 @@ def store_flow(folder, video, kind, estimate=None, batch=1):
         file.attrs.update(kind=json.dumps(kind), source=video.digest)
 
 
-def _read_stored(path, places, kind):
+def _read_stored(path, places):
     """Yield the stored flow of places in a resampled video."""
     try:
         with h5py.File(path) as file:
-            _check_kind(path, json.loads(file.attrs["kind"]), kind)
-            check_chunks(file["flow"])
             for place in places:
                 yield file["flow"][place]
     except (OSError, KeyError, IndexError) as error:
@@ -113,15 +140,14 @@ def flow_frames(video, kind, folder, places):
 
     Args:
         video, kind, places: as of `compute_flow`.
-        folder: a store; flow that is not there, or all for "", is computed.
+        folder: a store; flow that is not there or damaged, or all for "", is computed.
 
     Raises:
         VideoError: a frame that cannot be decoded; the file is named.
-        ValueError: a stored file that is damaged or of another kind.
+        ValueError: a stored file that was damaged just now.
     """
-    stored = Path(folder, f"{video.digest}.h5")
-    if folder and stored.is_file():
-        return _read_stored(stored, places.tolist(), kind)
+    if folder and is_stored(folder, video, kind):
+        return _read_stored(Path(folder, f"{video.digest}.h5"), places.tolist())
     return compute_flow(video, kind, places)
 
 

@@ -1,0 +1,99 @@
+"""Arrays in HDF5 files of whatever origin; nothing but the file itself is read.
+
+HDF5 may spin, or die, of damaged bytes: call these through `utils.system.guarded`.
+"""
+
+import math
+
+import h5py
+
+
+def _refuse_link(name, link):
+    if isinstance(link, h5py.ExternalLink):
+        raise ValueError(f"{name} is stored in another file, {link.filename}")
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"{name} is not there, or a link, which is not followed")
+
+
+def list_datasets(file):
+    """Return the names of the arrays in an open file.
+
+    Raises:
+        ValueError: there is none, but a link; links are not followed.
+    """
+    names, links = [], {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and not name.startswith("#"):  # which MATLAB refers to
+            names.append(name)
+
+    file.visititems(visit)
+    if not names:
+        file.visititems_links(lambda name, link: links.update({name: link}))
+    for name, link in links.items():
+        _refuse_link(name, link)
+    return names
+
+
+def find_dataset(file, name, most):
+    """Return an array in an open file, to be read.
+
+    Args:
+        file: open.
+        name: of the array.
+        most: bytes that a chunk of it may unfold to.
+
+    Raises:
+        ValueError: no such array, one of no numbers, one in another file, or absurd chunks.
+    """
+    found = file
+    for part in name.strip("/").split("/"):
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        _refuse_link(name, link)
+        found = found[part]
+    if not isinstance(found, h5py.Dataset) or not found.shape:
+        raise ValueError(f"{name} is no array")
+    if found.is_virtual or found.external:
+        raise ValueError(f"{name} is stored in another file; only what is in this one is read")
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is an array of {found.dtype}; expected numbers")
+    chunks = found.chunks or ()
+    if chunks and len(chunks) != len(found.shape):  # HDF5 would search for ever
+        raise ValueError(f"the shape of {name} is {found.shape}, that of its chunks {chunks}")
+    if math.prod(chunks) * found.dtype.itemsize > most:
+        raise ValueError(f"{name} has chunks of {chunks}; no more than {most:,} bytes are read")
+    return found
+
+
+def read_through(path, name, most):
+    """Read all of an array in a file, row by row; only for `utils.system.guarded`.
+
+    Args:
+        path: of the file.
+        name: of the array.
+        most: bytes that a row may have.
+
+    Returns:
+        {"shape", "dtype", "attributes" of the file that are texts}.
+
+    Raises:
+        ValueError, OSError: as `find_dataset`, or damage.
+    """
+    with h5py.File(path) as file:
+        array = find_dataset(file, name, most)
+        if math.prod(array.shape[1:]) * array.dtype.itemsize > most:
+            raise ValueError(f"{name} has the shape {array.shape}, too large a row")
+        if array.chunks:
+            _check_chunks(array)
+        for place in range(len(array)):
+            array[place]
+        texts = {key: value for key, value in file.attrs.items() if isinstance(value, str)}
+        return {"shape": array.shape, "dtype": array.dtype.str, "attributes": texts}
+
+
+def _check_chunks(array):
+    """Raise a ValueError where a chunk is stored in more bytes than it can be: it may unfold."""
+    stored, size = [], math.prod(array.chunks) * array.dtype.itemsize
+    array.id.chunk_iter(lambda chunk: stored.append(chunk.size))
+    if max(stored, default=0) > size + size // 100 + 1024:
+        raise ValueError(f"a chunk of {size} bytes is stored in {max(stored)}")
