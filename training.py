@@ -9,6 +9,7 @@ from utils.fitting.devices import choose_devices, compile_model, number_format
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.pictures.run_plots import plot_history
 from utils.runs.folders import load_state
+from utils.runs.networks import load_weights
 from utils.system.commands import run_command
 from utils.system.locks import free_locks
 
@@ -53,7 +54,7 @@ def _train(plan):
         verbose=0,  # a callback prints a line an epoch
     )
     plot_history(saver.state["history"], job.folder / "history.png")
-    job.network.load_weights(job.folder / "best.keras")
+    load_weights(job.network, job.folder / "best.keras")
     report = job.score()
     print(f"The run lies in {job.folder}; score it with: python evaluate.py {job.folder}")
     return job.folder, report

@@ -23,7 +23,7 @@ from tasks.options import EvaluationOptions, ExplanationOptions, ExportOptions
 from tasks.plan import make_plan
 from utils.features.layouts import load_features
 from utils.params import Params
-from utils.runs.networks import read_network
+from utils.runs.networks import load_weights, read_network
 
 import keras
 import numpy as np
@@ -189,3 +189,28 @@ def test_nothing_asks_for_code(module):
             assert getattr(node.value, "value", None) is SAFE[node.arg], node.arg
     known = {each for each, where in ONLY_IN.items() if module not in where}
     assert not names & (UNSAFE | known)
+
+
+def build_small(units=2):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, keras.layers.Dense(units)(inputs))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: whole.replace(b"HEAP", b"XXXX"),  # of the names of its groups
+        lambda whole: whole.replace(b"TREE", b"\xff\xff\xff\xff"),
+    ],
+)
+def test_damaged_weights_of_an_epoch_are_named(tmp_path, damage):
+    path = tmp_path / "last-0001.weights.h5"
+    build_small().save_weights(path)
+    load_weights(build_small(), path)
+    with pytest.raises(ValueError, match="cannot be loaded by Keras"):
+        load_weights(build_small(3), path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"last-0001\.weights\.h5 cannot be loaded by Keras"):
+        load_weights(build_small(), path)

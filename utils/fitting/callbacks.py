@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from utils.fitting.progress import EpochLines, Pictures
+from utils.runs.networks import load_weights
 from utils.system.files import atomic_path, write_atomically
 from utils.system.tables import write_csv
 
@@ -71,7 +72,7 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if self.state["weights"]:
-            self.model.load_weights(self.folder / self.state["weights"])
+            load_weights(self.model, self.folder / self.state["weights"])
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.perf_counter()

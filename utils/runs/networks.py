@@ -1,5 +1,6 @@
 """The networks in a run's folder, loaded without executing anything that is in the file."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 from utils.system.settings_files import read_kind
@@ -23,6 +24,29 @@ def _written_by(folder):
     return f"; Keras {keras_version} wrote it" if keras_version else ""
 
 
+@contextmanager
+def _name_refused(path):
+    """Turn whatever Keras raises into a ValueError that names the file."""
+    import keras  # slow; most of what is asked of a run needs no network
+
+    try:
+        yield keras
+    except Exception as error:  # each layout has its own kinds; the file is what matters
+        said = " ".join(str(error).split()) or type(error).__name__
+        message = f"{path} cannot be loaded by Keras {keras.__version__}: {said[:200]}"
+        raise ValueError(message) from error
+
+
+def load_weights(network, path):
+    """Load the weights of a .keras or .weights.h5 file into a network, or a compiled model.
+
+    Raises:
+        ValueError: a damaged file, or another network's; it is named.
+    """
+    with _name_refused(path):
+        network.load_weights(path)
+
+
 def read_network(path):
     """Load a network from a .keras file, uncompiled; nothing in it is executed (Keras' safe mode).
 
@@ -33,14 +57,8 @@ def read_network(path):
         ValueError: Keras cannot load it, or refuses to: a Python function in it, a layer that is
             not this project's or Keras' own, a damaged file.
     """
-    import keras  # slow; most of what is asked of a run needs no network
-
-    try:
+    with _name_refused(path) as keras:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # each layout has its own kinds; the file is what matters
-        said = " ".join(str(error).split()) or type(error).__name__
-        message = f"{path} cannot be loaded by Keras {keras.__version__}: {said[:200]}"
-        raise ValueError(message) from error
 
 
 def load_network(folder, layers=("head",)):
