@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from utils.data.datasets import list_examples
-from utils.data.inspection import inspect_videos
+from utils.data.inspection import inspect_flow, inspect_videos
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
@@ -150,6 +150,7 @@ def extract_flow(options):
     failures = [
         (path, reason.removeprefix(f"{path}: ")) for path, reason in problems if path not in found
     ]
+    problems += inspect_flow(found, kind, str(folder), options.cache_path, workers)
     for path, reason in problems:
         if path in found:
             print(f"  odd: {reason}")

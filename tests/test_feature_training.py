@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -317,13 +318,57 @@ def test_features_of_two_streams():
 def odd(trained):
     """The folder with features of other widths beside it."""
     write_features(trained.folder / "odd", dim=100)
-    write_features(trained.folder / "mixed")
-    np.save(trained.folder / "mixed/right/right_03.npy", np.ones((DIM, 2)))
 
 
 @pytest.fixture
 def misfits(folder, odd):
     return folder
+
+
+def write_h5(path, **options):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("features", **options)
+
+
+# Damage to the features of a video: {file: how it is written}.
+DAMAGE = {
+    "left_00.npy": lambda path: np.save(path, np.ones((DIM, 2))),  # as if it were turned
+    "left_04.npy": lambda path: path.write_bytes(b"\x93NUMPY\1\0\4\0{'a\n"),
+    "left_02.mat": Path.touch,
+    "left_03.npz": lambda path: path.write_bytes(b"PK\3\4"),
+    "right_00.h5": lambda path: write_h5(
+        path, shape=(4, DIM), dtype="f4", external=[("/etc/hostname", 0, h5py.h5f.UNLIMITED)]
+    ),
+    "right_03.h5": lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(600)),
+    "right_02.npy": os.mkfifo,
+}
+
+
+def test_damaged_features_are_named_and_the_rest_goes_on(folder, tmp_path, capsys):
+    hurt = tmp_path / "hurt"
+    write_features(hurt)
+    for name, write in DAMAGE.items():
+        path = hurt / name.split("_")[0] / name
+        path.with_suffix(".npy").unlink()
+        write(path)
+    assert find_length(None, hurt) == DIM
+    run_folder, report = train("--features", hurt, "--data-path", "list.csv", "--epochs", 1)
+    problems = (run_folder / "problems.txt").read_text().splitlines()
+    for name in DAMAGE:
+        assert sum(name in line for line in problems) == 1, problems
+    assert "stored in another file" in "".join(problems) and len(problems) == len(DAMAGE)
+    assert report["videos"] == 2
+    assert score([FIRST], features=str(hurt), split="train")["videos"] == 4
+    said = capsys.readouterr().out
+    assert all(said.count(f"problem: somewhere/{name.split('_')[0]}") for name in DAMAGE)
+    extract_embeddings(run_folder, split="train")
+
+
+def test_features_of_two_lengths_do_not_fit(tmp_path):
+    for index in range(4):
+        np.save(tmp_path / f"{index}.npy", np.ones((3, 4 + index % 2)))
+    with pytest.raises(ValueError, match=r"1\.npy: its rows have 5 channels, .* 4; all must"):
+        inspect_features([f"{index}.mp4" for index in range(4)], tmp_path)
 
 
 def test_other_features_are_not_scored(misfits):
@@ -338,7 +383,6 @@ def test_other_features_are_not_scored(misfits):
         ((*DATA, "--network", "timesformer"), "timesformer takes clips, not features"),
         ((*DATA, "--weights", "kinetics"), "weights is kinetics, but on features"),
         (("--features", "odd", "--network", "i3d_transformer"), "divide by 64, got 100"),
-        (("--features", "mixed"), r"right_03\.npy: its rows have 2 channels, .* 64; all must"),
         (("--features", "F/left"), "no folder of class folders"),
         (("--features", "list.csv", "--data-path", "list.csv"), "no features of any of the 16"),
         (("--features", "gone", "--data-path", "list.csv"), "gone: not there"),

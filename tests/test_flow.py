@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import training
@@ -278,10 +279,11 @@ def test_damaged_flow_is_named_and_computed_anew(tmp_path, video, monkeypatch, n
     clip_format, kind = store(tmp_path / "flow", video, FORM), FORM.flow_kind
     clip, file = list_views(video)[0], tmp_path / "flow" / f"{video.digest}.h5"
     assert is_stored(tmp_path / "flow", video, kind)
-    assert inspect_flow({"a.avi": video}, kind, clip_format.flow_path) == []
+    check = partial(inspect_flow, {"a.avi": video}, kind, clip_format.flow_path, tmp_path)
+    assert check() == []
     DAMAGE[name][0](file)
-    ((path, problem),) = inspect_flow({"a.avi": video}, kind, clip_format.flow_path)
-    assert path == "a.avi" and problem.startswith("a.avi: its flow is computed anew: ")
+    ((path, problem),) = check()
+    assert path == "a.avi" and problem.startswith("a.avi: its stored flow is damaged, and ")
     assert str(file) in problem and re.search(DAMAGE[name][1], problem), problem
     assert not is_stored(tmp_path / "flow", video, kind)
     assert np.array_equal(read_clip(clip, clip_format), read_clip(clip, FORM))

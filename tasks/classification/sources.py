@@ -19,8 +19,8 @@ def inspect(paths, params):
         return inspect_features(paths, params.features, params.workers)
     videos, problems = inspect_videos(paths, params.cache_path, params.workers)
     if STREAMS[params.stream].has_flow:
-        form = make_plan(params).clip_format
-        problems += inspect_flow(videos, form.flow_kind, form.flow_path, params.workers)
+        form, how = make_plan(params).clip_format, (params.cache_path, params.workers)
+        problems += inspect_flow(videos, form.flow_kind, form.flow_path, *how)
     return videos, problems
 
 

@@ -3,16 +3,18 @@
 import json
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
-from utils.video.flow_store import find_damage
+from utils.video.flow_store import find_damage, stamp_stored
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe
 from utils.video.video import Video, VideoError
+from utils.video.views import CENTER
 
 from tqdm import tqdm
 
@@ -114,7 +116,7 @@ def inspect_features(paths, features, workers=2):
         ({path: `VideoFeatures`} of those that can be read, [(path, problem)]).
 
     Raises:
-        ValueError: features that do not fit together, or none at all.
+        ValueError: none at all, or as many of one length of rows as of others.
     """
     located = locate_features(paths, features)
 
@@ -133,17 +135,25 @@ def inspect_features(paths, features, workers=2):
     found = {path: each for path, (each, _) in looked.items() if each}
     if missing := len(looked) - len(located):
         print(f"{missing} of {len(looked)} videos have no features in {features}")
-    check_lengths(list(found.values()))
+    counts = Counter(each.channels for each in found.values())
+    most, count = counts.most_common(1)[0] if found else (0, 0)
+    if 2 * count <= len(found):
+        check_lengths(list(found.values()))
+    for path in [path for path, each in found.items() if each.channels != most]:
+        file, channels = found[path].views[CENTER][0], found.pop(path).channels
+        text = f"{path}: {file}: its rows have {channels} channels, those of most others {most}"
+        problems.append((path, text))
     return found, problems + list(_duplicates(found))
 
 
-def inspect_flow(videos, kind, folder, workers=2):
+def inspect_flow(videos, kind, folder, cache_path, workers=2):
     """Read the stored flow of videos once; what is damaged counts as not stored.
 
     Args:
         videos: {path: `Video`}.
         kind: of `utils.video.flow.flow_kind`.
         folder: a store; "" for none.
+        cache_path: folder of the memory of what is whole, `flow_checks.json`.
         workers: threads.
 
     Returns:
@@ -151,14 +161,27 @@ def inspect_flow(videos, kind, folder, workers=2):
     """
     if not folder:
         return []
-    with ThreadPoolExecutor(workers) as pool:
-        looks = pool.map(lambda video: find_damage(folder, video, kind), videos.values())
-        looks = tqdm(looks, total=len(videos), desc="Checking flow", unit="video")
-        return [
-            (path, f"{path}: its flow is computed anew: {damage}; run scripts.extract_flow again")
-            for path, damage in zip(videos, looks, strict=True)
-            if damage
-        ]
+    memory = _Memory(Path(cache_path, "flow_checks.json"))
+
+    def look(video):
+        path, stamp = stamp_stored(folder, video, kind) or ("", "")
+        known = memory.known.get(path)
+        damage = find_damage(folder, video, kind, known)
+        if damage == "" and stamp != known:
+            memory.add(path, stamp)
+        return damage
+
+    problems, pool = [], ThreadPoolExecutor(workers)
+    try:
+        looks = pool.map(look, videos.values())
+        for path, damage in zip(videos, tqdm(looks, "Checking flow", len(videos)), strict=True):
+            if damage:
+                text = f"{path}: its stored flow is damaged, and computed anew: {damage}"
+                problems.append((path, f"{text}; scripts.extract_flow stores it again"))
+    finally:  # stopped by Ctrl-C too
+        pool.shutdown(cancel_futures=True)
+        memory.write()
+    return problems
 
 
 def inspect_videos(paths, cache_path, workers=2):

@@ -16,6 +16,7 @@ from utils.video.views import BESIDE_CENTER, CENTER
 
 import numpy as np
 
+_LOOKS = 5  # files that tell how long a row is
 _HOLD_MANY = (".npz", ".h5", ".hdf5")
 
 
@@ -168,7 +169,7 @@ def find_features(path, features):
 
 
 def find_length(paths, features):
-    """Return the channels of a row, of the first video whose features can be read.
+    """Return the channels of a row: of most of the first videos whose features can be read.
 
     Args:
         paths: of the videos; None for all that the features name.
@@ -177,13 +178,17 @@ def find_length(paths, features):
     Raises:
         ValueError: as `locate_features`, or none can be read.
     """
-    paths = list(index_features(features) or ()) if paths is None else paths
+    paths, lengths = list(index_features(features) or ()) if paths is None else paths, []
     for views in locate_features(paths, features).values():
         try:
-            return load_features(*views[CENTER]).shape[1]
+            lengths.append(load_features(*views[CENTER]).shape[1])
         except ValueError as error:
             last = error
-    raise ValueError(f"No features in {features} can be read: {last}")
+        if len(lengths) == _LOOKS:
+            break
+    if not lengths:
+        raise ValueError(f"No features in {features} can be read: {last}")
+    return Counter(lengths).most_common(1)[0][0]
 
 
 def check_lengths(videos, length=0):

@@ -1,11 +1,11 @@
 """Optical flow on disk: `flow.json` in a folder says of which kind, `<digest>.h5` is a video's."""
 
 import json
-from functools import lru_cache
 from pathlib import Path
 
 from utils.system.files import atomic_path, write_atomically
 from utils.system.guarded import allow_seconds, call_guarded
+from utils.system.hashing import hash_text
 from utils.system.hdf5 import read_through
 from utils.system.settings_files import check_kind, read_kind
 from utils.video.flow import compute_flow, to_pixels
@@ -17,6 +17,9 @@ import numpy as np
 
 # A twelfth of the size; lzf reads no quicker and gives a ninth. Shuffling has no use for bytes.
 _COMPRESSION = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
+
+
+_checked = {}  # of `stamp_stored`: what is wrong with the file
 
 
 def default_store(cache_path, kind):
@@ -63,24 +66,21 @@ def open_store(folder, kind):
         write_atomically(Path(folder, "flow.json"), json.dumps(kind, indent=1) + "\n")
 
 
-@lru_cache(maxsize=1 << 20)
-def _find_damage(path, count, kind, _stamp):
+def _check_stored(path, count, kind):
     try:
         most = 2 * MOST_PIXELS
         found = call_guarded(read_through, path, "flow", most, seconds=allow_seconds(path))
-        _check_kind(path, json.loads(found["attributes"].get("kind", "{}")), json.loads(kind))
+        _check_kind(path, json.loads(found["attributes"].get("kind", "{}")), kind)
         length, *_, channels = found["shape"]
         if (found["dtype"], len(found["shape"]), length, channels) != ("|u1", 4, count, 2):
             raise ValueError(f"it holds {found['shape']}; expected the flow of {count} frames")
-    except (ValueError, AttributeError) as error:
-        return f"{path} is damaged ({error})"
+    except (ValueError, AttributeError, OSError) as error:
+        return f"{path} ({error})"
     return ""
 
 
-def find_damage(folder, video, kind):
-    """Return what is wrong with a video's stored flow; "" for nothing, None where there is none.
-
-    All of it is read, in another process; once, as long as the file does not change.
+def stamp_stored(folder, video, kind):
+    """Return (path of a video's stored flow, a text of all that its check depends on), or None.
 
     Args:
         folder: a store; "" for none.
@@ -90,8 +90,28 @@ def find_damage(folder, video, kind):
     path = Path(folder, f"{video.digest}.h5")
     if not folder or not path.is_file():
         return None
-    stat, count = path.stat(), len(video.timeline(kind["fps"]))
-    return _find_damage(str(path), count, json.dumps(kind), (stat.st_size, stat.st_mtime_ns))
+    stat, asked = path.stat(), hash_text(json.dumps(kind, sort_keys=True))
+    count = len(video.timeline(kind["fps"]))
+    return str(path.resolve()), f"{stat.st_size} {stat.st_mtime_ns} {count} {asked}"
+
+
+def find_damage(folder, video, kind, known=None):
+    """Return what is wrong with a video's stored flow; "" for nothing, None where there is none.
+
+    All of it is read, in another process; once, as long as the file does not change.
+
+    Args:
+        folder, video, kind: as of `stamp_stored`.
+        known: its text where the flow was found whole before.
+    """
+    stamp = stamp_stored(folder, video, kind)
+    if stamp is None:
+        return None
+    if stamp[1] == known:
+        _checked[stamp] = ""
+    elif stamp not in _checked:
+        _checked[stamp] = _check_stored(stamp[0], len(video.timeline(kind["fps"])), kind)
+    return _checked[stamp]
 
 
 def is_stored(folder, video, kind):
