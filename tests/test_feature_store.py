@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(feature_store.np, "save", fill)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="no space is left"):
         save(tmp_path)
     monkeypatch.undo()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.npy"]
@@ -353,6 +353,18 @@ def test_features_are_found_by_the_longest_name(tmp_path):
         index_features("nowhere")
     write_hdf5(tmp_path / "all.h5", **{"run/v1": ROWS, "v2/features": ROWS})
     assert list(index_features(tmp_path / "all.h5")) == ["run/v1", "v2"]
+
+
+def test_links_to_features_are_followed_once(tmp_path):
+    for name in ("F/run/a", "F/.hidden/x", "elsewhere/b"):
+        save(tmp_path, name)
+    (tmp_path / "F/run/up").symlink_to(tmp_path / "F")
+    (tmp_path / "F/run/again").symlink_to(tmp_path / "F/run")
+    (tmp_path / "F/more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "F/c.npy").symlink_to(tmp_path / "elsewhere/b.npy")
+    os.mkfifo(tmp_path / "F/waiting")
+    names = [name for name in index_features(tmp_path / "F") if not name.endswith(".flip")]
+    assert names == ["c", "more/b", "run/a"]
 
 
 def test_records_and_views_are_no_videos():

@@ -12,6 +12,7 @@ from utils.features.store import fit_features
 from utils.features.video_features import VideoFeatures
 from utils.system.files import explain_missing
 from utils.system.hashing import hash_bytes
+from utils.video.listing import list_tree
 from utils.video.views import BESIDE_CENTER, CENTER
 
 import numpy as np
@@ -51,15 +52,11 @@ def index_features(features):
     """
     root = Path(features)
     if root.is_dir():
-        found = (
-            path.relative_to(root)
-            for path in sorted(root.rglob("*"), key=lambda path: (_rank(path), path))
-            if path.suffix.lower() in READERS
-        )
+        tree = list_tree(root)
+        found = (path for path in (*tree.videos, *tree.others) if path.suffix.lower() in READERS)
         index = {}
-        for path in found:
-            if not any(part.startswith(".") for part in path.parts):  # such as what is half written
-                index.setdefault(_strip(path.as_posix()), (str(root / path), ""))
+        for path in sorted(found, key=lambda path: (_rank(path), path)):
+            index.setdefault(_strip(path.relative_to(root).as_posix()), (str(path), ""))
         return index
     if root.is_file() and root.suffix.lower() in _HOLD_MANY:
         return {name.removesuffix("/features"): (str(root), name) for name in list_arrays(root)}
@@ -74,8 +71,7 @@ def index_features(features):
 
 def _rank(path):
     """Return the place of a file's layout in `READERS`: the first wins where a name has two."""
-    known = list(READERS)
-    return known.index(path.suffix.lower()) if path.suffix.lower() in known else len(known)
+    return list(READERS).index(path.suffix.lower())
 
 
 def _locate(index, path):

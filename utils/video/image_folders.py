@@ -1,5 +1,6 @@
 """Folders of images that are videos, a numbered image a frame."""
 
+import errno
 import hashlib
 import os
 import re
@@ -8,13 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.video.headers import Header
-from utils.video.pixels import check_size
+from utils.video.images import read_image
 from utils.video.resampling import FPS
-from utils.video.video import VideoError
 from utils.video.video_files import IMAGE_SUFFIXES, is_video_file
-
-import cv2
-import numpy as np
 
 IMAGE_FPS = FPS
 # What macOS, Synology and Windows put beside files, for themselves.
@@ -139,8 +136,10 @@ def is_image_folder(folder):
 
 def explain_folder(folder):
     """Say why a path that is no file is no folder of images either."""
-    kind = "; a folder must hold numbered images, of one video" if Path(folder).is_dir() else ""
-    return sort_images(folder).problem or f"no such file{kind}"
+    if not Path(folder).is_dir():
+        return "it is no file" if Path(folder).exists() else "no such file"
+    needed = "no such file; a folder must hold numbered images, of one video"
+    return sort_images(folder).problem or needed
 
 
 def list_images(folder):
@@ -160,6 +159,8 @@ def digest_video(path):
     images = list_images(path)
     digest = hashlib.blake2b()
     for file in images or [Path(path)]:
+        if not file.is_file():  # a pipe would be waited for, a device read for ever
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(file))
         if images:
             digest.update(os.fsencode(f"{file.name} {file.stat().st_size} "))
         with open(file, "rb") as opened:
@@ -175,15 +176,6 @@ def stamp_video(path):
     except OSError:
         return None
     return [sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)]
-
-
-def _read_image(path):
-    """Return the pixels of an image, or None; OpenCV itself takes no name that is not UTF-8."""
-    try:
-        content = np.fromfile(path, np.uint8)
-        return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
-    except (OSError, cv2.error):  # the latter where it is huge
-        return None
 
 
 class ImageFolder:
@@ -218,10 +210,7 @@ class ImageFolder:
         Raises:
             VideoError: an image that cannot be read, or a too large one.
         """
-        frame = _read_image(path)
-        if frame is None:
-            raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
-        check_size(path, *frame.shape[1::-1])
+        frame = read_image(path)
         self.decoded += 1
         return frame, frame.shape[1::-1]
 

@@ -31,6 +31,8 @@ _PACKET = 188  # bytes of an MPEG transport stream's packet; each begins with a 
 
 
 def _begins_as_video(path):
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with open(path, "rb") as file:
             head = file.read(_PACKET + 1)
