@@ -1,0 +1,70 @@
+"""What runs say of themselves: parameters, history, and the scores of their evaluations."""
+
+from typing import NamedTuple
+
+from utils.params import Params
+from utils.runs.folders import check_run, load_state
+from utils.runs.saved_params import load_params
+from utils.system.settings_files import read_kind
+
+
+class Run(NamedTuple):
+    """A run's parameters, the state that training left, and {split: score} of its evaluations."""
+
+    params: Params
+    state: dict
+    scores: dict
+
+
+def _say_score(path, report, name):
+    if type(report[name]) not in (int, float):
+        raise ValueError(f"{path} is damaged: its {name} is {report[name]!r}, no number.")
+    return f"{report[name]:.4g}"
+
+
+def _read_scores(folder):
+    scores = {}
+    for path in sorted(folder.glob("evaluation/*/report.json")):
+        report = read_kind(path)
+        name = "mean_average_precision" if report.get("labeling") == "multi" else "accuracy"
+        if "wer" in report:
+            scores[path.parent.name] = f"WER {_say_score(path, report, 'wer')}"
+        elif name in report:  # older versions' may lack it
+            scores[path.parent.name] = _say_score(path, report, name)
+    return scores
+
+
+def read_run(folder):
+    """Return the `Run` in a folder.
+
+    Raises:
+        ValueError: none is there, its files are damaged, or it has not finished an epoch.
+    """
+    check_run(folder)
+    state = load_state(folder)
+    if not state or not state["history"]:
+        raise ValueError(f"{folder}: no epoch is finished yet.")
+    return Run(load_params(folder / "params.json"), state, _read_scores(folder))
+
+
+def read_runs(folders):
+    """Return {name: `Run`} of the folders that are runs; say why others are skipped.
+
+    Args:
+        folders: list of `Path`.
+
+    Raises:
+        ValueError: a folder that is not there, or no run at all.
+    """
+    runs = {}
+    for folder in folders:
+        if not folder.exists():
+            raise ValueError(f"{folder}: not there; give folders of runs, such as weights/*.")
+        try:
+            name = folder.name if folder.name not in runs else str(folder)
+            runs[name] = read_run(folder)
+        except ValueError as error:
+            print(f"skipped {folder}: {str(error).removeprefix(f'{folder}: ')}")
+    if not runs:
+        raise ValueError(f"None of {len(folders)} paths is a run that has finished an epoch.")
+    return runs
