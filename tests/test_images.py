@@ -42,6 +42,14 @@ def test_a_folder_of_numbered_images_is_a_video(tmp_path, name):
     assert clip.shape == (1, 8, 48, 48, 3)
 
 
+def test_a_look_at_images_of_several_sizes_shows_all_in_that_of_the_first(tmp_path):
+    small, large = moving_square(6, (40, 60)), moving_square(6, (80, 60))
+    folder = write_images(tmp_path / "a", [*small, *large])
+    header, _, pairs = skim(folder, places=3)
+    assert (header.width, header.height) == (60, 40)
+    assert pairs.shape == (3, 2, 40, 60, 3)
+
+
 def test_other_folders_are_no_videos(tmp_path):
     folder = write_images(tmp_path / "a", moving_square(3, (40, 40)))
     (folder / ".hidden").write_text("")

@@ -82,7 +82,7 @@ def skim(path, places=16, side=160, known=0):
         header = source.read_header()
         count = known or header.frames or header.likely or probe(path).num_frames
         starts = np.unique(((np.arange(places) + 0.5) * max(count - 1, 1) / places).astype(int))
-        position, frames, pictures = 0, source.glimpse(0, header.rate), {}
+        position, frames, pictures, size = 0, source.glimpse(0, header.rate), {}, None
         for index in np.unique([starts, starts + 1]).tolist():
             if index - position > _FAR:
                 frames = source.glimpse(index, header.rate)
@@ -90,7 +90,9 @@ def skim(path, places=16, side=160, known=0):
             if not found:
                 break
             position, frame = found
-            pictures[index], size = _shrink(*source.show(frame), side)
+            picture, shown = source.show(frame)
+            size = size or shown  # all have that of the first, though it may change on the way
+            pictures[index] = _shrink(picture, size, side)
     lost = not found and index < count
     if lost and not known and not header.frames:  # the duration was another stream's
         return skim(path, places, side, probe(path).num_frames)
@@ -104,9 +106,9 @@ def skim(path, places=16, side=160, known=0):
 
 
 def _shrink(picture, shown, side):
-    """Return (a frame in RGB, its longer side of at most `side` pixels; `shown`)."""
+    """Return a frame of the width and height `shown`, its longer side of at most `side` pixels."""
     size = [max(1, round(length * min(1, side / max(shown)))) for length in shown]
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), shown
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def resized_frames(video, indices, short_side, square=0):
