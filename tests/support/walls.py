@@ -26,12 +26,12 @@ STRANGERS = [("tasks.classification", "tasks.recognition")]
 # Where a library may be imported: nowhere else.
 LIBRARIES = {
     "cv2": "utils.video utils.rendering scripts.benchmarks.reading",
-    "av": "utils.video scripts.benchmarks.reading",
+    "av": "utils.video scripts.benchmarks.reading scripts.benchmarks.mutants",
     "matplotlib": "utils.pictures utils.dataset_report",
     "keras": (
         "utils.scores.labelings utils.runs utils.clips utils.fitting models tasks training scripts"
     ),
-    "tensorflow": "utils.runs utils.fitting models.pretrained",
+    "tensorflow": "utils.runs utils.fitting models.pretrained scripts.benchmarks.mutants",
 }
 # Networks are tensors in, tensors out. Weights come from files and the network.
 TENSORS = {"keras", "numpy"} | set(

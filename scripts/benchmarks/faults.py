@@ -1,0 +1,149 @@
+"""What kills, damaged files and a full disk do: python -m scripts.benchmarks.faults.
+
+Commands are killed at random moments and go on; what they leave is compared with what unbroken
+ones leave, number for number. Damaged files of every kind that is read are read in processes of
+their own. A small disk is filled. All is drawn from the seed. The exit status is 1 where anything
+crashed, hung, was lost, or went unnamed. Videos are rendered; docs/reliability.md has the figures.
+"""
+
+import json
+import os
+import platform
+import tempfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import count, islice
+from pathlib import Path
+from typing import Literal
+
+from scripts.benchmarks.kills import CRASHED, HUNG, JOBS, LOST, UNNAMED, Campaign
+from scripts.benchmarks.mutants import KINDS, run_mutants
+from utils.system.commands import IncompleteError, run_command
+from utils.system.files import write_atomically
+
+import tyro
+
+_AT_MOST = 3  # kills of a command until it may end
+FAULTS = (CRASHED, HUNG, UNNAMED, LOST)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is tried, and of what."""
+
+    kills: int = 100
+    """Of all jobs together."""
+    mutants: int = 10_000
+    """Of all kinds of file together."""
+    disks: int = 2
+    """Small disks that each job fills, where this user may mount one."""
+    jobs: tuple[Literal[tuple(JOBS)], ...] = tuple(JOBS)
+    """That are killed."""
+    kinds: tuple[Literal[tuple(KINDS)], ...] = tuple(KINDS)
+    """Of damaged files."""
+    weights: str = "none"
+    """Of I3D: a file of published weights, or none."""
+    seed: int = 0
+    """Of everything."""
+    workers: int = 2
+    """Processes at once."""
+    seconds: float = 20
+    """That a damaged file may take."""
+    memory: float = 2
+    """GiB that a damaged file may take."""
+    keep: Path | None = None
+    """Folder for damaged files, and for what killed commands left, where something was wrong."""
+    output: Path | None = None
+    """A JSON file for the table, such as docs/figures/faults.json."""
+
+
+def describe_machine():
+    """Return {name: value} of the machine: processor, load, Python."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "cpus": os.cpu_count(),
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "python": platform.python_version(),
+    }
+
+
+def try_mutants(options):
+    """Yield (kind, 1, outcome, why) of each damaged file."""
+    kinds = {name: KINDS[name] for name in options.kinds}
+    limits = (options.workers, options.seconds, options.memory)
+    for name, number, outcome, why in run_mutants(
+        kinds, options.mutants, options.seed, *limits, keep=options.keep
+    ):
+        yield name, 1, outcome, f"number {number}: {why}"
+
+
+def try_kills(options, folder):
+    """Yield (job, kills, outcome, why) of jobs that were killed, or filled a disk, and went on."""
+    campaign = Campaign(folder, options.weights)
+    share = -(-options.kills // max(1, len(options.jobs)))
+    with ThreadPoolExecutor(options.workers) as pool:
+        for name in options.jobs if share or options.disks else ():
+            campaign.prepare(JOBS[name])
+            seconds, expected = campaign.run_unbroken(name)
+            print(f"{name}: {seconds:.1f} s unbroken, {len(expected)} files", flush=True)
+            fill = partial(campaign.fill, name, expected=expected, seed=options.seed)
+            for result in pool.map(fill, range(options.disks)):
+                yield f"{name}, full disk", *result
+            attempt = partial(
+                campaign.attempt, name, seconds=seconds, expected=expected, seed=options.seed
+            )
+            numbers = count()
+            left = share
+            while left > 0:
+                sizes = [min(_AT_MOST, left - n * _AT_MOST) for n in range(options.workers)]
+                sizes = [size for size in sizes if size > 0]
+                for struck, outcome, why in pool.map(attempt, islice(numbers, len(sizes)), sizes):
+                    left -= struck
+                    yield name, struck, outcome, why
+
+
+def print_table(rows):
+    """Print a Markdown table of {part: {outcome: how many}}."""
+    print(f"| {'part':<28} | tried | {' | '.join(FAULTS)} |")
+    print(f"|{'-' * 30}|------:|{'|'.join('-' * (len(name) + 1) + ':' for name in FAULTS)}|")
+    for name, found in rows.items():
+        cells = " | ".join(f"{found[outcome]:>{len(outcome)}}" for outcome in FAULTS)
+        print(f"| {name:<28} | {found['tried']:>5} | {cells} |")
+
+
+def run_campaign(options):
+    """Try all, print a line for each fault and the table.
+
+    Args:
+        options: `Options`.
+
+    Raises:
+        IncompleteError: there was a fault.
+    """
+    machine, rows, faults = describe_machine(), {}, []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        parts = (try_kills(options, folder.resolve()), try_mutants(options))
+        for name, tried, outcome, why in (row for part in parts for row in part):
+            row = rows.setdefault(name, Counter())
+            row["tried"] += tried
+            row[outcome] += 1
+            if outcome in FAULTS:
+                faults.append(f"{name}, {outcome}: {why}")
+                print(faults[-1], flush=True)
+    machine["load_after"] = [round(load, 2) for load in os.getloadavg()]
+    print(json.dumps(machine))
+    print_table(rows)
+    if options.output:
+        found = {"machine": machine, "seed": options.seed, "rows": rows, "faults": faults}
+        write_atomically(options.output, json.dumps(found, indent=1) + "\n")
+    if faults:
+        raise IncompleteError(f"{len(faults)} faults; the lines above name them.")
+
+
+if __name__ == "__main__":
+    run_command(lambda: run_campaign(tyro.cli(Options, description=__doc__)))
