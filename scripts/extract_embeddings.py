@@ -4,6 +4,7 @@ An embedding is what the head hands to its last layer: 256 numbers or more, alik
 the network takes to be alike.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
 from utils.scores.neighbors import nearest
 from utils.system.commands import run_command
-from utils.system.files import atomic_path
+from utils.system.files import atomic_path, whole_path
 from utils.system.tables import write_csv
 
 import numpy as np
@@ -33,8 +34,10 @@ def choose_examples(run, split, data_path, params):
     if data_path:
         return select_split(list_examples(data_path, "", params.group_pattern), split)
     examples = select_split(load_data(run)[0], split)
-    root = Path(params.data_path).resolve()  # the run's paths are whole
-    groups = find_groups([example.path for example in examples], params.group_pattern, root)
+    paths, data = [example.path for example in examples], params.data_path
+    roots = whole_path(data), os.path.realpath(data)  # the run's paths are whole
+    root = next((each for each in roots if Path(paths[0]).is_relative_to(each)), roots[0])
+    groups = find_groups(paths, params.group_pattern, root)
     return [replace(e, group=group) for e, group in zip(examples, groups, strict=True)]
 
 

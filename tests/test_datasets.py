@@ -16,6 +16,8 @@ from utils.data.examples import (
 from utils.data.inspection import inspect_videos
 from utils.data.lists import list_csv
 from utils.data.splits import FOLDER_PATTERN, assign_splits, group_of
+from utils.features.lookup import locate_features
+from utils.features.store import name_features
 from utils.signing.releases import SPLITS
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe, write_video
@@ -165,6 +167,14 @@ def test_links_are_followed_once(tmp_path):
     (data / "b/4.avi").symlink_to(tmp_path / "elsewhere/3.avi")
     found = [Path(each.path).relative_to(data).as_posix() for each in list_examples(data)]
     assert found == ["a/1.avi", "b/2.avi", "b/4.avi", "c/3.avi"]
+    examples = list_examples(data)
+    names = name_features([each.path for each in examples], data)
+    assert list(names.values()) == ["a/1", "b/2", "b/4", "c/3"]
+    for name in names.values():  # a run's lists find them by the same names
+        touch(tmp_path / "F", f"{name}.npy")
+    save_examples(examples, tmp_path / "splits.csv")
+    again = [each.path for each in list_csv(tmp_path / "splits.csv")]
+    assert len(locate_features(again, tmp_path / "F")) == 4
 
 
 def test_csv_round_trip(tmp_path):

@@ -1,6 +1,5 @@
 """How videos are decoded: as little as possible, from any point, within limits; and their times."""
 
-import struct
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +14,6 @@ from utils.video.resampling import count_slots, find_slots
 from utils.video.stamps import Clock, find_rhythm, join_recordings, list_stamps
 from utils.video.video import Video, VideoError
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -218,36 +216,6 @@ def test_frames_that_are_gone_make_no_difference_to_the_others(tmp_path):
     whole, _ = count(video, range(video.num_frames))
     for first in range(0, video.num_frames, 17):
         assert np.array_equal(count(video, [first])[0], whole[first : first + 1])
-
-
-def point_elsewhere(data, path):
-    """Return the bytes of an MP4 file whose frames lie in another file, by its data reference."""
-    goal = str(path).encode()
-    entry = b"alis".ljust(138, b"\0")  # names that nobody reads
-    entry += struct.pack(">HH", 0, 0) + bytes(16) + struct.pack(">HH", 2, len(goal)) + goal
-    entry += b"\0" * (len(goal) % 2) + struct.pack(">hH", -1, 0)
-    place = data.index(b"url \0\0\0\1") - 4
-    old = struct.unpack_from(">I", data, place)[0]
-    entry = struct.pack(">I", len(entry) + 4) + entry
-    changed = bytearray(data[:place] + entry + data[place + old :])
-    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
-        begin = data.index(box) - 4
-        size = struct.unpack_from(">I", data, begin)[0]
-        struct.pack_into(">I", changed, begin, size + len(entry) - old)
-    return bytes(changed)
-
-
-def test_frames_in_another_file_are_not_read(tmp_path):
-    """FFmpeg reads them when it is told to follow references."""
-    encode(tmp_path / "other.mp4")
-    data = point_elsewhere((tmp_path / "other.mp4").read_bytes(), tmp_path / "other.mp4")
-    path = tmp_path / "link.mov"
-    path.write_bytes(data)
-    options = {"enable_drefs": "1", "use_absolute_path": "1"}
-    with av.open(str(path), options=options) as container:
-        assert len(list(container.decode(video=0))) == 20
-    with pytest.raises(VideoError, match=r"link\.mov: no frame can be decoded"):
-        probe(path)
 
 
 def test_large_images_are_named(tmp_path, monkeypatch):

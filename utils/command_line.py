@@ -1,6 +1,7 @@
 """The parameters of a command line."""
 
 import dataclasses
+import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -28,7 +29,7 @@ def _find_data(params):
                 "no labels; give data_path too, such as a .csv (path,label[,split])."
             )
         params = dataclasses.replace(params, data_path=str(features))
-    return dataclasses.replace(params, features=str(features.resolve()))
+    return dataclasses.replace(params, features=os.path.realpath(features))
 
 
 def parse_params(arguments=None):

@@ -1,6 +1,7 @@
 """Scores of classifiers: a run's best checkpoint on videos or features, or two runs fused."""
 
 import json
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -136,7 +137,7 @@ def check_fusible(runs):
     kinds = []
     for run, plan in runs.items():
         own, classes = load_data(run)
-        videos = sorted((e.path, e.label, e.split) for e in own)
+        videos = sorted((os.path.realpath(e.path), e.label, e.split) for e in own)
         kinds.append(
             {"videos or splits": videos, "classes": classes, "activations": plan.params.activation}
         )

@@ -1,5 +1,6 @@
 """Why a recognizer reads these glosses: when it sees each of them, and with what probability."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, format_alignment
-from utils.system.files import atomic_path, write_atomically
+from utils.system.files import atomic_path, whole_path, write_atomically
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
 from utils.video.resampling import FPS
@@ -66,8 +67,8 @@ class Recognition(NamedTuple):
 
 def find_sentence(given, sentences):
     """Return the sentence that has a given id or path, or None."""
-    whole = str(Path(given).resolve())
-    return next((s for s in sentences if given == s.id or whole == s.path), None)
+    names = {given, whole_path(given), os.path.realpath(given)}
+    return next((s for s in sentences if names & {s.id, s.path}), None)
 
 
 class _Rows(NamedTuple):

@@ -159,5 +159,5 @@ def list_paths(data, root=""):
     if not videos:
         raise ValueError(f"data {data}: it lists no video.")
     parents = {str(Path(video).parent) for video in videos}
-    common = os.path.commonpath([str(Path(parent).resolve()) for parent in parents])
+    common = os.path.commonpath(list(map(os.path.realpath, parents)))
     return Found(videos, Path(common), [], find_repeats(examples))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from utils.system.files import whole_path
 from utils.system.tables import write_csv
 
 SPLITS = ("train", "val", "test")
@@ -162,5 +163,5 @@ def select_split(examples, split=""):
 
 def save_examples(examples, path):
     """Write examples as a CSV that `list_csv` reads."""
-    rows = ((Path(e.path).resolve(), e.label, e.split, e.group) for e in examples)
+    rows = ((whole_path(e.path), e.label, e.split, e.group) for e in examples)
     write_csv(path, ("path", "label", "split", "group"), rows)

@@ -1,6 +1,7 @@
 """Every file of a dataset read once, so that a broken one is named before training begins."""
 
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -201,7 +202,7 @@ def inspect_videos(paths, cache_path, workers=2):
     memory = _Memory(Path(cache_path, "videos.json"))
 
     def look(path):
-        key, stamp = str(Path(path).resolve()), [_READER, *(stamp_video(path) or ())]
+        key, stamp = os.path.realpath(path), [_READER, *(stamp_video(path) or ())]
         if known := _restore(memory.known.get(key), stamp, path):
             return known
         try:

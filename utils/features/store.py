@@ -5,11 +5,12 @@ is their record, written last, and `manifest.json` says what all rows depend on.
 """
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
 from utils.features.layouts import READERS, read_npy
-from utils.system.files import atomic_path, fit_name, write_atomically
+from utils.system.files import atomic_path, fit_name, whole_path, write_atomically
 from utils.system.hashing import hash_text
 from utils.system.settings_files import open_kind, read_kind
 from utils.video.views import BESIDE_CENTER, CENTER
@@ -74,14 +75,7 @@ def name_features(paths, root):
     Raises:
         ValueError: a path that is not under the root.
     """
-    names, root = {}, Path(root).resolve()
-    for path in paths:
-        try:
-            names[path] = Path(path).resolve().relative_to(root)
-        except ValueError as error:
-            raise ValueError(
-                f"{path} is not in {root}, so it has no place in a tree like that one's."
-            ) from error
+    names = {path: _place_in(path, root) for path in paths}
     whole = {name.as_posix() for name in names.values()}
     short = {path: name.with_suffix("").as_posix() for path, name in names.items()}
     counts = Counter({names[path]: short[path] for path in paths}.values())
@@ -91,6 +85,19 @@ def name_features(paths, root):
         alike = counts[brief] > 1 or (brief in whole and brief != own)
         called[path] = fit_features(own if alike or _is_view(name) else brief)
     return called
+
+
+def _place_in(path, root):
+    """Return a path relative to a folder that it lies in: by its name, or where links lead."""
+    own, base = Path(whole_path(path)), os.path.realpath(root)
+    for where, below in (
+        (own, whole_path(root)),
+        (Path(os.path.realpath(own.parent), own.name), base),
+        (Path(os.path.realpath(own)), base),
+    ):
+        if where.is_relative_to(below):
+            return where.relative_to(below)
+    raise ValueError(f"{path} is not in {root}, so it has no place in a tree like that one's.")
 
 
 def fit_features(name):

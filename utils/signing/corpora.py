@@ -19,6 +19,7 @@ from utils.signing.releases import (
     read_release,
     read_table,
 )
+from utils.system.files import whole_path
 from utils.system.tables import is_text, write_csv
 
 BAD_SENTENCES = {  # its id, and why it is left out
@@ -199,7 +200,5 @@ def save_sentences(sentences, path):
         sentences: list of `utils.signing.releases.Sentence`.
         path: of the file.
     """
-    rows = (
-        (Path(s.path).resolve(), " ".join(s.glosses), s.split, s.id, s.signer) for s in sentences
-    )
+    rows = ((whole_path(s.path), " ".join(s.glosses), s.split, s.id, s.signer) for s in sentences)
     write_csv(path, ("path", "glosses", "split", "id", "signer"), rows)

@@ -131,6 +131,11 @@ def fit_name(name, room):
     return f"{folder}/{begin}{mark}" if folder else begin + mark
 
 
+def whole_path(path):
+    """Return a path from the root of the disk, without "..", as text; links stay as they are."""
+    return os.path.abspath(path)  # noqa: PTH100 (the other way follows links)
+
+
 def is_address(path):
     """Return whether a path is one on the internet, such as https://example.org/a.mp4."""
     return re.match(r"[A-Za-z][\w+.-]+:/", str(path)) is not None  # a drive has one letter
