@@ -11,7 +11,7 @@ from utils.pictures.run_plots import plot_history
 from utils.runs.folders import load_state
 from utils.runs.networks import load_weights
 from utils.system.commands import run_command
-from utils.system.locks import free_locks
+from utils.system.locks import free_locks, holds_locks
 
 import keras
 
@@ -27,6 +27,10 @@ def train(params):
     try:
         with number_format(params.precision):
             return _train(plan)
+    except KeyboardInterrupt as stop:
+        if holds_locks():  # the run's folder is there
+            stop.add_note("the same command with --resume goes on from the last finished epoch")
+        raise
     finally:
         free_locks()
 

@@ -204,5 +204,6 @@ def compare_settings(options, flags):
 
 if __name__ == "__main__":
     run_command(
-        lambda: compare_settings(*tyro.cli(Options, description=__doc__, return_unknown_args=True))
+        lambda: compare_settings(*tyro.cli(Options, description=__doc__, return_unknown_args=True)),
+        "the same command goes on where it was",
     )

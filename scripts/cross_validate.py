@@ -156,5 +156,6 @@ def cross_validate(options, flags):
 
 if __name__ == "__main__":
     run_command(
-        lambda: cross_validate(*tyro.cli(Options, description=__doc__, return_unknown_args=True))
+        lambda: cross_validate(*tyro.cli(Options, description=__doc__, return_unknown_args=True)),
+        "the same command goes on where it was",
     )

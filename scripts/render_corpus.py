@@ -6,6 +6,7 @@ Stopped or killed at any moment, the same command goes on with the sentences tha
 
 import json
 import os
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,9 +77,9 @@ def render_corpus(options):
     folder = _open_folder(options)
     workers = options.workers or os.cpu_count() or 1
     calls = {i: (render_sentence, plan, options.kind, folder) for i, plan in enumerate(plans)}
-    done = run_tasks(calls, workers, limit_threads)
-    bar = tqdm(done, total=len(plans), desc="Rendering", unit="sentence", smoothing=0)
-    rendered = [numbers for _, numbers, _ in bar]
+    with closing(run_tasks(calls, workers, limit_threads)) as done:
+        bar = tqdm(done, total=len(plans), desc="Rendering", unit="sentence", smoothing=0)
+        rendered = [numbers for _, numbers, _ in bar]
     frames, size = (sum(numbers) for numbers in zip(*rendered, strict=True))
     for split in SPLITS:
         rows = list_rows(plans, options.kind, split)

@@ -5,12 +5,13 @@ import os
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
+from utils.system.processes import open_threads
 from utils.video.flow_store import find_damage, stamp_stored
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe
@@ -85,7 +86,7 @@ class _Memory:
             if time.monotonic() - self.written >= _PAUSE:
                 self._write()
 
-    def write(self):
+    def close(self):
         """Write what is new."""
         with self.lock:
             if self.fresh:
@@ -129,7 +130,7 @@ def inspect_features(paths, features, workers=2):
         except ValueError as error:
             return None, str(error).removeprefix(f"{path}: ")
 
-    with ThreadPoolExecutor(workers) as pool:
+    with open_threads(workers) as pool:
         looks = tqdm(pool.map(look, paths), total=len(paths), desc="Reading features", unit="video")
         looked = dict(zip(paths, looks, strict=True))
     problems = [(path, f"{path}: {reason}") for path, (_, reason) in looked.items() if reason]
@@ -172,16 +173,13 @@ def inspect_flow(videos, kind, folder, cache_path, workers=2):
             memory.add(path, stamp)
         return damage
 
-    problems, pool = [], ThreadPoolExecutor(workers)
-    try:
+    problems = []
+    with closing(memory), open_threads(workers) as pool:
         looks = pool.map(look, videos.values())
         for path, damage in zip(videos, tqdm(looks, "Checking flow", len(videos)), strict=True):
             if damage:
                 text = f"{path}: its stored flow is damaged, and computed anew: {damage}"
                 problems.append((path, f"{text}; scripts.extract_flow stores it again"))
-    finally:  # stopped by Ctrl-C too
-        pool.shutdown(cancel_futures=True)
-        memory.write()
     return problems
 
 
@@ -213,8 +211,7 @@ def inspect_videos(paths, cache_path, workers=2):
         return video
 
     videos, problems = {}, []
-    pool = ThreadPoolExecutor(workers)
-    try:
+    with closing(memory), open_threads(workers) as pool:
         looks = tqdm(pool.map(look, paths), total=len(paths), desc="Checking videos", unit="video")
         for path, video in zip(paths, looks, strict=True):
             if isinstance(video, VideoError):
@@ -223,7 +220,4 @@ def inspect_videos(paths, cache_path, workers=2):
                 videos[path] = video
                 if video.note:
                     problems.append((path, f"{path}: {video.note}"))
-    finally:  # stopped by Ctrl-C too
-        pool.shutdown(cancel_futures=True)
-        memory.write()
     return videos, problems + list(_duplicates(videos))

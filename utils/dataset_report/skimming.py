@@ -5,12 +5,12 @@ and codecs from the headers and measures brightness and motion on 16 pairs of ne
 """
 
 import io
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.data.examples import Example
 from utils.dataset_report.duplicates import LUMA, sign
+from utils.system.processes import open_threads
 from utils.video.reading import skim
 from utils.video.video import VideoError
 
@@ -110,7 +110,7 @@ def skim_examples(examples, workers=2):
             return None, str(error)
 
     records, broken, odd = [], [], []
-    with ThreadPoolExecutor(workers) as pool:
+    with open_threads(workers) as pool:
         looks = pool.map(look, examples)
         bar = tqdm(looks, total=len(examples), desc="Looking at videos", unit="video")
         for example, (record, note) in zip(examples, bar, strict=True):

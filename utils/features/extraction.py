@@ -9,13 +9,13 @@ import csv
 import io
 import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
 from utils.system.files import name_damaged
+from utils.system.processes import open_threads
 from utils.system.tables import read_text, write_csv
 from utils.video.image_folders import stamp_video
 
@@ -134,7 +134,7 @@ def list_missing(names, folder, settings, retry=False, workers=2):
             return Failure(names[path], path, reason, digest)
         return bool(recorded) and is_done(folder, names[path], found, settings)
 
-    with ThreadPoolExecutor(workers) as pool:
+    with open_threads(workers) as pool:
         looks = tqdm(pool.map(look, names), total=len(names), desc="Looking", unit="video")
         found = dict(zip(names, looks, strict=True))
     failures = {each.name: each for each in found.values() if isinstance(each, Failure)}

@@ -2,9 +2,14 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
+
+from utils.system.processes import SIGNALS, follow_parent, start_child
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,25 +18,66 @@ class IncompleteError(ValueError):
     """Part of what was asked for is done: some videos failed, or a training broke off."""
 
 
-def run_command(command, resuming="--resume goes on from the last finished epoch"):
+class Stopped(KeyboardInterrupt):
+    """A signal ends the command: Ctrl-C, SIGTERM, or SIGHUP, which a closed terminal sends."""
+
+
+_AGAIN = 2.0  # seconds in which the same end may be asked for twice, say of a group and its parent
+
+
+@contextmanager
+def _stoppable():
+    """Raise `Stopped` when a signal comes; a later one ends the process at once.
+
+    Signals that are ignored, as by nohup, stay so.
+    """
+    stopped = []
+
+    def stop(number, frame):
+        if not stopped:
+            stopped.append(time.monotonic())
+            raise Stopped(number)
+        if time.monotonic() - stopped[0] > _AGAIN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        if not stopped:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run_command(command, resuming="the same command begins anew"):
     """Call `command`; print a ValueError or OSError as one message and exit with status 2.
 
-    After an `IncompleteError` the status is 1. When it is stopped, `resuming` says how to go on.
-    DEBUG=1 in the environment shows the traceback too. Names that the screen cannot show are
-    printed with backslashes.
+    After an `IncompleteError` the status is 1. When a signal stops it, it is 128 and the signal's
+    number, and `resuming`, or the last note of the exception, says how to go on. What another
+    command started ends with that one, which says so itself. DEBUG=1 in the environment shows the
+    traceback too. Names that the screen cannot show are printed with backslashes.
     """
     for screen in (sys.stdout, sys.stderr):
         if hasattr(screen, "reconfigure"):
             screen.reconfigure(errors="backslashreplace")
-    try:
-        command()
-    except (ValueError, OSError) as error:
-        if os.environ.get("DEBUG"):
-            raise
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(1 if isinstance(error, IncompleteError) else 2)
-    except KeyboardInterrupt:
-        sys.exit(f"Stopped; {resuming}.")
+    with _stoppable():
+        alone = not follow_parent()
+        try:
+            command()
+        except (ValueError, OSError) as error:
+            if os.environ.get("DEBUG"):
+                raise
+            print(f"Error: {error}", file=sys.stderr)
+            sys.exit(1 if isinstance(error, IncompleteError) else 2)
+        except KeyboardInterrupt as stop:
+            if alone:
+                advice = getattr(stop, "__notes__", [resuming])[-1]
+                print(f"Stopped; {advice}.", file=sys.stderr)
+            sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
 def run_script(script, *arguments):
@@ -46,7 +92,10 @@ def run_script(script, *arguments):
         IncompleteError: it failed otherwise.
     """
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    with start_child(command, stdout=subprocess.DEVNULL) as process:
+        status = process.wait()
+    if status < 0 or status > 128:
+        raise IncompleteError(f"A signal ended this: {shlex.join(command)}")
     if status:
         kind = ValueError if status == 2 else IncompleteError
         raise kind(f"This failed; its message is above: {shlex.join(command)}")

@@ -71,3 +71,8 @@ def free_locks():
     """Free what `take_lock` took."""
     while _held:
         _held.popitem()[1].close()
+
+
+def holds_locks():
+    """Return whether this process has taken a lock."""
+    return bool(_held)
