@@ -12,6 +12,7 @@ from utils.runs.folders import load_state
 from utils.runs.networks import load_weights
 from utils.system.commands import run_command
 from utils.system.locks import free_locks, holds_locks
+from utils.system.words import print_line
 
 import keras
 
@@ -60,7 +61,7 @@ def _train(plan):
     plot_history(saver.state["history"], job.folder / "history.png")
     load_weights(job.network, job.folder / "best.keras")
     report = job.score()
-    print(f"The run lies in {job.folder}; score it with: python evaluate.py {job.folder}")
+    print_line(f"The run lies in {job.folder}; score it with: python evaluate.py {job.folder}")
     return job.folder, report
 
 

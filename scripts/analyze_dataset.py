@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from textwrap import fill, shorten
+from textwrap import shorten, wrap
 
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
@@ -30,6 +30,7 @@ from utils.dataset_report.skimming import skim_examples
 from utils.params import Params
 from utils.system.commands import run_command
 from utils.system.files import atomic_path, write_atomically
+from utils.system.words import print_line
 
 import tyro
 
@@ -137,15 +138,17 @@ def print_facts(facts):
     """Print the counts and the advice."""
     kinds = Counter(pair["kind"] for pair in facts["pairs"])
     counts = ", ".join(f"{name} {row['videos']}" for name, row in facts["classes"].items())
-    print(f"{facts['readable']} of {facts['videos']} videos can be read: {shorten(counts, 200)}")
-    print(
+    print_line(
+        f"{facts['readable']} of {facts['videos']} videos can be read: {shorten(counts, 200)}"
+    )
+    print_line(
         f"Pairs: {kinds['exact duplicate']} exact duplicates, {kinds['near-duplicate']} "
         f"near-duplicates; {facts['scenes']['videos']} videos share one of "
         f"{len(facts['scenes']['members'])} scenes"
     )
     for row in facts["advice"]:
         text = f"{row['level']}: {row['text']}"
-        print(fill(text, 100, subsequent_indent="  ", break_long_words=False))
+        print_line(*wrap(text, 100, subsequent_indent="  ", break_long_words=False))
 
 
 def analyze_dataset(options):
@@ -181,7 +184,9 @@ def analyze_dataset(options):
     write_atomically(folder / "analysis.json", json.dumps(facts, indent=1) + "\n")
     print_facts(facts)
     names = ["report.html", "analysis.json", *(f"{name}.png" for name in plots)]
-    print(f"Written to {folder}: {', '.join(names + ['split.csv'] * bool(facts['clean_split']))}")
+    print_line(
+        f"Written to {folder}: {', '.join(names + ['split.csv'] * bool(facts['clean_split']))}"
+    )
     return facts
 
 

@@ -25,6 +25,7 @@ from utils.scores.labelings import choose_labeling, encode_targets
 from utils.scores.metrics import spread_outputs
 from utils.system.commands import run_command
 from utils.system.files import fit_name, write_atomically
+from utils.system.words import print_line
 
 import numpy as np
 import tyro
@@ -126,7 +127,7 @@ def inspect_some(params, listed, choose):
         whole = len(found) == len(wanted)
         for path, problem in problems:
             if whole or path not in found:  # what is chosen again is said at the end
-                print(f"  problem: {problem}")
+                print_line(f"  problem: {problem}")
         if whole:
             return training, {index: found[path] for index, path in paths.items()}
         left = [e for e in left if e.path not in wanted or e.path in found]
@@ -259,7 +260,7 @@ def browse(options, params):
         f"Up to {options.columns} frames are shown."
     )
     write_index(folder / "index.html", f"What training sees of {params.data_path}", facts, sheets)
-    print(f"Written to {folder}: index.html, {', '.join(sheets)}")
+    print_line(f"Written to {folder}: index.html, {', '.join(sheets)}")
     return folder
 
 

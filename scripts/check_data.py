@@ -22,6 +22,7 @@ from utils.signing.corpora import CORPORA, list_sentences
 from utils.system.commands import run_command
 from utils.system.files import name_damaged
 from utils.system.tables import read_text, write_csv
+from utils.system.words import print_line
 from utils.video.listing import describe_others
 
 import tyro
@@ -118,13 +119,13 @@ def check_data(options):
     path = Path(options.output or Path("weights/analysis", data.resolve().stem), "problems.csv")
     write_csv(path, ("path", "kind", "reason"), rows)
     for name, kind, reason in rows:
-        print(f"  {kind}: {name}: {reason}")
+        print_line(f"  {kind}: {name}: {reason}")
     seconds = sum(video.duration() for video in videos.values())
-    print(f"{len(videos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
+    print_line(f"{len(videos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
     if found.others:
-        print(describe_others(found.others))
-    print("\n".join(summarize_problems(rows) or ["No problems."]))
-    print(f"Written to {path}")
+        print_line(describe_others(found.others))
+    print_line(*summarize_problems(rows) or ["No problems."])
+    print_line(f"Written to {path}")
     return len(paths) - len(videos)
 
 

@@ -12,6 +12,7 @@ from utils.pictures.run_plots import find_score, plot_runs
 from utils.runs.folders import RUNS
 from utils.runs.summaries import read_runs
 from utils.system.commands import run_command
+from utils.system.words import print_line
 
 import tyro
 
@@ -67,7 +68,7 @@ def describe_run(run):
 
 
 def format_table(rows):
-    """Return a Markdown table of dicts {column: text}; empty columns are left out.
+    """Return the lines of a Markdown table of dicts {column: text}; empty columns are left out.
 
     Args:
         rows: list of dicts.
@@ -81,7 +82,7 @@ def format_table(rows):
         for line in table
     ]
     rule = f"|{'|'.join('-' * (width + 2) for width in widths)}|"
-    return "\n".join([lines[0], rule, *lines[1:]])
+    return [lines[0], rule, *lines[1:]]
 
 
 def compare_runs(options):
@@ -104,9 +105,9 @@ def compare_runs(options):
         | describe_run(run)
         for name, run in runs.items()
     ]
-    print(format_table(rows))
+    print_line(*format_table(rows))
     plot_runs({name: run.state["history"] for name, run in runs.items()}, options.output)
-    print(f"Curves: {options.output}")
+    print_line(f"Curves: {options.output}")
     return rows
 
 

@@ -29,6 +29,7 @@ from utils.runs.folders import RUNS, find_run, load_data, load_state
 from utils.scores.labelings import LABELINGS, choose_labeling
 from utils.system.commands import run_command, train_run
 from utils.system.files import write_atomically
+from utils.system.words import print_line
 
 import numpy as np
 import tyro
@@ -146,7 +147,7 @@ def score_seeds(runs, score):
         scores.append(history[-1][score])
         chances.append(share)
         seconds.append(np.median([row["seconds"] for row in history]))
-        print(f"{params.run}: {score} {scores[-1]:.3f}", flush=True)
+        print_line(f"{params.run}: {score} {scores[-1]:.3f}", flush=True)
     return {
         "score": score,
         "seeds": scores,
@@ -158,7 +159,7 @@ def score_seeds(runs, score):
 
 
 def format_table(vary, cells):
-    """Return a Markdown table: a row a value, a column a dataset.
+    """Return the lines of a Markdown table: a row a value, a column a dataset.
 
     Args:
         vary: the parameter.
@@ -174,7 +175,7 @@ def format_table(vary, cells):
         ]
         seconds = np.mean([cell["seconds_per_epoch"] for cell in found])
         lines.append([value, *scores, f"{found[0]['parameters']:,}", f"{seconds:.1f}"])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def compare_settings(options, flags):
@@ -199,7 +200,7 @@ def compare_settings(options, flags):
     result = {"vary": options.vary, "flags": flags, "values": cells}
     write_atomically(RUNS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
     plot_comparison(cells, options.vary, RUNS / f"{options.name}.png")
-    print(f"\n{format_table(options.vary, cells)}")
+    print_line("", *format_table(options.vary, cells))
 
 
 if __name__ == "__main__":

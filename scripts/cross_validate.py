@@ -15,6 +15,7 @@ from utils.data.examples import save_examples
 from utils.runs.folders import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
 from utils.system.files import write_atomically
+from utils.system.words import print_line
 
 import numpy as np
 import tyro
@@ -129,7 +130,7 @@ def cross_validate(options, flags):
                 name = f"{options.name}_{fold}"
                 reports.append(score_fold(table, name, seed, flags, options.test_features))
             scores[seed, column] = reports[-1]["accuracy"]
-            print(f"{options.name}_{fold}: {scores[seed, column]:.3f}", flush=True)
+            print_line(f"{options.name}_{fold}: {scores[seed, column]:.3f}", flush=True)
     means = scores.mean(1)
     result = {
         "flags": flags,

@@ -15,6 +15,7 @@ from pathlib import Path
 from tasks.demonstration import Demonstration
 from utils.pictures.answer_html import STYLE, draw_problem
 from utils.system.commands import ROOT, run_command
+from utils.system.words import print_line
 
 import tyro
 
@@ -239,7 +240,7 @@ def serve(options):
         page = build_page(gr, demonstration, options, folder)
         address = launch(gr, page, options)
         try:
-            print(f"{address} shows the page, until Ctrl-C", flush=True)
+            print_line(f"{address} shows the page, until Ctrl-C", flush=True)
             if options.host not in _LOOPBACK:
                 print("Whoever reaches this machine can use it; nobody is asked for a password.")
             page.block_thread()

@@ -8,6 +8,7 @@ from tasks.recognition.explaining import explain_sentence
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
+from utils.system.words import print_line
 
 import tyro
 
@@ -39,7 +40,7 @@ def explain(options):
         if field.name in known - set(own) and given != field.default:
             raise ValueError(f"{field.name} is {given}, but {options.run} is one of {kind}.")
     folder = run_one(options)
-    print(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    print_line(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
 if __name__ == "__main__":

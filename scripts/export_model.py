@@ -18,6 +18,7 @@ from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
+from utils.system.words import print_line
 
 import keras
 import numpy as np
@@ -94,16 +95,16 @@ def compare(subject, run):
 
 
 def _print_comparison(name, found, size):
-    print(
+    print_line(
         f"{name}, {found['samples']} samples: largest difference {found['difference']:.2g}, "
         f"top-1 agreement {found['agreement']:.3f}"
     )
     before, after = found["scores"].values()
     for words, value in before.items():
         change = after[words] - value
-        print(f"{words}: run {value:.3f}, export {after[words]:.3f} ({change:+.3f})")
+        print_line(f"{words}: run {value:.3f}, export {after[words]:.3f} ({change:+.3f})")
     own, exported = found["seconds"].values()
-    print(f"{size:.1f} MB; {exported:.3g} s a sample, the run {own:.3g}")
+    print_line(f"{size:.1f} MB; {exported:.3g} s a sample, the run {own:.3g}")
 
 
 def _allow(options, precision):
@@ -204,7 +205,7 @@ def export_model(options):
         _check(options, params.precision, found)
         text = json.dumps(metadata | {"compared": found}, indent=1) + "\n"
         (temporary / "metadata.json").write_text(text)
-    print(f"Written to {options.folder}: {path.name}, metadata.json")
+    print_line(f"Written to {options.folder}: {path.name}, metadata.json")
     return found
 
 

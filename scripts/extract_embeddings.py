@@ -24,6 +24,7 @@ from utils.scores.neighbors import nearest
 from utils.system.commands import run_command
 from utils.system.files import atomic_path, whole_path
 from utils.system.tables import write_csv
+from utils.system.words import print_line
 
 import numpy as np
 import tyro
@@ -92,8 +93,8 @@ def save_embeddings(folder, examples, embeddings, classes, neighbors):
     if share is None:
         print("All videos are of one group: none has a neighbor.")
     else:
-        print(f"{share:.1%} of the videos have a nearest neighbor with their label")
-    print(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
+        print_line(f"{share:.1%} of the videos have a nearest neighbor with their label")
+    print_line(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
 
 
 def extract_embeddings(
@@ -127,7 +128,7 @@ def extract_embeddings(
         params = replace(params, features=own_features(paths, data_path) or params.features)
     found, problems = inspect(paths, params)
     for _, problem in problems:
-        print(f"  problem: {problem}")
+        print_line(f"  problem: {problem}")
     examples = [example for example in examples if example.path in found]
     if len(examples) < 2:
         raise ValueError("Fewer than two readable videos; see the problems above.")
@@ -140,10 +141,10 @@ def extract_embeddings(
     embeddings, queries = np.split(embeddings, [len(videos)])
     save_embeddings(Path(output or run / "embeddings"), examples, embeddings, classes, neighbours)
     if query:
-        print(f"Nearest to {query}:")
+        print_line(f"Nearest to {query}:")
         indices, cosines = nearest(embeddings, None, neighbours, queries)
         for index, cosine in zip(indices[0], cosines[0], strict=True):
-            print(f"  {cosine:.3f}  {examples[index].label}  {examples[index].path}")
+            print_line(f"  {cosine:.3f}  {examples[index].label}  {examples[index].path}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
+from utils.system.words import print_line
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import check_store, find_store
 from utils.video.image_folders import IMAGE_FPS, is_image_folder
@@ -202,7 +203,7 @@ def list_data(options):
             )
     found = list_paths(options.data, options.video_root)
     if found.others:
-        print(describe_others(found.others))
+        print_line(describe_others(found.others))
     return found.videos, found.folder
 
 
@@ -215,7 +216,7 @@ def load_extractor(options):
         with number_format(options.precision):
             maps[stream] = build_maps(backbone, stream, *shape)
         names[stream] = start_maps(maps[stream], start, stream)
-        print(f"{backbone.title} ({stream}) begins with {names[stream]}", flush=True)
+        print_line(f"{backbone.title} ({stream}) begins with {names[stream]}", flush=True)
     same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
     dense = options.route == "dense"
     settings = FeatureSettings(
@@ -251,7 +252,7 @@ def extract_features(options):
     clear_leftovers(folder)
     missing, failed = list_missing(names, folder, settings, options.retry, options.workers)
     done = len(names) - len(missing) - len(failed)
-    print(f"{done} of {len(names)} videos are there already, {len(failed)} failed before")
+    print_line(f"{done} of {len(names)} videos are there already, {len(failed)} failed before")
     collector = Collector(folder, settings, row_format.views, options.dtype, failed)
     collector.save_failures()
     if missing:
@@ -263,13 +264,13 @@ def extract_features(options):
         run(list(missing.items()), row_format, extractor, collector, how, progress)
         progress.bar.close()
         seconds, rows = time.perf_counter() - begin, collector.rows
-        print(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")
-        print(f"{rows / seconds:.2f} rows/s, the network's first run included")
+        print_line(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")
+        print_line(f"{rows / seconds:.2f} rows/s, the network's first run included")
     paths = {name: path for path, name in names.items()}
     for name, note in collector.notes.items():
-        print(f"  odd: {paths[name]}: {note}")
+        print_line(f"  odd: {paths[name]}: {note}")
     for failure in collector.failures.values():
-        print(f"  failed: {failure.path}: {failure.reason}")
+        print_line(f"  failed: {failure.path}: {failure.reason}")
     if collector.failures:
         kind = IncompleteError if len(collector.failures) < len(names) else ValueError
         raise kind(

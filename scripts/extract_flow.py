@@ -16,6 +16,7 @@ from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.system.processes import run_tasks
 from utils.system.tables import write_csv
+from utils.system.words import print_line
 from utils.video.flow import FLOWS, flow_kind, limit_threads
 from utils.video.flow_store import default_store, is_stored, open_store, store_flow
 from utils.video.video import VideoError
@@ -153,19 +154,21 @@ def extract_flow(options):
     problems += inspect_flow(found, kind, str(folder), options.cache_path, workers)
     for path, reason in problems:
         if path in found:
-            print(f"  odd: {reason}")
+            print_line(f"  odd: {reason}")
     videos = {video.digest: video for video in found.values()}
     missing = [video for video in videos.values() if not is_stored(folder, video, kind)]
-    print(f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True)
+    print_line(
+        f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True
+    )
     if missing and options.batch:
         failures += extract_batched(missing, folder, kind, options.batch)
     elif missing:
         failures += extract_videos(missing, folder, kind, workers)
     write_csv(folder / "failures.csv", ("path", "reason"), failures)
     size = sum(path.stat().st_size for path in folder.glob("*.h5")) / 2**20
-    print(f"{folder} holds {len(list(folder.glob('*.h5')))} videos' flow, {size:.1f} MiB")
+    print_line(f"{folder} holds {len(list(folder.glob('*.h5')))} videos' flow, {size:.1f} MiB")
     for path, reason in failures:
-        print(f"  failed: {path}: {reason}")
+        print_line(f"  failed: {path}: {reason}")
     if failures:
         kind = IncompleteError if len(failures) < len(paths) else ValueError
         raise kind(f"{len(failures)} of {len(paths)} videos failed; see {folder}/failures.csv.")

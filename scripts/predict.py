@@ -16,6 +16,7 @@ from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
 from utils.system.tables import write_csv
+from utils.system.words import print_line
 from utils.video.image_folders import is_image_folder
 from utils.video.listing import describe_others, list_tree
 from utils.video.live import play_camera
@@ -89,14 +90,14 @@ def list_inputs(names):
             if not tree.videos:
                 raise ValueError(f"{name}: no video in this folder or below it.")
             if tree.others:
-                print(f"{name}: {describe_others(tree.others)}")
+                print_line(f"{name}: {describe_others(tree.others)}")
             paths += tree.videos
         elif path.exists():
             paths.append(path)
         elif found := sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))):
             others = [each for each in found if not (each.is_dir() or is_video_file(each))]
             if others and len(others) < len(found):
-                print(f"{name}: {describe_others(others)}")
+                print_line(f"{name}: {describe_others(others)}")
                 found = sorted(set(found) - set(others))
             paths += list_inputs(map(str, found))
         else:
@@ -148,14 +149,16 @@ def save_results(options, found, failed):
 
 def show_prediction(prediction):
     """Print a `Prediction`."""
-    print(f"{prediction.video} ({prediction.duration:.1f} s): {' '.join(prediction.labels) or '-'}")
+    print_line(
+        f"{prediction.video} ({prediction.duration:.1f} s): {' '.join(prediction.labels) or '-'}"
+    )
     if prediction.note:
-        print(f"  odd: {prediction.note}")
+        print_line(f"  odd: {prediction.note}")
     for label, probability in prediction.top:
-        print(f"  {probability:.3f}  {label}")
+        print_line(f"  {probability:.3f}  {label}")
     if len(prediction.times) > 2:
         for each in prediction.intervals:
-            print(f"  {each.start:7.1f} to {each.end:7.1f} s  {each.score:.3f}  {each.label}")
+            print_line(f"  {each.start:7.1f} to {each.end:7.1f} s  {each.score:.3f}  {each.label}")
     sys.stdout.flush()
 
 
@@ -180,9 +183,9 @@ def follow_camera(predictor, number):
 
     def show(step):
         top = ", ".join(f"{label} {probability:.2f}" for label, probability in step.top[:3])
-        print(f"{step.end:8.1f} s  {' '.join(step.labels) or '-'}  ({top})", flush=True)
+        print_line(f"{step.end:8.1f} s  {' '.join(step.labels) or '-'}  ({top})", flush=True)
 
-    print(f"webcam:{number}, until Ctrl-C", flush=True)
+    print_line(f"webcam:{number}, until Ctrl-C", flush=True)
     prediction = predictor.watch(play_camera(number, predictor.clip_format), show)
     return prediction._replace(video=f"webcam:{number}")
 
@@ -220,7 +223,7 @@ def predict(options):
                 if alone:
                     raise
                 failed[str(path)] = str(error)
-                print(f"  failed: {error}", flush=True)
+                print_line(f"  failed: {error}", flush=True)
             else:
                 show_prediction(prediction)
                 found.append(describe(prediction))
@@ -234,7 +237,7 @@ def predict(options):
     if options.overlay and found:
         shown = prediction.intervals, prediction.duration, predictor.kind == "glosses"
         save_captions(options.overlay, paths[0], *shown)
-        print(f"Written to {options.overlay}")
+        print_line(f"Written to {options.overlay}")
     if failed:
         raise IncompleteError(f"{len(failed)} of {len(paths)} videos failed; they are named above.")
 

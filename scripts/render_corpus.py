@@ -16,6 +16,7 @@ from utils.signing.rendered_corpus import LAYOUTS, list_rows, plan_corpus, rende
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.processes import run_tasks
+from utils.system.words import print_line
 from utils.video.flow import limit_threads
 
 import tyro
@@ -85,7 +86,7 @@ def render_corpus(options):
         rows = list_rows(plans, options.kind, split)
         table = folder / RELEASES[options.kind].annotations.format(split)
         write_atomically(table, "\n".join([*rows, ""]))
-    print(f"{folder} holds {len(plans)} sentences, {frames} frames, {size / 2**20:.0f} MiB")
+    print_line(f"{folder} holds {len(plans)} sentences, {frames} frames, {size / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from tasks.plan import make_plan
 from utils.command_line import parse_params
 from utils.features.lookup import find_length
 from utils.system.commands import run_command
+from utils.system.words import print_line
 
 import tyro
 
@@ -41,11 +42,11 @@ def summarize_network(options, params):
     parts = list_parts(network, options.depth)
     parts.append(("all", *(sum(column) for column in list(zip(*parts, strict=True))[1:])))
     width = max(len(name) for name, _, _ in parts)
-    print(f"{params.network}, input {network.input_shape[1:]}, {options.outputs} outputs")
-    print(f"{'part':<{width}}  {'parameters':>12}  {'share':>6}  {'GFLOPs':>9}  {'share':>6}")
+    print_line(f"{params.network}, input {network.input_shape[1:]}, {options.outputs} outputs")
+    print_line(f"{'part':<{width}}  {'parameters':>12}  {'share':>6}  {'GFLOPs':>9}  {'share':>6}")
     for name, *counts in parts:
         shares = [100 * n / max(whole, 1) for n, whole in zip(counts, parts[-1][1:], strict=True)]
-        print(
+        print_line(
             f"{name:<{width}}  {counts[0]:12,}  {shares[0]:5.1f}%  {counts[1] / 2e9:9.4f}"
             f"  {shares[1]:5.1f}%"
         )

@@ -26,6 +26,7 @@ from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import choose_labeling
 from utils.system.files import atomic_path, write_atomically
+from utils.system.words import print_line
 
 import numpy as np
 
@@ -132,7 +133,7 @@ def _answer(options, inquiry, clips):
     view = f", in the middle one of {len(clips)} views" if len(clips) > 1 else ""
     note = f"Explained: {asked.said}, by {asked.method}{view}"
     predicted = int(np.argmax(probabilities))
-    print(f"{options.video}: {classes[predicted]} {probabilities[predicted]:.3f}\n{note}")
+    print_line(f"{options.video}: {classes[predicted]} {probabilities[predicted]:.3f}", note)
     return Answer(asked._replace(question=question), f"{note}.", probabilities, classes)
 
 
@@ -170,7 +171,7 @@ def explain_video(options):
         answer = _answer(options, inquiry, views.clips)
         if views.note:
             odd = f"{options.video}: {views.note}"
-            print(f"  odd: {odd}")
+            print_line(f"  odd: {odd}")
             answer = answer._replace(note=f"{answer.note} {odd}.")
         asked = answer.asked
         if METHODS["rollout"].fits(inquiry.network):
@@ -217,7 +218,7 @@ def explain_rows(options):
     if not (missing := plot_moments(folder / "frames.png", Path(options.video), *moments)):
         pictures.insert(0, "frames.png")
     if notes := [text for text in (views.note, missing) if text]:
-        print("\n".join(notes))
+        print_line(*notes)
     answer = answer._replace(note=" ".join([answer.note, *notes]))
     arrays = {"rows": rows, "seconds": seconds, "maps": weights}
     return _finish(options, answer, arrays, pictures)

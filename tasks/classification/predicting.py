@@ -16,6 +16,7 @@ from utils.fitting.devices import number_format
 from utils.runs.networks import load_network
 from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
+from utils.system.words import print_line
 from utils.video.live import play_video
 from utils.video.reading import probe
 from utils.video.resampling import FPS
@@ -151,7 +152,7 @@ def open_published(seconds):
     clip, published = backbone.clip, backbone.published
     model = backbone.build("rgb", clip.frames, clip.frame_size, published.logits)
     loaded, classes = published.load(model, published.weights, "rgb"), published.read_classes()
-    print(f"{backbone.title} with {loaded}, the {len(classes)} classes of {published.data}")
+    print_line(f"{backbone.title} with {loaded}, the {len(classes)} classes of {published.data}")
     clip_format = ClipFormat(1, clip.frames, frame_size=clip.frame_size)
     return Classifier(as_network(model), Judge(classes), clip_format, None, seconds)
 

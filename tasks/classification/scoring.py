@@ -34,6 +34,7 @@ from utils.scores.metrics import (
 )
 from utils.system.files import write_atomically
 from utils.system.tables import write_csv
+from utils.system.words import print_line
 
 import numpy as np
 
@@ -113,7 +114,7 @@ def inspect_examples(examples, runs):
         if params.features not in found:
             found[params.features], problems = inspect(paths, params)
             for _, problem in problems:
-                print(f"  problem: {problem}")
+                print_line(f"  problem: {problem}")
     examples = [e for e in examples if all(e.path in videos for videos in found.values())]
     if not examples:
         raise ValueError("No readable video is left to score; see the problems above.")
@@ -238,7 +239,7 @@ def score_videos(options):
         fusion = {"weights": weights}
         for name, row in zip(runs, fused.alone, strict=True):
             score = format_summary(score_classes(labeling, targets, row, classes))
-            print(f"{name} alone, weight {weights[str(name)]:.2f}: {score}")
+            print_line(f"{name} alone, weight {weights[str(name)]:.2f}: {score}")
         if split == "val" and options.fusion_weight is None:
             print("The weights were chosen on these very videos; score a test split too.")
     else:
@@ -246,6 +247,6 @@ def score_videos(options):
     report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion
     names = save_evaluation(folder, report, Scored(examples, targets, probabilities))
     views = f"{params.eval_clips} x {params.eval_crops} views a video"
-    print(f"{split}, {views}:\n{format_report(report)}")
-    print(f"Written to {folder}: {', '.join(names)}")
+    print_line(f"{split}, {views}:", *format_report(report).split("\n"))
+    print_line(f"Written to {folder}: {', '.join(names)}")
     return report

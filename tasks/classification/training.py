@@ -31,6 +31,7 @@ from utils.runs.saved_params import load_params
 from utils.scores.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.scores.metrics import format_report, score_classes
 from utils.system.files import write_atomically
+from utils.system.words import print_line
 
 import numpy as np
 
@@ -58,15 +59,17 @@ def inspect_data(params, folder, listed, classes):
     found, problems = inspect(paths, params)
     keep_features(folder, params.features, found)
     for _, problem in problems[:20]:
-        print(f"  problem: {problem}")
+        print_line(f"  problem: {problem}")
     examples = [example for example in listed if example.path in found]
     check_readable(listed, examples)
     if not (params.resume and (folder / "splits.csv").is_file()):
         examples = assign_splits(examples, params.val_fraction, params.test_fraction, params.seed)
         check_readable(examples, examples)
         save_data(folder, examples, classes, problems)
-    print(f"{len(examples)} videos of {len(classes)} classes, {len(problems)} problems", end="; ")
-    print(", ".join(f"{s} {sum(e.split == s for e in examples)}" for s in SPLITS), flush=True)
+    print_line(
+        f"{len(examples)} videos of {len(classes)} classes, {len(problems)} problems", end="; "
+    )
+    print_line(", ".join(f"{s} {sum(e.split == s for e in examples)}" for s in SPLITS), flush=True)
     return examples, found
 
 
@@ -80,7 +83,7 @@ def _start_from_run(network, start, stream):
         if layers:
             title = BACKBONES[name_backbone(source)].title
             shown.insert(0, f"{title} ({len(layers)} layers)")
-        print(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
+        print_line(f"{start}, {what}: {', '.join(shown) or 'nothing'}")
 
 
 def load_start(network, plan):
@@ -96,10 +99,10 @@ def load_start(network, plan):
         elif start != "none" and backbones_of(network):
             backbone = BACKBONES[name_backbone(network)]
             name = backbone.load_published(backbones_of(network)[stream], start, stream)
-            print(f"{backbone.title} ({stream}) begins with {name}, every tensor as published")
+            print_line(f"{backbone.title} ({stream}) begins with {name}, every tensor as published")
         elif start != "none":
             name, notes = load_published(network, start)
-            print(f"{network.name} begins with {name}: {'; '.join(notes)}")
+            print_line(f"{network.name} begins with {name}: {'; '.join(notes)}")
 
 
 def build_network(params, num_outputs, length=0):
@@ -129,7 +132,9 @@ def make_network(plan, num_outputs, length=0):
     freeze(network, plan.trained_part, plan.params.train_batchnorm or plan.from_scratch)
     trained = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
     work = f"{count_flops(network) / 2e9:.3g} billion multiply-adds a video"
-    print(f"{network.name}: {network.count_params():,} parameters, {trained:,} trained, {work}")
+    print_line(
+        f"{network.name}: {network.count_params():,} parameters, {trained:,} trained, {work}"
+    )
     return network
 
 
@@ -201,7 +206,7 @@ def score_validation(folder, labeling, targets, classes, predict):
     if thresholds:
         write_atomically(folder / "thresholds.json", json.dumps(thresholds) + "\n")
     report = score_classes(labeling, targets, probabilities, classes, thresholds)
-    print(f"Best checkpoint on validation:\n{format_report(report)}")
+    print_line("Best checkpoint on validation:", *format_report(report).split("\n"))
     return report
 
 

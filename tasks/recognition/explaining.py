@@ -26,6 +26,7 @@ from utils.scores.labelings import to_probabilities
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, whole_path, write_atomically
+from utils.system.words import print_line
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
 from utils.video.resampling import FPS
@@ -228,7 +229,10 @@ def explain_sentence(options):
         compared = compare(recognition.sentence, recognition.found, vocabulary, params.corpus)
     glosses = " ".join(span.gloss for span in rows["recognised"]) or "no gloss"
     _draw_page(folder, f"{recognition.name}: {glosses}", rows, compared, notes)
-    print("\n".join(filter(None, [f"{recognition.name}: {glosses}", compared, *notes])))
+    shown = f"{recognition.name}: {glosses}", *compared.split("\n"), *notes
+    print_line(*filter(None, shown))
     for span in rows["recognised"]:
-        print(f"  {span.start:6.2f} to {span.end:6.2f} s  {span.probability:.3f}  {span.gloss}")
+        print_line(
+            f"  {span.start:6.2f} to {span.end:6.2f} s  {span.probability:.3f}  {span.gloss}"
+        )
     return folder

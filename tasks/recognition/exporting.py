@@ -11,6 +11,7 @@ from utils.signing.batches import pad_rows
 from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, score_corpus
+from utils.system.words import print_line
 
 import keras
 
@@ -28,7 +29,7 @@ def _choose_sentences(options, params, own):
     more = pick_spread(more, CALIBRATION) if options.calibrating else []
     kept, inputs, problems = read_features(chosen + more, params)
     for name, problem in problems:
-        print(f"  problem: {name}: {problem}")
+        print_line(f"  problem: {name}: {problem}")
     chosen = [sentence for sentence in chosen if sentence in kept]
     if not chosen:
         raise ValueError(f"{params.features} has no features of the sentences to compare on.")

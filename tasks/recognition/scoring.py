@@ -35,6 +35,7 @@ from utils.signing.wer import (
 )
 from utils.system.files import write_atomically
 from utils.system.tables import write_csv
+from utils.system.words import print_line
 
 import keras
 
@@ -142,18 +143,18 @@ def save_evaluation(folder, report, scored):
 
 def _print_report(report, scored, worst):
     alignments = scored.alignments
-    print(f"{report['sentences']} sentences: {scored.score}")
+    print_line(f"{report['sentences']} sentences: {scored.score}")
     for name, row in report["signers"].items():
-        print(f"  {name}: WER {row['wer']:.2f} % of {row['words']} words")
-    print(
+        print_line(f"  {name}: WER {row['wer']:.2f} % of {row['words']} words")
+    print_line(
         f"blanks {report['blanks']:.3f} (one step a gloss: {report['blanks_reference']:.3f}), "
         f"{report['empty']} empty hypotheses"
     )
     for name in list_worst(alignments, worst):
-        print(f"\n{name}\n{format_alignment(alignments[name])}")
+        print_line("", name, *format_alignment(alignments[name]).split("\n"))
     pairs = [row for row in report["confusions"] if row["reference"] and row["hypothesis"]]
     shown = [f"{row['reference']} -> {row['hypothesis']} {row['count']}" for row in pairs[:10]]
-    print(f"\nTaken for another: {', '.join(shown) or 'none'}")
+    print_line("", f"Taken for another: {', '.join(shown) or 'none'}")
 
 
 class Opened(NamedTuple):
@@ -210,11 +211,11 @@ def score_sentences(options):
         corpus = find_corpus(options.data_path)[0]
         needed = (run / ROWS).is_file()
         sentences, problems = list_sentences(options.data_path, needs_frames=needed)
-    print(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
+    print_line(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
     chosen, split = choose_sentences(sentences, options.split)
     opened = _open_inputs(run, network, chosen, plan)
     for name, problem in opened.problems:
-        print(f"  problem: {name}: {problem}")
+        print_line(f"  problem: {name}: {problem}")
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
     chosen, how = opened.sentences, (params.front, opened.reading)
     sequence = make_sequence(chosen, opened.inputs, vocabulary, *how, **sizes)
@@ -230,8 +231,8 @@ def score_sentences(options):
     name = split if options.beam == 1 else f"{split}-beam{options.beam}"
     folder = evaluation_folder(run, name, options.data_path, options.features)
     names = save_evaluation(folder, report, scored)
-    print(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
+    print_line(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
     _print_report(report, scored, options.worst)
-    print(compare_sclite(folder, scored.score))
-    print(f"Written to {folder}: {', '.join(names)}")
+    print_line(compare_sclite(folder, scored.score))
+    print_line(f"Written to {folder}: {', '.join(names)}")
     return report

@@ -27,6 +27,7 @@ from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.row_changes import RowChanges, change_sentence, measure_statistics
 from utils.signing.sentence_frames import change_frames
 from utils.signing.vocabulary import list_vocabulary, summarize_corpus
+from utils.system.words import print_line
 
 import keras
 import numpy as np
@@ -107,9 +108,9 @@ def _prepare_material(params, look, vocabulary, stride):
     sentences = [s for s in sentences if s.id not in names]
     problems = [*problems, *lost, *impossible]
     text = summarize_corpus(sentences, problems, vocabulary, params.corpus)
-    print(f"{params.corpus}: {text}")
+    print_line(f"{params.corpus}: {text}")
     known = stride or f"unknown (taken for {4 * params.row_step})"
-    print(f"rows of stride {known}, front {params.front}", flush=True)
+    print_line(f"rows of stride {known}, front {params.front}", flush=True)
     return Material(params, sentences, inputs, vocabulary, problems)
 
 
@@ -143,7 +144,7 @@ def _take_over(params):
     if params.front not in ("auto", began.front):
         raise ValueError(f"front is {params.front}, but {run} has {began.front}; leave it out.")
     kept = {name: getattr(began, name) for name in _KEPT}
-    print(f"{run}: {', '.join(f'{name} {value}' for name, value in kept.items())}")
+    print_line(f"{run}: {', '.join(f'{name} {value}' for name, value in kept.items())}")
     return make_plan(replace(params, **kept))
 
 

@@ -28,6 +28,7 @@ from utils.runs.networks import load_network
 from utils.signing.batches import pad_rows
 from utils.signing.corpora import leave_out
 from utils.signing.sentence_frames import SentenceFrames, read_frames
+from utils.system.words import print_line
 from utils.video.views import CENTER
 
 import keras
@@ -133,7 +134,7 @@ def _cache_maps(network, settings, inputs, plan):
     }
     if missing:
         title = backbone.title
-        print(f"Running the frozen part of {title} over {len(missing)} sentences", flush=True)
+        print_line(f"Running the frozen part of {title} over {len(missing)} sentences", flush=True)
         rows = replace(settings, stride=row_format.row_stride, endpoint="")
         extractor = make_extractor({"rgb": maps}, rows)
         collector = Collector(store, kind, row_format.views, settings.dtype)

@@ -15,6 +15,7 @@ from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
+from utils.system.words import print_line
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def prepare(plan, scope, replicas):
         stage.network.count_params(),
         sum(np.prod(v.shape) for v in stage.part.trainable_variables),
     )
-    print(f"{stage.network.name}: {counts[0]:,} parameters, {counts[1]:,} trained", flush=True)
+    print_line(f"{stage.network.name}: {counts[0]:,} parameters, {counts[1]:,} trained", flush=True)
     folder = _begin_run(material, stage)
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     training = _make_training(params, members["train"], labels, stage, replicas)
@@ -118,7 +119,7 @@ def _report_best(trial):
     """Print what the best checkpoint scores on dev, and return it."""
     report = measure(trial)
     shown = ", ".join(f"{name.removeprefix('val_')} {n:.4g}" for name, n in report.items())
-    print(f"Best checkpoint on dev: {shown}")
+    print_line(f"Best checkpoint on dev: {shown}")
     if report["val_empty"] == 1:
         print("Every hypothesis is empty: it has learned nothing yet but the blank.")
     return report

@@ -11,6 +11,7 @@ from utils.features.lookup import check_lengths
 from utils.features.store import array_path, is_done, open_store, save_features, settings_hash
 from utils.scores.labelings import to_probabilities
 from utils.system.hashing import hash_bytes
+from utils.system.words import print_line
 from utils.video.reading import probe
 from utils.video.views import CENTER
 
@@ -87,7 +88,7 @@ class ClipSource:
 
     def _extract(self, names, clips):
         batch = self.replicas  # one video is batch enough: its segments are folded into it
-        print(f"Running the frozen part of the network over {len(clips)} clips", flush=True)
+        print_line(f"Running the frozen part of the network over {len(clips)} clips", flush=True)
 
         def save(step, logs):
             at = slice(step * batch, None)

@@ -4,7 +4,7 @@ from collections import Counter
 
 from utils.data.examples import SPLITS, Example, find_split, labels_of
 from utils.features.layouts import READERS
-from utils.system.words import list_some
+from utils.system.words import print_line, list_some
 from utils.video.image_folders import scan_folder
 from utils.video.listing import describe_others, list_tree
 
@@ -39,7 +39,7 @@ def _find_split_folders(path, nested):
             "(path,label,split)."
         )
     if known:
-        print(f"{path}: {list_some(known)}: read as a class, as what lies beside it is no split")
+        print_line(f"{path}: {list_some(known)}: read as a class, as what lies beside it is no split")
     return {}
 
 
@@ -55,7 +55,7 @@ def _explain_folders(path, parts, splits, loose):
     held = Counter(each[0] for each in parts)
     if splits:
         shown = [f"{name} ({split}) {held[name]} videos" for name, split in splits.items()]
-        print(f"{path}: splits are {list_some(shown)}")
+        print_line(f"{path}: splits are {list_some(shown)}")
     folders = [folder.name for folder in scan_folder(path)[1]]
     for what, names in (
         ("not used, beside the splits", [name for name in held if splits and name not in splits]),
@@ -63,7 +63,7 @@ def _explain_folders(path, parts, splits, loose):
         ("in no class folder, left out", loose),
     ):
         if names:
-            print(f"{path}: {what}: {list_some(names)}")
+            print_line(f"{path}: {what}: {list_some(names)}")
 
 
 def list_folders(path, root=""):
@@ -105,5 +105,5 @@ def list_folders(path, root=""):
         )
     _explain_folders(path, parts.values(), splits, loose)
     if tree.videos and (others := describe_others([o for o in tree.others if o.parent != path])):
-        print(f"{path}: {others}")
+        print_line(f"{path}: {others}")
     return examples

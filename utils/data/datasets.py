@@ -14,7 +14,7 @@ from utils.features.store import leave_records
 from utils.rendering.samples import SAMPLES
 from utils.system.files import explain_missing
 from utils.system.tables import is_text
-from utils.system.words import list_some
+from utils.system.words import print_line, list_some
 from utils.video.image_folders import is_image_folder
 from utils.video.listing import list_tree
 
@@ -45,17 +45,17 @@ def _check_repeats(data_path, examples):
             "and several labels as run;jump."
         )
     for name, each in list(repeats.items())[:20]:
-        print(f"  problem: {name}: {each.text}")
+        print_line(f"  problem: {name}: {each.text}")
 
 
 def _warn_of_labels(classes):
     """Print which labels look like one but are several, and which are no text."""
     for names in find_alike(classes):
         shown = " and ".join(map(ascii, names))
-        print(f"  problem: labels {shown} differ only in case or in how letters are composed: they "
+        print_line(f"  problem: labels {shown} differ only in case or in how letters are composed: they "
               "are different classes")  # fmt: skip
     if broken := [label for label in sorted(classes) if not is_text(label)]:
-        print(f"  problem: labels that are not UTF-8: {list_some(broken)}")
+        print_line(f"  problem: labels that are not UTF-8: {list_some(broken)}")
 
 
 def _hint_at_folders(examples, path):
@@ -68,7 +68,7 @@ def _hint_at_folders(examples, path):
             lying.setdefault(example.group, set()).add(folder)
     same = next((name for name, folders in lying.items() if len(folders) > 1), None)
     if same:
-        print(
+        print_line(
             f"{path}: videos of one name ({same}) are kept together, whatever folder they are in; "
             f"where a folder is a recording, give --group-pattern '{FOLDER_PATTERN}'"
         )

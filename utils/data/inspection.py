@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+from utils.system.words import print_line
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
@@ -136,7 +137,7 @@ def inspect_features(paths, features, workers=2):
     problems = [(path, f"{path}: {reason}") for path, (_, reason) in looked.items() if reason]
     found = {path: each for path, (each, _) in looked.items() if each}
     if missing := len(looked) - len(located):
-        print(f"{missing} of {len(looked)} videos have no features in {features}")
+        print_line(f"{missing} of {len(looked)} videos have no features in {features}")
     counts = Counter(each.channels for each in found.values())
     most, count = counts.most_common(1)[0] if found else (0, 0)
     if 2 * count <= len(found):

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from utils.data.examples import SPLITS, Example, find_split
 from utils.system.files import name_damaged
-from utils.system.tables import read_text
+from utils.system.tables import read_cell, read_text
 
 _DELIMITERS = ",;\t|"
 _LISTED = re.compile(r"\s*(.+?)(?:\s+\d+)?\s*")  # a line of UCF101's: a path, perhaps a class
@@ -43,7 +43,7 @@ def _read_table(path):
     if max(Counter(filter(None, header)).values()) > 1:
         raise ValueError(f"{path}: the first line is {header}; a column is there twice.")
     for row in reader:
-        cells = [cell.strip() for cell in row]
+        cells = [read_cell(cell.strip()) for cell in row]
         if any(cells[len(header) :]):
             raise ValueError(
                 f"{path}, line {reader.line_num}: {row}; {len(cells)} cells, but {len(header)} "

@@ -16,7 +16,7 @@ from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
 from utils.system.files import name_damaged
 from utils.system.processes import open_threads
-from utils.system.tables import read_text, write_csv
+from utils.system.tables import read_cell, read_text, write_csv
 from utils.video.image_folders import stamp_video
 
 import numpy as np
@@ -105,7 +105,7 @@ def load_failures(folder):
         raise ValueError(
             f"{path} is damaged; delete it, and the videos that failed before are tried again."
         )
-    return {name: (reason, digest) for name, reason, digest in rows[1:]}
+    return {name: (why, digest) for name, why, digest in (map(read_cell, row) for row in rows[1:])}
 
 
 def list_missing(names, folder, settings, retry=False, workers=2):

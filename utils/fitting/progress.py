@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from utils.system.words import print_line
+
 import keras
 from tqdm import tqdm
 
@@ -71,7 +73,7 @@ class EpochLines(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
         line = describe_epoch(self.saver.state, self.params["epochs"], self.saver.monitor)
-        print(line, flush=True)
+        print_line(line, flush=True)
 
 
 class Pictures(keras.callbacks.Callback):

@@ -16,6 +16,7 @@ from utils.system.files import atomic_path, fit_name, name_damaged, write_atomic
 from utils.system.hashing import hash_text
 from utils.system.locks import take_lock
 from utils.system.settings_files import list_differences, read_kind
+from utils.system.words import escape, print_line
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
@@ -154,7 +155,7 @@ def save_data(folder, examples, classes, problems, save=save_examples):
         problems: [(path or id, one line about it)].
         save: function (examples, path) that writes the lists.
     """
-    write_atomically(folder / "problems.txt", "".join(f"{text}\n" for _, text in problems))
+    write_atomically(folder / "problems.txt", "".join(f"{escape(text)}\n" for _, text in problems))
     write_atomically(folder / "classes.json", json.dumps(classes, indent=1) + "\n")
     with atomic_path(folder / "splits.csv") as temporary:
         save(examples, temporary)
@@ -224,7 +225,7 @@ def load_changed(folder, **given):
         trained = read_kind(Path(folder, "features.json"))["manifest"] or {}
         differing = list_differences(trained, manifest)
         others = f"other {', '.join(differing)}" if differing else "no other settings"
-        print(f"{features}: {others} than what {folder} was trained on")
+        print_line(f"{features}: {others} than what {folder} was trained on")
     return replace(params, **given)
 
 

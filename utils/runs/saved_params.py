@@ -9,6 +9,7 @@ from typing import Literal, get_args, get_origin
 
 from utils.params import Params
 from utils.system.settings_files import read_kind
+from utils.system.words import print_line
 
 
 def save_params(params, path):
@@ -16,7 +17,7 @@ def save_params(params, path):
     Path(path).write_text(json.dumps(dataclasses.asdict(params), indent=1) + "\n")
 
 
-_tell_once = cache(lambda text: print(text, file=sys.stderr))
+_tell_once = cache(lambda text: print_line(text, file=sys.stderr))
 
 
 def _list_foreign(values):

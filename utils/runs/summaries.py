@@ -6,6 +6,7 @@ from utils.params import Params
 from utils.runs.folders import check_run, load_state
 from utils.runs.saved_params import load_params
 from utils.system.settings_files import read_kind
+from utils.system.words import print_line
 
 
 class Run(NamedTuple):
@@ -64,7 +65,7 @@ def read_runs(folders):
             name = folder.name if folder.name not in runs else str(folder)
             runs[name] = read_run(folder)
         except ValueError as error:
-            print(f"skipped {folder}: {str(error).removeprefix(f'{folder}: ')}")
+            print_line(f"skipped {folder}: {str(error).removeprefix(f'{folder}: ')}")
     if not runs:
         raise ValueError(f"None of {len(folders)} paths is a run that has finished an epoch.")
     return runs

@@ -1,5 +1,7 @@
 """Scores of a classifier, from arrays; `labeling`: a key of `utils.scores.labelings.LABELINGS`."""
 
+from utils.system.words import escape
+
 import numpy as np
 from sklearn.metrics import (
     average_precision_score,
@@ -112,9 +114,10 @@ def format_summary(report):
 
 def format_report(report):
     """Return a report of `score_classes` as a table for the screen."""
-    width = max(len("class"), *(len(name) for name in report["per_class"]))
+    rows = {escape(name): row for name, row in report["per_class"].items()}
+    width = max(len("class"), *map(len, rows))
     lines = [f"{'class':<{width}}  precision  recall     F1     AP  ROC AUC  videos"]
-    for name, row in report["per_class"].items():
+    for name, row in rows.items():
         cells = zip((9, 6, 5, 5, 7), (row[column] for column in _COLUMNS), strict=True)
         numbers = (f"{'-' if x is None else f'{x:.3f}':>{size}}" for size, x in cells)
         lines.append(f"{name:<{width}}  {'  '.join(numbers)}  {row['videos']:6d}")

@@ -20,7 +20,7 @@ from utils.signing.releases import (
     read_table,
 )
 from utils.system.files import whole_path
-from utils.system.tables import is_text, write_csv
+from utils.system.tables import is_text, read_cell, write_csv
 
 BAD_SENTENCES = {  # its id, and why it is left out
     "13April_2011_Wednesday_tagesschau_default-14": "known to have more glosses than frames allow"
@@ -43,7 +43,7 @@ def read_csv(path):
             f"{path}: the header is {','.join(header)!r}; expected path,glosses,split."
         )
     for number, row in rows:
-        cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
+        cells = dict(zip(header, (read_cell(cell.strip()) for cell in row), strict=False))
         split = find_split(cells.get("split", ""), SPLITS)
         if not is_text(cells.get("glosses", "")):
             raise ValueError(

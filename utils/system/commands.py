@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from utils.system.processes import SIGNALS, follow_parent, start_child
+from utils.system.words import print_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,12 +72,12 @@ def run_command(command, resuming="the same command begins anew"):
         except (ValueError, OSError) as error:
             if os.environ.get("DEBUG"):
                 raise
-            print(f"Error: {error}", file=sys.stderr)
+            print_line(f"Error: {error}", file=sys.stderr)
             sys.exit(1 if isinstance(error, IncompleteError) else 2)
         except KeyboardInterrupt as stop:
             if alone:
                 advice = getattr(stop, "__notes__", [resuming])[-1]
-                print(f"Stopped; {advice}.", file=sys.stderr)
+                print_line(f"Stopped; {advice}.", file=sys.stderr)
             sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
