@@ -49,9 +49,14 @@ def call_guarded(function, *arguments, seconds):
     """
     call = json.dumps([function.__module__, function.__name__, arguments, seconds]).encode()
     try:
-        with contextlib.suppress(IndexError, _EndedError):  # by what a call before left in it
+        try:
             return _ask(_idle.pop(), call)
-        return _ask(_start(), call)
+        except IndexError:
+            pass
+        except _EndedError as error:
+            if error.args[0] == -signal.SIGPROF:
+                raise
+        return _ask(_start(), call)  # what a call before left may have ended the other one
     except _EndedError as error:
         (status,) = error.args
         late = status == -signal.SIGPROF
