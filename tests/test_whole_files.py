@@ -2,15 +2,21 @@
 
 import errno
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from support.commands import ROOT
 from utils.system.files import atomic_path, clear_leftovers, write_atomically
+from utils.system.hdf5 import create_hdf5
 from utils.system.locks import free_locks, take_lock, try_lock
+from utils.video.flow_store import store_flow
+from utils.video.video import Video
 
+import h5py
 import numpy as np
 import pytest
 
@@ -164,3 +170,50 @@ def test_a_folder_deleted_while_it_is_written_is_named(tmp_path):
     with pytest.raises(OSError, match="run"), atomic_path(folder / "a") as part:
         part.write_text("1")
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def short_files():
+    """Files of at most 4096 bytes: the system refuses a longer one as a full disk does."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def write_flow(folder):
+    """Write stored flow of noise: of 8 frames, or as many as there is room for."""
+    video = Video("v.mp4", 8, 25.0, 64, 64, "digest")
+    noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 2), np.uint8)
+    written = []
+
+    def compute(*_):
+        for levels in noise:
+            written.append(1)
+            yield levels
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("utils.video.flow_store.compute_flow", compute)
+        try:
+            store_flow(folder, video, {"fps": 0})
+        finally:
+            written.append(len(written))
+    return noise
+
+
+def test_flow_is_written_and_read_back(tmp_path):
+    noise = write_flow(tmp_path)
+    with h5py.File(tmp_path / "digest.h5") as file:
+        assert np.array_equal(file["flow"], noise) and file.attrs["source"] == "digest"
+
+
+def test_flow_on_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path, short_files):
+    with pytest.raises(OSError, match=f"h5 was not written: no space is left for {tmp_path}"):
+        write_flow(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with create_hdf5(tmp_path / "small.h5") as (file, _):
+        file["a"] = np.arange(3)
+    with h5py.File(tmp_path / "small.h5") as file:  # HDF5 is as well as before
+        assert file["a"][2] == 2

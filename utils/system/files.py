@@ -19,10 +19,10 @@ _NAME_BYTES = 255  # of a file's name, on nearly all file systems
 _PART = ".part-"  # begins the names of folders of what is not yet whole
 _YOUNG = 60  # seconds in which a folder is surely locked by who made it
 _OLD = 3600  # seconds after which one without locks is taken to be left over
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What HDF5, NumPy and TensorFlow say of a full disk, whose errors have no number.
 _SAID_FULL = re.compile(r"No space left|quota exceeded|\d+ requested and \d+ written", re.I)
-_BARRED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOENT}
+_BARRED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
@@ -86,9 +86,10 @@ def _explain_failure(error, path):
     while error:
         number = getattr(error, "errno", None)
         if number in _FULL or _SAID_FULL.search(str(error)):
+            why = os.strerror(number) if number in _FULL else "the disk is full"
             return (
-                "{path} was not written: no space is left for {folder}. Make room there, then run "
-                "the same command again."
+                f"{{path}} was not written: no space is left for {{folder}} ({why}). Make room "
+                "there, then go on."
             )
         if number in _TAKEN and path.exists() and _PART in str(error):
             return _IS_THERE

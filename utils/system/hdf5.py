@@ -1,11 +1,55 @@
-"""Arrays in HDF5 files of whatever origin; nothing but the file itself is read.
+"""Arrays in HDF5 files: written to disks that may be full, read from files of whatever origin.
 
-HDF5 may spin, or die, of damaged bytes: call these through `utils.system.guarded`.
+HDF5 may spin, or die, of damaged bytes: read through `utils.system.guarded`. Nothing but the file
+itself is read. HDF5 dies of a write that fails, too: write through `create_hdf5`.
 """
 
+import io
 import math
+from contextlib import contextmanager
 
 import h5py
+
+
+class _Output(io.FileIO):
+    """A file whose writes never fail: `error` says why it takes no more."""
+
+    error = None
+
+    def write(self, data):
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and not self.error:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size=None):
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size
+
+    def check(self):
+        """Raise the error of a write that failed."""
+        if self.error:
+            raise self.error
+
+
+@contextmanager
+def create_hdf5(path):
+    """Yield (an HDF5 file to be written, a function that raises what went wrong so far).
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with _Output(path, "w+") as output:
+        with h5py.File(output, "w") as file:
+            yield file, output.check
+        output.check()
 
 
 def _refuse_link(name, link):

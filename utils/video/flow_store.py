@@ -6,7 +6,7 @@ from pathlib import Path
 from utils.system.files import atomic_path, write_atomically
 from utils.system.guarded import allow_seconds, call_guarded
 from utils.system.hashing import hash_text
-from utils.system.hdf5 import read_through
+from utils.system.hdf5 import create_hdf5, read_through
 from utils.system.settings_files import check_kind, read_kind
 from utils.video.flow import compute_flow, to_pixels
 from utils.video.frames import crop_frame
@@ -129,17 +129,19 @@ def store_flow(folder, video, kind, estimate=None, batch=1):
 
     Raises:
         VideoError: a frame that cannot be decoded; nothing is written.
+        OSError: the disk is full, or may not be written; nothing is.
     """
     count = len(video.timeline(kind["fps"]))
     with (
         atomic_path(Path(folder, f"{video.digest}.h5")) as temporary,
-        h5py.File(temporary, "w") as file,
+        create_hdf5(temporary) as (file, check),
     ):
         for place, levels in enumerate(compute_flow(video, kind, None, estimate, batch)):
             if not place:
                 shape, chunks = (count, *levels.shape), (1, *levels.shape)
                 file.create_dataset("flow", shape, np.uint8, chunks=chunks, **_COMPRESSION)
             file["flow"][place] = levels
+            check()
         file.attrs.update(kind=json.dumps(kind), source=video.digest)
 
 
