@@ -1,28 +1,34 @@
 """A page in the browser that says what a video shows: python -m scripts.demo [--run weights/<run>].
 
-Without a run, the 400 classes of Kinetics. Videos stay on this machine and are deleted: all of them
-when the last page is closed, or when the program ends. Needs requirements-demo.txt.
+Without a run, the 400 classes of Kinetics. Videos stay on this machine: a video is deleted when it
+is answered, the answer when its page is closed or asks for the next one, everything when the last
+page is closed or the program ends. Needs requirements-demo.txt.
 """
 
 import os
+import secrets
 import shutil
 import signal
+import stat
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.demonstration import Demonstration
+from tasks.page_guard import Guard, Limits, is_loopback
 from utils.pictures.answer_html import STYLE, draw_problem
 from utils.system.commands import ROOT, run_command
 from utils.system.words import print_line
 
 import tyro
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _WAITING = 8  # videos that wait for the network, at most
+_ANSWERS = 20  # pages whose answers are kept, at most
+_FILES = 250  # that lie here at once; an answer has up to 10
 _CAMERA = {"video": {"width": {"ideal": 640}, "height": {"ideal": 480}}, "audio": False}
-_AGE = 3600  # seconds that files are kept while pages are open
+_AGE = 1800  # seconds that uploads are kept that nobody asks about
+_SHORTEST = 8  # characters of a password
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,18 @@ class Options:
     run: Path | None = None
     """The run's folder, weights/<run>; without, the 400 classes of Kinetics."""
     host: str = "127.0.0.1"
-    """Address to listen on; the default is reached from this machine only, 0.0.0.0 from all."""
+    """Address to listen on; the default is reached from this machine only, 0.0.0.0 from all, and
+    needs auth."""
+    auth: Path | None = None
+    """A file that you alone can read, with a line name:password, which the page then asks for."""
     port: int = 7860
     """Port to listen on; 0: the first free one from 7860 on."""
     max_megabytes: float = 200.0
     """Largest file that is taken."""
     max_seconds: float = 120.0
     """Longest video that is taken."""
+    total_megabytes: float = 2000.0
+    """How much all visitors' files may take on the disk at once."""
 
     def __post_init__(self):
         if self.max_megabytes <= 0 or self.max_seconds <= 0:
@@ -46,6 +57,37 @@ class Options:
                 f"max_megabytes is {self.max_megabytes:g}, max_seconds {self.max_seconds:g}; both "
                 "must be more than 0."
             )
+        if self.total_megabytes < self.max_megabytes:
+            raise ValueError(
+                f"total_megabytes is {self.total_megabytes:g}; one video may have "
+                f"{self.max_megabytes:g} (max_megabytes)."
+            )
+        if self.auth is None and not is_loopback(self.host):
+            raise ValueError(
+                f"host is {self.host}: others could use the page, and nobody would be asked for a "
+                "password. Write a line name:password into a file that you alone can read and give "
+                "--auth FILE, or leave the host out and reach the page through a tunnel: "
+                f"ssh -L {self.port or 7860}:127.0.0.1:{self.port or 7860} THIS_MACHINE"
+            )
+
+
+def read_auth(path):
+    """Return (name, password) of a file with a line name:password.
+
+    Raises:
+        ValueError: others can read the file, there is no such line, or the password is too short.
+        OSError: it cannot be read.
+    """
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ValueError(f"{path}: others can read the password; chmod 600 {path}")
+    lines = path.read_text(encoding="utf-8").split()
+    name, colon, password = lines[0].partition(":") if len(lines) == 1 else ("", "", "")
+    if not (name and colon and len(password) >= _SHORTEST):
+        raise ValueError(
+            f"{path}: it must hold one line name:password without blanks, the password of at least "
+            f"{_SHORTEST} characters."
+        )
+    return name, password
 
 
 def import_gradio():
@@ -120,19 +162,49 @@ def lay_out(gr, about):
 _COLUMNS = {"timeline": "when", "why": "explanation", "overlay": "heat", "similar": "alike"}
 
 
-def make_responder(gr, demonstration, parts, limit):
+class Answers:
+    """The folders of what is shown on the pages that are open, one a page.
+
+    Args:
+        folder: of Gradio's files; what lies in it is given out as it is, not copied.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.own = folder, {}
+
+    def begin(self, session):
+        """Return a new folder, that nobody can guess, for a page's answer; its last one goes.
+
+        So does the oldest of all where there are too many.
+        """
+        self.end(session)
+        while len(self.own) >= _ANSWERS:
+            self.end(next(iter(self.own)))
+        self.own[session] = self.folder / f"answer-{secrets.token_urlsafe(16)}"
+        self.own[session].mkdir(parents=True)
+        return self.own[session]
+
+    def end(self, session):
+        """Delete a page's answer."""
+        shutil.rmtree(self.own.pop(session, ""), ignore_errors=True)
+
+
+def make_responder(gr, demonstration, parts, limit, answers):
     """Return the function that Gradio calls with a video, or None where it was taken away.
+
+    The video is deleted when it is answered.
 
     Args:
         gr: the module Gradio.
         demonstration: a `tasks.demonstration.Demonstration`.
         parts: of `lay_out`.
         limit: seconds that a video may last.
+        answers: `Answers`.
     """
     clear = {parts[name]: "" for name in ("answer", "status")}
     clear |= {parts[name]: gr.update(visible=False) for name in _COLUMNS.values()}
 
-    def respond(video, progress=gr.Progress()):  # noqa: B008  Gradio finds it there
+    def respond(video, request: gr.Request, progress=gr.Progress()):  # noqa: B008
         yield clear
         if video is None:
             return
@@ -141,24 +213,26 @@ def make_responder(gr, demonstration, parts, limit):
             progress(share, desc=what)
 
         try:
-            with tempfile.TemporaryDirectory() as made:  # Gradio copies what is yielded
-                for found in demonstration.show(video, made, limit, advance):
-                    shown = {parts[name]: value for name, value in found.items()}
-                    columns = [_COLUMNS[name] for name in found if name in _COLUMNS]
-                    yield shown | {parts[name]: gr.update(visible=True) for name in columns}
+            made = answers.begin(request.session_hash)
+            for found in demonstration.show(video, made, limit, advance):
+                shown = {parts[name]: value for name, value in found.items()}
+                columns = [_COLUMNS[name] for name in found if name in _COLUMNS]
+                yield shown | {parts[name]: gr.update(visible=True) for name in columns}
         except (ValueError, OSError) as error:
             yield {parts["status"]: draw_problem(str(error).replace(video, Path(video).name))}
+        finally:
+            Path(video).unlink(missing_ok=True)
 
     return respond
 
 
-def forget_videos(gr, page, folder):
-    """Delete a folder whenever the last page that is open is closed.
+def forget_videos(gr, page, answers):
+    """Delete a page's answer when it is closed, and all files with the last one that is open.
 
     Args:
         gr: the module Gradio.
         page: `gradio.Blocks`.
-        folder: of Gradio's files.
+        answers: `Answers`.
     """
     pages = set()
 
@@ -167,8 +241,9 @@ def forget_videos(gr, page, folder):
 
     def leave(request: gr.Request):
         pages.discard(request.session_hash)
+        answers.end(request.session_hash)
         if not pages:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(answers.folder, ignore_errors=True)
 
     page.load(enter, queue=False, api_visibility="private")
     page.unload(leave)
@@ -188,34 +263,53 @@ def build_page(gr, demonstration, options, folder):
     """
     about = (
         f"{demonstration.about} Videos of up to {options.max_megabytes:g} MB and "
-        f"{options.max_seconds:g} s, which are deleted when you close this page."
+        f"{options.max_seconds:g} s; a video is deleted when it is answered, and what you see of "
+        "it when you close this page."
     )
     settings = {"analytics_enabled": False, "delete_cache": (60, _AGE)}
     with gr.Blocks(title="What does this video show?", **settings) as page:
         parts = lay_out(gr, about)
-        forget_videos(gr, page, folder / "gradio")
+        answers = Answers(folder / "gradio")
+        forget_videos(gr, page, answers)
         video = parts["video"]
         gr.on(
             [video.upload, video.stop_recording, video.clear],
-            make_responder(gr, demonstration, parts, options.max_seconds),
+            make_responder(gr, demonstration, parts, options.max_seconds, answers),
             video,
             [part for name, part in parts.items() if name != "video"],
             show_progress_on=parts["status"],
             trigger_mode="always_last",
             api_visibility="private",
         )
-    return page.queue(max_size=_WAITING, default_concurrency_limit=1)
+    return page.queue(max_size=_WAITING, default_concurrency_limit=1, api_open=False)
 
 
-def launch(gr, page, options):
-    """Serve a page from a thread; return its address."""
+def launch(gr, page, options, folder):
+    """Serve a page from a thread; return its address.
+
+    Args:
+        gr: the module Gradio.
+        page: of `build_page`.
+        options: `Options`.
+        folder: of `keep_files`.
+
+    Raises:
+        ValueError: as `read_auth`.
+        OSError: the port is taken.
+    """
+    from starlette.middleware import Middleware  # Gradio's
+
+    sizes = round(options.max_megabytes * 1e6), round(options.total_megabytes * 1e6)
+    limits = Limits(folder / "gradio", options.host, *sizes, _FILES)
     theme = gr.themes.Default(primary_hue="blue", neutral_hue="slate")
     settings = {"share": False, "run_history": False, "footer_links": [], "ssr_mode": False}
     settings |= {"mcp_server": False, "enable_monitoring": False, "pwa": False}
     return page.launch(
         server_name=options.host,
         server_port=options.port or None,
-        max_file_size=round(options.max_megabytes * 1e6),
+        auth=read_auth(options.auth) if options.auth else None,
+        max_file_size=limits.file_bytes,
+        app_kwargs={"middleware": [Middleware(Guard, limits)]},
         prevent_thread_lock=True,
         quiet=True,
         theme=theme,
@@ -238,11 +332,9 @@ def serve(options):
     demonstration = Demonstration(options.run)
     with keep_files() as folder:
         page = build_page(gr, demonstration, options, folder)
-        address = launch(gr, page, options)
+        address = launch(gr, page, options, folder)
         try:
             print_line(f"{address} shows the page, until Ctrl-C", flush=True)
-            if options.host not in _LOOPBACK:
-                print("Whoever reaches this machine can use it; nobody is asked for a password.")
             page.block_thread()
         finally:
             page.close()

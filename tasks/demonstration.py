@@ -10,7 +10,7 @@ from utils.params import Params
 from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.pictures.captions import save_captions
 from utils.runs.saved_params import load_params
-from utils.video.reading import probe, skim
+from utils.video.reading import probe, read_length, skim
 from utils.video.video import VideoError
 
 import numpy as np
@@ -18,23 +18,27 @@ import numpy as np
 _NEAREST = 6  # training videos that are shown
 _SIDE = 320  # pixels of the longer side of their pictures
 _DOUBT = 3  # times the limit: headers may be wrong that far before nothing is decoded
+_MOST_PIXELS = 4096 * 2304  # of a frame; decoders keep up to 16 of them
 _GRAY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
 
 
-def check_length(video, limit):
-    """Raise a VideoError for a video of more seconds than the limit; or that cannot be read.
+def check_video(video, limit):
+    """Raise a VideoError for a video that asks for too much; no more than the limit is decoded.
 
     Args:
         video: its path.
         limit: in seconds.
+
+    Raises:
+        VideoError: it cannot be read, lasts longer, or has frames of more than `_MOST_PIXELS`.
     """
-    for look, most in ((lambda: skim(video, 1)[0], _DOUBT * limit), (lambda: probe(video), limit)):
-        seconds = look().duration()
-        if seconds > most:
-            raise VideoError(
-                f"{video}: it lasts {seconds:.1f} s, and {limit:g} s are the most that this page "
-                "takes; cut out the part that matters."
-            )
+    told = read_length(video)
+    if told > _DOUBT * limit:
+        raise VideoError(
+            f"{video}: it lasts {told:.1f} s by its header, and {limit:g} s are the most that this "
+            "page takes; cut out the part that matters."
+        )
+    probe(video, limit, _MOST_PIXELS)
 
 
 def _read_middle(path):
@@ -98,7 +102,7 @@ class Demonstration:
         Raises:
             ValueError: it is too long, or cannot be read.
         """
-        check_length(video, limit)
+        check_video(video, limit)
         prediction = self.predictor.predict_video(
             video, lambda done, total: on_progress(done / total, "Looking")
         )

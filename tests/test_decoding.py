@@ -96,8 +96,8 @@ def test_a_look_at_a_long_file_decodes_little(tmp_path, monkeypatch):
     video, files = write(tmp_path / "open_gop.mkv", SOUGHT), []
 
     class Counted(VideoFile):
-        def __init__(self, path):
-            super().__init__(path)
+        def __init__(self, *opened):
+            super().__init__(*opened)
             files.append(self)
 
     monkeypatch.setattr("utils.video.reading.VideoFile", Counted)

@@ -1,11 +1,12 @@
 """The page of scripts.demo, as a person uses it in a browser, and all that it shows."""
 
+import http.client
+import json
 import os
 import shutil
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,11 +18,11 @@ from scripts.extract_embeddings import extract_embeddings
 from support.runs import SMALL, save_run
 from support.videos import moving_square, read_pixels, split_examples, write_dataset
 from tasks.answers import Prediction
-from tasks.demonstration import Demonstration, check_length
+from tasks.demonstration import Demonstration, check_video
 from utils.pictures.answer_html import draw_answer, draw_intervals
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
-from utils.video.reading import probe, write_video
+from utils.video.reading import write_video
 from utils.video.video import VideoError
 
 import cv2
@@ -115,7 +116,7 @@ def test_embeddings_of_another_network_are_refused(inside, demonstration, tmp_pa
         ("text.mp4", "text.mp4: not a video"),
         ("empty.mp4", "empty.mp4: the file is empty"),
         ("part.mp4", "part.mp4: not a video"),
-        ("long.avi", r"long.avi: it lasts 20.0 s, and 2 s are the most"),
+        ("long.avi", r"long.avi: it lasts 20.0 s by its header, and 2 s are the most"),
     ],
 )
 def test_what_is_not_taken(inside, demonstration, tmp_path, name, words):
@@ -126,11 +127,10 @@ def test_what_is_not_taken(inside, demonstration, tmp_path, name, words):
 
 def test_a_header_that_is_wrong_is_not_believed(inside, monkeypatch):
     """A video is refused unseen only where its header says far too much, and measured else."""
-    header = replace(probe("long.avi"), num_frames=35 * 5)
-    monkeypatch.setattr("tasks.demonstration.skim", lambda *_: (header, "", None))
-    check_length("long.avi", 20)
-    with pytest.raises(VideoError, match=r"it lasts 35.0 s, and 10 s"):
-        check_length("long.avi", 10)
+    monkeypatch.setattr("tasks.demonstration.read_length", lambda _: 35)
+    check_video("long.avi", 20)
+    with pytest.raises(VideoError, match=r"it lasts 35.0 s by its header, and 10 s"):
+        check_video("long.avi", 10)
 
 
 def test_panels():
@@ -201,9 +201,64 @@ def served(folder, demonstration):
     options = Options(port=0, max_seconds=15, max_megabytes=2)
     with keep_files() as files:
         page = build_page(gr, demonstration, options, files)
-        yield launch(gr, page, options), files
+        yield launch(gr, page, options, files), files
         page.close()
     os.chdir(before)
+
+
+ASKED = {
+    "the page": ("GET", "/", {}, 200),
+    "another name": ("GET", "/", {"host": "evil.example:7860"}, 400),
+    "another page": ("POST", "/gradio_api/queue/join", {"origin": "http://evil.example"}, 403),
+    "a sandboxed page": ("POST", "/gradio_api/upload", {"origin": "null"}, 403),
+    "a file of the machine": ("GET", "/gradio_api/file=/etc/passwd", {}, 403),
+    "the network's file": ("GET", "/gradio_api/file={folder}/weights/small/best.keras", {}, 403),
+    "an address": ("GET", "/gradio_api/file=http://127.0.0.1:22/", {}, 403),
+    "a proxy": ("GET", "/gradio_api/proxy=http://127.0.0.1:22/", {}, 404),
+    "the old address of files": ("GET", "/gradio_api/file/etc/passwd", {}, 404),
+    "what the queue is for": ("POST", "/gradio_api/run/predict", {}, 404),
+    "no length": ("POST", "/gradio_api/upload", {"transfer-encoding": "chunked"}, 411),
+    "a file that is too large": ("POST", "/gradio_api/upload", {"content-length": "3000000"}, 413),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_the_server_answers(served, inside, what):
+    """The guard before Gradio, as anybody may ask it; tests/test_page_guard.py has all of it."""
+    method, path, headers, status = ASKED[what]
+    connection = http.client.HTTPConnection(served[0].split("/")[2], timeout=20)
+    body = json.dumps({"fn_index": 2, "data": [None], "session_hash": "a"}).encode()
+    path = path.format(folder=inside)
+    headers = {"content-type": "application/json"} | headers
+    if method == "GET" or "content-length" in headers or "transfer-encoding" in headers:
+        body = None
+    connection.request(method, path, body, headers)
+    assert connection.getresponse().status == status
+    connection.close()
+
+
+def test_the_server_asks_for_a_password(served, folder, demonstration, tmp_path):
+    gr, auth = import_gradio(), tmp_path / "auth"
+    auth.write_text("me:long-enough\n")
+    auth.chmod(0o600)
+    options = Options(host="0.0.0.0", port=0, auth=auth)
+    page = build_page(gr, demonstration, options, served[1])
+    place = launch(gr, page, options, served[1]).split("/")[2]
+    found = []
+    for form in (None, b"username=me&password=wrong-one", b"username=me&password=long-enough"):
+        connection, headers = http.client.HTTPConnection(place, timeout=20), {}
+        if form:
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            connection.request("POST", "/login", form, headers)
+            answer = connection.getresponse()
+            answer.read()
+            cookies = answer.headers.get_all("set-cookie") or []
+            headers = {"cookie": "; ".join(each.split(";")[0] for each in cookies)}
+        connection.request("GET", "/config", headers=headers)
+        found.append(connection.getresponse().status)
+        connection.close()
+    page.close()
+    assert found == [401, 401, 200]
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +315,8 @@ def test_the_page_in_a_browser(served, page, inside, demonstration):
     played = "videos => videos.map(video => video.readyState > 1 && video.videoWidth)"
     page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(160)")
     page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(512)")
-    assert page.is_visible("#sheet img") and any(served[1].rglob(VIDEO.name))
+    assert page.is_visible("#sheet img") and any(served[1].rglob("answer-*/captions.webm"))
+    assert not any(served[1].rglob(VIDEO.name))  # it was answered
     page.close()
     for _ in range(50):
         if not list(served[1].rglob("*.*")):
@@ -274,8 +330,8 @@ def test_limits_and_the_camera_in_a_browser(page, inside):
     page.wait_for_selector("text=/exceed/i")
     upload(page, "long.avi")
     page.wait_for_selector(".problem")
-    assert "it lasts 20.0 s, and 15 s are the most" in page.inner_text(".problem")
-    page.click("[aria-label=Clear]")
+    assert "it lasts more than the 15 s that are taken" in page.inner_text(".problem")
+    page.reload()
     page.click("[aria-label='Capture from camera']")
     page.click("text=/access webcam/i")
     streams = "[...document.querySelectorAll('video')].some(v => v.srcObject && v.videoWidth)"

@@ -1,5 +1,6 @@
 """Video files, decoded by FFmpeg (PyAV): all frames, or chosen ones, sought at key frames."""
 
+import math
 import zlib
 from contextlib import suppress
 from itertools import chain, groupby, islice
@@ -16,6 +17,7 @@ from av.format import Flags
 
 _LONGEST = 3600  # seconds from a frame to the next
 _SLOWEST = 1 / 60  # frames per second over the whole file
+_MOST_RATE = 240  # of a file whose length is limited
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by FFmpeg's numbers
 
 
@@ -47,6 +49,7 @@ class VideoFile:
 
     Args:
         path: the file.
+        most_pixels: of a frame; larger ones are not decoded. 0: as many as are read of any.
 
     Attributes:
         decoded: frames that were decoded so far.
@@ -56,8 +59,9 @@ class VideoFile:
         VideoError: not a file with a video that can be read.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, most_pixels=0):
         self.path, self.decoded, self.failed = path, 0, 0
+        self._most_pixels = most_pixels
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115, it stays open
         except OSError as error:
@@ -72,7 +76,7 @@ class VideoFile:
 
     def _open(self):
         self._file.seek(0)
-        self._container, self._stream = open_stream(self.path, self._file)
+        self._container, self._stream = open_stream(self.path, self._file, self._most_pixels)
         self._converter, self._keys = Converter(self.path, self._stream.sample_aspect_ratio), []
 
     def read_header(self):
@@ -194,11 +198,14 @@ class VideoFile:
         """Return (a frame in RGB, its width and height), as `Converter` of `pixels` does."""
         return self._converter.show(frame), self._converter.measure(frame)
 
-    def inspect(self):
+    def inspect(self, longest=math.inf):
         """Decode everything; return what is found, the fields of a `Video`.
 
+        Args:
+            longest: seconds that it may last, at up to `_MOST_RATE` frames a second.
+
         Raises:
-            VideoError: no frame decodes, or the time stamps or sizes are absurd.
+            VideoError: no frame decodes, the time stamps or sizes are absurd, or it lasts longer.
         """
         stream, header, size = self._stream, self.read_header(), None
         told, stamps, keys, marks, damaged = [], [], [], {}, 0
@@ -209,6 +216,12 @@ class VideoFile:
         for index, frame in enumerate(self._decode(packets)):
             size = size or self.show(frame)[1]
             told.append(clock.tell(frame))
+            seconds = max((told[-1] - told[0]) * stream.time_base, len(told) / _MOST_RATE)
+            if seconds > longest:
+                raise VideoError(
+                    f"{self.path}: it lasts more than the {longest:g} s that are taken; cut out "
+                    "the part that matters."
+                )
             stamps.append(frame.pts)
             damaged += frame.is_corrupt
             keys += [frame.pts] * frame.key_frame

@@ -214,7 +214,7 @@ class ImageFolder:
         self.decoded += 1
         return frame, frame.shape[1::-1]
 
-    def inspect(self):
+    def inspect(self, _longest):
         """Decode everything; return what is found, the fields of a `Video`."""
         sizes = [self.show(path)[1] for path in self.images]
         return {"num_frames": len(sizes), "fps": IMAGE_FPS} | dict(

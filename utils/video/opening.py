@@ -53,12 +53,13 @@ def _choose_stream(path, container):
     return max(streams, key=_rank)
 
 
-def open_stream(path, file):
+def open_stream(path, file, most_pixels):
     """Return (PyAV's open container, its stream that FFmpeg's command would take).
 
     Args:
         path: of the file, for errors.
         file: the file itself, open for reading bytes.
+        most_pixels: of a frame; 0: `MOST_PIXELS`.
 
     Raises:
         VideoError: not a file with a video that can be read.
@@ -76,7 +77,7 @@ def open_stream(path, file):
     for stream in container.streams:
         stream.discard = Discard.none if stream is chosen else Discard.all
     context = chosen.codec_context
-    check_size(path, context.width, context.height)
+    check_size(path, context.width, context.height, most_pixels)
     # Clips are read by several threads at once; threads inside a decoder would only compete.
-    context.thread_count, context.options = 1, {"max_pixels": str(MOST_PIXELS)}
+    context.thread_count, context.options = 1, {"max_pixels": str(most_pixels or MOST_PIXELS)}
     return container, chosen

@@ -8,6 +8,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 
 MOST_PIXELS = 1 << 27  # of a frame: 16K
+_FLATTEST = 100  # times the shorter side; frames are resized by that one
 # Matrices from YCbCr that swscale knows, by FFmpeg's numbers; others are BT.601, as for its scaler.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 _BT601, _UNKNOWN = 5, 2
@@ -16,16 +17,23 @@ _QUARTERS = {90: (True, True, False), 180: (False, True, True), -90: (True, Fals
 _FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}  # OpenCV's numbers
 
 
-def check_size(path, width, height):
-    """Raise a VideoError where a frame has more pixels than are read.
+def check_size(path, width, height, most_pixels=0):
+    """Raise a VideoError where a frame has more pixels than are read, or is no picture but a line.
 
     Args:
         path: of the file.
         width, height: of the frame.
+        most_pixels: that are read; 0: `MOST_PIXELS`.
     """
-    if width * height > MOST_PIXELS:
+    most_pixels = most_pixels or MOST_PIXELS
+    if width * height > most_pixels:
         raise VideoError(
-            f"{path}: frames of {width} x {height} pixels; no more than {MOST_PIXELS} are read."
+            f"{path}: frames of {width} x {height} pixels; no more than {most_pixels} are read."
+        )
+    if max(width, height) > _FLATTEST * min(width, height) > 0:
+        raise VideoError(
+            f"{path}: frames that are shown as {width} x {height} pixels; no more than {_FLATTEST} "
+            "times as wide as high are read."
         )
 
 

@@ -4,6 +4,7 @@ The published preprocessing (kinetics-i3d README) is here: RGB, resampled in tim
 resized bilinearly with the aspect ratio kept, cropped. `utils.video.decoding` decodes.
 """
 
+import math
 import shutil
 import tempfile
 from contextlib import closing
@@ -36,7 +37,7 @@ def open_camera(number):
     return capture
 
 
-def _open(path):
+def _open(path, most_pixels=0):
     path = Path(path)
     if images := list_images(path):
         return ImageFolder(images)
@@ -44,22 +45,35 @@ def _open(path):
         raise VideoError(f"{path}: {explain_missing(path, explain_folder(path))}.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: the file is empty.")
-    return VideoFile(path)
+    return VideoFile(path, most_pixels)
 
 
-def probe(path):
+def read_length(path):
+    """Return how many seconds a video lasts by its header, which may lie; 0: it does not say.
+
+    Raises:
+        VideoError: as `probe`, where nothing needs to be decoded for it.
+    """
+    with closing(_open(path)) as source:
+        header = source.read_header()
+    return (header.frames or header.likely) / header.rate
+
+
+def probe(path, longest=math.inf, most_pixels=0):
     """Decode a video once from end to end; return the `Video`.
 
     Args:
         path: a video in any container that FFmpeg reads, or a folder of images, which has
             `IMAGE_FPS` frames per second.
+        longest: seconds that it may last; no more of a file is decoded.
+        most_pixels: that a frame of a file may have; 0: as many as are read of any.
 
     Raises:
-        VideoError: missing, empty, not a video, without a frame that decodes, or with time stamps
-            that cannot be.
+        VideoError: missing, empty, not a video, without a frame that decodes, with time stamps
+            that cannot be, or too long.
     """
-    with closing(_open(path)) as source:
-        found = source.inspect()
+    with closing(_open(path, most_pixels)) as source:
+        found = source.inspect(longest)
     return Video(path=str(path), digest=digest_video(path), **found)
 
 
