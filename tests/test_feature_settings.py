@@ -2,9 +2,11 @@ import json
 from dataclasses import replace
 
 from utils.features.blocks import RowFormat
+from utils.features.lookup import find_features
 from utils.features.settings import FeatureSettings, find_image_fps, find_stride, read_settings
 from utils.features.store import settings_hash
 
+import numpy as np
 import pytest
 
 # A manifest.json as version 1 writes it.
@@ -75,3 +77,29 @@ def test_features_of_any_origin_may_tell_little(tmp_path):
     assert find_stride(tmp_path) is None and find_image_fps(tmp_path) == 25
     (tmp_path / "manifest.json").write_text('{"stride": 4, "image_fps": 30}')
     assert find_stride(tmp_path, 2) == 8 and find_image_fps(tmp_path) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("stride", "4"), ("stride", 0), ("stride", 1e300), ("window", [16]), ("window", -1),
+        ("fps", "25"), ("fps", 1e9), ("fps", float("nan")), ("image_fps", 0), ("image_fps", 1e-9),
+        ("short_side", 10**9), ("frame_size", {}),
+    ],
+)  # fmt: skip
+def test_a_damaged_manifest_is_named(tmp_path, name, value):
+    (tmp_path / "manifest.json").write_text(json.dumps(DENSE | {name: value}))
+    for read in (find_stride, find_image_fps):
+        with pytest.raises(ValueError, match=rf"manifest\.json is damaged: its {name} is"):
+            read(tmp_path)
+    (tmp_path / "rows.json").write_text(json.dumps(DENSE | {"edges": 1, "flow": "dis"}))
+    with pytest.raises(ValueError, match=r"nothing tells .* \(its edges is 1 in rows\.json\)"):
+        read_settings(tmp_path)
+
+
+@pytest.mark.parametrize("times", [["a"], [None, 1], [[1, 2]], {}, "ab", [2, 1], [1], [1, 2, 3]])
+def test_a_damaged_record_tells_no_times(tmp_path, times):
+    np.save(tmp_path / "a.npy", np.ones((2, 3)))
+    (tmp_path / "a.json").write_text(json.dumps({"times": times}))
+    found, told = find_features("a.mp4", tmp_path).find_times(stride=4, fps=4)
+    assert not told and found.tolist() == [0.5, 1.5]

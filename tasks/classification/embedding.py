@@ -47,12 +47,16 @@ class Neighbors:
 
     def __init__(self, run, network, plan):
         path = Path(run, "embeddings", EMBEDDINGS)
-        with np.load(path) as arrays:
-            training = arrays["splits"] == "train"
-            own = training if training.any() else slice(None)
-            self.known, self.paths, self.labels = (
-                arrays[name][own] for name in ("embeddings", "paths", "labels")
-            )
+        try:
+            with np.load(path) as arrays:
+                training = arrays["splits"] == "train"
+                own = training if training.any() else slice(None)
+                self.known, self.paths, self.labels = (
+                    arrays[name][own] for name in ("embeddings", "paths", "labels")
+                )
+        except Exception as error:  # parsers raise whatever damaged bytes lead to
+            again = f"Make it anew: python -m scripts.extract_embeddings {run}"
+            raise ValueError(f"{path} is damaged ({error}). {again}") from error
         self.frozen, self.model = make_embedder(network, plan)
         self.clip_format, width = plan.clip_format, self.model.output_shape[-1]
         if self.known.shape[1:] != (width,):

@@ -2,6 +2,8 @@
 
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from types import UnionType
+from typing import get_args, get_origin
 
 from utils.features.blocks import RowFormat
 from utils.features.store import find_manifest
@@ -12,6 +14,14 @@ from utils.video.views import CENTER
 VERSION = 1  # of what a row's numbers depend on besides the settings
 ROWS = "rows.json"  # in a run's folder: the settings of the features that stage 2 began with
 BACKBONE = "i3d"  # of stores that name none
+
+
+def _accepts(kind, value):
+    """Return whether a value of JSON is one of a field's type."""
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    told = {float: int | float, tuple: list | tuple}
+    plain = (get_origin(each) or each for each in kinds)
+    return any(isinstance(value, told.get(each, each)) for each in plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +72,15 @@ class FeatureSettings:
         """Return the settings in the object of a manifest.json; other keys are left out.
 
         Raises:
-            ValueError: naming the first setting that is missing.
+            ValueError: naming the first setting that is missing, or of another type.
         """
         needed = [field.name for field in fields(cls) if field.default is MISSING]
         if missing := [name for name in needed if name not in found]:
             raise ValueError(f"no {missing[0]}")
+        for field in fields(cls):
+            value = found.get(field.name, field.default)
+            if not _accepts(field.type, value):
+                raise ValueError(f"its {field.name} is {value!r}")
         known = {field.name: found[field.name] for field in fields(cls) if field.name in found}
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
 

@@ -18,6 +18,15 @@ from utils.video.views import BESIDE_CENTER, CENTER
 import numpy as np
 
 MANIFEST = "manifest.json"
+# Of a manifest: (type, least and greatest value); foreign ones may lack any.
+_NUMBERS = {
+    "window": (int, 1, 1e6),
+    "stride": (int, 1, 1e6),
+    "fps": (int | float, 0, 1e4),
+    "image_fps": (int | float, 0.01, 1e4),
+    "short_side": (int, 1, 1e5),
+    "frame_size": (int, 1, 1e5),
+}
 _ROOM = max(len(f".{view}.npy") for view in BESIDE_CENTER)  # bytes of what a name is followed by
 
 
@@ -45,7 +54,14 @@ def read_manifest(folder):
         raise ValueError(
             f"{folder} holds no {MANIFEST}; give a folder that scripts.extract_features wrote."
         )
-    return read_kind(path)
+    found = read_kind(path)
+    for name, (kind, low, high) in _NUMBERS.items():
+        value = found.get(name)
+        if value is not None and not (isinstance(value, kind) and low <= value <= high):
+            raise ValueError(
+                f"{path} is damaged: its {name} is {value!r}, no number from {low:g} to {high:g}."
+            )
+    return found
 
 
 def find_manifest(folder):

@@ -1,5 +1,6 @@
 """A video's features on disk: where they are, and their rows and times."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class VideoFeatures:
         """
         file = Path(self.views[CENTER][0])
         times = read_record(file.parent, file.stem).get("times")
-        if isinstance(times, list) and len(times[:: self.step]) == self.num_rows:
-            return np.array(times[:: self.step], float), True
+        with suppress(TypeError, ValueError):  # another program's record, or a damaged one
+            times = np.array(times, float)[:: self.step]
+            if times.shape == (self.num_rows,) and np.all(np.diff(times) >= 0):
+                return times, True
         return (np.arange(self.num_rows) + 0.5) * stride / fps, False

@@ -22,6 +22,8 @@ _MEMORY = 9 << 30  # bytes that such a process may take
 _ROOT = str(Path(__file__).parents[2])
 _BEGIN = "import sys; sys.path.insert(0, sys.argv[1]); from utils.system import guarded; "
 _idle = []  # processes that wait for a call
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # they are the parent's
 
 
 class _EndedError(Exception):
