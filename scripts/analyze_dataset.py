@@ -164,7 +164,9 @@ def analyze_dataset(options):
         ValueError: no such data, as training would say; or no video that can be read.
     """
     listed = list_examples(options.data_path, options.video_root, options.group_pattern)
-    folder = Path(options.output or Path("weights/analysis", Path(options.data_path).stem))
+    folder = Path(
+        options.output or Path("weights/analysis", Path(options.data_path).resolve().stem)
+    )
     records, broken, odd = skim_examples(listed, options.workers)
     if not records:
         raise ValueError(f"None of {len(listed)} videos can be read; {': '.join(broken[0])}")

@@ -16,6 +16,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.splits import find_groups
 from utils.features.lookup import own_features
+from utils.params import Params
 from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import load_data
 from utils.runs.networks import best_network, load_network
@@ -103,6 +104,7 @@ def extract_embeddings(
     split: str = "",
     data_path: str = "",
     output: str = "",
+    cache_path: str = Params.cache_path,
     neighbours: int = 5,
     query: str = "",
 ):
@@ -113,6 +115,7 @@ def extract_embeddings(
         split: train, val or test; empty: all videos.
         data_path: other data, of any classes; empty: the run's own lists.
         output: folder of what is written; empty: embeddings/ in the run's folder.
+        cache_path: where what was computed of videos is kept, as in training.
         neighbours: how many nearest videos are listed, none of the video's own group.
         query: a video file; its nearest videos are printed (itself too, where it is one of them).
     """
@@ -120,7 +123,7 @@ def extract_embeddings(
         raise ValueError(f"neighbours is {neighbours}; it must be at least 1.")
     _, classes = load_data(run)
     best_network(run)  # refuses what is no run before any work
-    params = load_params(run / "params.json")
+    params = replace(load_params(run / "params.json"), cache_path=cache_path)
     asked = [inspect_one(query, params)] if query else []
     examples = choose_examples(run, split, data_path, params)
     paths = [example.path for example in examples]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from utils.params import Params
 from utils.runs.export_formats import FORMATS, check_format
 
 import tyro
@@ -30,6 +31,8 @@ class EvaluationOptions:
     features: str = ""
     """For runs on features: those of other data, moved ones, or ones made otherwise; empty: as the
     run's parameters say."""
+    cache_path: str = Params.cache_path
+    """Where what was computed of videos is kept, as in training."""
     beam: int = 1
     """Recognition: prefixes that the search keeps; 1 takes the best class of each step."""
     worst: int = 10
@@ -98,6 +101,8 @@ class ExportOptions:
     """Other labeled data to compare on, such as a folder of class folders."""
     features: str = ""
     """For runs on features: where they are now, if not where they were."""
+    cache_path: str = Params.cache_path
+    """Where what was computed of videos is kept, as in training."""
     limit: int = -1
     """How many videos to compare on, evenly spread; 0: all; -1: 8, or all for float16 and int8."""
     tolerance: float | None = None

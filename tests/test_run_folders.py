@@ -5,10 +5,22 @@ import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from support.commands import ROOT
+from support.runs import save_run
+from tasks.options import EvaluationOptions, ExportOptions
+from utils.data.examples import Example
 from utils.params import Params
-from utils.runs.folders import LOCK, find_run, open_run
+from utils.runs.folders import (
+    LOCK,
+    evaluation_folder,
+    explanation_folder,
+    find_run,
+    load_changed,
+    open_run,
+)
+from utils.runs.saved_params import load_params
 from utils.system.locks import free_locks
 
 import pytest
@@ -136,3 +148,24 @@ def test_two_do_not_go_on_with_one_run():
             open_run(Params(run="mine", resume=True, data_path="videos"))
         process.kill()
     assert open_run(Params(run="mine", resume=True, data_path="videos")).name == "mine"
+
+
+def test_somebody_elses_run_does_not_say_where_things_are_written(tmp_path):
+    run = tmp_path / "theirs"
+    save_run(run, Params(cache_path=str(tmp_path / "elsewhere")), data=[Example("a.avi", "x")])
+    (run / "best.keras").touch()
+    assert load_params(run / "params.json").cache_path == Params.cache_path
+    assert load_changed(run).cache_path == Params.cache_path
+    assert load_changed(run, cache_path="mine").cache_path == "mine"
+    for options in (EvaluationOptions((run,)), ExportOptions(run, "keras")):
+        assert options.cache_path == Params.cache_path
+
+
+@pytest.mark.parametrize("name", ["../../x", "..", "/tmp/x", "a/..", "x", "."])
+def test_what_is_explained_stays_in_the_run(name):
+    folder = explanation_folder("weights/r", name)
+    assert folder.resolve().is_relative_to(Path("weights/r/explanations").resolve())
+
+
+def test_long_names_of_data_fit_into_evaluations(tmp_path):
+    evaluation_folder(tmp_path, "test", "d" * 250, "f" * 250).mkdir(parents=True)

@@ -76,7 +76,7 @@ class VideoSubject:
         if options.data_path and not features:
             paths = [example.path for example in list_examples(options.data_path)]
             features = own_features(paths, options.data_path)
-        self.plan = make_plan(load_changed(run, features=features))
+        self.plan = make_plan(load_changed(run, features=features, cache_path=options.cache_path))
         params = self.plan.params
         self.crop = check_preprocessing(options, params)
         self.labeling = choose_labeling(params.activation, own, self.classes)

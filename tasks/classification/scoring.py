@@ -39,7 +39,7 @@ from utils.system.words import print_line
 import numpy as np
 
 # Options in place of what the runs' parameters say.
-_GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path", "features")
+_GIVEN = ("eval_clips", "eval_crops", "workers", "flow_path", "features", "cache_path")
 
 
 def choose_examples(examples, split, data_path):

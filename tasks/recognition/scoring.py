@@ -202,7 +202,8 @@ def score_sentences(options):
         ValueError: no run, no such split, nothing readable, or nothing recognized at all.
     """
     run = options.runs[0]
-    plan = make_plan(load_changed(run, workers=options.workers, features=options.features))
+    given = {name: getattr(options, name) for name in ("workers", "features", "cache_path")}
+    plan = make_plan(load_changed(run, **given))
     params = plan.params
     own, vocabulary = load_data(run, load_sentences)
     network = load_network(run, ("logits", "recognizer"))

@@ -238,7 +238,7 @@ def evaluation_folder(run, split, data_path="", features=""):
         data_path, features: given in place of the run's own; "" for those.
     """
     given = (Path(path).stem for path in (data_path, features) if path)
-    return Path(run) / "evaluation" / "-".join([*given, split])
+    return Path(run) / "evaluation" / fit_name("-".join([*given, split]), _ROOM)
 
 
 def explanation_folder(run, name, output=""):
@@ -249,4 +249,5 @@ def explanation_folder(run, name, output=""):
         name: of what is explained.
         output: another place; "" for the run's own.
     """
-    return Path(output or Path(run, "explanations", Path(name).stem))
+    stem = Path(name).stem
+    return Path(output or Path(run, "explanations", "dots" if stem == ".." else stem))

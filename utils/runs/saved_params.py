@@ -35,13 +35,16 @@ def _list_foreign(values):
 def load_params(path):
     """Read the parameters that `save_params` wrote.
 
-    What an older version did not know gets today's default; a note on stderr says so.
+    What an older version did not know gets today's default; a note on stderr says so. Where things
+    are kept that can be computed again, `cache_path`, is not the run's to say, which may be
+    somebody else's: it is the default.
 
     Raises:
         ValueError: no parameters, or another version's; the file and what is foreign are named.
     """
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in read_kind(path).items()}
     foreign = list(_list_foreign(values))
+    values["cache_path"] = Params.cache_path
     try:
         if not foreign:
             params = Params(**values)
