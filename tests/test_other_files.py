@@ -271,6 +271,17 @@ def test_what_is_no_file_is_named_and_not_waited_for(tmp_path, monkeypatch, name
     assert isinstance(next(read_video(data / "a/1.mp4", "a", RowFormat())), Failure)
 
 
+def test_one_of_many_streams_is_read(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        streams = [container.add_stream("mpeg4", 25) for _ in range(120)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for stream in streams:
+            frame = av.VideoFrame.from_ndarray(draw(1)).reformat(format="yuv420p")
+            container.mux([*stream.encode(frame), *stream.encode()])
+    assert probe(tmp_path / "a.mkv").num_frames == 1
+
+
 def test_a_link_to_a_video_is_a_video(tmp_path, secret):
     (tmp_path / "a.mp4").symlink_to(secret)
     assert probe(tmp_path / "a.mp4").num_frames == 20

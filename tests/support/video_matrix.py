@@ -6,6 +6,7 @@
 import contextlib
 import functools
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -614,6 +615,7 @@ PLAYLISTS = {
     "text.mp4": "A day in the life of a text.\n" * 40,
     "empty.mp4": "",
 }
+_HUGE = struct.pack("<II", *SIZE), struct.pack("<II", 30000, 30000)  # width and height
 REFUSED = {
     "sound.m4a": SOUND,
     "sound_and_cover.m4a": joined(
@@ -626,6 +628,8 @@ REFUSED = {
     "header_only.mkv": rewritten(encoded(), lambda data: data[:400]),
     "header_only.avi": rewritten(encoded("mpeg4"), lambda data: data[:5000]),
     "late_stamp.mkv": joined((".mkv", LOSSLESS), change=retime({19: 1e6})),
+    "slow.mp4": encoded(numbers=[0], rate=Fraction(1, 500)),
+    "huge.avi": rewritten(encoded("ffv1"), lambda data: data.replace(*_HUGE)),
     "animated.webp": encoded("libwebp_anim"),
     **{name: lambda path, text=text: path.write_text(text) for name, text in PLAYLISTS.items()},
 }
