@@ -92,7 +92,7 @@ def test_readers_of_the_product_stand_a_few(tmp_path):
 def test_what_becomes_of_a_killed_command_is_seen(expected, tmp_path, monkeypatch):
     (tmp_path / "counter.py").write_text(COUNTER.format(own=SLOPPY[expected]))
     monkeypatch.setitem(kills.JOBS, "counting", Job(str(tmp_path / "counter.py"), ("count.txt",)))
-    monkeypatch.setattr(kills, "SIGNALS", {signal.SIGKILL: -9})
+    monkeypatch.setattr(kills, "SIGNALS", {signal.SIGKILL: (-9,)})
     campaign = Campaign(tmp_path / "work", grace=1)
     (tmp_path / "count.txt").write_text("20")
     found = kills.read_results(tmp_path, ("count.txt",))
@@ -103,7 +103,7 @@ def test_what_becomes_of_a_killed_command_is_seen(expected, tmp_path, monkeypatc
 
 def test_a_command_that_hides_how_it_ended_is_seen(tmp_path, monkeypatch):
     (tmp_path / "counter.py").write_text(COUNTER.format(own=0))
-    monkeypatch.setattr(kills, "SIGNALS", {signal.SIGTERM: 143})
+    monkeypatch.setattr(kills, "SIGNALS", {signal.SIGTERM: (143,)})
     monkeypatch.setitem(kills.JOBS, "counting", Job(str(tmp_path / "counter.py"), ("count.txt",)))
     campaign = Campaign(tmp_path / "work")
     _, outcome, why = campaign.attempt("counting", 0, 2, 0.3, {}, 0)
