@@ -53,7 +53,7 @@ def _choose_stream(path, container):
     return max(streams, key=_rank)
 
 
-def open_stream(path, file, most_pixels):
+def open_stream(path, file, most_pixels=0):
     """Return (PyAV's open container, its stream that FFmpeg's command would take).
 
     Args:
