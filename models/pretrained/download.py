@@ -1,7 +1,10 @@
 """Downloads that show progress, resume, and never leave half a file under its final name."""
 
 import contextlib
+import errno
+import fcntl
 import os
+import shutil
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -9,6 +12,34 @@ from pathlib import Path
 from tqdm import tqdm
 
 TIMEOUT = 10  # seconds without an answer; an unreachable source must not cost minutes
+# What killed processes leave in a folder of weights; what a download begins with stays.
+_LEFT = ("*.npz.part", "tmp*.part", "*/.part-*", "*/tmp*")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def wait_for_turn(folder):
+    """Go on when no other process fetches into a folder; what killed ones left there is cleared."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "ab") as file:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        for left in [path for pattern in _LEFT for path in folder.glob(pattern)]:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield
+
+
+@contextlib.contextmanager
+def open_to_write(path, mode="wb"):
+    """Open a file; where the disk is full, the error names the file."""
+    try:
+        with open(path, mode) as file:
+            yield file
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
 
 
 def reachable(url):
@@ -46,7 +77,7 @@ def download(url, path):
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         with (
-            open(part, "ab" if start else "wb") as file,
+            open_to_write(part, "ab" if start else "wb") as file,
             tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=path.name) as bar,
         ):
             while chunk := response.read(1 << 16):

