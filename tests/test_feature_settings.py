@@ -97,7 +97,9 @@ def test_a_damaged_manifest_is_named(tmp_path, name, value):
         read_settings(tmp_path)
 
 
-@pytest.mark.parametrize("times", [["a"], [None, 1], [[1, 2]], {}, "ab", [2, 1], [1], [1, 2, 3]])
+@pytest.mark.parametrize(
+    "times", [None, 1.5, ["a"], [None, 1], [[1, 2]], {}, "ab", [2, 1], [1], [1, 2, 3]]
+)
 def test_a_damaged_record_tells_no_times(tmp_path, times):
     np.save(tmp_path / "a.npy", np.ones((2, 3)))
     (tmp_path / "a.json").write_text(json.dumps({"times": times}))

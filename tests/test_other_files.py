@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.predict import list_inputs
 from support.video_matrix import draw, encode
-from tasks.demonstration import check_length
+from tasks.demonstration import check_video
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_videos
 from utils.features.blocks import Failure, RowFormat, read_video
@@ -180,7 +180,7 @@ def extract(path):
 READINGS = {
     "inspection": inspect,
     "predict": predict,
-    "the page": lambda path: check_length(str(path), 30),
+    "the page": lambda path: check_video(str(path), 30),
     "a look": skim,
     "features": extract,
 }
@@ -229,7 +229,7 @@ def test_only_own_frames_come_back(tmp_path, secret, name):
 def test_names_are_names_of_files(tmp_path, secret, monkeypatch, name):
     monkeypatch.chdir(secret.parent)
     path = name.format(secret.name)
-    for read in (probe, skim, lambda path: check_length(path, 30)):
+    for read in (probe, skim, lambda path: check_video(path, 30)):
         with pytest.raises(VideoError) as raised:
             read(path)
         assert str(raised.value).startswith((f"{path}: ", f"{Path(path)}: "))

@@ -55,7 +55,7 @@ class VideoFeatures:
         file = Path(self.views[CENTER][0])
         times = read_record(file.parent, file.stem).get("times")
         with suppress(TypeError, ValueError):  # another program's record, or a damaged one
-            times = np.array(times, float)[:: self.step]
+            times = np.atleast_1d(np.array(times, float))[:: self.step]
             if times.shape == (self.num_rows,) and np.all(np.diff(times) >= 0):
                 return times, True
         return (np.arange(self.num_rows) + 0.5) * stride / fps, False

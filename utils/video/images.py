@@ -21,7 +21,7 @@ def _measure(path, content):
     with suppress(Exception), Image.open(io.BytesIO(content)) as image:
         return image.size
     with suppress(VideoError):
-        container, stream = open_stream(path, io.BytesIO(content))
+        container, stream = open_stream(path, io.BytesIO(content), MOST_PIXELS)
         with closing(container):
             return stream.codec_context.width, stream.codec_context.height
     return 0, 0
