@@ -25,6 +25,7 @@ from utils.features.layouts import load_features
 from utils.params import Params
 from utils.runs.networks import load_weights, read_network
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -82,6 +83,12 @@ def save_pickled_weights(path):
         archive.writestr("model.weights.npz", data.getvalue())
 
 
+SYSTEM = {
+    "class_name": "function",
+    "config": "system",
+    "module": "os",
+    "registered_name": "system",
+}
 TOUCH = {"name": "touch", "filepath": "executed"}
 EVIL = {
     "a Python function in a layer": save_lambda,
@@ -89,6 +96,16 @@ EVIL = {
     "a class of another package": lambda path: change_config(path, "Popen", "subprocess", TOUCH),
     "a function of Keras that is no layer": lambda path: change_config(
         path, "get_file", "keras.utils", {"fname": "executed", "origin": "file:///etc/hostname"}
+    ),
+    "a SavedModel beside it": lambda path: change_config(
+        path, "TFSMLayer", "keras.layers", {"filepath": "evil", "call_endpoint": "serve"}
+    ),
+    "a text beside it": lambda path: (
+        Path("words.txt").write_text("a\nb\n"),
+        change_config(path, "StringLookup", "keras.layers", {"vocabulary": "words.txt"}),
+    ),
+    "a function as an activation": lambda path: change_config(
+        path, "Dense", "keras.layers", {"units": 2, "activation": SYSTEM}
     ),
     "pickled weights": save_pickled_weights,
     "a pickle": lambda path: path.write_bytes(pickle.dumps(Trap())),
@@ -214,3 +231,36 @@ def test_damaged_weights_of_an_epoch_are_named(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=r"last-0001\.weights\.h5 cannot be loaded by Keras"):
         load_weights(build_small(), path)
+
+
+def virtual(name, file):
+    layout = h5py.VirtualLayout((4, 2), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "kernel", (4, 2))
+    file.create_virtual_dataset(name, layout)
+
+
+# Ways in which HDF5 takes numbers from another file.
+ELSEWHERE = {
+    "external storage": lambda name, file: file.create_dataset(
+        name, (4, 2), "f4", external=[("other.h5", 0, 32)]
+    ),
+    "an external link": lambda name, file: file.__setitem__(
+        name, h5py.ExternalLink("other.h5", "kernel")
+    ),
+    "a virtual dataset": virtual,
+}
+
+
+@pytest.mark.parametrize("way", ELSEWHERE)
+def test_weights_take_nothing_from_other_files(folder, way):
+    network, name = build_small(), "layers/dense/vars/0"
+    network.save_weights("a.weights.h5")
+    with h5py.File("other.h5", "w") as other:
+        other["kernel"] = np.ones((4, 2), "f4")
+    with h5py.File("a.weights.h5", "a") as file:
+        assert file[name].shape == (4, 2)
+        del file[name]
+        ELSEWHERE[way](name, file)
+        file.flush()
+    with pytest.raises(ValueError, match=r"a\.weights\.h5 cannot be loaded by Keras"):
+        load_weights(network, "a.weights.h5")
