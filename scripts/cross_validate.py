@@ -14,7 +14,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
 from utils.runs.folders import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
-from utils.system.files import write_atomically
+from utils.system.files import atomic_path, write_atomically
 from utils.system.words import print_line
 
 import numpy as np
@@ -35,9 +35,10 @@ def block_of(path, size):
 
 def write_fold(examples, block, size, path):
     """Write the CSV of a fold: one block to test on, all others to train on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     splits = ["test" if block_of(e.path, size) == block else "train" for e in examples]
-    save_examples([replace(e, split=s) for e, s in zip(examples, splits, strict=True)], path)
+    with atomic_path(path) as temporary:
+        chosen = [replace(e, split=s) for e, s in zip(examples, splits, strict=True)]
+        save_examples(chosen, temporary)
 
 
 def score_fold(table, run, seed, flags, features=""):

@@ -15,6 +15,7 @@ from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
+from utils.system.locks import take_lock
 from utils.system.processes import run_tasks
 from utils.system.words import print_line
 from utils.video.flow import limit_threads
@@ -50,8 +51,9 @@ class Options:
 
 
 def _open_folder(options):
-    """Return the release's folder; refuse one that was not made with the same options."""
+    """Return the release's folder; refuse one made with other options, or by another process."""
     folder = Path(options.folder, RELEASES[options.kind].folder)
+    take_lock(folder.with_name(f".{folder.name}.lock"), f"The corpus {folder}")
     recipe = {k: v for k, v in asdict(options).items() if k not in ("folder", "workers")}
     text, path = json.dumps(recipe, indent=1), folder / RECIPE
     found = path.read_text() if path.is_file() else ""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import shutil
 from collections import Counter
 from functools import partial
@@ -82,7 +83,7 @@ def test_the_releases_layout(rendered):
     assert not list((folder / FRAMES / "dev").glob(pattern))
     assert (folder / FRAMES / "dev" / name / "images0001.png").is_file()
     assert not (folder / FRAMES / "dev" / name / "images0000.png").exists()
-    assert not list(rendered.rglob(".*"))  # nothing half done
+    assert not list(folder.rglob(".*"))  # nothing half done
 
 
 @pytest.mark.parametrize("kind", ["phoenix2014", "phoenix2014t"])
@@ -111,7 +112,11 @@ def test_rendering_goes_on_and_repeats(rendered, tmp_path):
     name = next((frames / "dev").iterdir()).name
     kept = (frames / "dev" / name / "1").iterdir()
     before = {path.name: path.read_bytes() for path in kept}
-    shutil.move(frames / "dev" / name, frames / "dev" / f".{name}.partial")
+    part = frames / "dev/.part-killed"
+    part.mkdir()
+    shutil.move(frames / "dev" / name, part / name)
+    for path in (part, part / name):
+        os.utime(path, (1, 1))
     done = render(again)
     assert done.returncode == 0, done.stderr
     assert {p.name: p.read_bytes() for p in (frames / "dev" / name / "1").iterdir()} == before

@@ -43,7 +43,9 @@ def test_a_video_is_done_by_content_and_settings(tmp_path):
     assert is_done(tmp_path, "run/a", "digest", dict(reversed(SETTINGS.items())))
     assert not is_done(tmp_path, "run/a", "another", SETTINGS)
     assert not is_done(tmp_path, "run/a", "digest", SETTINGS | {"stride": 8})
-    files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    files = sorted(
+        p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("[!.]*") if p.is_file()
+    )
     assert files == ["manifest.json", "run/a.flip.npy", "run/a.json", "run/a.npy"]
     assert json.loads((tmp_path / "run/a.json").read_text()) == {
         "source": "digest",

@@ -7,9 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from support.commands import ROOT
+from utils.rendering import samples
+from utils.system import settings_files
 from utils.system.files import atomic_path, clear_leftovers, write_atomically
 from utils.system.hdf5 import create_hdf5
 from utils.system.locks import free_locks, take_lock, try_lock
@@ -123,6 +128,9 @@ def test_the_next_write_into_a_folder_clears_it(tmp_path):
 
 HOLD = """
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from utils.system.locks import take_lock
 take_lock(sys.argv[1], "it")
 print("held", flush=True)
@@ -217,3 +225,50 @@ def test_flow_on_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path, short
         file["a"] = np.arange(3)
     with h5py.File(tmp_path / "small.h5") as file:  # HDF5 is as well as before
         assert file["a"][2] == 2
+
+
+def test_of_two_kinds_of_features_one_makes_the_store(tmp_path, monkeypatch):
+    """Two processes find no settings there; the one that comes second is refused."""
+    path = tmp_path / "store/manifest.json"
+    write = settings_files.write_first
+
+    def be_late(path, settings):
+        monkeypatch.setattr(settings_files, "write_first", write)
+        with ThreadPoolExecutor() as pool:
+            pool.submit(settings_files.open_kind, path, {"window": 1}, "features").result()
+        write(path, settings)
+
+    monkeypatch.setattr(settings_files, "write_first", be_late)
+    with pytest.raises(ValueError, match="holds features of window 1; asked for is window 2"):
+        settings_files.open_kind(path, {"window": 2}, "features")
+    assert settings_files.read_kind(path) == {"window": 1}
+
+
+def test_who_waits_for_a_lock_finds_the_settings(tmp_path, monkeypatch):
+    path, written = tmp_path / "store/manifest.json", []
+    write = settings_files.write_atomically
+
+    def write_slowly(path, text):
+        time.sleep(0.1)
+        written.append(text)
+        write(path, text)
+
+    monkeypatch.setattr(settings_files, "write_atomically", write_slowly)
+    with ThreadPoolExecutor() as pool:
+        calls = [pool.submit(settings_files.open_kind, path, {"a": n}, "rows") for n in range(3)]
+    assert len(written) == 1 and sum(call.exception() is None for call in calls) == 1
+
+
+def test_two_that_render_a_sample_at_once_have_it_once(tmp_path, monkeypatch):
+    """Each deleted what the other had begun."""
+
+    def render(action, actor, clip, seed):
+        time.sleep(0.01)
+        return np.zeros((2, 16, 16, 3), np.uint8), 25
+
+    monkeypatch.setattr(samples, "render_clip", render)
+    with ThreadPoolExecutor() as pool:
+        calls = partial(samples.render_sample, actors=1, clips_per_actor=1)
+        list(pool.map(calls, [tmp_path / "sample"] * 2))
+    assert len(list((tmp_path / "sample").rglob("*.avi"))) == len(samples.ACTIONS)
+    assert not list(tmp_path.glob(".*partial"))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from utils.rendering.figures import ACTIONS, render_clip
 from utils.rendering.signer import FPS, render_signing
 from utils.rendering.signs import SIGNS
+from utils.system.locks import wait_for_lock
 from utils.video.reading import probe, write_video
 
 import numpy as np
@@ -25,33 +26,54 @@ BACKWARDS = {"raise_arms": "lower_arms", "stand_up": "sit_down"}
 SMALL = (24, 72, 72)  # (frames, height, width)
 GLOSSES = sorted(gloss for gloss in SIGNS if not gloss.startswith("__"))[:20]
 PACES = (0.8, 1.2)  # of signing
+_RECORD, _MADE_BY = "sample.json", "utils/sample.py"  # as older folders say
+
+
+def _holds(folder, recipe):
+    """Return whether a folder holds just what a recipe makes.
+
+    Raises:
+        ValueError: it holds what is not made here.
+    """
+    record = folder / _RECORD
+    found = record.read_text() if record.is_file() else ""
+    if found != recipe and folder.exists() and any(folder.iterdir()) and _MADE_BY not in found:
+        raise ValueError(f"{folder} holds other files; name a new folder, or an empty one.")
+    return found == recipe
 
 
 def _write_folder(folder, actions, parameters, clips):
-    """Write clips, unless the folder holds just these actions and parameters."""
-    recipe = {"made_by": "utils/sample.py", "actions": sorted(actions), **parameters}
-    text, record = json.dumps(recipe, indent=1), folder / "sample.json"
-    found = record.read_text() if record.is_file() else ""
-    if found == text:
-        return
-    if folder.exists() and any(folder.iterdir()) and recipe["made_by"] not in found:
-        raise ValueError(f"{folder} holds other files; name a new folder, or an empty one.")
+    """Write clips, unless the folder holds just these actions and parameters.
+
+    Of several processes one writes, the others wait for it.
+    """
+    recipe = {"made_by": _MADE_BY, "actions": sorted(actions), **parameters}
+    text = json.dumps(recipe, indent=1)
+    if not _holds(folder, text):
+        with wait_for_lock(folder.with_name(f".{folder.name}.lock")):
+            if not _holds(folder, text):
+                _replace_folder(folder, text, parameters, clips)
+
+
+def _replace_folder(folder, recipe, parameters, clips):
     scratch = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     new = scratch / "new"
-    for action, actor, clip, frames, fps in clips:
-        path = new / action / f"{action}_g{actor:02}_c{clip:02}.avi"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_video(path, frames, fps)
-    (new / "README.txt").write_text(
-        f"Videos rendered for trying and testing this project, with {parameters}.\n"
-        "Other parameters replace the whole folder: keep nothing of yours in it.\n"
-    )
-    (new / record.name).write_text(text)
-    if folder.exists():
-        folder.rename(scratch / "old")
-    new.rename(folder)
-    shutil.rmtree(scratch)
+    try:
+        for action, actor, clip, frames, fps in clips:
+            path = new / action / f"{action}_g{actor:02}_c{clip:02}.avi"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_video(path, frames, fps)
+        (new / "README.txt").write_text(
+            f"Videos rendered for trying and testing this project, with {parameters}.\n"
+            "Other parameters replace the whole folder: keep nothing of yours in it.\n"
+        )
+        (new / _RECORD).write_text(recipe)
+        if folder.exists():
+            folder.rename(scratch / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _count(actions, actors, clips_per_actor):

@@ -5,7 +5,6 @@ gloss called NULL, and one sentence of too few frames for its glosses. Dev has a
 lacks. The labels of dev and test are as scored where the release's are.
 """
 
-import shutil
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from utils.rendering.signs import SIGNS
 from utils.signing.cleaning import clean_hypothesis
 from utils.signing.corpora import BAD_SENTENCES
 from utils.signing.releases import FRAMES, RELEASES, SPLITS
+from utils.system.files import atomic_path
 
 import numpy as np
 
@@ -173,18 +173,15 @@ def render_sentence(plan, kind, root, speeds=(0.85, 1.15)):
     if not folder.is_dir():
         speed = np.random.default_rng([*plan.seed, 1]).uniform(*speeds)
         frames = render_signing(plan.labels, plan.signer, plan.seed, speed, plan.num_frames)
-        scratch = home / f".{plan.name}.partial"
-        shutil.rmtree(scratch, ignore_errors=True)
         show = plan.name.split("_default-")[0]
         numbers = range(layout.start, layout.start + len(frames))
-        paths = [
-            scratch / layout.frames.format(name=plan.name, show=show, number=number)
-            for number in numbers
-        ]
-        paths[0].parent.mkdir(parents=True)
-        save_frames(paths, frames)
-        (scratch / plan.name).rename(home / plan.name)
-        scratch.rmdir()
+        with atomic_path(home / plan.name) as temporary:
+            paths = [
+                temporary.parent / layout.frames.format(name=plan.name, show=show, number=number)
+                for number in numbers
+            ]
+            paths[0].parent.mkdir(parents=True)
+            save_frames(paths, frames)
     sizes = [path.stat().st_size for path in folder.iterdir()]
     return len(sizes), sum(sizes)
 

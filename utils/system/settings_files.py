@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from utils.system.files import name_damaged, write_atomically
+from utils.system.locks import wait_for_lock
 
 
 def list_differences(found, wanted):
@@ -35,6 +36,14 @@ def check_kind(path, found, wanted, what):
         )
 
 
+def write_first(path, settings):
+    """Write a folder's settings unless there are some; of several processes only one does."""
+    if not Path(path).is_file():
+        with wait_for_lock(Path(path).with_name(".lock")):
+            if not Path(path).is_file():
+                write_atomically(path, json.dumps(settings, indent=1) + "\n")
+
+
 def open_kind(path, settings, what):
     """Write a folder's settings where there are none; such as are there already are checked.
 
@@ -46,10 +55,8 @@ def open_kind(path, settings, what):
     Raises:
         ValueError: as `check_kind`, or the file is no JSON object.
     """
-    if Path(path).is_file():
-        check_kind(Path(path).parent, read_kind(path), settings, what)
-    else:
-        write_atomically(path, json.dumps(settings, indent=1) + "\n")
+    write_first(path, settings)
+    check_kind(Path(path).parent, read_kind(path), settings, what)
 
 
 def read_kind(path):

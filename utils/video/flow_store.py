@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from utils.system.files import atomic_path, write_atomically
+from utils.system.files import atomic_path
 from utils.system.guarded import allow_seconds, call_guarded
 from utils.system.hashing import hash_text
 from utils.system.hdf5 import create_hdf5, read_through
-from utils.system.settings_files import check_kind, read_kind
+from utils.system.settings_files import check_kind, read_kind, write_first
 from utils.video.flow import compute_flow, to_pixels
 from utils.video.frames import crop_frame
 from utils.video.pixels import MOST_PIXELS
@@ -60,10 +60,8 @@ def check_store(folder, kind):
 
 def open_store(folder, kind):
     """Make a folder the store of a kind of flow; one that is a store already is checked."""
-    if Path(folder, "flow.json").is_file():
-        check_store(folder, kind)
-    else:
-        write_atomically(Path(folder, "flow.json"), json.dumps(kind, indent=1) + "\n")
+    write_first(Path(folder, "flow.json"), kind)
+    check_store(folder, kind)
 
 
 def _check_stored(path, count, kind):
