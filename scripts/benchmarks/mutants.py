@@ -498,7 +498,7 @@ def mutate(data, generator, is_json=False):
     for _ in range(int(generator.integers(1, 4))):
         # Headers and tables, which lie at the ends, as often as all that lies between.
         ends = generator.random() < 0.5
-        place = int(generator.integers(min(len(data), 512) if ends else len(data) or 1))
+        place = int(generator.integers(max(1, min(len(data), 512) if ends else len(data))))
         if ends and generator.random() < 0.3:
             place = max(0, len(data) - 1 - place)
         if data:
