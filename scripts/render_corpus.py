@@ -15,7 +15,7 @@ from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
-from utils.system.locks import take_lock
+from utils.system.locks import free_locks, take_lock
 from utils.system.processes import run_tasks
 from utils.system.words import print_line
 from utils.video.flow import limit_threads
@@ -77,7 +77,13 @@ def render_corpus(options):
     """
     counts = (options.train, options.dev, options.test)
     plans = plan_corpus(options.kind, counts, options.signers, options.seed, options.glosses)
-    folder = _open_folder(options)
+    try:
+        _render(plans, _open_folder(options), options)
+    finally:
+        free_locks()
+
+
+def _render(plans, folder, options):
     workers = options.workers or os.cpu_count() or 1
     calls = {i: (render_sentence, plan, options.kind, folder) for i, plan in enumerate(plans)}
     with closing(run_tasks(calls, workers, limit_threads)) as done:

@@ -83,7 +83,7 @@ def test_the_releases_layout(rendered):
     assert not list((folder / FRAMES / "dev").glob(pattern))
     assert (folder / FRAMES / "dev" / name / "images0001.png").is_file()
     assert not (folder / FRAMES / "dev" / name / "images0000.png").exists()
-    assert not list(folder.rglob(".*"))  # nothing half done
+    assert not list(rendered.rglob(".*"))  # nothing half done
 
 
 @pytest.mark.parametrize("kind", ["phoenix2014", "phoenix2014t"])

@@ -13,7 +13,6 @@ from tasks.options import EvaluationOptions, ExportOptions
 from utils.data.examples import Example
 from utils.params import Params
 from utils.runs.folders import (
-    LOCK,
     evaluation_folder,
     explanation_folder,
     find_run,
@@ -128,10 +127,16 @@ def test_runs_that_are_begun_at_once_never_share_a_folder(tmp_path):
     assert len(numbered) == len(set(numbered)) == 60
     runs = [path.parent for path in (tmp_path / "weights").glob("*/params.json")]
     assert sorted([*numbered, "mine"]) == sorted(run.name for run in runs)
-    assert all((run / LOCK).is_file() for run in runs)
     one, other = sorted((each[-1] for each in said), key=len)
     assert one == "mine"
     assert "weights/mine is there already" in other or "weights/mine is in use" in other
+
+
+def test_the_lock_is_there_as_long_as_it_is_held():
+    folder = open_run(Params(run="mine"))
+    assert [path.name for path in folder.glob(".*")] == [".lock"]
+    free_locks()
+    assert not list(folder.glob(".*"))
 
 
 def test_two_do_not_go_on_with_one_run():

@@ -17,7 +17,7 @@ from utils.rendering import samples
 from utils.system import settings_files
 from utils.system.files import atomic_path, clear_leftovers, write_atomically
 from utils.system.hdf5 import create_hdf5
-from utils.system.locks import free_locks, take_lock, try_lock
+from utils.system.locks import free_locks, take_lock, try_lock, wait_for_lock
 from utils.video.flow_store import store_flow
 from utils.video.video import Video
 
@@ -158,8 +158,24 @@ def test_a_lock_names_its_process_and_ends_with_it(tmp_path, other):
     take_lock(tmp_path / "lock", "The run x")  # which this process has already
     with open(tmp_path / "lock", "rb") as file:
         assert not try_lock(file)
-        free_locks()
-        assert try_lock(file)
+    free_locks()
+    assert not (tmp_path / "lock").exists()
+
+
+def test_of_many_that_wait_one_at_a_time_goes_on(tmp_path):
+    """Who is done deletes the lock file, which others have open."""
+    inside, most = [], []
+
+    def work(_):
+        with wait_for_lock(tmp_path / "lock"):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.002)
+            inside.pop()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(80)))
+    assert set(most) == {1} and not list(tmp_path.iterdir())
 
 
 def test_a_file_system_without_locks_is_worked_on_without(tmp_path, monkeypatch):

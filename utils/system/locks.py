@@ -6,7 +6,7 @@ On file systems that have no locks (some of networks) nothing is kept apart.
 import fcntl
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _held = {}  # {path: open file} of what `take_lock` keeps
@@ -25,20 +25,37 @@ def try_lock(file, wait=False):
     return True
 
 
+def _open_locked(path, wait):
+    """Return the open lock file, and whether this process has it locked."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closing it frees the lock)
+        try:
+            locked = try_lock(file, wait)
+        except OSError:  # a file system without locks
+            return file, True
+        # Who had it before may have deleted it meanwhile: then others lock another file.
+        with suppress(FileNotFoundError):
+            if not locked or os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file, locked
+        file.close()
+
+
+def _free(path, file):
+    with suppress(FileNotFoundError):  # with its folder
+        path.unlink()
+    file.close()
+
+
 @contextmanager
 def wait_for_lock(path):
     """Go on when nobody else, in another process or thread, is in a block of this lock file."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab") as file:
-        _lock_if_possible(file, wait=True)
-        yield
-
-
-def _lock_if_possible(file, wait=False):
+    path = Path(path)
+    file, _ = _open_locked(path, wait=True)
     try:
-        return try_lock(file, wait)
-    except OSError:
-        return True
+        yield
+    finally:
+        _free(path, file)
 
 
 def take_lock(path, what):
@@ -54,9 +71,8 @@ def take_lock(path, what):
     path = Path(path).resolve()
     if path in _held:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 (closing it frees the lock)
-    if not _lock_if_possible(file):
+    file, locked = _open_locked(path, wait=False)
+    if not locked:
         file.seek(0)
         holder = file.read() or "another process"
         file.close()
@@ -70,7 +86,7 @@ def take_lock(path, what):
 def free_locks():
     """Free what `take_lock` took."""
     while _held:
-        _held.popitem()[1].close()
+        _free(*_held.popitem())
 
 
 def holds_locks():
