@@ -323,6 +323,18 @@ IMAGES = {
 }
 
 
+def test_a_chunk_longer_than_its_file_is_named(tmp_path, monkeypatch):
+    """OpenCV would take 4 GiB for it."""
+    data = cv2.imencode(".png", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    place = data.index(b"IDAT") - 4
+    for number in range(2):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(data[:place] + b"\xff\xff\xff" + data[place + 3 :])
+    monkeypatch.setattr("utils.video.images.cv2.imdecode", pytest.fail)
+    with pytest.raises(VideoError, match=r"0\.png is no image"):
+        probe(tmp_path)
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_huge_image_is_named_before_it_is_decoded(tmp_path, monkeypatch, name):
     IMAGES[name](tmp_path / name)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _PIXEL_BYTES = 8  # of a file that does not compress: four channels of 16 bits
 Image.MAX_IMAGE_PIXELS = None  # it would warn of fewer than are read
 
@@ -25,6 +26,15 @@ def _measure(path, content):
         with closing(container):
             return stream.codec_context.width, stream.codec_context.height
     return 0, 0
+
+
+def _has_whole_chunks(content):
+    """Whether no chunk of a PNG file is longer than the file: OpenCV asks for memory by them."""
+    place, whole = len(_PNG), True
+    while content.startswith(_PNG) and place < len(content) and whole:
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+        whole = place <= len(content)
+    return whole
 
 
 def read_image(path):
@@ -42,7 +52,7 @@ def read_image(path):
             content = path.read_bytes()
             size = _measure(path, content)
             check_size(path, *size)
-            if all(size):
+            if all(size) and _has_whole_chunks(content):
                 frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     if frame is None:
         raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
