@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tasks.demonstration import Demonstration
 from tasks.page_guard import Guard, Limits, is_loopback
-from utils.pictures.answer_html import STYLE, draw_problem
+from utils.pictures.answer_html import STYLE, draw_note, draw_problem
 from utils.system.commands import ROOT, run_command
 from utils.system.words import print_line
 
@@ -126,7 +126,8 @@ def keep_files():
 
 def lay_out(gr, about):
     """Put the parts of the page where they belong; return {name: component}."""
-    gr.Markdown(f"# What does this video show?\n{about}")
+    gr.Markdown("# What does this video show?")
+    gr.HTML(draw_note(about))
     parts = {}
     with gr.Row():
         with gr.Column():
@@ -144,7 +145,7 @@ def lay_out(gr, about):
             parts["timeline"] = gr.HTML()
     with gr.Column(visible=False) as parts["explanation"]:
         gr.Markdown("## Why")
-        parts["why"] = gr.Markdown()
+        parts["why"] = gr.HTML()
         with gr.Column(visible=False) as parts["heat"]:
             parts["overlay"] = gr.Video(label="Overlay", **playing)
         parts["sheet"] = gr.Image(

@@ -7,7 +7,7 @@ from tasks.classification.embedding import EMBEDDINGS, Neighbors
 from tasks.plan import make_plan
 from tasks.predictors import open_predictor
 from utils.params import Params
-from utils.pictures.answer_html import draw_answer, draw_intervals
+from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note
 from utils.pictures.captions import save_captions
 from utils.runs.saved_params import load_params
 from utils.video.reading import probe, read_length, skim
@@ -89,7 +89,7 @@ class Demonstration:
     def show(self, video, folder, limit, on_progress):
         """Yield {name: what is shown} of a video, as each is found.
 
-        answer, timeline: HTML; captions: path of a video; why: text, overlay and sheet: paths of a
+        answer, timeline, why: HTML; captions: path of a video; overlay and sheet: paths of a
         video and a picture; similar: [(picture, text)]. No overlay where a network sees rows of
         features; the last only where there are embeddings.
 
@@ -113,7 +113,8 @@ class Demonstration:
         save_captions(captions, video, *spans, self.predictor.kind == "glosses")
         yield {"captions": str(captions)}
         on_progress(None, "Explaining")
-        yield self.predictor.explain(prediction, self.params, Path(folder))
+        explained = self.predictor.explain(prediction, self.params, Path(folder))
+        yield explained | {"why": draw_note(explained["why"])}
         if self.neighbors:
             on_progress(None, "Searching")
             found = self.neighbors.find(video, _NEAREST)

@@ -7,19 +7,20 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 from models.design import Design
 from models.networks import build
 from scripts import demo
-from scripts.demo import Options, build_page, import_gradio, keep_files, launch, serve
+from scripts.demo import Options, build_page, import_gradio, keep_files, launch, lay_out, serve
 from scripts.extract_embeddings import extract_embeddings
 from support.runs import SMALL, save_run
 from support.videos import moving_square, read_pixels, split_examples, write_dataset
 from tasks.answers import Prediction
 from tasks.demonstration import Demonstration, check_video
-from utils.pictures.answer_html import draw_answer, draw_intervals
+from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
 from utils.video.reading import write_video
@@ -87,7 +88,7 @@ def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
     (label, share), second = expected.top
     assert f"<h2>{label}</h2>" in found["answer"] and f"{share:.1%}" in found["answer"]
     assert found["answer"].index(f"{share:.1%}") < found["answer"].index(f"{second[1]:.1%}")
-    assert f"**{label}**" in found["why"] and "Integrated gradients" in found["why"]
+    assert f"<p>Why {label}, " in found["why"] and "Integrated gradients" in found["why"]
     captioned = read_pixels(found["captions"])
     assert captioned.shape == (24, 188, 160, 3)  # a line and a timeline below 128 rows
     original = read_pixels(VIDEO)
@@ -146,12 +147,27 @@ def test_panels():
     assert "width:25.00%" in html and "breaks &lt;off&gt;" in html
 
 
+def test_names_are_no_markup():
+    """A class of somebody else's run could ask another machine for a picture."""
+    name = "![x](http://evil.example/x.png)<img src=x>"
+    assert draw_note(name) == "<p>![x](http://evil.example/x.png)&lt;img src=x&gt;</p>"
+
+    class Page:
+        def __getattr__(self, kind):
+            return lambda *given, **_: shown.append((kind, given)) or nullcontext()
+
+    shown = []
+    lay_out(Page(), name)
+    assert not [given for kind, given in shown if kind == "Markdown" and "evil" in str(given)]
+    assert ("HTML", (draw_note(name),)) in shown
+
+
 def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
     """They stay until the next one begins; there are no probabilities of the whole."""
     signs = [Interval(0.1, 0.14, "REGEN", 0.9), Interval(0.5, 0.54, "NORD", 0.8)]
     answer = Prediction("v", 0.96, [], ["REGEN", "NORD"], signs, None, None)
     signer = SimpleNamespace(kind="glosses", labels=["NORD", "REGEN"], clip_format=None)
-    signer.explain = lambda *_: {}
+    signer.explain = lambda *_: {"why": ""}
     signer.predict_video = lambda path, on_progress: answer
     monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: signer)
     shown = {}

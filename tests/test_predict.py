@@ -351,7 +351,7 @@ def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="cannot follow a camera"):
         predictor.watch(iter(()), print)
     shown = show_on_page(predictor, run_folder, path, tmp_path, monkeypatch)
-    assert f"Why **{prediction.labels[0]}**" in shown["why"] and "Occlusion" in shown["why"]
+    assert f"Why {prediction.labels[0]}, " in shown["why"] and "Occlusion" in shown["why"]
     assert "overlay" not in shown and cv2.imread(shown["sheet"]).std() > 5
     rows, places = np.load(Path("F", *Path(path).parts[-2:]).with_suffix(".npy")), [1, 3, 5]
     np.testing.assert_allclose(prediction.shown.rows, rows[places], atol=1e-5)

@@ -84,7 +84,7 @@ class Asked(NamedTuple):
     def tell(self, seconds):
         """Return what is explained, of what is seen at rising seconds, in words."""
         when = f"from {seconds[0]:.1f} to {seconds[-1]:.1f} s"
-        return f"Why **{self.label}**, {when}. {METHODS[self.method].meaning}"
+        return f"Why {self.label}, {when}. {METHODS[self.method].meaning}"
 
 
 class Inquiry(NamedTuple):

@@ -57,6 +57,11 @@ def draw_intervals(intervals, duration):
     return render("intervals.html", lines=lines, ticks=ticks)
 
 
+def draw_note(text):
+    """Draw a text as it is, whatever names are in it: no markup, no links, no pictures."""
+    return render("note.html", text=text)
+
+
 def draw_problem(text):
     """Draw what is wrong, to be read aloud at once by a screen reader."""
     return render("problem.html", text=text)
