@@ -1,11 +1,14 @@
 """Parameters: flags, presets, and contradictions caught before anything runs."""
 
+import json
 from typing import get_args, get_type_hints
 
 from utils.command_line import parse_params
+from utils.features.store import read_record
 from utils.params import Params
 from utils.presets import PRESETS
 from utils.runs.saved_params import load_params, save_params
+from utils.scores.labelings import load_thresholds
 from utils.video.flow import FLOWS
 
 import pytest
@@ -48,6 +51,61 @@ def test_round_trip(tmp_path):
     params = Params(rate_epochs=(3, 4), data_path="x")
     save_params(params, tmp_path / "params.json")
     assert load_params(tmp_path / "params.json") == params
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", "20"),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("epochs", None),
+        ("epochs", [20]),
+        ("dropout", "0.5"),
+        ("flip", 1),
+        ("data_path", 3),
+        ("data_path", {"a": 1}),
+        ("network", ["i3d"]),
+        ("stream", ["rgb"]),
+        ("stream", {}),
+        ("rate_epochs", 10),
+        ("rate_epochs", [10]),
+        ("rate_epochs", [10, "15"]),
+        ("rate_epochs", [[10], [15]]),
+        ("class_names", "ab"),
+        ("class_names", ["a", 1]),
+    ],
+)
+def test_a_value_of_another_type_is_named(tmp_path, name, value):
+    """In the parameters of somebody else's run, before anything is done with it."""
+    path = tmp_path / "params.json"
+    path.write_text(json.dumps(vars(Params()) | {name: value}))
+    with pytest.raises(ValueError, match=rf"params\.json is another version's.*{name} .*\. Use"):
+        load_params(path)
+
+
+def test_values_of_the_right_types_are_taken(tmp_path):
+    path = tmp_path / "params.json"
+    given = {"dropout": 0, "class_names": ["a", "b", "c"], "learning_rates": [1, 0.5, 0.25]}
+    path.write_text(json.dumps(vars(Params()) | given))
+    found = load_params(path)
+    assert (found.dropout, found.class_names) == (0, ("a", "b", "c"))
+    path.write_text(json.dumps(vars(Params()) | {"class_names": []}))
+    assert load_params(path).class_names == ()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "[]", "", "NaN", "\0"])
+def test_json_that_is_none_is_named(tmp_path, text):
+    (tmp_path / "params.json").write_text(text)
+    with pytest.raises(ValueError, match=r"params\.json is damaged"):
+        load_params(tmp_path / "params.json")
+
+
+def test_json_without_an_end_is_damaged_everywhere(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    assert read_record(tmp_path, "a") == {}
+    with pytest.raises(ValueError, match=r"a\.json holds \[\["):
+        load_thresholds(tmp_path / "a.json", "multi", ["a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def read_record(folder, name):
     """Return the record of a video's features; {} where there is none, or none that can be read."""
     try:
         record = json.loads(_record_path(folder, name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 

@@ -220,7 +220,7 @@ def load_thresholds(path, labeling, classes):
     text = path.read_text()
     try:
         thresholds = [float(number) for number in json.loads(text)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         thresholds = []
     if len(thresholds) != outputs or not all(0 <= number <= 1 for number in thresholds):
         raise ValueError(f"{path} holds {text[:80]}; give a list of {outputs} number(s), 0 to 1.")

@@ -110,7 +110,7 @@ def name_damaged(path):
     """Turn what readers of text, CSV and JSON raise into a ValueError that names the file."""
     try:
         yield
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
 
 
