@@ -8,9 +8,9 @@ page is closed or the program ends. Needs requirements-demo.txt.
 import os
 import secrets
 import shutil
-import signal
 import stat
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from tasks.demonstration import Demonstration
 from tasks.page_guard import Guard, Limits, is_loopback
 from utils.pictures.answer_html import STYLE, draw_note, draw_problem
 from utils.system.commands import ROOT, run_command
+from utils.system.files import clear_leftovers, marked_alive
 from utils.system.words import print_line
 
 import tyro
@@ -106,14 +107,18 @@ def import_gradio():
     return gradio
 
 
+_PREFIX = "action-recognition-page-"  # of folders of temporary files, and of nothing else
+
+
 @contextmanager
 def keep_files():
-    """Keep all temporary files of this process in one folder, yield it, and delete it at the end.
+    """Keep all temporary files of this process in one folder, yield it; delete it at the end.
 
-    SIGTERM ends the block as Ctrl-C does.
+    Those of processes that were killed are deleted too.
     """
-    before, terminate = tempfile.tempdir, signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+    before = tempfile.tempdir
+    clear_leftovers(tempfile.gettempdir(), f"{_PREFIX}*")
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder, marked_alive(folder):
         tempfile.tempdir = folder
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder, "gradio"))
         try:
@@ -121,7 +126,6 @@ def keep_files():
         finally:
             tempfile.tempdir = before
             del os.environ["GRADIO_TEMP_DIR"]
-            signal.signal(signal.SIGTERM, terminate)
 
 
 def lay_out(gr, about):
@@ -336,7 +340,7 @@ def serve(options):
         address = launch(gr, page, options, folder)
         try:
             print_line(f"{address} shows the page, until Ctrl-C", flush=True)
-            page.block_thread()
+            threading.Event().wait()
         finally:
             page.close()
 

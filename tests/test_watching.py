@@ -69,6 +69,17 @@ def fit(folder, share, epochs=3):
     return saver.state
 
 
+def test_a_run_that_is_deleted_while_it_is_trained_is_named(tmp_path):
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    saver = SaveRun(tmp_path / "run", network)
+    saver.set_model(network)
+    saver.on_train_begin()
+    (tmp_path / "run").rmdir()
+    with pytest.raises(FileNotFoundError, match="run was deleted or moved while it was trained"):
+        saver.on_epoch_end(0, {"loss": 1.0})
+    assert not list(tmp_path.iterdir())
+
+
 def test_pictures_take_their_share_of_the_time(tmp_path, capsys):
     fit(tmp_path / "all", 1)
     shown = read_pictures(tmp_path / "all")

@@ -71,6 +71,7 @@ class SaveRun(keras.callbacks.Callback):
         return 0 < self.patience <= self.state["epoch"] - better
 
     def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
         if self.state["weights"]:
             load_weights(self.model, self.folder / self.state["weights"])
 
@@ -83,6 +84,8 @@ class SaveRun(keras.callbacks.Callback):
                 variable.assign([epoch, position])
 
     def on_epoch_end(self, epoch, logs=None):
+        if not self.folder.is_dir():  # what is written now would be no run
+            raise FileNotFoundError(f"{self.folder} was deleted or moved while it was trained.")
         seconds = round(time.perf_counter() - self.began, 3)
         logs = {name: round(float(value), 6) for name, value in logs.items()}
         score, best = logs.get(self.monitor), self.state["best"]

@@ -46,7 +46,7 @@ def atomic_path(path, size=0):
         _clear_once(path.parent)
         with (
             tempfile.TemporaryDirectory(dir=path.parent, prefix=_PART) as folder,
-            _marked_alive(folder),
+            marked_alive(folder),
         ):
             temporary = Path(folder, path.name)
             if size:
@@ -61,7 +61,7 @@ def atomic_path(path, size=0):
 
 
 @contextmanager
-def _marked_alive(folder):
+def marked_alive(folder):
     """Hold the lock of a folder, by which others see that it is no leftover."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -160,7 +160,7 @@ def clear_leftovers(folder, pattern=f"**/{_PART}*"):
     """
     for part in list(Path(folder).glob(pattern)):
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            if _is_left(part):
+            if not part.is_symlink() and _is_left(part):
                 shutil.rmtree(part)
 
 
