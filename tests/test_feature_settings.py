@@ -5,6 +5,7 @@ from utils.features.blocks import RowFormat
 from utils.features.lookup import find_features
 from utils.features.settings import FeatureSettings, find_image_fps, find_stride, read_settings
 from utils.features.store import settings_hash
+from utils.scores.labelings import load_thresholds
 
 import numpy as np
 import pytest
@@ -105,3 +106,18 @@ def test_a_damaged_record_tells_no_times(tmp_path, times):
     (tmp_path / "a.json").write_text(json.dumps({"times": times}))
     found, told = find_features("a.mp4", tmp_path).find_times(stride=4, fps=4)
     assert not told and found.tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 10**5, b'{"stride": ' + b"9" * 5000 + b"}", b"\xff{}", b""]
+)
+def test_json_that_python_cannot_read_is_named(tmp_path, text):
+    """Too deep, a number too long, no text."""
+    for name in ("manifest.json", "a.json", "thresholds.json"):
+        (tmp_path / name).write_bytes(text)
+    np.save(tmp_path / "a.npy", np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"manifest\.json is damaged, or of another kind"):
+        find_stride(tmp_path)
+    with pytest.raises(ValueError, match=r"thresholds\.json holds"):
+        load_thresholds(tmp_path / "thresholds.json", "binary", ["a", "b"])
+    assert not find_features("a.mp4", tmp_path).find_times()[1]

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from utils.features.layouts import READERS, read_npy
-from utils.system.files import atomic_path, fit_name, whole_path, write_atomically
+from utils.system.files import atomic_path, fit_name, read_json, whole_path, write_atomically
 from utils.system.hashing import hash_text
 from utils.system.settings_files import open_kind, read_kind
 from utils.video.views import BESIDE_CENTER, CENTER
@@ -157,8 +157,8 @@ def _record_path(folder, name):
 def read_record(folder, name):
     """Return the record of a video's features; {} where there is none, or none that can be read."""
     try:
-        record = json.loads(_record_path(folder, name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        record = read_json(_record_path(folder, name))
+    except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
 

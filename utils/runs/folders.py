@@ -12,7 +12,7 @@ from utils.data.lists import list_csv
 from utils.features.store import find_manifest
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params, save_params
-from utils.system.files import atomic_path, fit_name, name_damaged, write_atomically
+from utils.system.files import atomic_path, fit_name, read_json, write_atomically
 from utils.system.hashing import hash_text
 from utils.system.locks import take_lock
 from utils.system.settings_files import list_differences, read_kind
@@ -195,8 +195,7 @@ def load_data(folder, read=list_csv):
     """
     check_run(folder)
     folder = Path(folder)
-    with name_damaged(folder / "classes.json"):
-        classes = json.loads((folder / "classes.json").read_text(encoding="utf-8"))
+    classes = read_json(folder / "classes.json")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"{folder / 'classes.json'} is damaged: it holds no list of names.")
     return read(folder / "splits.csv"), classes

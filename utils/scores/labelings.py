@@ -3,12 +3,12 @@
 The focal loss is that of Lin et al., ICCV 2017.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from utils.data.examples import list_classes
+from utils.system.files import read_json
 
 import keras
 import numpy as np
@@ -217,11 +217,11 @@ def load_thresholds(path, labeling, classes):
     outputs = LABELINGS[labeling].outputs(len(classes))
     if not path.is_file():
         return [0.5] * outputs
-    text = path.read_text()
     try:
-        thresholds = [float(number) for number in json.loads(text)]
-    except (TypeError, ValueError, RecursionError):
+        thresholds = [float(number) for number in read_json(path)]
+    except (TypeError, ValueError, OverflowError):
         thresholds = []
     if len(thresholds) != outputs or not all(0 <= number <= 1 for number in thresholds):
-        raise ValueError(f"{path} holds {text[:80]}; give a list of {outputs} number(s), 0 to 1.")
+        text = path.read_text(errors="replace")[:80]
+        raise ValueError(f"{path} holds {text}; give a list of {outputs} number(s), 0 to 1.")
     return thresholds

@@ -105,12 +105,25 @@ def write_atomically(path, text):
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def read_json(path):
+    """Return what a JSON file holds.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep; it is named.
+        OSError: it cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
+
+
 @contextmanager
 def name_damaged(path):
-    """Turn what readers of text, CSV and JSON raise into a ValueError that names the file."""
+    """Turn what readers of text and CSV raise into a ValueError that names the file."""
     try:
         yield
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from utils.system.files import name_damaged, write_atomically
+from utils.system.files import read_json, write_atomically
 from utils.system.locks import wait_for_lock
 
 
@@ -65,8 +65,7 @@ def read_kind(path):
     Raises:
         ValueError: the file is no JSON object; it is named.
     """
-    with name_damaged(path):
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+    settings = read_json(path)
     if not isinstance(settings, dict):
         raise ValueError(f"{path} is damaged: it holds no JSON object.")
     return settings

@@ -72,7 +72,7 @@ def _check_stored(path, count, kind):
         length, *_, channels = found["shape"]
         if (found["dtype"], len(found["shape"]), length, channels) != ("|u1", 4, count, 2):
             raise ValueError(f"it holds {found['shape']}; expected the flow of {count} frames")
-    except (ValueError, AttributeError, OSError) as error:
+    except (ValueError, AttributeError, OSError, RecursionError) as error:
         return f"{path} ({error})"
     return ""
 
