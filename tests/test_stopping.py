@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import training
 from support.commands import ROOT
+from utils.features.ray_extraction import start_ray
 from utils.params import Params
 from utils.runs.folders import open_run
 from utils.system import commands
@@ -160,6 +162,18 @@ def test_nohup_is_minded(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     run_command(lambda: os.kill(os.getpid(), signal.SIGHUP))
     assert signal.signal(signal.SIGHUP, before) == signal.SIG_IGN
+
+
+def test_ray_does_not_say_how_sigterm_ends(monkeypatch):
+    def init(*_, **__):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    for name in ("ray", "ray.data"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(init=init))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    before = signal.getsignal(signal.SIGTERM)
+    start_ray()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_script_that_a_signal_ended_is_named(tmp_path):

@@ -10,6 +10,7 @@ import itertools
 import json
 import logging
 import os
+import signal
 from pathlib import Path
 
 from utils.features.blocks import Failure, Part, read_video
@@ -44,7 +45,9 @@ def start_ray(address=""):
         ) from error
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     modules = [str(ROOT / name) for name in ("models", "utils", "scripts")]
+    stop = signal.getsignal(signal.SIGTERM)
     ray.init(address or "local", runtime_env={"py_modules": modules}, logging_level="warning")
+    signal.signal(signal.SIGTERM, stop)  # Ray's handler exits as if something had failed
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
