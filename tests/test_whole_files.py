@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +16,7 @@ from pathlib import Path
 from support.commands import ROOT
 from utils.rendering import samples
 from utils.system import settings_files
+from utils.system.commands import run_command
 from utils.system.files import atomic_path, clear_leftovers, write_atomically
 from utils.system.hdf5 import create_hdf5
 from utils.system.locks import free_locks, take_lock, try_lock, wait_for_lock
@@ -47,6 +49,30 @@ def test_whoever_says_that_a_disk_is_full_the_folder_is_named(tmp_path, kind, te
     ):
         raise_text(kind, text)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_that_nobody_named_is_looked_for(tmp_path, monkeypatch, capsys):
+    def command():
+        with open("/dev/full", "wb") as file:
+            file.write(b"1")
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        run_command(command)
+    said = capsys.readouterr().err
+    assert f"No space left on device: {tmp_path}, {tempfile.gettempdir()}, or where" in said
+
+
+def test_a_lock_is_taken_on_a_full_disk(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        take_lock(tmp_path / "lock", "The run x")
+    with open(tmp_path / "lock", "rb") as file:
+        assert not try_lock(file)
+    free_locks()
 
 
 def test_a_converter_that_hides_a_full_disk_in_its_own_error_is_seen_through(tmp_path):
@@ -128,6 +154,7 @@ def test_the_next_write_into_a_folder_clears_it(tmp_path):
 
 HOLD = """
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from utils.system.files import describe_error
 from utils.system.processes import SIGNALS, follow_parent, start_child
 from utils.system.words import print_line
 
@@ -72,7 +73,7 @@ def run_command(command, resuming="the same command begins anew"):
         except (ValueError, OSError) as error:
             if os.environ.get("DEBUG"):
                 raise
-            print_line(f"Error: {error}", file=sys.stderr)
+            print_line(f"Error: {describe_error(error)}", file=sys.stderr)
             sys.exit(1 if isinstance(error, IncompleteError) else 2)
         except KeyboardInterrupt as stop:
             if alone:

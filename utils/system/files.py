@@ -72,6 +72,13 @@ def marked_alive(folder):
         os.close(descriptor)
 
 
+def describe_error(error):
+    """Return what an error says; where a full disk has no name, where it may be."""
+    if getattr(error, "errno", None) in _FULL and not error.filename:
+        return f"{error}: {Path.cwd()}, {tempfile.gettempdir()}, or where the output goes"
+    return str(error)
+
+
 def _try_size(path, size):
     """Raise an OSError where a file of so many bytes has no room."""
     with open(path, "wb") as file:

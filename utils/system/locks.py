@@ -77,9 +77,9 @@ def take_lock(path, what):
         holder = file.read() or "another process"
         file.close()
         raise ValueError(f"{what} is in use by {holder}; wait until it has ended, or end it.")
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    file.flush()
+    with suppress(OSError):  # a full disk; the lock is taken all the same
+        file.truncate(0)
+        os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
     _held[path] = file
 
 
