@@ -110,13 +110,15 @@ def check_source(headers, host):
     """
     asked = headers.get("host", "")
     name = urlsplit(f"//{asked}").hostname or ""
-    own = {"localhost", host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()}
+    machine = socket.gethostname().lower()
+    own = {"localhost", host.lower(), machine, f"{machine}.local"}
     try:
         ip_address(name)  # no name leads here
     except ValueError:
         if name not in own:
             raise RefusedError(
-                400, f"This page is not called {name!r}; use its address, or a name of its machine."
+                400,
+                f"This page is not called {name!r}; use its address, or the name of its machine.",
             ) from None
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != asked:

@@ -1,10 +1,12 @@
 """What is browsed is what training is given: the same arrays, in the same places."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 from scripts import browse as script
 from scripts.browse import describe_transform, main
+from support.commands import ROOT
 from support.videos import write_dataset
 from tasks.classification import training as classification
 from tasks.plan import make_plan
@@ -22,6 +24,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+TEMPLATES = ROOT / "utils/pictures/templates"
 SMALL = (
     "--num-segments 2 --frames-per-segment 4 --frame-size 32 --short-side 36 --workers 1".split()
 )
@@ -174,3 +177,23 @@ def test_bad_flags_end_the_command(shown, capsys, flags, words):
         main(["videos", *flags])
     assert stopped.value.code == 2 and words in capsys.readouterr().err
     assert not shown
+
+
+def test_names_on_the_page_are_text(tmp_path):
+    sheets = {'00_a"><script>.png': "<img src=x onerror=alert(1)>", "01_javascript:a.png": "b"}
+    script.write_index(tmp_path / "index.html", "What <b>", "<i>", sheets)
+    page = (tmp_path / "index.html").read_text()
+    assert not [
+        tag for tag in ("<b>", "<i>", "<script", "<img src=x", "javascript:") if tag in page
+    ]
+    assert 'src="00_a%22%3E%3Cscript%3E.png"' in page and "<h1>What &lt;b&gt;</h1>" in page
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.iterdir()), ids=lambda path: path.name)
+def test_templates_escape_what_is_filled_in(path):
+    """Nothing is marked as safe, and attributes have quotes, which are escaped too."""
+    text = path.read_text()
+    assert not re.search(r"\|\s*safe|autoescape|=\s*\{\{", text)
+    assert not re.search(
+        r"https?://|//cdn|<script|<link|<iframe", text
+    )  # nothing is fetched or run

@@ -66,6 +66,7 @@ def ask(limits, path, method="GET", body=b"", kind="http", app=answer, **headers
         ("[::1]:7860", 200),
         ("192.168.0.7:7860", 200),  # no name leads to an address
         (socket.gethostname(), 200),
+        (f"{socket.gethostname()}.local:7860", 200),
         ("evil.example:7860", 400),
         ("127.0.0.1.evil.example", 400),
         ("localhost.evil.example:7860", 400),
