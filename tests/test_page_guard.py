@@ -3,8 +3,11 @@
 import asyncio
 import json
 import socket
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
-from scripts.demo import Answers, Options, read_auth
+from scripts.demo import Answers, Options, make_responder, read_auth
 from support.video_matrix import encode
 from support.videos import moving_square
 from tasks import page_guard
@@ -239,6 +242,53 @@ def test_answers_are_deleted(tmp_path, monkeypatch):
     answers.end("nobody")
     answers.end("c")
     assert not list(tmp_path.iterdir())
+
+
+def show_answer(video, folder, limit, on_progress):
+    on_progress(1, "Looking")
+    assert Path(video).is_file() and Path(folder).is_dir()
+    yield {"answer": "left", "why": "because"}
+
+
+def show_refusal(video, folder, limit, on_progress):
+    raise VideoError(f"{video}: no.")
+    yield
+
+
+def show_fault(video, folder, limit, on_progress):
+    yield {"answer": "left"}
+    raise TypeError("a fault")
+
+
+@pytest.mark.parametrize(
+    ("show", "last", "ends"),
+    [
+        (show_answer, {"answer": "left", "why": "because", "explanation": "shown"}, ""),
+        (show_refusal, {"status": '<div class="problem" role="alert">a.mp4: no.</div>'}, ""),
+        (show_fault, {"answer": "left"}, "a fault"),
+    ],
+)
+def test_a_video_is_deleted_when_it_is_answered(tmp_path, show, last, ends):
+    """However that ends; and without the folder's name in what is wrong with it."""
+    names = "answer status timeline why overlay similar when explanation heat alike".split()
+    gr = SimpleNamespace(
+        Request=object,
+        Progress=lambda: lambda share, desc: None,
+        update=lambda visible: "shown" if visible else "hidden",
+    )
+    answers, shown = Answers(tmp_path / "gradio"), []
+    page = SimpleNamespace(show=show)
+    respond = make_responder(gr, page, dict(zip(names, names, strict=True)), 10, answers)
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"video")
+    with pytest.raises(TypeError, match=ends) if ends else nullcontext():
+        for each in respond(str(video), SimpleNamespace(session_hash="a")):
+            shown.append({name: str(value).strip() for name, value in each.items()})
+    assert shown[-1] == last and not video.exists() and len(list(answers.folder.iterdir())) == 1
+    assert list(respond(None, SimpleNamespace(session_hash="a"))) == [
+        {"answer": "", "status": ""}
+        | dict.fromkeys(("when", "explanation", "heat", "alike"), "hidden")
+    ]
 
 
 @pytest.fixture
