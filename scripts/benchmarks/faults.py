@@ -9,12 +9,13 @@ crashed, hung, was lost, or went unnamed. Videos are rendered; docs/reliability.
 import json
 import os
 import platform
+import shutil
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Literal
 
@@ -125,16 +126,20 @@ def run_campaign(options):
         IncompleteError: there was a fault.
     """
     machine, rows, faults = describe_machine(), {}, []
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.keep or Path(scratch)
-        parts = (try_kills(options, folder.resolve()), try_mutants(options))
-        for name, tried, outcome, why in (row for part in parts for row in part):
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=options.keep)).resolve()
+    try:
+        for name, tried, outcome, why in chain(try_kills(options, folder), try_mutants(options)):
             row = rows.setdefault(name, Counter())
             row["tried"] += tried
             row[outcome] += 1
             if outcome in FAULTS:
                 faults.append(f"{name}, {outcome}: {why}")
                 print(faults[-1], flush=True)
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder)
     machine["load_after"] = [round(load, 2) for load in os.getloadavg()]
     print(json.dumps(machine))
     print_table(rows)
