@@ -41,6 +41,8 @@ class Options:
     host: str = "127.0.0.1"
     """Address to listen on; the default is reached from this machine only, 0.0.0.0 from all, and
     needs auth."""
+    names: tuple[str, ...] = ()
+    """Other names by which the page is reached, such as that of a proxy in front of it."""
     auth: Path | None = None
     """A file that you alone can read, with a line name:password, which the page then asks for."""
     port: int = 7860
@@ -305,7 +307,7 @@ def launch(gr, page, options, folder):
     from starlette.middleware import Middleware  # Gradio's
 
     sizes = round(options.max_megabytes * 1e6), round(options.total_megabytes * 1e6)
-    limits = Limits(folder / "gradio", options.host, *sizes, _FILES)
+    limits = Limits(folder / "gradio", options.host, options.names, *sizes, _FILES)
     theme = gr.themes.Default(primary_hue="blue", neutral_hue="slate")
     settings = {"share": False, "run_history": False, "footer_links": [], "ssr_mode": False}
     settings |= {"mcp_server": False, "enable_monitoring": False, "pwa": False}

@@ -55,6 +55,7 @@ class Limits:
     Attributes:
         folder: where Gradio keeps files, and the only one it may give out files of.
         host: the name or address that the page listens on.
+        names: other ones by which it is reached, such as those of a proxy.
         file_bytes: of a file.
         total_bytes: of all files in the folder, uploads that are coming included.
         files: how many things may lie in the folder.
@@ -62,6 +63,7 @@ class Limits:
 
     folder: Path
     host: str
+    names: tuple
     file_bytes: int
     total_bytes: int
     files: int
@@ -101,28 +103,31 @@ class Limits:
             raise RefusedError(403, "No such file of this page.")
 
 
-def check_source(headers, host):
+def check_source(headers, host, names=()):
     """Raise a `RefusedError` where a name was made to lead here, or another page asks.
 
     Args:
         headers: {lower-case name: value} of what is asked.
-        host: the name or address that the page listens on.
+        host, names: as of `Limits`.
     """
-    asked = headers.get("host", "")
+    asked, names = headers.get("host", ""), {name.lower() for name in names}
     name = urlsplit(f"//{asked}").hostname or ""
     machine = socket.gethostname().lower()
-    own = {"localhost", host.lower(), machine, f"{machine}.local"}
+    own = {"localhost", host.lower(), machine, f"{machine}.local"} | names
     try:
         ip_address(name)  # no name leads here
     except ValueError:
         if name not in own:
             raise RefusedError(
                 400,
-                f"This page is not called {name!r}; use its address, or the name of its machine.",
+                f"This page is not called {name!r}; use its address, or the name of its machine. "
+                "--names of scripts.demo allows others.",
             ) from None
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != asked:
-        raise RefusedError(403, f"Only the page itself may ask, not {origin!r}.")
+    if origin is not None:
+        source = urlsplit(origin)
+        if source.netloc != asked and source.hostname not in names:
+            raise RefusedError(403, f"Only the page itself may ask, not {origin!r}.")
 
 
 def _list_paths(value):
@@ -192,7 +197,7 @@ class Guard:
         headers = {
             name.decode("latin-1"): each.decode("latin-1") for name, each in scope["headers"]
         }
-        check_source(headers, self.limits.host)
+        check_source(headers, self.limits.host, self.limits.names)
         path, uploads = scope["path"], scope["path"] == _UPLOAD
         if scope["type"] != "http" or not (path in _PATHS or path.startswith(_BEGINNINGS)):
             raise RefusedError(404, "There is no such thing here.")

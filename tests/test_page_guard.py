@@ -29,7 +29,7 @@ def limits(tmp_path):
     (tmp_path / "gradio/abc/a.mp4").write_bytes(bytes(500))
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "gradio/link").symlink_to(tmp_path / "secret.txt")
-    return Limits(tmp_path / "gradio", "127.0.0.1", 1000, 2500, 4)
+    return Limits(tmp_path / "gradio", "127.0.0.1", (), 1000, 2500, 4)
 
 
 async def answer(scope, receive, send):
@@ -97,6 +97,15 @@ def test_a_name_that_was_made_to_lead_here_is_not_answered(limits, host, status)
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_no_other_page_may_ask(limits, origin, status, method):
     assert ask(limits, "/gradio_api/queue/join", method, b"{}", origin=origin)[0] == status
+
+
+def test_a_proxy_has_a_name_of_its_own(limits):
+    limits.names = ("Videos.example.org",)
+    own = "https://videos.example.org"
+    assert ask(limits, "/", host="videos.example.org", origin=own)[0] == 200
+    assert ask(limits, "/", origin=own)[0] == 200  # the proxy asks by this page's address
+    assert ask(limits, "/", host="videos.example.org", origin="https://evil.example")[0] == 403
+    assert ask(limits, "/", origin="https://videos.example.org.evil.example")[0] == 403
 
 
 def test_there_are_no_sockets(limits):

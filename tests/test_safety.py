@@ -191,7 +191,7 @@ UNSAFE = {
     "enable_unsafe_deserialization", "load_library", "load_op_library",
 }  # fmt: skip
 ONLY_IN = {
-    "pickle": {"models.pretrained.i3d_files", "scripts.benchmarks.mutants"},  # the latter writes
+    "pickle": {"models.pretrained.i3d_files"},
     "load_model": {"utils.runs.networks"},
 }
 SAFE = {"allow_pickle": False, "safe_mode": True, "shell": False}

@@ -351,16 +351,6 @@ def _make_checkpoint(folder):
     return folder / "model.ckpt.index"
 
 
-def _make_pickle(folder):
-    import pickle
-
-    unit = {"Conv_0": {"kernel": _rows()}, "BatchNorm_0": {"bias": _rows(1)}}
-    written = pickle.dumps({"params": {"Conv3d_1a_7x7": unit}}, 3)
-    # As NumPy 1 called itself, which wrote the published file.
-    (folder / "weights.ckpt").write_bytes(written.replace(b"numpy._core", b"numpy.core"))
-    return folder / "weights.ckpt"
-
-
 KINDS = {
     "MP4, H.264": _video(".mp4", "libx264"),
     "MP4, HEVC": _video("-hevc.mp4", "libx265"),
@@ -416,7 +406,6 @@ KINDS = {
     "weights .npz": Kind(_make_tensors, read_tensors, 0.5),
     "weights .safetensors": Kind(_make_safetensors, read_file, 0.5),
     "weights, checkpoint": Kind(_make_checkpoint, read_tensors, 0.3),
-    "weights, pickle": Kind(_make_pickle, read_tensors, 0.5),
 }
 
 
@@ -519,7 +508,10 @@ def _read_alone(read, path, gibibytes, pipe):
     try:
         outcome = READ, read(path) or ""
     except (ValueError, OSError) as error:
-        named = any(name in str(error) for name in (path.name, path.stem, path.parent.name))
+        named = any(
+            name in str(error)
+            for name in (path.name, path.stem, *(each.name for each in [*path.parents][:3]))
+        )
         outcome = REFUSED if named else UNNAMED, explain(error)
     except BaseException as error:
         outcome = CRASHED, explain(error)
