@@ -8,7 +8,6 @@ crashed, hung, was lost, or went unnamed. Videos are rendered; docs/reliability.
 
 import json
 import os
-import platform
 import shutil
 import tempfile
 from collections import Counter
@@ -23,6 +22,7 @@ from scripts.benchmarks.kills import CRASHED, HUNG, JOBS, LOST, UNNAMED, Campaig
 from scripts.benchmarks.mutants import KINDS, run_mutants
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import write_atomically
+from utils.system.measuring import describe_machine
 
 import tyro
 
@@ -58,18 +58,6 @@ class Options:
     """Folder for damaged files, and for what killed commands left, where something was wrong."""
     output: Path | None = None
     """A JSON file for the table, such as docs/figures/faults.json."""
-
-
-def describe_machine():
-    """Return {name: value} of the machine: processor, load, Python."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cpus": os.cpu_count(),
-        "load": [round(load, 2) for load in os.getloadavg()],
-        "python": platform.python_version(),
-    }
 
 
 def try_mutants(options):

@@ -9,7 +9,6 @@ import importlib
 import itertools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Literal
 from utils.rendering.samples import draw_pattern
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
+from utils.system.measuring import describe_machine
 from utils.system.timing import measure_seconds
 from utils.video.flow import limit_threads
 from utils.video.frames import resize_frame
@@ -235,7 +235,11 @@ def read_alone(read, path):
     """
     video = probe(path)
     read(video, list(range(video.num_frames)))
-    (peak,) = (line for line in _read_lines("/proc/self/status") if line.startswith("VmHWM"))
+    (peak,) = (
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     print(int(peak.split()[1]) / 1024)
 
 
@@ -281,20 +285,10 @@ class Options:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0.")
 
 
-def describe_machine(readers):
-    """Return {name: value} of what measures: processor, load, versions."""
-    names = [line for line in _read_lines("/proc/cpuinfo") if line.startswith("model name")]
-    libraries = {name: importlib.import_module(READERS[name][0]) for name in readers}
-    return {
-        "processor": names[0].partition(": ")[2] if names else platform.processor(),
-        "cpus": os.cpu_count(),
-        "load": [round(load, 2) for load in os.getloadavg()],
-        "versions": {library.__name__: library.__version__ for library in libraries.values()},
-    }
-
-
-def _read_lines(path):
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
+def list_versions(readers):
+    """Return {library: version} of readers."""
+    libraries = [importlib.import_module(READERS[name][0]) for name in readers]
+    return {library.__name__: library.__version__ for library in libraries}
 
 
 def benchmark_reading(options):
@@ -309,7 +303,7 @@ def benchmark_reading(options):
         reader, path = options.alone
         read_alone(readers[reader], path)
         return
-    machine, rows = describe_machine(readers), []
+    machine, rows = describe_machine() | {"versions": list_versions(readers)}, []
     print(json.dumps(machine), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         for part in options.parts:
