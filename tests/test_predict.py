@@ -413,7 +413,7 @@ def test_glosses_on_the_page(inside, signs, monkeypatch, tmp_path):
     run_folder, (row, *_) = signs
     predictor = open_predictor(run_folder)
     shown = show_on_page(predictor, run_folder, row["id"], tmp_path, monkeypatch)
-    assert shown["why"] == MEANING and cv2.imread(shown["sheet"]).std() > 5
+    assert shown["why"] == f"<p>{MEANING}</p>" and cv2.imread(shown["sheet"]).std() > 5
     glosses = [line["gloss"] for line in read_table(tmp_path / "alignment.csv")]
     assert " ".join(glosses) == row["hypothesis"]
 
