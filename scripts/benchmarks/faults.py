@@ -13,8 +13,7 @@ import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, count, islice
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +25,7 @@ from utils.system.measuring import describe_machine
 
 import tyro
 
-_AT_MOST = 3  # kills of a command until it may end
+_AT_MOST = 4  # kills of a command until it may end
 FAULTS = (CRASHED, HUNG, UNNAMED, LOST)
 
 
@@ -74,25 +73,24 @@ def try_kills(options, folder):
     """Yield (job, kills, outcome, why) of jobs that were killed, or filled a disk, and went on."""
     campaign = Campaign(folder, options.weights)
     share = -(-options.kills // max(1, len(options.jobs)))
-    with ThreadPoolExecutor(options.workers) as pool:
-        for name in options.jobs if share or options.disks else ():
+
+    def try_job(name):
+        seconds, expected = campaign.run_unbroken(name)
+        print(f"{name}: {seconds:.1f} s unbroken, {len(expected)} files", flush=True)
+        how, left, rows = {"expected": expected, "seed": options.seed}, share, []
+        for number in range(options.disks):
+            rows.append((f"{name}, full disk", *campaign.fill(name, number, **how)))
+        while left > 0:
+            result = campaign.attempt(name, len(rows), min(_AT_MOST, left), seconds, **how)
+            left -= max(1, result[0])  # a command may end before it is killed
+            rows.append((name, *result))
+        return rows
+
+    if share or options.disks:
+        for name in options.jobs:
             campaign.prepare(JOBS[name])
-            seconds, expected = campaign.run_unbroken(name)
-            print(f"{name}: {seconds:.1f} s unbroken, {len(expected)} files", flush=True)
-            fill = partial(campaign.fill, name, expected=expected, seed=options.seed)
-            for result in pool.map(fill, range(options.disks)):
-                yield f"{name}, full disk", *result
-            attempt = partial(
-                campaign.attempt, name, seconds=seconds, expected=expected, seed=options.seed
-            )
-            numbers = count()
-            left = share
-            while left > 0:
-                sizes = [min(_AT_MOST, left - n * _AT_MOST) for n in range(options.workers)]
-                sizes = [size for size in sizes if size > 0]
-                for struck, outcome, why in pool.map(attempt, islice(numbers, len(sizes)), sizes):
-                    left -= struck
-                    yield name, struck, outcome, why
+        with ThreadPoolExecutor(options.workers) as pool:
+            yield from chain.from_iterable(pool.map(try_job, options.jobs))
 
 
 def print_table(rows):

@@ -17,7 +17,7 @@ from utils.system.locks import try_lock
 
 _NAME_BYTES = 255  # of a file's name, on nearly all file systems
 _PART = ".part-"  # begins the names of folders of what is not yet whole
-_YOUNG = 60  # seconds in which a folder is surely locked by who made it
+_YOUNG = 3  # seconds in which a folder is surely locked by who made it
 _OLD = 3600  # seconds after which one without locks is taken to be left over
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What HDF5, NumPy and TensorFlow say of a full disk, whose errors have no number.
