@@ -4,7 +4,7 @@ from dataclasses import replace
 from utils.features.blocks import RowFormat
 from utils.features.lookup import find_features
 from utils.features.settings import FeatureSettings, find_image_fps, find_stride, read_settings
-from utils.features.store import settings_hash
+from utils.features.store import open_store, read_manifest, settings_hash
 from utils.scores.labelings import load_thresholds
 
 import numpy as np
@@ -121,3 +121,10 @@ def test_json_that_python_cannot_read_is_named(tmp_path, text):
     with pytest.raises(ValueError, match=r"thresholds\.json holds"):
         load_thresholds(tmp_path / "thresholds.json", "binary", ["a", "b"])
     assert not find_features("a.mp4", tmp_path).find_times()[1]
+
+
+def test_the_least_values_that_extraction_takes_are_read(tmp_path):
+    """Whole frames (0 pixels), at the file's own rate (0)."""
+    settings = {"window": 8, "stride": 1, "fps": 0, "image_fps": 0.01, "short_side": 0}
+    open_store(tmp_path, settings)
+    assert read_manifest(tmp_path) == settings

@@ -24,7 +24,7 @@ _NUMBERS = {
     "stride": (int, 1, 1e6),
     "fps": (int | float, 0, 1e4),
     "image_fps": (int | float, 0.01, 1e4),
-    "short_side": (int, 1, 1e5),
+    "short_side": (int, 0, 1e5),
     "frame_size": (int, 1, 1e5),
 }
 _ROOM = max(len(f".{view}.npy") for view in BESIDE_CENTER)  # bytes of what a name is followed by
