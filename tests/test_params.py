@@ -1,5 +1,6 @@
 """Parameters: flags, presets, and contradictions caught before anything runs."""
 
+import dataclasses
 import json
 from typing import get_args, get_type_hints
 
@@ -140,3 +141,13 @@ def test_bad_flags_end_with_a_message(flags, capsys):
         parse_params([*flags])
     assert stopped.value.code == 2
     assert flags[0].strip("-") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("pictures", -1), ("rescale", 2**63), ("num_segments", -1)]
+)
+def test_a_value_out_of_its_range_is_named_with_its_file(tmp_path, name, value):
+    path = tmp_path / "params.json"
+    path.write_text(json.dumps(dataclasses.asdict(Params()) | {name: value}))
+    with pytest.raises(ValueError, match=rf"params\.json is damaged.*{name} is"):
+        load_params(path)

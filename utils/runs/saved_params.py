@@ -65,6 +65,8 @@ def load_params(path):
             return params
     except TypeError as error:  # a value of another type, where numbers are compared
         foreign = [str(error)]
+    except ValueError as error:  # out of its range, or against another one
+        raise ValueError(f"{path} is damaged, or another version's: {error}") from error
     raise ValueError(
         f"{path} is another version's, this one does not know: {', '.join(foreign)}. Use the "
         "version that wrote it, or train the run again."
