@@ -6,7 +6,6 @@ unbroken command leaves, number for number.
 
 import contextlib
 import csv
-import hashlib
 import io
 import json
 import os
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 from utils.rendering.samples import render_twins
 from utils.system.commands import ROOT
+from utils.system.hashing import hash_bytes, hash_text
 
 import h5py
 import numpy as np
@@ -31,6 +31,7 @@ LOST, CRASHED, HUNG, UNNAMED, WHOLE = "lost", "crashed", "hung", "unnamed", "who
 # is being loaded the system's, which a shell tells alike.
 SIGNALS = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130, -2)}
 _VOLATILE = {"seconds", "seconds_per_epoch", "date", "machine", "load"}
+_PAGE = 4096  # bytes; no disk in memory is smaller
 _LEFTOVERS = ("**/.part-*", "**/*.part", "**/.*.partial")
 _TINY = (
     "--data-path {inputs}/videos --network i3d_lstm --weights {weights} --num-segments 2 --run r "
@@ -134,21 +135,21 @@ JOBS = {
 }
 
 
-def _hash_array(array):
-    return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest()
+def _hash_file(path):
+    return hash_bytes([path.read_bytes()])
 
 
 def _read_hdf5(file):
-    with h5py.File(file) as file:
-        found = {"attributes": {name: str(value) for name, value in file.attrs.items()}}
-        file.visititems(
-            lambda name, item: (
-                found.update({name: _hash_array(np.asarray(item))})
-                if isinstance(item, h5py.Dataset)
-                else None
-            )
-        )
-        return found
+    found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset):
+            array = np.asarray(item)
+            found[name] = str(array.dtype), array.shape, hash_bytes([array.tobytes()])
+
+    with h5py.File(file) as opened:
+        opened.visititems(visit)
+        return found | {"attributes": {name: str(value) for name, value in opened.attrs.items()}}
 
 
 def _read_network(path):
@@ -181,13 +182,9 @@ def read_results(folder, globs):
     """Return {path in a folder: what can be compared of it} of files."""
     paths = {path for pattern in globs for path in folder.glob(pattern) if path.is_file()}
     return {
-        str(path.relative_to(folder)): _COMPARED.get(path.suffix, lambda p: _hash_bytes(p))(path)
+        str(path.relative_to(folder)): _COMPARED.get(path.suffix, _hash_file)(path)
         for path in sorted(paths)
     }
-
-
-def _hash_bytes(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def list_family(session):
@@ -249,7 +246,7 @@ class Campaign:
         if not (inputs / "videos").is_dir():
             render_twins(inputs / "videos", actors=2, clips_per_actor=2)
         for command in job.inputs:
-            mark = inputs / f".{hashlib.sha256(command.encode()).hexdigest()[:12]}"
+            mark = inputs / f".{hash_text(command)}"
             if not mark.is_file():
                 if self.run(command, inputs):
                     raise RuntimeError(f"{command} failed: {inputs.with_suffix('.log')}")
@@ -354,30 +351,37 @@ class Campaign:
             name, number, expected, seed: as of `attempt`.
 
         Returns:
-            (1, outcome, why); (0, WHOLE, why) where this user may mount no disk.
+            (1, outcome, why); (0, WHOLE, why) where it fills no disk, or this user mounts none.
         """
         job, folder = JOBS[name], self.folder / name.replace(" ", "_") / f"disk{number}"
         generator = np.random.default_rng([seed, [*JOBS].index(name), number, 1])
         whole = folder.with_name("unbroken")
         needed = sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
-        size = int(generator.uniform(0.05, 0.9) * needed) // 1024
+        size = int(generator.uniform(0.05, 0.9) * needed)
         folder.mkdir(parents=True)
-        if not _mount(folder, f"size={size}k"):
-            return 0, WHOLE, "this user may mount no disk"
-        try:
-            return 1, *self._fill(job, folder, expected)
-        finally:
-            subprocess.run(["umount", "-l", folder], check=True)
+        while size >= _PAGE:
+            if not _mount(folder, f"size={size}"):
+                return 0, WHOLE, "this user may mount no disk"
+            try:
+                if outcome := self._fill(job, folder, expected):
+                    return 1, *outcome
+            finally:
+                subprocess.run(["umount", "-l", folder], check=True)
+            size //= 2  # what fits at last may be less than what is written on the way
+        return 0, WHOLE, "it fits on the smallest disk"
 
     def _fill(self, job, folder, expected):
+        """Return the outcome and why; None where the disk was not full."""
         status = self.run(job.command, folder)
         said = folder.with_suffix(".log").read_text(errors="replace")
+        if status == 0:
+            return None
+        names = {Path(pattern).parts[0] for pattern in job.results}
         if status is None:
             return HUNG, "on a full disk"
-        names = {Path(pattern).parts[0] for pattern in job.results}
-        if status not in (0, 1, 2) or "Traceback" in said:
+        if status not in (1, 2) or "Traceback" in said:
             return CRASHED, f"status {status} on a full disk"
-        if status and not any(name in said for name in names):
+        if not any(name in said for name in names):
             return UNNAMED, f"status {status} on a full disk"
         _mount(folder, "remount,size=1g")
         if (command := self._go_on(job, folder)) and self.run(command, folder):

@@ -4,7 +4,7 @@ from collections import Counter
 
 from utils.data.examples import SPLITS, Example, find_split, labels_of
 from utils.features.layouts import READERS
-from utils.system.words import print_line, list_some
+from utils.system.words import list_some, print_line
 from utils.video.image_folders import scan_folder
 from utils.video.listing import describe_others, list_tree
 
@@ -39,7 +39,9 @@ def _find_split_folders(path, nested):
             "(path,label,split)."
         )
     if known:
-        print_line(f"{path}: {list_some(known)}: read as a class, as what lies beside it is no split")
+        print_line(
+            f"{path}: {list_some(known)}: read as a class, as what lies beside it is no split"
+        )
     return {}
 
 

@@ -14,7 +14,7 @@ from utils.features.store import leave_records
 from utils.rendering.samples import SAMPLES
 from utils.system.files import explain_missing
 from utils.system.tables import is_text
-from utils.system.words import print_line, list_some
+from utils.system.words import list_some, print_line
 from utils.video.image_folders import is_image_folder
 from utils.video.listing import list_tree
 
@@ -52,8 +52,10 @@ def _warn_of_labels(classes):
     """Print which labels look like one but are several, and which are no text."""
     for names in find_alike(classes):
         shown = " and ".join(map(ascii, names))
-        print_line(f"  problem: labels {shown} differ only in case or in how letters are composed: they "
-              "are different classes")  # fmt: skip
+        print_line(
+            f"  problem: labels {shown} differ only in case or in how letters are composed: they "
+            "are different classes"
+        )
     if broken := [label for label in sorted(classes) if not is_text(label)]:
         print_line(f"  problem: labels that are not UTF-8: {list_some(broken)}")
 
@@ -62,9 +64,9 @@ def _hint_at_folders(examples, path):
     """Print how recordings that have a folder each are kept together, where names cannot tell."""
     lying = {}
     for example in examples:
-        folder, name = os.path.split(example.path)
-        folder = os.path.basename(folder)
-        if example.group == os.path.splitext(name)[0] and folder not in example.labels:
+        video = Path(example.path)
+        folder = video.parent.name
+        if example.group == video.stem and folder not in example.labels:
             lying.setdefault(example.group, set()).add(folder)
     same = next((name for name, folders in lying.items() if len(folders) > 1), None)
     if same:

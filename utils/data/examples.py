@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from utils.system.files import whole_path

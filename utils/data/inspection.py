@@ -8,11 +8,11 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from utils.system.words import print_line
 from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
 from utils.system.processes import open_threads
+from utils.system.words import print_line
 from utils.video.flow_store import find_damage, stamp_stored
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe
@@ -20,7 +20,6 @@ from utils.video.video import Video, VideoError
 from utils.video.views import CENTER
 
 from tqdm import tqdm
-
 
 # Of what `probe` finds: what an older one wrote down is found anew.
 _READER = 2
