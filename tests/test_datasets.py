@@ -336,7 +336,9 @@ def test_a_folder_may_be_the_group(tmp_path, capsys):
     touch(tmp_path, *names)
     examples = list_examples(tmp_path)
     assert {each.group for each in examples} == {"front", "rear"}
-    assert f"--group-pattern '{FOLDER_PATTERN}'" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"--group-pattern '{FOLDER_PATTERN}'" in said
+    assert f"{tmp_path}: videos of one name" in said
     for pattern in (FOLDER_PATTERN, r"rec\d", r"^\w/(rec\d)/"):
         found = list_examples(tmp_path, group_pattern=pattern)
         assert len({each.group for each in found}) == 4
