@@ -196,10 +196,10 @@ class Answers:
         shutil.rmtree(self.own.pop(session, ""), ignore_errors=True)
 
 
-def make_responder(gr, demonstration, parts, limit, answers):
+def make_responder(gr, demonstration, parts, limit, answers, limits):
     """Return the function that Gradio calls with a video, or None where it was taken away.
 
-    The video is deleted when it is answered.
+    The video is deleted when it is answered, and nobody else waits for it.
 
     Args:
         gr: the module Gradio.
@@ -207,6 +207,7 @@ def make_responder(gr, demonstration, parts, limit, answers):
         parts: of `lay_out`.
         limit: seconds that a video may last.
         answers: `Answers`.
+        limits: `Limits`, whose guard counted that the page asks.
     """
     clear = {parts[name]: "" for name in ("answer", "status")}
     clear |= {parts[name]: gr.update(visible=False) for name in _COLUMNS.values()}
@@ -228,7 +229,7 @@ def make_responder(gr, demonstration, parts, limit, answers):
         except (ValueError, OSError) as error:
             yield {parts["status"]: draw_problem(str(error).replace(video, Path(video).name))}
         finally:
-            Path(video).unlink(missing_ok=True)
+            limits.release(video)
 
     return respond
 
@@ -256,14 +257,20 @@ def forget_videos(gr, page, answers):
     page.unload(leave)
 
 
-def build_page(gr, demonstration, options, folder):
+def make_limits(options, folder):
+    """Return the `Limits` of a page whose files lie in a folder, that of `keep_files`."""
+    sizes = round(options.max_megabytes * 1e6), round(options.total_megabytes * 1e6)
+    return Limits(folder / "gradio", options.host, options.names, *sizes, _FILES)
+
+
+def build_page(gr, demonstration, options, limits):
     """Build the page.
 
     Args:
         gr: the module Gradio.
         demonstration: a `tasks.demonstration.Demonstration`.
         options: `Options`.
-        folder: of `keep_files`.
+        limits: of `make_limits`.
 
     Returns:
         `gradio.Blocks`, not yet launched.
@@ -276,12 +283,12 @@ def build_page(gr, demonstration, options, folder):
     settings = {"analytics_enabled": False, "delete_cache": (60, _AGE)}
     with gr.Blocks(title="What does this video show?", **settings) as page:
         parts = lay_out(gr, about)
-        answers = Answers(folder / "gradio")
+        answers = Answers(limits.folder)
         forget_videos(gr, page, answers)
         video = parts["video"]
         gr.on(
             [video.upload, video.stop_recording, video.clear],
-            make_responder(gr, demonstration, parts, options.max_seconds, answers),
+            make_responder(gr, demonstration, parts, options.max_seconds, answers, limits),
             video,
             [part for name, part in parts.items() if name != "video"],
             show_progress_on=parts["status"],
@@ -291,14 +298,14 @@ def build_page(gr, demonstration, options, folder):
     return page.queue(max_size=_WAITING, default_concurrency_limit=1, api_open=False)
 
 
-def launch(gr, page, options, folder):
+def launch(gr, page, options, limits):
     """Serve a page from a thread; return its address.
 
     Args:
         gr: the module Gradio.
         page: of `build_page`.
         options: `Options`.
-        folder: of `keep_files`.
+        limits: of `make_limits`.
 
     Raises:
         ValueError: as `read_auth`.
@@ -306,8 +313,6 @@ def launch(gr, page, options, folder):
     """
     from starlette.middleware import Middleware  # Gradio's
 
-    sizes = round(options.max_megabytes * 1e6), round(options.total_megabytes * 1e6)
-    limits = Limits(folder / "gradio", options.host, options.names, *sizes, _FILES)
     theme = gr.themes.Default(primary_hue="blue", neutral_hue="slate")
     settings = {"share": False, "run_history": False, "footer_links": [], "ssr_mode": False}
     settings |= {"mcp_server": False, "enable_monitoring": False, "pwa": False}
@@ -338,8 +343,9 @@ def serve(options):
     gr = import_gradio()
     demonstration = Demonstration(options.run)
     with keep_files() as folder:
-        page = build_page(gr, demonstration, options, folder)
-        address = launch(gr, page, options, folder)
+        limits = make_limits(options, folder)
+        page = build_page(gr, demonstration, options, limits)
+        address = launch(gr, page, options, limits)
         try:
             print_line(f"{address} shows the page, until Ctrl-C", flush=True)
             threading.Event().wait()

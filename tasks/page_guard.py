@@ -5,20 +5,32 @@ is in `Origin`; where its name was made to lead here (DNS rebinding), that name 
 """
 
 import json
+import os
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Lock
 from urllib.parse import urlsplit
 
 _API = "/gradio_api/"
 _UPLOAD, _FILE, _LOGIN = f"{_API}upload", f"{_API}file=", "/login"
+_JOIN = f"{_API}queue/join"
 # What the page asks for, and nothing else of all that Gradio answers.
-_PATHS = {"/", _LOGIN, "/config", "/theme.css", "/favicon.ico", "/manifest.json", _UPLOAD} | {
+_PATHS = {
+    "/",
+    _LOGIN,
+    "/config",
+    "/theme.css",
+    "/favicon.ico",
+    "/manifest.json",
+    _UPLOAD,
+    _JOIN,
+} | {
     f"{_API}{name}"
-    for name in "info app_id theme.css startup-events upload_progress queue/join queue/data "
+    for name in "info app_id theme.css startup-events upload_progress queue/data "
     "run/predict cancel reset login_check".split()
 }
 _BEGINNINGS = ("/assets/", "/static/", "/svelte/", f"{_API}heartbeat/", _FILE)
@@ -59,6 +71,7 @@ class Limits:
         file_bytes: of a file.
         total_bytes: of all files in the folder, uploads that are coming included.
         files: how many things may lie in the folder.
+        asked: {file: pages that wait for what is said of it}.
     """
 
     folder: Path
@@ -69,6 +82,8 @@ class Limits:
     files: int
     coming: int = field(default=0, init=False)
     logins: deque = field(default_factory=deque, init=False)
+    asked: Counter = field(default_factory=Counter, init=False)
+    lock: Lock = field(default_factory=Lock, init=False)
 
     def reserve(self, size):
         """Count the bytes of an upload that begins; the caller takes them off when it has ended.
@@ -82,6 +97,25 @@ class Limits:
         if len(lying) >= self.files or sum(lying) + self.coming + size > self.total_bytes:
             raise RefusedError(503, "Too many videos are waiting; try again in some minutes.")
         self.coming += size
+
+    def expect(self, path):
+        """Count that a page waits for what is said of a file, which stays until it is answered.
+
+        Raises:
+            RefusedError: it is no file in the folder.
+        """
+        with self.lock:
+            self.check_file(path)
+            self.asked[os.path.realpath(path)] += 1
+
+    def release(self, path):
+        """Delete a file that was answered, unless others wait for it: equal uploads are one."""
+        name = os.path.realpath(path)
+        with self.lock:
+            self.asked[name] -= 1
+            if self.asked[name] <= 0:
+                del self.asked[name]
+                Path(path).unlink(missing_ok=True)
 
     def count_login(self):
         """Count that a password is tried.
@@ -140,14 +174,18 @@ def _list_paths(value):
             yield from _list_paths(each)
 
 
-def check_body(body, limits):
+def check_body(body, check):
     """Raise a `RefusedError` where the page is given a file that nobody uploaded, or an address.
 
     Gradio would download from an address.
+
+    Args:
+        body: bytes.
+        check: function of a path that raises it, of `Limits`.
     """
     try:
         for path in _list_paths(json.loads(body or b"null")):
-            limits.check_file(str(path))
+            check(str(path))
     except (ValueError, RecursionError):
         raise RefusedError(400, "What is asked must be JSON.") from None
 
@@ -208,7 +246,7 @@ class Guard:
             if path == _LOGIN:
                 self.limits.count_login()
             else:
-                check_body(body, self.limits)
+                check_body(body, self.limits.expect if path == _JOIN else self.limits.check_file)
             receive = _give_back(body, receive)
         size = 0
         if uploads:

@@ -13,7 +13,16 @@ from types import SimpleNamespace
 from models.design import Design
 from models.networks import build
 from scripts import demo
-from scripts.demo import Options, build_page, import_gradio, keep_files, launch, lay_out, serve
+from scripts.demo import (
+    Options,
+    build_page,
+    import_gradio,
+    keep_files,
+    launch,
+    lay_out,
+    make_limits,
+    serve,
+)
 from scripts.extract_embeddings import extract_embeddings
 from support.runs import SMALL, save_run
 from support.videos import moving_square, read_pixels, split_examples, write_dataset
@@ -215,8 +224,9 @@ def served(folder, demonstration):
     os.chdir(folder)
     options = Options(port=0, max_seconds=15, max_megabytes=2)
     with keep_files() as files:
-        page = build_page(gr, demonstration, options, files)
-        yield launch(gr, page, options, files), files
+        limits = make_limits(options, files)
+        page = build_page(gr, demonstration, options, limits)
+        yield launch(gr, page, options, limits), files
         page.close()
     os.chdir(before)
 
@@ -257,8 +267,9 @@ def test_the_server_asks_for_a_password(served, folder, demonstration, tmp_path)
     auth.write_text("me:long-enough\n")
     auth.chmod(0o600)
     options = Options(host="0.0.0.0", port=0, auth=auth)
-    page = build_page(gr, demonstration, options, served[1])
-    place = launch(gr, page, options, served[1]).split("/")[2]
+    limits = make_limits(options, served[1])
+    page = build_page(gr, demonstration, options, limits)
+    place = launch(gr, page, options, limits).split("/")[2]
     found = []
     for form in (None, b"username=me&password=wrong-one", b"username=me&password=long-enough"):
         connection, headers = http.client.HTTPConnection(place, timeout=20), {}

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
-from scripts.demo import Answers, Options, make_responder, read_auth
+from scripts.demo import Answers, Options, make_limits, make_responder, read_auth
 from support.video_matrix import encode
 from support.videos import moving_square
 from tasks import page_guard
@@ -287,7 +287,8 @@ def test_a_video_is_deleted_when_it_is_answered(tmp_path, show, last, ends):
     )
     answers, shown = Answers(tmp_path / "gradio"), []
     page = SimpleNamespace(show=show)
-    respond = make_responder(gr, page, dict(zip(names, names, strict=True)), 10, answers)
+    limits = make_limits(Options(), tmp_path)
+    respond = make_responder(gr, page, dict(zip(names, names, strict=True)), 10, answers, limits)
     video = tmp_path / "a.mp4"
     video.write_bytes(b"video")
     with pytest.raises(TypeError, match=ends) if ends else nullcontext():
@@ -298,6 +299,20 @@ def test_a_video_is_deleted_when_it_is_answered(tmp_path, show, last, ends):
         {"answer": "", "status": ""}
         | dict.fromkeys(("when", "explanation", "heat", "alike"), "hidden")
     ]
+
+
+def test_a_video_that_two_pages_ask_about_stays_for_the_second(limits):
+    """Gradio keeps equal uploads of one name as one file."""
+    video = limits.folder / "abc/a.mp4"
+    body = json.dumps({"data": [{"path": str(video)}], "session_hash": "a"}).encode()
+    for _ in range(2):
+        assert ask(limits, "/gradio_api/queue/join", "POST", body)[0] == 200
+    limits.release(str(video))
+    assert video.is_file()
+    limits.release(str(video))
+    assert not video.exists() and not limits.asked
+    assert ask(limits, "/gradio_api/queue/join", "POST", body)[0] == 403
+    assert not limits.asked
 
 
 @pytest.fixture
