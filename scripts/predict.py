@@ -6,7 +6,6 @@ probable labels, and which are seen when; of a run of recognition the glosses an
 
 import json
 import re
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,21 +146,6 @@ def save_results(options, found, failed):
         write_csv(options.csv, ("video", "kind", "start", "end", "label", "score"), rows)
 
 
-def show_prediction(prediction):
-    """Print a `Prediction`."""
-    print_line(
-        f"{prediction.video} ({prediction.duration:.1f} s): {' '.join(prediction.labels) or '-'}"
-    )
-    if prediction.note:
-        print_line(f"  odd: {prediction.note}")
-    for label, probability in prediction.top:
-        print_line(f"  {probability:.3f}  {label}")
-    if len(prediction.times) > 2:
-        for each in prediction.intervals:
-            print_line(f"  {each.start:7.1f} to {each.end:7.1f} s  {each.score:.3f}  {each.label}")
-    sys.stdout.flush()
-
-
 def predict_file(predictor, path):
     """Return the `Prediction` of a file, with a bar for its windows once there is one."""
     bars = []
@@ -211,7 +195,7 @@ def predict(options):
     predictor = open_predictor(options.run, options.window, options.step)
     if camera is not None:
         prediction = follow_camera(predictor, camera)
-        show_prediction(prediction)
+        print(prediction.describe(), flush=True)
         save_results(options, [describe(prediction)], {})
         return
     found, failed, ended, took = [], {}, time.monotonic(), 0.0
@@ -225,7 +209,7 @@ def predict(options):
                 failed[str(path)] = str(error)
                 print_line(f"  failed: {error}", flush=True)
             else:
-                show_prediction(prediction)
+                print(prediction.describe(), flush=True)
                 found.append(describe(prediction))
             if (begin := time.monotonic()) - ended >= _PAUSE * took:
                 save_results(options, found, failed)

@@ -8,16 +8,22 @@ from utils.runs.folders import load_data
 from utils.scores.intervals import Interval, merge_steps, smooth_step, smooth_windows
 from utils.scores.labelings import choose_labeling, load_thresholds
 from utils.scores.metrics import decide_classes, spread_outputs
+from utils.system.words import escape
 
 import numpy as np
 
 TOP = 5
+_SHOWN = 10  # intervals of a prediction that a notebook shows
 
 
 class ShownRows(NamedTuple):
-    """Rows of features that a network was shown, float32 (segments, channels); their seconds."""
+    """Rows of features that a network was shown, float32 (segments, channels).
+
+    Their numbers among the video's rows, and their seconds.
+    """
 
     rows: np.ndarray
+    numbers: np.ndarray
     seconds: np.ndarray
 
 
@@ -40,6 +46,7 @@ class Prediction(NamedTuple):
         note: what is odd about the file, such as that it breaks off; or "".
         shown: of a head on features, the `ShownRows` of the view in the middle; else None.
         logits: of recognition, (steps, 1 + glosses); else None.
+        whole: (labels,), the probability of each label in the whole video; of recognition None.
     """
 
     video: str
@@ -52,11 +59,28 @@ class Prediction(NamedTuple):
     note: str = ""
     shown: ShownRows | None = None
     logits: np.ndarray | None = None
+    whole: np.ndarray | None = None
 
-    def list_shares(self, labels):
-        """Return the probability of each label in the whole video; 0 where it is not in the top."""
-        top = dict(self.top)
-        return np.array([top.get(label, 0) for label in labels])
+    def __repr__(self):
+        return self.describe(_SHOWN)
+
+    def describe(self, most=None):
+        """Return lines for the screen: what is decided, the top, and the intervals.
+
+        Args:
+            most: intervals that are listed, at most; None for all.
+        """
+        lines = [f"{self.video} ({self.duration:.1f} s): {' '.join(self.labels) or '-'}"]
+        lines += [f"  odd: {self.note}"] if self.note else []
+        lines += [f"  {probability:.3f}  {label}" for label, probability in self.top]
+        shown = self.intervals if len(self.times) > 2 else []
+        lines += [
+            f"  {each.start:7.1f} to {each.end:7.1f} s  {each.score:.3f}  {each.label}"
+            for each in shown[:most]
+        ]
+        if left := len(shown) - len(shown[:most]):
+            lines.append(f"  and {left} more intervals")
+        return "\n".join(map(escape, lines))
 
 
 class LiveStep(NamedTuple):
@@ -156,7 +180,9 @@ class Judge:
         decided = decide_classes(self.labeling, outputs, self.thresholds)
         spread = spread_outputs(outputs, self.labels).astype(np.float32)
         intervals = merge_steps(decided, spread, times, self.labels)
-        return Prediction(str(video), duration, *self.name(whole), intervals, times, spread, note)
+        named, (shares,) = self.name(whole), spread_outputs(whole[None], self.labels)
+        seen = duration, *named, intervals, times, spread, note
+        return Prediction(str(video), *seen, whole=shares)
 
 
 def open_judge(run, params):

@@ -6,7 +6,6 @@ from models.backbones import BACKBONES, DEFAULT
 from tasks.classification.embedding import EMBEDDINGS, Neighbors
 from tasks.plan import make_plan
 from tasks.predictors import open_predictor
-from utils.params import Params
 from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note
 from utils.pictures.captions import save_captions
 from utils.runs.saved_params import load_params
@@ -68,22 +67,14 @@ class Demonstration:
         known = f"{len(labels)} {self.predictor.kind}"
         if len(labels) <= 10:
             known += f": {', '.join(labels)}"
+        self.neighbors = None
         if run is None:
-            backbone = BACKBONES[DEFAULT]
-            clip, title = backbone.clip, backbone.title
-            params = Params(
-                network=backbone.name,
-                num_segments=1,
-                frames_per_segment=clip.frames,
-                frame_size=clip.frame_size,
-            )
-            data = backbone.published.data
+            title, data = BACKBONES[DEFAULT].title, BACKBONES[DEFAULT].published.data
             self.about = f"The published {title}, trained on {data}. It knows {known}."
-        else:
-            params = load_params(Path(run, "params.json"))
-            self.about = f"The run {Path(run).name}, {params.network}. It knows {known}."
-        self.params, self.neighbors = params, None
-        if run and self.predictor.clip_format and Path(run, "embeddings", EMBEDDINGS).is_file():
+            return
+        params = load_params(Path(run, "params.json"))
+        self.about = f"The run {Path(run).name}, {params.network}. It knows {known}."
+        if self.predictor.clip_format and Path(run, "embeddings", EMBEDDINGS).is_file():
             self.neighbors = Neighbors(run, self.predictor.network, make_plan(params))
 
     def show(self, video, folder, limit, on_progress):
@@ -113,8 +104,11 @@ class Demonstration:
         save_captions(captions, video, *spans, self.predictor.kind == "glosses")
         yield {"captions": str(captions)}
         on_progress(None, "Explaining")
-        explained = self.predictor.explain(prediction, self.params, Path(folder))
-        yield explained | {"why": draw_note(explained["why"])}
+        explanation = self.predictor.explain(prediction)
+        yield {
+            "why": draw_note(explanation.why),
+            **self.predictor.draw(explanation, Path(folder)),
+        }
         if self.neighbors:
             on_progress(None, "Searching")
             found = self.neighbors.find(video, _NEAREST)

@@ -3,11 +3,12 @@
     predictor = open_predictor("weights/<run>")     # open_predictor(): Kinetics
     prediction = predictor.predict_video("a.mp4")
     prediction.top, prediction.labels, prediction.intervals
+    predictor.explain(prediction).strongest()       # the frames that decided
 
 All predictors have `labels` (names), `kind` ("classes" or "glosses"), `clip_format` (the
 `ClipFormat` of what they see; None: rows of features), `live` (whether they can `watch` a
-camera), `predict_video`
-and `explain`, which draws why. The answer for a whole video (`top`, `labels`) is the mean
+camera), `predict_video`, `explain`, which says why, and `draw`, which writes the explanation's
+pictures. The answer for a whole video (`top`, `labels`) is the mean
 over the run's evaluation views, what `evaluate.py` scores; for Kinetics, which has no such views,
 over the video's windows. `intervals` come from windows that slide over the video.
 """

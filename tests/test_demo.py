@@ -175,7 +175,7 @@ def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
     signs = [Interval(0.1, 0.14, "REGEN", 0.9), Interval(0.5, 0.54, "NORD", 0.8)]
     answer = Prediction("v", 0.96, [], ["REGEN", "NORD"], signs, None, None)
     signer = SimpleNamespace(kind="glosses", labels=["NORD", "REGEN"], clip_format=None)
-    signer.explain = lambda *_: {"why": ""}
+    signer.explain, signer.draw = lambda *_: SimpleNamespace(why=""), lambda *_: {}
     signer.predict_video = lambda path, on_progress: answer
     monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: signer)
     shown = {}

@@ -21,6 +21,7 @@ from support.runs import SMALL, read_table, save_run
 from support.videos import moving_square, split_examples, write_dataset
 from tasks.answers import Judge
 from tasks.classification.predicting import Classifier
+from tasks.classification.questions import Inquiry
 from tasks.demonstration import Demonstration
 from tasks.options import EvaluationOptions
 from tasks.predictors import open_predictor
@@ -57,7 +58,8 @@ def color_classifier(**settings):
     """Return a classifier whose logits are how red, green and blue a clip is."""
     clips = keras.Input((1, 8, 32, 32, 3))
     network = keras.Model(clips, 4 * keras.ops.mean(clips, axis=(1, 2, 3, 4)))
-    return Classifier(network, Judge(["red", "green", "blue"]), COLORS, **settings)
+    inquiry = Inquiry(network, Judge(["red", "green", "blue"]), Params())
+    return Classifier(inquiry, COLORS, **settings)
 
 
 @pytest.fixture(scope="module")

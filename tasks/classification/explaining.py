@@ -4,15 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.explaining.methods import METHODS, map_windows
+from models.explaining.methods import METHODS, Maps, map_windows
 from tasks.answers import Judge, rank_labels
-from tasks.classification.questions import Asked, Inquiry, load_rows, load_views
+from tasks.classification.questions import Asked, Inquiry, check_class, load_rows, load_views
 from tasks.plan import make_plan
 from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
 from utils.fitting.devices import number_format
+from utils.pictures.frame_sheets import read_moments
 from utils.pictures.heat_maps import (
-    plot_moments,
     plot_sheet,
     plot_weights,
     resize_maps,
@@ -26,28 +26,145 @@ from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import choose_labeling
 from utils.system.files import atomic_path, write_atomically
-from utils.system.words import print_line
+from utils.system.words import escape, print_line
 
 import numpy as np
 
 
-def save_maps(folder, maps, views, title):
-    """Write the overlay video and the contact sheet.
+class Moment(NamedTuple):
+    """A frame that counts for a decision.
+
+    Attributes:
+        seconds: when it is shown.
+        weight: its share of the relevance.
+        frame: uint8 RGB (height, width, 3), or None where the video is gone.
+    """
+
+    seconds: float
+    weight: float
+    frame: np.ndarray | None
+
+    def __repr__(self):
+        return f"{self.seconds:.2f} s: {self.weight:.1%}"
+
+
+class Explanation(NamedTuple):
+    """Why a network says that a video is of a class: how much each frame counts.
+
+    Attributes:
+        label, probability: the class and its probability.
+        method: a key of `models.explaining.methods.METHODS`.
+        indices: (frames,), numbers of the frames in the file; of features, of the rows.
+        seconds: (frames,), when each is shown.
+        weights: (frames,), each one's share of the relevance; they add up to 1.
+        frames: uint8 RGB (frames, height, width, 3), as the network saw them; of features, what
+            the video shows at those times, () where it is gone.
+        coarse: `Maps` as the network gives them; None of features.
+        note: why there are no frames; or "".
+    """
+
+    label: str
+    probability: float
+    method: str
+    indices: np.ndarray
+    seconds: np.ndarray
+    weights: np.ndarray
+    frames: np.ndarray
+    coarse: Maps | None = None
+    note: str = ""
+
+    @property
+    def maps(self):
+        """Return the relevance of each pixel, float (frames, height, width); None of features."""
+        return self.coarse and resize_maps(*self.coarse, *self.frames.shape[:2])
+
+    @property
+    def title(self):
+        """The class, its probability and the method."""
+        return f"{self.label} {self.probability:.3f}, {self.method.replace('_', ' ')}"
+
+    @property
+    def why(self):
+        """What is explained, and how, in words."""
+        when = f"from {self.seconds[0]:.1f} to {self.seconds[-1]:.1f} s"
+        said = f"Why {self.label}, {when}. {METHODS[self.method].meaning}"
+        return " ".join(filter(None, [said, self.note]))
+
+    def strongest(self, count=3):
+        """Return the frames that decide, each a `Moment`, the one of most weight first.
+
+        They are apart in time: neighbors of a frame that is taken are left out.
+
+        Args:
+            count: how many, at most.
+        """
+        chosen, gap = [], len(self.weights) / (2 * count)
+        for index in np.argsort(-self.weights, kind="stable").tolist():
+            if len(chosen) < count and all(abs(index - other) >= gap for other in chosen):
+                chosen.append(index)
+        frames = self.frames if len(self.frames) else [None] * len(self.weights)
+        numbers = zip(self.seconds.tolist(), self.weights.tolist(), frames, strict=True)
+        moments = [Moment(*each) for each in numbers]
+        return [moments[index] for index in chosen]
+
+    def __repr__(self):
+        lines = [self.title, *(f"  {moment}" for moment in self.strongest(5)), self.why]
+        return "\n".join(map(escape, lines))
+
+
+def explain_views(asked, views):
+    """Return the `Explanation` of what is `Asked` about the middle one of `Views`."""
+    maps, frames = asked.explain(), views.frames
+    weights = weigh_frames(*maps, len(frames))
+    named = asked.label, float(asked.share), asked.method
+    return Explanation(*named, views.indices, views.seconds, weights, frames, maps)
+
+
+def explain_row_views(asked, rows, seconds, video, image_fps):
+    """Return the `Explanation` of what is `Asked` about rows of features.
 
     Args:
-        folder: where.
-        maps: `Maps`.
-        views: `Views`.
-        title: of the pictures.
+        asked: an `Asked`.
+        rows: numbers of the rows that the network is shown.
+        seconds: of these rows.
+        video: path of the video that they show; it need not be there.
+        image_fps: frames per second of a folder of images.
     """
-    frames, seconds = views.frames, views.seconds
-    large = resize_maps(*maps, *frames.shape[:2])
-    places = zip(views.indices, seconds, strict=True)
+    weights = weigh_frames(*asked.explain(), len(rows))
+    frames, missing = read_moments(Path(video), seconds, image_fps)
+    named = asked.label, float(asked.share), asked.method
+    return Explanation(*named, rows, seconds, weights, frames, None, missing)
+
+
+def save_maps(folder, explanation):
+    """Write the overlay video and the contact sheet of an `Explanation` of clips.
+
+    Returns:
+        {"overlay" and "sheet": path}.
+    """
+    paths = {"overlay": str(folder / "overlay.mp4"), "sheet": str(folder / "contact_sheet.png")}
+    frames, seconds, maps = explanation.frames, explanation.seconds, explanation.maps
+    places = zip(explanation.indices, seconds, strict=True)
     labels = [f"frame {index}, {time:.2f} s" for index, time in places]
-    plot_sheet(folder / "contact_sheet.png", frames, {"relevance": large}, labels, title)
-    lines = [f"{title}\n{label}" for label in labels]
+    plot_sheet(paths["sheet"], frames, {"relevance": maps}, labels, explanation.title)
+    lines = [f"{explanation.title}\n{label}" for label in labels]
     gap = np.median(np.diff(seconds)) if len(seconds) > 1 else 1
-    save_overlay(folder / "overlay.mp4", frames, large, lines, 1 / np.clip(gap, 0.1, 1))
+    save_overlay(paths["overlay"], frames, maps, lines, 1 / np.clip(gap, 0.1, 1))
+    return paths
+
+
+def save_moments(folder, explanation):
+    """Write the frames of an `Explanation` of features, each with its weight.
+
+    Returns:
+        {"sheet": path}, or {} where the video is gone.
+    """
+    if explanation.note:
+        return {}
+    path, numbers = folder / "frames.png", (explanation.seconds, explanation.weights)
+    labels = [f"{time:.2f} s: {weight:.0%}" for time, weight in zip(*numbers, strict=True)]
+    plot_sheet(path, explanation.frames, {}, labels, explanation.title)
+    return {"sheet": str(path)}
 
 
 def save_attention(path, question, block, views):
@@ -118,9 +235,7 @@ def _open(options):
     own, classes = load_data(options.run)
     best_network(options.run)
     params = load_params(options.run / "params.json")
-    if options.class_name and options.class_name not in classes:
-        name, known = options.class_name, ", ".join(classes)
-        raise ValueError(f"Unknown class {name!r}; the run knows {known}.")
+    check_class(options.class_name, classes)
     judge = Judge(classes, choose_labeling(params.activation, own, classes))
     return Inquiry(load_network(options.run), judge, params)
 
@@ -177,16 +292,17 @@ def explain_video(options):
         if METHODS["rollout"].fits(inquiry.network):
             pictures.append("attention.png")
             arrays |= save_attention(folder / pictures[-1], asked.question, options.block, views)
-        maps = asked.explain()
-    save_maps(folder, maps, views, asked.title)
-    weights, shape = weigh_frames(*maps, len(indices)), (params.num_segments, -1)
+        explanation = explain_views(asked, views)
+    save_maps(folder, explanation)
+    weights, shape = explanation.weights, (params.num_segments, -1)
     numbers = np.repeat(np.arange(params.num_segments), len(indices) // params.num_segments)
     columns = {"segment": numbers, "frame": indices}
     save_weights(folder / "temporal_weights.csv", columns, views.seconds, weights)
     curves = views.seconds.reshape(shape), weights.reshape(shape)
     plot_weights(folder / pictures[1], *curves, asked.title)
-    arrays |= dict(zip(("times", "rows", "columns"), maps.centers, strict=True))
-    return _finish(options, answer, arrays | {"maps": maps.values}, pictures)
+    maps, centers = explanation.coarse
+    arrays |= dict(zip(("times", "rows", "columns"), centers, strict=True))
+    return _finish(options, answer, arrays | {"maps": maps}, pictures)
 
 
 def explain_rows(options):
@@ -210,14 +326,15 @@ def explain_rows(options):
     answer = _answer(options, inquiry, views.clips)
     folder = explanation_folder(options.run, options.video, options.output)
     pictures = ["temporal_weights.png"]
-    rows, seconds, title = views.rows, views.seconds, answer.asked.title
-    weights = weigh_frames(*answer.asked.explain(), len(rows))
+    rows, seconds = views.rows, views.seconds
+    shown = options.video, find_image_fps(params.features)
+    explanation = explain_row_views(answer.asked, rows, seconds, *shown)
+    weights = explanation.weights
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
-    plot_weights(folder / pictures[0], seconds[None], weights[None], title)
-    moments = (find_image_fps(params.features), seconds, weights, title)
-    if not (missing := plot_moments(folder / "frames.png", Path(options.video), *moments)):
+    plot_weights(folder / pictures[0], seconds[None], weights[None], explanation.title)
+    if save_moments(folder, explanation):
         pictures.insert(0, "frames.png")
-    if notes := [text for text in (views.note, missing) if text]:
+    if notes := [text for text in (views.note, explanation.note) if text]:
         print_line(*notes)
     answer = answer._replace(note=" ".join([answer.note, *notes]))
     arrays = {"rows": rows, "seconds": seconds, "maps": weights}

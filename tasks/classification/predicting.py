@@ -6,13 +6,14 @@ from pathlib import Path
 from models.backbones import BACKBONES, DEFAULT
 from models.cutting import as_network
 from tasks.answers import Judge, LiveStep, Seen, open_judge
-from tasks.classification.explaining import save_maps
+from tasks.classification.explaining import explain_views, save_maps
 from tasks.classification.questions import Inquiry, load_views
 from tasks.plan import make_plan
 from utils.clips.inputs import ClipSource, predict_videos
-from utils.clips.reading import ClipFormat, check_flow
+from utils.clips.reading import check_flow
 from utils.clips.windows import count_windows, play_windows, show_window
 from utils.fitting.devices import number_format
+from utils.params import Params
 from utils.runs.networks import load_network
 from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
@@ -28,8 +29,7 @@ class Classifier:
     """Predicts the classes of videos, and of what a camera sees.
 
     Args:
-        network: `keras.Model` from clips to logits.
-        judge: a `tasks.answers.Judge`.
+        inquiry: an `Inquiry`; its network takes clips.
         clip_format: a `utils.clips.reading.ClipFormat`.
         views: (clips, crops) that are averaged for a whole video; None for its windows.
         seconds: (window, step); 0 for the frames of a clip, and for half a window.
@@ -40,11 +40,12 @@ class Classifier:
 
     kind, live = "classes", True
 
-    def __init__(self, network, judge, clip_format, views=None, seconds=(0, 0)):
+    def __init__(self, inquiry, clip_format, views=None, seconds=(0, 0)):
         if min(seconds) < 0:
             raise ValueError(f"window and step are {seconds}; give seconds, or 0 for the default.")
-        self.network, self.judge, self.clip_format, self.views = network, judge, clip_format, views
-        self.seconds, self.labels = seconds, judge.labels
+        self.inquiry, self.network, self.judge = inquiry, inquiry.network, inquiry.judge
+        self.clip_format, self.views, self.seconds = clip_format, views, seconds
+        self.labels = self.judge.labels
 
     def plan_windows(self, fps=FPS):
         """Return the frames of a window, and from the start of one to that of the next.
@@ -86,32 +87,30 @@ class Classifier:
         duration = video.duration(self.clip_format.fps)
         return self.judge.conclude(path, duration, whole, seen, video.note)
 
-    def explain(self, prediction, params, folder):
-        """Draw why one centered clip of a video is of its class.
-
-        The class is that of the whole video, or, where the clip is only a part of it, of what is
-        seen there.
+    def explain(self, prediction, label="", method=""):
+        """Return the `Explanation` of why one centered clip of a video is of a class.
 
         Args:
             prediction: of `predict_video`.
-            params: `Params` of the run.
-            folder: where the pictures are written.
+            label: the class; "" for the most probable of the whole video, or, where the clip is
+                only a part of it, of what is seen there.
+            method: a key of `models.explaining.methods.METHODS`; "" for the first that fits.
 
-        Returns:
-            {"why": text, "overlay": path of a video, "sheet": path of a picture}.
+        Raises:
+            VideoError: the video is no longer there.
+            ValueError: a class that is not known, or a method that does not fit the network.
         """
         views = load_views(Path(prediction.video), self.clip_format)
-        shares = prediction.list_shares(self.labels)
+        shares = prediction.whole
         if not self.views:
             step = np.searchsorted(prediction.times[1:-1], np.median(views.seconds), "right")
             shares = prediction.probabilities[step]
-        with number_format(params.precision):
-            asked = Inquiry(self.network, self.judge, params).ask(views.clips, shares)
-            maps = asked.explain()
-        save_maps(folder, maps, views, asked.title)
-        paths = {"overlay": "overlay.mp4", "sheet": "contact_sheet.png"}
-        why = {"why": asked.tell(views.seconds)}
-        return why | {name: str(folder / file) for name, file in paths.items()}
+        with number_format(self.inquiry.params.precision):
+            return explain_views(self.inquiry.ask(views.clips, shares, label, method), views)
+
+    def draw(self, explanation, folder):
+        """Write an explanation's pictures; return {"overlay": a video, "sheet": a PNG}: paths."""
+        return save_maps(Path(folder), explanation)
 
     def watch(self, frames, on_step):
         """Predict what a live source shows until it ends, or Ctrl-C; return its `Prediction`.
@@ -153,8 +152,14 @@ def open_published(seconds):
     model = backbone.build("rgb", clip.frames, clip.frame_size, published.logits)
     loaded, classes = published.load(model, published.weights, "rgb"), published.read_classes()
     print_line(f"{backbone.title} with {loaded}, the {len(classes)} classes of {published.data}")
-    clip_format = ClipFormat(1, clip.frames, frame_size=clip.frame_size)
-    return Classifier(as_network(model), Judge(classes), clip_format, None, seconds)
+    params = Params(
+        network=backbone.name,
+        num_segments=1,
+        frames_per_segment=clip.frames,
+        frame_size=clip.frame_size,
+    )
+    inquiry = Inquiry(as_network(model), Judge(classes), params)
+    return Classifier(inquiry, make_plan(params).clip_format, None, seconds)
 
 
 def open_classifier(run, params, seconds):
@@ -167,6 +172,5 @@ def open_classifier(run, params, seconds):
     """
     judge, clip_format = open_judge(run, params), make_plan(params).clip_format
     check_flow(clip_format)
-    return Classifier(
-        load_network(run), judge, clip_format, (params.eval_clips, params.eval_crops), seconds
-    )
+    views = params.eval_clips, params.eval_crops
+    return Classifier(Inquiry(load_network(run), judge, params), clip_format, views, seconds)

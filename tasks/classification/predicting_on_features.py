@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from tasks.answers import Seen, ShownRows, open_judge
+from tasks.classification.explaining import explain_row_views, save_moments
 from tasks.classification.questions import Inquiry
 from tasks.features.reader import RowReader, refuse_live
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows
-from utils.pictures.heat_maps import plot_moments, weigh_frames
 from utils.runs.networks import load_network
 from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
@@ -21,8 +21,7 @@ class RowClassifier:
     """Predicts the classes of videos by a head that was trained on features.
 
     Args:
-        network: `keras.Model` from (batch, segments, channels) to logits.
-        judge: a `tasks.answers.Judge`.
+        inquiry: an `Inquiry`; its network takes rows, (batch, segments, channels).
         reader: a `tasks.features.reader.RowReader`.
         views: (clips, crops) that are averaged for a whole video.
         seconds: as of `tasks.classification.predicting.Classifier`.
@@ -30,9 +29,10 @@ class RowClassifier:
 
     kind, live, clip_format, watch = "classes", False, None, staticmethod(refuse_live)
 
-    def __init__(self, network, judge, reader, views, seconds=(0, 0)):
-        self.network, self.judge, self.reader, self.views = network, judge, reader, views
-        self.seconds, self.labels = seconds, judge.labels
+    def __init__(self, inquiry, reader, views, seconds=(0, 0)):
+        self.inquiry, self.network, self.judge = inquiry, inquiry.network, inquiry.judge
+        self.reader, self.views, self.seconds = reader, views, seconds
+        self.labels = self.judge.labels
 
     def _plan_rows(self, rate):
         window, step = (round(each * rate / self.reader.stride) for each in self.seconds)
@@ -61,32 +61,31 @@ class RowClassifier:
             seen.add(window, self._classify(np.stack([row for _, row in window.items])))
         duration, whole = video.duration(self.reader.fps), np.mean(whole, axis=0)
         found = self.judge.conclude(path, duration, whole, seen, video.note)
-        return found._replace(shown=ShownRows(rows[CENTER][middle], times[middle]))
+        return found._replace(shown=ShownRows(rows[CENTER][middle], middle, times[middle]))
 
-    def explain(self, prediction, params, folder):
-        """Draw by which of its rows of features a video is of its class.
+    def explain(self, prediction, label="", method=""):
+        """Return the `Explanation` of by which of its rows of features a video is of a class.
 
         Args:
             prediction: of `predict_video`.
-            params: `Params` of the run.
-            folder: where the picture is written.
+            label: the class; "" for the most probable.
+            method: a key of `models.explaining.methods.METHODS`; "" for the first that fits.
 
-        Returns:
-            {"why": text, "sheet": path of a picture}; without the latter where the video is gone.
+        Raises:
+            ValueError: a class that is not known, or a method that does not fit the network.
         """
-        rows, seconds = prediction.shown
-        inquiry = Inquiry(self.network, self.judge, params)
-        asked = inquiry.ask(rows[None], prediction.list_shares(self.labels))
-        weights = weigh_frames(*asked.explain(), len(seconds))
-        why, path = asked.tell(seconds), folder / "frames.png"
-        moments = (self.reader.row_format.image_fps, seconds, weights, asked.title)
-        if missing := plot_moments(path, Path(prediction.video), *moments):
-            return {"why": f"{why} {missing}"}
-        return {"why": why, "sheet": str(path)}
+        vectors, rows, seconds = prediction.shown
+        asked = self.inquiry.ask(vectors[None], prediction.whole, label, method)
+        image_fps = self.reader.row_format.image_fps
+        return explain_row_views(asked, rows, seconds, prediction.video, image_fps)
+
+    def draw(self, explanation, folder):
+        """Write an explanation's picture; return {"sheet": path}, {} where the video is gone."""
+        return save_moments(Path(folder), explanation)
 
 
 def open_row_classifier(run, params, seconds):
     """Return the `RowClassifier` of a run; arguments as of the openers in `tasks.predictors`."""
     judge, reader = open_judge(run, params), RowReader(run)
     views = params.eval_clips, params.eval_crops
-    return RowClassifier(load_network(run), judge, reader, views, seconds)
+    return RowClassifier(Inquiry(load_network(run), judge, params), reader, views, seconds)

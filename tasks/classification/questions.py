@@ -13,6 +13,7 @@ from utils.fitting.gradients import differentiate
 from utils.params import Params
 from utils.scores.labelings import to_probabilities
 from utils.scores.metrics import spread_outputs
+from utils.system.words import list_some
 from utils.video.reading import probe
 from utils.video.resampling import FPS
 
@@ -81,10 +82,11 @@ class Asked(NamedTuple):
         """Return the `Maps` that answer."""
         return METHODS[self.method].explain(self.question)
 
-    def tell(self, seconds):
-        """Return what is explained, of what is seen at rising seconds, in words."""
-        when = f"from {seconds[0]:.1f} to {seconds[-1]:.1f} s"
-        return f"Why {self.label}, {when}. {METHODS[self.method].meaning}"
+
+def check_class(label, labels):
+    """Raise a ValueError for a class that is not among the labels, unless it is ""."""
+    if label and label not in labels:
+        raise ValueError(f"Unknown class {label!r}; the run knows {list_some(labels, 20)}.")
 
 
 class Inquiry(NamedTuple):
@@ -116,8 +118,9 @@ class Inquiry(NamedTuple):
             method: a key of `METHODS`; "" for the first that fits.
 
         Raises:
-            ValueError: a method that does not fit the network.
+            ValueError: a class that the network does not know, or a method that does not fit it.
         """
+        check_class(label, self.judge.labels)
         labels, method = self.judge.labels, choose_method(method, self.network)
         asked = labels.index(label) if label else int(np.argmax(shares))
         binary = self.judge.labeling == "binary"

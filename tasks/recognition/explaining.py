@@ -26,7 +26,7 @@ from utils.scores.labelings import to_probabilities
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, whole_path, write_atomically
-from utils.system.words import print_line
+from utils.system.words import escape
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
 from utils.video.resampling import FPS
@@ -64,6 +64,55 @@ class Recognition(NamedTuple):
     found: list
     notes: list
     image_fps: float = IMAGE_FPS
+
+
+class Alignment(NamedTuple):
+    """When a recognizer sees each of its glosses.
+
+    Attributes:
+        recognition: the `Recognition`.
+        rows: {"recognised": spans}, and {"reference": spans} where it is known; lists of
+            `utils.pictures.gloss_timeline.Span` (gloss, start, end, probability), in seconds.
+        frames: uint8 RGB (glosses, height, width, 3), one in the middle of each that is recognized;
+            () where the video is gone.
+        notes: sentences on what is not known.
+    """
+
+    recognition: Recognition
+    rows: dict
+    frames: np.ndarray
+    notes: list
+
+    @property
+    def spans(self):
+        """The `Span` of each gloss that is recognized."""
+        return self.rows["recognised"]
+
+    @property
+    def glosses(self):
+        """What is recognized, in a line."""
+        return " ".join(span.gloss for span in self.spans) or "no gloss"
+
+    @property
+    def why(self):
+        """How it is to be read."""
+        return MEANING
+
+    def describe(self, compared=""):
+        """Return lines for the screen: what is recognized, the notes, and when each gloss is.
+
+        Args:
+            compared: lines that compare it with the reference; "" for none.
+        """
+        lines = [f"{self.recognition.name}: {self.glosses}", *compared.split("\n"), *self.notes]
+        spans = (
+            f"  {span.start:6.2f} to {span.end:6.2f} s  {span.probability:.3f}  {span.gloss}"
+            for span in self.spans
+        )
+        return "\n".join(map(escape, filter(None, [*lines, *spans])))
+
+    def __repr__(self):
+        return self.describe()
 
 
 def find_sentence(given, sentences):
@@ -138,7 +187,12 @@ def place_glosses(logits, labels, edges, vocabulary):
     """
     probabilities, spans = to_probabilities("single", logits), align(logits, labels).tolist()
     return [
-        Span(gloss, edges[start], edges[end], float(probabilities[start:end, label].mean()))
+        Span(
+            gloss,
+            float(edges[start]),
+            float(edges[end]),
+            float(probabilities[start:end, label].mean()),
+        )
         for gloss, label, (start, end) in zip(
             decode_glosses(labels, vocabulary), labels, spans, strict=True
         )
@@ -167,14 +221,19 @@ def place_rows(recognition, vocabulary):
     return rows, notes
 
 
-def show_frames(recognition, spans):
-    """Return (a frame of each span, or none, and why) of a video that need not be there."""
-    seconds = [span.middle for span in spans]
-    return read_moments(recognition.path, seconds, recognition.image_fps) if spans else ([], "")
+def align_glosses(recognition, vocabulary):
+    """Return the `Alignment` of what is recognized; the video need not be there."""
+    rows, notes = place_rows(recognition, vocabulary)
+    frames, seconds = (), [span.middle for span in rows["recognised"]]
+    if seconds:
+        frames, missing = read_moments(recognition.path, seconds, recognition.image_fps)
+        notes += [missing] if missing else []
+    return Alignment(recognition, rows, frames, notes)
 
 
-def save_recognition(folder, recognition, rows, frames, vocabulary):
+def save_alignment(folder, alignment, vocabulary):
     """Write alignment.csv, probabilities.npz and alignment.png."""
+    recognition, rows, frames, _ = alignment
     probabilities = to_probabilities("single", recognition.logits)
     placed = {span.gloss for spans in rows.values() for span in spans}
     shown = [gloss for gloss in vocabulary if gloss in placed]
@@ -189,15 +248,15 @@ def save_recognition(folder, recognition, rows, frames, vocabulary):
         np.savez(temporary, glosses=np.array(vocabulary), **arrays)
 
 
-def _draw_page(folder, title, rows, compared, notes):
+def _draw_page(folder, alignment, compared):
     """Write explanation.html: what was recognized, the picture, when each gloss is."""
     page = render(
         "recognition.html",
-        title=title,
+        title=f"{alignment.recognition.name}: {alignment.glosses}",
         compared=compared,
-        notes=[*notes, MEANING],
+        notes=[*alignment.notes, MEANING],
         picture=(folder / "alignment.png").read_bytes(),
-        rows=rows,
+        rows=alignment.rows,
     )
     write_atomically(folder / "explanation.html", page)
 
@@ -219,20 +278,12 @@ def explain_sentence(options):
     own, vocabulary = load_data(run, load_sentences)
     params = replace(params, features=options.features or params.features)
     recognition = read_sentence_of(options, params, own)
-    rows, notes = place_rows(recognition, vocabulary)
-    frames, missing = show_frames(recognition, rows["recognised"])
-    notes += [missing] if missing else []
+    alignment = align_glosses(recognition, vocabulary)
     folder = explanation_folder(run, recognition.name, options.output)
-    save_recognition(folder, recognition, rows, frames, vocabulary)
+    save_alignment(folder, alignment, vocabulary)
     compared = ""
     if recognition.sentence:
         compared = compare(recognition.sentence, recognition.found, vocabulary, params.corpus)
-    glosses = " ".join(span.gloss for span in rows["recognised"]) or "no gloss"
-    _draw_page(folder, f"{recognition.name}: {glosses}", rows, compared, notes)
-    shown = f"{recognition.name}: {glosses}", *compared.split("\n"), *notes
-    print_line(*filter(None, shown))
-    for span in rows["recognised"]:
-        print_line(
-            f"  {span.start:6.2f} to {span.end:6.2f} s  {span.probability:.3f}  {span.gloss}"
-        )
+    _draw_page(folder, alignment, compared)
+    print(alignment.describe(compared))
     return folder

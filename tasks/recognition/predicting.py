@@ -7,11 +7,9 @@ from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
 from tasks.recognition.explaining import (
-    MEANING,
     Recognition,
-    place_rows,
-    save_recognition,
-    show_frames,
+    align_glosses,
+    save_alignment,
 )
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
 from utils.runs.folders import load_data
@@ -86,24 +84,22 @@ class Recognizer:
             logits=logits,
         )
 
-    def explain(self, prediction, params, folder):
-        """Draw when each gloss is said, and with what probability.
+    def explain(self, prediction):
+        """Return the `Alignment` of a prediction: when each gloss is said, and how probable it is.
 
         Args:
             prediction: of `predict_video`.
-            params: `Params` of the run.
-            folder: where the picture is written.
-
-        Returns:
-            {"why": text, "sheet": path of a picture}.
         """
         logits, video = prediction.logits, Path(prediction.video)
         (found,) = decode(logits[None], [len(logits)])
-        recognition = Recognition(video.name, video, None, logits, prediction.times, found, [])
-        rows, _ = place_rows(recognition, self.labels)
-        frames, _ = show_frames(recognition, rows["recognised"])
-        save_recognition(folder, recognition, rows, frames, self.labels)
-        return {"why": MEANING, "sheet": str(folder / "alignment.png")}
+        image_fps = self.reader.row_format.image_fps
+        said = None, logits, prediction.times, found, [], image_fps
+        return align_glosses(Recognition(video.name, video, *said), self.labels)
+
+    def draw(self, explanation, folder):
+        """Write an explanation's picture and its numbers; return {"sheet": path of the PNG}."""
+        save_alignment(Path(folder), explanation, self.labels)
+        return {"sheet": str(Path(folder, "alignment.png"))}
 
 
 def open_recognizer(run, params, seconds):

@@ -2,7 +2,6 @@
 
 from utils.clips.sampling import spread
 from utils.pictures.captions import write_line
-from utils.pictures.frame_sheets import read_moments
 from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.system.files import atomic_path
@@ -112,25 +111,6 @@ def plot_sheet(path, frames, rows, labels, title):
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     save_figure(figure, path, dpi=110)
-
-
-def plot_moments(path, video, image_fps, seconds, weights, title):
-    """Draw the frames of a video that its rows of features show, and each one's weight.
-
-    Args:
-        path: of the PNG.
-        video, image_fps: its path, and frames per second of a folder of images.
-        seconds, weights: of the rows.
-        title: over all.
-
-    Returns:
-        Why nothing is drawn, or "".
-    """
-    frames, missing = read_moments(video, seconds, image_fps)
-    if not missing:
-        labels = [f"{time:.2f} s: {w:.0%}" for time, w in zip(seconds, weights, strict=True)]
-        plot_sheet(path, frames, {}, labels, title)
-    return missing
 
 
 def plot_weights(path, seconds, weights, title):
