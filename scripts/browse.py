@@ -25,11 +25,11 @@ from utils.scores.labelings import choose_labeling, encode_targets
 from utils.scores.metrics import spread_outputs
 from utils.system.commands import run_command
 from utils.system.files import fit_name, write_atomically
+from utils.system.progress import show_progress
 from utils.system.words import print_line
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def draw_sheets(options, plan, videos, labels, folder):
         {file name: heading}.
     """
     draw, clip_format, sheets = make_drawer(plan, videos), plan.clip_format, {}
-    for index, label in tqdm(labels.items(), desc="Drawing sheets", unit="video"):
+    for index, label in show_progress("Drawing sheets", "video", labels.items(), len(labels)):
         video = videos[index]
         facts = f"{video.duration():.2f} s, {video.width}x{video.height}"
         heading = f"{video.path} ({label}, {facts}, {video.fps:.4g} frames a second)"

@@ -18,12 +18,12 @@ from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
+from utils.system.progress import show_progress
 from utils.system.words import print_line
 
 import keras
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 # By task, what a run's export is made from and tried on: see `tasks.export_subject`.
 SUBJECTS = {"classification": VideoSubject, "recognition": SentenceSubject}
@@ -49,7 +49,8 @@ ALLOWED = {
 
 def _read_pairs(subject):
     """Yield batches of two samples, for the run and for the export, of one where sizes differ."""
-    for start in tqdm(range(0, subject.checked, 2), desc="Comparing", unit="pair"):
+    starts = range(0, subject.checked, 2)
+    for start in show_progress("Comparing the export with the run", "pair", starts):
         pairs = [subject.read(i) for i in range(start, min(start + 2, subject.checked))]
         alike = len({served.shape[1:] for _, served in pairs}) == 1
         for group in [pairs] if alike else [[pair] for pair in pairs]:

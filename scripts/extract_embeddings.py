@@ -12,6 +12,7 @@ from tasks.classification.embedding import EMBEDDINGS, make_embedder
 from tasks.classification.sources import inspect, inspect_one, open_source
 from tasks.plan import make_plan
 from utils.clips.batches import Sequence
+from utils.clips.inputs import predict_examples
 from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.splits import find_groups
@@ -58,7 +59,7 @@ def embed_videos(model, source, videos, batch_size):
     read = source.prepare([source.list_views(video)[0] for video in videos])
     targets = np.zeros((len(videos), 1))
     sequence = Sequence(lambda i, epoch: read(i), targets, batch_size, workers=source.workers)
-    return np.asarray(model.predict(sequence, verbose=0)).astype(np.float32)
+    return predict_examples(model, sequence, "Computing embeddings").astype(np.float32)
 
 
 def save_neighbors(path, examples, indices, similarities):

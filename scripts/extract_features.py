@@ -261,8 +261,8 @@ def extract_features(options):
         if options.ray is not None:
             run, how = extract_on_ray, (options.ray_actors,)
         how = (options.batch_frames, *how)
-        run(list(missing.items()), row_format, extractor, collector, how, progress)
-        progress.bar.close()
+        with progress:
+            run(list(missing.items()), row_format, extractor, collector, how, progress)
         seconds, rows = time.perf_counter() - begin, collector.rows
         print_line(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")
         print_line(f"{rows / seconds:.2f} rows/s, the network's first run included")

@@ -15,6 +15,7 @@ from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.system.processes import run_tasks
+from utils.system.progress import show_progress
 from utils.system.tables import write_csv
 from utils.system.words import print_line
 from utils.video.flow import FLOWS, flow_kind, limit_threads
@@ -23,7 +24,6 @@ from utils.video.video import VideoError
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def extract_batched(videos, folder, kind, batch):
     """
     failures, estimate = [], make_estimate(batch)
     lengths = [len(video.timeline(kind["fps"])) for video in videos]
-    with tqdm(total=sum(lengths), desc="Computing flow", unit="frame", smoothing=0) as bar:
+    with show_progress("Computing optical flow", "frame", total=sum(lengths)) as bar:
         for video, length in zip(videos, lengths, strict=True):
             try:
                 store_flow(folder, video, kind, estimate, batch)
@@ -121,7 +121,7 @@ def extract_videos(videos, folder, kind, workers):
     failures = []
     with (
         closing(run_tasks(calls, workers, limit_threads, VideoError)) as done,
-        tqdm(total=sum(lengths.values()), desc="Computing flow", unit="frame", smoothing=0) as bar,
+        show_progress("Computing optical flow", "frame", total=sum(lengths.values())) as bar,
     ):
         for path, _, error in done:
             if error:

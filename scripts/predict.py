@@ -14,6 +14,7 @@ from tasks.predictors import open_predictor
 from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
+from utils.system.progress import show_progress
 from utils.system.tables import write_csv
 from utils.system.words import print_line
 from utils.video.image_folders import is_image_folder
@@ -22,7 +23,6 @@ from utils.video.live import play_camera
 from utils.video.video_files import is_video_file
 
 import tyro
-from tqdm import tqdm
 
 _PAUSE = 20  # times as long as writing all that was found took, until it is written again
 _WEBCAM = re.compile(r"webcam(?::(\d+))?")
@@ -152,7 +152,7 @@ def predict_file(predictor, path):
 
     def advance(done, total):
         if not bars:
-            bars.append(tqdm(total=total, desc=Path(path).name, unit="window", leave=False))
+            bars.append(show_progress(Path(path).name, "window", total=total))
         bars[0].update(done - bars[0].n)
 
     try:

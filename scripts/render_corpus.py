@@ -17,11 +17,11 @@ from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.locks import free_locks, take_lock
 from utils.system.processes import run_tasks
+from utils.system.progress import show_progress
 from utils.system.words import print_line
 from utils.video.flow import limit_threads
 
 import tyro
-from tqdm import tqdm
 
 RECIPE = "rendered.json"
 
@@ -87,7 +87,7 @@ def _render(plans, folder, options):
     workers = options.workers or os.cpu_count() or 1
     calls = {i: (render_sentence, plan, options.kind, folder) for i, plan in enumerate(plans)}
     with closing(run_tasks(calls, workers, limit_threads)) as done:
-        bar = tqdm(done, total=len(plans), desc="Rendering", unit="sentence", smoothing=0)
+        bar = show_progress("Rendering", "sentence", done, len(plans))
         rendered = [numbers for _, numbers, _ in bar]
     frames, size = (sum(numbers) for numbers in zip(*rendered, strict=True))
     for split in SPLITS:

@@ -139,9 +139,8 @@ def _cache_maps(network, settings, inputs, plan):
         extractor = make_extractor({"rgb": maps}, rows)
         collector = Collector(store, kind, row_format.views, settings.dtype)
         how = (_BATCH_FRAMES, params.workers, _WAITING)
-        progress = Progress(missing, 1)
-        extract_rows(list(missing.items()), row_format, extractor, collector, how, progress)
-        progress.bar.close()
+        with Progress(missing, 1) as progress:
+            extract_rows(list(missing.items()), row_format, extractor, collector, how, progress)
         for failure in collector.failures.values():
             raise ValueError(f"{failure.path}: {failure.reason}")
     found = {}

@@ -17,6 +17,7 @@ from utils.signing.cleaning import clean_hypothesis, clean_reference
 from utils.signing.corpora import leave_out, read_csv
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, score_corpus
+from utils.system.progress import show_progress
 
 import keras
 import numpy as np
@@ -98,7 +99,7 @@ def recognize(network, sequence, beam=1):
         beam: width of the search.
     """
     found, blanks, steps, glosses = [], 0.0, 0, 0
-    for batch in range(len(sequence)):
+    for batch in show_progress("Recognizing", "batch", range(len(sequence))):
         inputs, targets, weights = sequence[batch]
         real = weights > 0
         logits = network.predict(inputs, batch_size=len(real), verbose=0)[real, 0]

@@ -27,6 +27,7 @@ STRANGERS = [("tasks.classification", "tasks.recognition")]
 LIBRARIES = {
     "cv2": "utils.video utils.rendering scripts.benchmarks.reading",
     "av": "utils.video scripts.benchmarks.reading scripts.benchmarks.mutants",
+    "tqdm": "utils.system.progress models.pretrained",
     "matplotlib": "utils.pictures utils.dataset_report",
     "keras": (
         "utils.scores.labelings utils.runs utils.clips utils.fitting models tasks training scripts"

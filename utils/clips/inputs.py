@@ -11,12 +11,36 @@ from utils.features.lookup import check_lengths
 from utils.features.store import array_path, is_done, open_store, save_features, settings_hash
 from utils.scores.labelings import to_probabilities
 from utils.system.hashing import hash_bytes
+from utils.system.progress import show_progress
 from utils.system.words import print_line
 from utils.video.reading import probe
 from utils.video.views import CENTER
 
 import keras
 import numpy as np
+
+
+def predict_examples(model, sequence, title, take=lambda start, arrays: None):
+    """Run a model over all examples and show how far it is.
+
+    Args:
+        model: from a batch of inputs to outputs.
+        sequence: a `Sequence` without an order.
+        title: what is done, such as "Computing features".
+        take: function of a batch's first example, a number, and of its outputs.
+
+    Returns:
+        Array (examples, ...).
+    """
+    count, size = len(sequence.targets), sequence.batch_size
+    with show_progress(title, "clip", total=count) as bar:
+
+        def advance(step, logs):
+            take(step * size, logs["outputs"])
+            bar.update(min(size, count - bar.n))
+
+        callback = keras.callbacks.LambdaCallback(on_predict_batch_end=advance)
+        return model.predict(sequence, callbacks=[callback], verbose=0)[:count]
 
 
 def fingerprint(model):
@@ -90,9 +114,9 @@ class ClipSource:
         batch = self.replicas  # one video is batch enough: its segments are folded into it
         print_line(f"Running the frozen part of the network over {len(clips)} clips", flush=True)
 
-        def save(step, logs):
-            at = slice(step * batch, None)
-            for name, clip, array in zip(names[at], clips[at], logs["outputs"], strict=False):
+        def save(start, arrays):
+            at = slice(start, None)
+            for name, clip, array in zip(names[at], clips[at], arrays, strict=False):
                 record = {"source": clip.video.digest, "settings": settings_hash(self.settings)}
                 array = array.astype("float32")  # NumPy cannot read bfloat16 back
                 save_features(self.store, name, {CENTER: array}, record)
@@ -104,8 +128,7 @@ class ClipSource:
             replicas=self.replicas,
             workers=self.workers,
         )
-        saving = keras.callbacks.LambdaCallback(on_predict_batch_end=save)
-        self.frozen.predict(sequence, callbacks=[saving])
+        predict_examples(self.frozen, sequence, "Computing features", save)
 
 
 class FeatureSource:
@@ -176,5 +199,6 @@ def predict_videos(model, source, videos, views=(1, 1), batch_size=8, labeling="
         replicas=source.replicas,
         workers=source.workers,
     )
-    probabilities = to_probabilities(labeling, model.predict(sequence, verbose=0)[: len(clips)])
+    logits = predict_examples(model, sequence, "Predicting")
+    probabilities = to_probabilities(labeling, logits)
     return probabilities.reshape(len(videos), -1, probabilities.shape[-1]).mean(1)

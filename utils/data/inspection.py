@@ -12,14 +12,13 @@ from utils.features.lookup import check_lengths, locate_features, open_features
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
 from utils.system.processes import open_threads
+from utils.system.progress import show_progress
 from utils.system.words import print_line
 from utils.video.flow_store import find_damage, stamp_stored
 from utils.video.image_folders import stamp_video
 from utils.video.reading import probe
 from utils.video.video import Video, VideoError
 from utils.video.views import CENTER
-
-from tqdm import tqdm
 
 # Of what `probe` finds: what an older one wrote down is found anew.
 _READER = 2
@@ -131,8 +130,9 @@ def inspect_features(paths, features, workers=2):
             return None, str(error).removeprefix(f"{path}: ")
 
     with open_threads(workers) as pool:
-        looks = tqdm(pool.map(look, paths), total=len(paths), desc="Reading features", unit="video")
-        looked = dict(zip(paths, looks, strict=True))
+        looks = pool.map(look, paths)
+        bar = show_progress("Reading features", "video", looks, len(paths))
+        looked = dict(zip(paths, bar, strict=True))
     problems = [(path, f"{path}: {reason}") for path, (_, reason) in looked.items() if reason]
     found = {path: each for path, (each, _) in looked.items() if each}
     if missing := len(looked) - len(located):
@@ -176,7 +176,8 @@ def inspect_flow(videos, kind, folder, cache_path, workers=2):
     problems = []
     with closing(memory), open_threads(workers) as pool:
         looks = pool.map(look, videos.values())
-        for path, damage in zip(videos, tqdm(looks, "Checking flow", len(videos)), strict=True):
+        bar = show_progress("Checking stored optical flow", "video", looks, len(videos))
+        for path, damage in zip(videos, bar, strict=True):
             if damage:
                 text = f"{path}: its stored flow is damaged, and computed anew: {damage}"
                 problems.append((path, f"{text}; scripts.extract_flow stores it again"))
@@ -212,8 +213,9 @@ def inspect_videos(paths, cache_path, workers=2):
 
     videos, problems = {}, []
     with closing(memory), open_threads(workers) as pool:
-        looks = tqdm(pool.map(look, paths), total=len(paths), desc="Checking videos", unit="video")
-        for path, video in zip(paths, looks, strict=True):
+        looks = pool.map(look, paths)
+        bar = show_progress("Checking videos", "video", looks, len(paths))
+        for path, video in zip(paths, bar, strict=True):
             if isinstance(video, VideoError):
                 problems.append((path, str(video)))
             else:

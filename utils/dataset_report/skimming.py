@@ -11,12 +11,12 @@ from pathlib import Path
 from utils.data.examples import Example
 from utils.dataset_report.duplicates import LUMA, sign
 from utils.system.processes import open_threads
+from utils.system.progress import show_progress
 from utils.video.reading import skim
 from utils.video.video import VideoError
 
 import matplotlib.image
 import numpy as np
-from tqdm import tqdm
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def skim_examples(examples, workers=2):
     records, broken, odd = [], [], []
     with open_threads(workers) as pool:
         looks = pool.map(look, examples)
-        bar = tqdm(looks, total=len(examples), desc="Looking at videos", unit="video")
+        bar = show_progress("Looking at videos", "video", looks, len(examples))
         for example, (record, note) in zip(examples, bar, strict=True):
             reason = note.removeprefix(f"{example.path}: ")
             if record:

@@ -16,11 +16,11 @@ from utils.features.blocks import Failure, Part, read_video, try_digest
 from utils.features.store import is_done, read_record, save_features, settings_hash
 from utils.system.files import name_damaged
 from utils.system.processes import open_threads
+from utils.system.progress import show_progress
 from utils.system.tables import read_cell, read_text, write_csv
 from utils.video.image_folders import stamp_video
 
 import numpy as np
-from tqdm import tqdm
 
 _END = object()
 FAILURES = "failures.csv"
@@ -135,14 +135,15 @@ def list_missing(names, folder, settings, retry=False, workers=2):
         return bool(recorded) and is_done(folder, names[path], found, settings)
 
     with open_threads(workers) as pool:
-        looks = tqdm(pool.map(look, names), total=len(names), desc="Looking", unit="video")
-        found = dict(zip(names, looks, strict=True))
+        looks = pool.map(look, names)
+        bar = show_progress("Looking for features", "video", looks, len(names))
+        found = dict(zip(names, bar, strict=True))
     failures = {each.name: each for each in found.values() if isinstance(each, Failure)}
     return {path: names[path] for path, done in found.items() if done is False}, failures
 
 
 class Progress:
-    """A bar of the bytes of the videos whose rows are there; called with what is finished.
+    """Shows how many bytes of the videos are done; called with what is finished, and a context.
 
     Args:
         videos: {path: name}.
@@ -152,8 +153,13 @@ class Progress:
     def __init__(self, videos, views):
         self.left = {name: (stamp_video(path) or [0])[0] for path, name in videos.items()}
         self.sizes, self.views = dict(self.left), views
-        total = sum(self.left.values())
-        self.bar = tqdm(total=total, desc="Extracting", unit="B", unit_scale=True, smoothing=0)
+        self.bar = show_progress("Extracting features", "B", total=sum(self.left.values()))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
 
     def __call__(self, item):
         size = self.left[item.name]

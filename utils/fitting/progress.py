@@ -5,16 +5,12 @@ import time
 from pathlib import Path
 from statistics import median
 
+from utils.system.progress import format_seconds, show_progress
 from utils.system.words import print_line
 
 import keras
-from tqdm import tqdm
 
 _NO_SCORES = ("epoch", "learning_rate", "seconds")
-
-
-def _say_seconds(seconds):
-    return f"{seconds:.3g} s" if seconds < 60 else tqdm.format_interval(round(seconds))
 
 
 def _say_scores(scores):
@@ -42,9 +38,9 @@ def describe_epoch(state, epochs, monitor):
         parts.append(f"best {best} (epoch {state['best_epoch']})")
     if left := epochs - row["epoch"]:
         usual = median(row["seconds"] for row in state["history"][-5:])
-        parts.append(f"{_say_seconds(left * usual)} left")
+        parts.append(f"{format_seconds(left * usual)} left")
     number = f"{row['epoch']:>{len(str(epochs))}}/{epochs}"
-    return f"epoch {number}, {_say_seconds(row['seconds'])}: {'; '.join(parts)}"
+    return f"epoch {number}, {format_seconds(row['seconds'])}: {'; '.join(parts)}"
 
 
 class EpochLines(keras.callbacks.Callback):
@@ -59,9 +55,8 @@ class EpochLines(keras.callbacks.Callback):
         self.saver = saver
 
     def on_epoch_begin(self, epoch, logs=None):
-        name = f"epoch {epoch + 1}/{self.params['epochs']}"
-        steps = self.params["steps"]
-        self.bar = tqdm(total=steps, desc=name, unit="step", leave=False, disable=None)
+        title = f"epoch {epoch + 1}/{self.params['epochs']}"
+        self.bar = show_progress(title, "step", total=self.params["steps"])
 
     def on_train_batch_end(self, batch, logs=None):
         self.bar.set_postfix_str(f"loss {logs['loss']:.4g}", refresh=False)

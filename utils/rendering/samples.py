@@ -18,6 +18,7 @@ from utils.rendering.figures import ACTIONS, render_clip
 from utils.rendering.signer import FPS, render_signing
 from utils.rendering.signs import SIGNS
 from utils.system.locks import wait_for_lock
+from utils.system.progress import show_progress
 from utils.video.reading import probe, write_video
 
 import numpy as np
@@ -52,7 +53,9 @@ def _write_folder(folder, actions, parameters, clips):
     if not _holds(folder, text):
         with wait_for_lock(folder.with_name(f".{folder.name}.lock")):
             if not _holds(folder, text):
-                _replace_folder(folder, text, parameters, clips)
+                total = len(actions) * parameters["actors"] * parameters["clips_per_actor"]
+                bar = show_progress(f"Rendering {folder}", "video", clips, total)
+                _replace_folder(folder, text, parameters, bar)
 
 
 def _replace_folder(folder, recipe, parameters, clips):

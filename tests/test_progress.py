@@ -1,0 +1,54 @@
+"""Progress on the screen: a bar on a terminal, plain lines elsewhere."""
+
+import io
+import sys
+
+from utils.system import progress
+from utils.system.progress import show_progress
+
+import pytest
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def count(screen, monkeypatch, pause, unit="video", total=4, by=1):
+    """Count to a total by iterating or updating, on a screen; return what it shows."""
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "_PAUSE", pause)
+    if unit == "B":
+        with show_progress("Fetching", unit, total=total) as bar:
+            for _ in range(0, total, by):
+                bar.update(by)
+    else:
+        assert [*show_progress("Checking videos", unit, range(total))] == [*range(total)]
+    return screen.getvalue()
+
+
+def test_elsewhere_it_is_a_plain_line_every_so_often(monkeypatch):
+    lines = count(io.StringIO(), monkeypatch, 1e-9).splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        f"Checking videos: {n} of 4" for n in (1, 2, 3, 4)
+    ]
+    assert all(line.endswith(" left") for line in lines)
+    lines = count(io.StringIO(), monkeypatch, 1e-9, "B", 4000, 1000).splitlines()
+    assert lines[0].startswith("Fetching: 1.00k of 4.00k, 00:0")
+    assert lines[-1].startswith("Fetching: 4.00k of 4.00k")
+
+
+def test_short_work_leaves_nothing_in_a_file(monkeypatch):
+    assert count(io.StringIO(), monkeypatch, 60) == ""
+
+
+@pytest.mark.parametrize("unit", ["video", "B"])
+def test_on_a_terminal_it_is_a_bar_that_is_gone_at_the_end(unit, monkeypatch):
+    shown = count(Terminal(), monkeypatch, 60, unit)
+    assert "| 0" in shown and "/4" in shown and "\n" not in shown
+    assert shown.endswith("\r") and not shown.rstrip("\r").rsplit("\r", 1)[1].strip()
+
+
+def test_a_name_steers_no_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert show_progress("a\x1b[2J\nb.mp4", "window", [1]).desc == "a\\x1b[2J\\nb.mp4"

@@ -1,0 +1,55 @@
+"""Progress of long work: a bar on a terminal, elsewhere a plain line every so often."""
+
+import sys
+
+from utils.system.words import escape
+
+from tqdm import tqdm
+
+_PAUSE = 20.0  # seconds from one plain line to the next
+_PLAIN = "{desc}: {n_fmt} of {total_fmt}, {remaining} left{postfix}"
+
+
+def format_seconds(seconds):
+    """Return a time as text: "4.29 s", or from a minute on "01:15"."""
+    return f"{seconds:.3g} s" if seconds < 60 else tqdm.format_interval(round(seconds))
+
+
+class _Lines:
+    """A file for tqdm, which writes each text over the last one: here each new one is a line."""
+
+    def __init__(self, screen):
+        self.screen, self.last = screen, ""
+
+    def write(self, text):
+        """Print a text, unless it is empty or the last one again."""
+        if (line := text.strip()) not in ("", self.last):
+            print(line, file=self.screen, flush=True)
+            self.last = line
+
+    def flush(self):
+        """Do nothing: lines are flushed as they are printed."""
+
+
+def show_progress(title, unit, items=None, total=None):
+    """Show on stderr how far long work is, as tqdm does.
+
+    On a terminal it is a bar, which is gone when the work is done. In a file, a pipe or a notebook
+    it is a line every 20 seconds, such as "Checking videos: 120 of 500, 00:40 left"; work that
+    takes less prints nothing.
+
+    Args:
+        title: what is done, such as "Checking videos".
+        unit: one of what is counted, such as "video"; "B" for bytes.
+        items: iterable to go through; None: the caller counts by `update`.
+        total: how many there are; None: as many as `items` has.
+
+    Returns:
+        A `tqdm`: an iterable of the items, and a context that ends the bar.
+    """
+    if sys.stderr.isatty():
+        style = {"file": sys.stderr, "leave": False, "dynamic_ncols": True, "smoothing": 0.1}
+    else:
+        pace = {"delay": _PAUSE, "mininterval": _PAUSE, "miniters": 1}
+        style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN, **pace}
+    return tqdm(items, escape(title), total, unit=unit, unit_scale=unit == "B", **style)
