@@ -1,13 +1,60 @@
 """Networks: tensors in, tensors out.
 
-Imported before keras (the linter sorts it there), because of the settings below.
+Imported before keras (the linter sorts it there): TensorFlow reads once, when it begins, what is
+set here. What the user has set stays.
 """
 
+import ctypes
 import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
 
 # On CPUs without AVX-512 VNNI, TensorFlow leaves its oneDNN kernels off, with which the default
-# backbone runs at twice the speed there and trains at three times. It reads this once, when it is
-# imported.
+# backbone runs at twice the speed there and trains at three times.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# Its notes about the processor would stand above every message of ours; its errors stay.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _finds_gpus():
+    """Whether there is a driver of NVIDIA's GPUs."""
+    try:
+        return bool(ctypes.CDLL("libcuda.so.1"))
+    except OSError:
+        return False
+
+
+# Its notes about the processor would stand above every message of ours. Without a GPU it also logs
+# as errors that there is none, and each oneDNN kernel that the processor cannot run. What really
+# fails raises an exception or ends the process, both of which are shown at any level.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _finds_gpus() else "3")
+
+# What TensorFlow logs while it is loaded, before it reads its level: its notes, no error of it.
+_NOTES = r"^(WARNING: All log messages before absl::InitializeLog|I0000 )"
+
+
+@contextmanager
+def _without_notes():
+    """Keep the notes from stderr. A process of its own does so, which outlives a crash of this."""
+    command = ["grep", "--line-buffered", "-Eva", _NOTES]
+    filtering = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2)
+    screen = os.dup(2)
+    os.dup2(filtering.stdin.fileno(), 2)
+    filtering.stdin.close()
+    try:
+        yield
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+        with suppress(subprocess.TimeoutExpired):  # something else holds the pipe
+            filtering.wait(5)
+
+
+if (
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0"
+    and "tensorflow" not in sys.modules
+    and sys.__stderr__
+    and shutil.which("grep")
+):
+    with _without_notes():
+        import keras  # noqa: F401  whose backend is perhaps TensorFlow

@@ -34,8 +34,8 @@ def test_elsewhere_it_is_a_plain_line_every_so_often(monkeypatch):
     ]
     assert all(line.endswith(" left") for line in lines)
     lines = count(io.StringIO(), monkeypatch, 1e-9, "B", 4000, 1000).splitlines()
-    assert lines[0].startswith("Fetching: 1.00k of 4.00k, 00:0")
-    assert lines[-1].startswith("Fetching: 4.00k of 4.00k")
+    assert lines[0].startswith("Fetching: 1.00kB of 4.00kB, 00:0")
+    assert lines[-1].startswith("Fetching: 4.00kB of 4.00kB")
 
 
 def test_short_work_leaves_nothing_in_a_file(monkeypatch):

@@ -7,7 +7,7 @@ from utils.system.words import escape
 from tqdm import tqdm
 
 _PAUSE = 20.0  # seconds from one plain line to the next
-_PLAIN = "{desc}: {n_fmt} of {total_fmt}, {remaining} left{postfix}"
+_PLAIN = "{{desc}}: {{n_fmt}}{0} of {{total_fmt}}{0}, {{remaining}} left{{postfix}}"
 
 
 def format_seconds(seconds):
@@ -47,9 +47,10 @@ def show_progress(title, unit, items=None, total=None):
     Returns:
         A `tqdm`: an iterable of the items, and a context that ends the bar.
     """
+    size = "B" if unit == "B" else ""
     if sys.stderr.isatty():
         style = {"file": sys.stderr, "leave": False, "dynamic_ncols": True, "smoothing": 0.1}
     else:
         pace = {"delay": _PAUSE, "mininterval": _PAUSE, "miniters": 1}
-        style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN, **pace}
-    return tqdm(items, escape(title), total, unit=unit, unit_scale=unit == "B", **style)
+        style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN.format(size), **pace}
+    return tqdm(items, escape(title), total, unit=unit, unit_scale=bool(size), **style)
