@@ -127,7 +127,7 @@ def inside(folder, monkeypatch):
 
 
 def train(run, *flags):
-    return training.train(parse_params([*FLAGS, "--run", run, *flags]))
+    return training.train_run(parse_params([*FLAGS, "--run", run, *flags]))
 
 
 def extract(**changes):

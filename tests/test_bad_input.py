@@ -131,7 +131,7 @@ def score(name="good", **options):
 
 
 def train(*flags):
-    training.train(parse_params([*FLAGS, *flags]))
+    training.train_run(parse_params([*FLAGS, *flags]))
 
 
 def analyze(data):

@@ -34,7 +34,6 @@ from utils.features.lookup import find_length, open_features
 from utils.features.store import open_store, save_features, settings_hash
 from utils.fitting.devices import number_format
 from utils.params import Params
-from utils.pictures import heat_maps as overlays
 from utils.pictures.frame_sheets import read_moments
 from utils.video.reading import probe, write_video
 
@@ -84,7 +83,7 @@ def write_list(path, videos=8, suffix=".mp4"):
 
 
 def train(*flags):
-    return training.train(parse_params([*FLAGS, *map(str, flags)]))
+    return training.train_run(parse_params([*FLAGS, *map(str, flags)]))
 
 
 def score(runs, **options):
@@ -475,7 +474,7 @@ def test_times_of_images_are_those_of_the_features(folder, monkeypatch):
         shown.extend(frame.mean() for frame in found[0])
         return found
 
-    monkeypatch.setattr(overlays, "read_moments", read)
+    monkeypatch.setattr("tasks.classification.explaining.read_moments", read)
     explain(ExplanationOptions("images/left/left_03", FIRST, features="of_images", output="slow"))
     assert shown == [40, 120, 160]
 

@@ -69,7 +69,7 @@ def extract(output, **changes):
 
 
 def train(*flags):
-    return training.train(parse_params([*FLAGS, *map(str, flags)]))
+    return training.train_run(parse_params([*FLAGS, *map(str, flags)]))
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +297,7 @@ from support.backbones import shrunk_i3d
 from utils.command_line import parse_params
 with shrunk_i3d():
     for line in sys.stdin:
-        folder, report = training.train(parse_params(line.split()))
+        folder, report = training.train_run(parse_params(line.split()))
         print("dev", report["val_wer"], flush=True)
 """
 

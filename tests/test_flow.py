@@ -362,7 +362,7 @@ def test_training_refuses_a_store_before_it_begins(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     open_store("flow", flow_kind("dis"))
     with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
-        training.train(parse_params(["--stream", "flow", "--flow-path", "flow"]))
+        training.train_run(parse_params(["--stream", "flow", "--flow-path", "flow"]))
     assert not (tmp_path / "weights").exists()
 
 

@@ -48,7 +48,7 @@ def test_the_weight_goes_to_who_is_right(labeling):
 
 
 def train(*flags):
-    training.train(parse_params([*FLAGS, *flags]))
+    training.train_run(parse_params([*FLAGS, *flags]))
 
 
 def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):

@@ -409,7 +409,7 @@ def test_flow_that_cannot_be_fetched_stops_training_before_a_run(tmp_path, offli
     write_dataset(tmp_path / "videos", videos=1, frames=1)
     flags = ["--data-path", "videos", "--stream", "flow", "--network", "i3d", *TINY]
     with pytest.raises(WeightsError) as error:
-        training.train(parse_params(flags))
+        training.train_run(parse_params(flags))
     for part in ("official: unreachable", "data/checkpoints/flow_scratch", "--weights inflated"):
         assert part in str(error.value)
     assert not list((tmp_path / "weights").glob("*/params.json"))

@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 def train(*flags):
     given = () if "--data-path" in flags else ("--data-path", "videos")
-    return training.train(parse_params([*given, *TINY, *map(str, flags)]))
+    return training.train_run(parse_params([*given, *TINY, *map(str, flags)]))
 
 
 def column(run_folder, name):

@@ -72,7 +72,7 @@ def write_corpus(folder, counts=(72, 9, 6), glosses=(2, 4)):
 
 
 def train(*flags):
-    return training.train(parse_params([*FLAGS, *map(str, flags)]))
+    return training.train_run(parse_params([*FLAGS, *map(str, flags)]))
 
 
 def score(run, **options):

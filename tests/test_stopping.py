@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import training
 from support.commands import ROOT
+from tasks.training import TASKS
 from utils.features.ray_extraction import start_ray
 from utils.params import Params
 from utils.runs.folders import open_run
@@ -197,8 +198,8 @@ def test_what_training_advises_can_be_done(tmp_path, monkeypatch, capsys, opened
             open_run(plan.params)
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(training.TASKS, "classification", prepare)
+    monkeypatch.setitem(TASKS, "classification", prepare)
     with pytest.raises(SystemExit, match="130"):
-        run_command(lambda: training.train(params))
+        run_command(lambda: training.train_run(params))
     said = capsys.readouterr().err
     assert ("--resume" in said) == opened == bool(list(tmp_path.glob("weights/*/params.json")))

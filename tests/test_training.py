@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def train(*flags):
-    return training.train(parse_params(["--data-path", "videos", *TINY, *map(str, flags)]))
+    return training.train_run(parse_params(["--data-path", "videos", *TINY, *map(str, flags)]))
 
 
 def losses(run_folder):
@@ -132,7 +132,7 @@ import sys, training
 from support.backbones import shrunk_i3d, unpublished_i3d
 from utils.command_line import parse_params
 with unpublished_i3d(), shrunk_i3d():
-    folder, report = training.train(parse_params(sys.argv[1:]))
+    folder, report = training.train_run(parse_params(sys.argv[1:]))
 print("counted", report["videos"])
 """
 

@@ -182,7 +182,7 @@ def test_clips_are_shown_where_they_are(features, monkeypatch):
     flags += (
         " --epochs 2 --rate-epochs 1 2 --workers 1 --pictures 1 --frame-size 32 --short-side 36"
     )
-    run_folder, _ = training.train(parse_params(flags.split()))
+    run_folder, _ = training.train_run(parse_params(flags.split()))
     shown = read_pictures(run_folder)
     assert {name: [*steps] for name, steps in shown.items()} == {
         "clips": [1, 2],

@@ -8,10 +8,8 @@ from models.dense import Extractor, Rows, build_maps
 from models.end_to_end import END_TO_END, copy_units, list_units
 from utils.clips.augmentation import list_levels
 from utils.clips.inputs import fingerprint
-from utils.fitting.devices import number_format
+from utils.fitting.devices import number_format, seeded
 from utils.runs.networks import load_network
-
-import keras
 
 
 def find_units(network):
@@ -58,8 +56,8 @@ def load_maps(settings, run):
         ValueError: their weights are not there, or not the same.
     """
     maps, backbone = {}, BACKBONES[settings.backbone]
-    keras.utils.set_random_seed(0)  # as in scripts.extract_features, for weights none
-    with number_format(settings.precision):
+    # The seed of scripts.extract_features, for weights none.
+    with seeded(0), number_format(settings.precision):
         for stream, name in settings.weights.items():
             maps[stream] = build_maps(backbone, stream, *settings.shape)
             start = backbone.published.find_weights(name) if backbone.published else name

@@ -43,7 +43,7 @@ def run_in_process(monkeypatch, script):
     def run_script(command, *arguments):
         arguments = [*map(str, arguments)]
         if command == "training.py":
-            training.train(parse_params(arguments))
+            training.train_run(parse_params(arguments))
         else:
             evaluate.evaluate(tyro.cli(EvaluationOptions, args=arguments))
 

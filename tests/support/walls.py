@@ -16,7 +16,8 @@ models.attention models.vivit models.timesformer models.i3d models.pretrained mo
 models.networks models.cutting models.dense models.end_to_end models.ctc models.recognizer
 models.tvl1 models.flops models.explaining models.exporting
 tasks.options tasks.plan tasks.job tasks.answers tasks.export_subject tasks.features
-tasks.classification tasks.recognition tasks.predictors tasks.demonstration tasks.page_guard
+tasks.classification tasks.recognition tasks.training tasks.predictors tasks.demonstration
+tasks.page_guard
 training evaluate scripts
 """.split()
 ENTRY_POINTS = ("training", "evaluate", "scripts")

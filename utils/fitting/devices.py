@@ -1,6 +1,7 @@
 """What `fit` is given: devices, a number format, compilation."""
 
 import contextlib
+import random
 
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.scores.labelings import LABELINGS
@@ -22,6 +23,24 @@ def number_format(name):
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Draw all that is random in the block from a seed; behind it nothing is known of that seed.
+
+    Python's and NumPy's generators go on where they were. Those of Keras and its backend cannot be
+    read, so they get a new seed, which follows from Python's.
+    """
+    python, arrays = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        keras.utils.set_random_seed(random.getrandbits(32))
+        random.setstate(python)
+        np.random.set_state(arrays)
 
 
 def choose_devices(gpus=-1):

@@ -18,6 +18,17 @@ def _say_scores(scores):
     return ", ".join(f"{name.replace('_', ' ')} {scores[name]:.4g}" for name in loss_first)
 
 
+def describe_scores(row):
+    """Say what an epoch scores on training and on validation, by its row of the history."""
+    scores = {name: value for name, value in row.items() if name not in _NO_SCORES}
+    validation = {n.removeprefix("val_"): v for n, v in scores.items() if n.startswith("val_")}
+    training = {n: v for n, v in scores.items() if not n.startswith("val_")}
+    parts = [_say_scores(training)]
+    if validation:
+        parts.append(f"val {_say_scores(validation)}")
+    return "; ".join(parts)
+
+
 def describe_epoch(state, epochs, monitor):
     """Say how the last epoch went, in a line.
 
@@ -27,12 +38,7 @@ def describe_epoch(state, epochs, monitor):
         monitor: the name of what makes the best epoch.
     """
     row = state["history"][-1]
-    scores = {name: value for name, value in row.items() if name not in _NO_SCORES}
-    validation = {n.removeprefix("val_"): v for n, v in scores.items() if n.startswith("val_")}
-    training = {n: v for n, v in scores.items() if not n.startswith("val_")}
-    parts = [_say_scores(training)]
-    if validation:
-        parts.append(f"val {_say_scores(validation)}")
+    parts = [describe_scores(row)]
     if state["best"] is not None:
         best = _say_scores({monitor: state["best"]})
         parts.append(f"best {best} (epoch {state['best_epoch']})")

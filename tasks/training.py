@@ -1,0 +1,140 @@
+"""Training by parameters: what training.py and a notebook call.
+
+run = train(data_path="my_videos", epochs=20)       # train("paper", ...): a preset
+run.folder, run.report, run.history
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tasks.classification import training as classification
+from tasks.plan import make_plan
+from tasks.recognition import training as recognition
+from utils.command_line import parse_params, pick_fields
+from utils.fitting.callbacks import SaveRun, make_callbacks
+from utils.fitting.devices import choose_devices, compile_model, number_format, seeded
+from utils.fitting.optimization import Optimization, make_optimizer
+from utils.fitting.progress import describe_scores
+from utils.pictures.run_plots import plot_history
+from utils.runs.folders import load_state
+from utils.runs.networks import load_weights
+from utils.system.locks import free_locks, holds_locks
+from utils.system.words import escape, print_line
+
+# What a run is asked for: function (`Plan`, scope, devices) -> its examples, network, loss,
+# metrics and what is monitored, a `tasks.job.Job`.
+TASKS = {"classification": classification.prepare, "recognition": recognition.prepare}
+
+
+class TrainedRun(NamedTuple):
+    """A run that was trained.
+
+    Attributes:
+        folder: `Path` of the run; all that uses a run takes it.
+        report: what the best checkpoint scores on validation, as `utils.scores.metrics
+            .score_classes` or for recognition {"val_wer": ...}; None without validation videos.
+    """
+
+    folder: Path
+    report: dict | None
+
+    @property
+    def history(self):
+        """A dict an epoch: its number, the scores on training and validation, seconds."""
+        return load_state(self.folder)["history"]
+
+    @property
+    def best_epoch(self):
+        """The number of the epoch that `best.keras` is of, from 1."""
+        return load_state(self.folder)["best_epoch"]
+
+    def __repr__(self):
+        if not (state := load_state(self.folder)):
+            return f"{self.folder}: the run is no longer there"
+        best, epochs = state["best_epoch"], state["epoch"]
+        scores = describe_scores(state["history"][best - 1])
+        return escape(f"{self.folder}: epoch {best} of {epochs} is kept ({scores})")
+
+
+def train(preset="default", **values):
+    """Train from Python, as python training.py does from its command line.
+
+    Args:
+        preset: a key of `utils.presets.PRESETS`.
+        values: parameters, such as data_path="my_videos" and epochs=20; `utils.params` has all.
+
+    Returns:
+        The `TrainedRun`.
+
+    Raises:
+        ValueError: unknown or impossible parameters, data or weights; the message names them.
+        KeyboardInterrupt: after an interrupt; the same call with resume=True goes on.
+    """
+    return train_run(parse_params(["--preset", preset, *_write_flags(values)]))
+
+
+def _write_flags(values):
+    """Return the command line of parameters: they are read in one way wherever they come from."""
+    flags = []
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, list | tuple):
+            flags += [f"--{flag}", *map(str, value)]
+        else:
+            flags.append(f"--{flag}={value}")
+    return flags
+
+
+def train_run(params):
+    """Train a run.
+
+    Args:
+        params: `Params`.
+
+    Returns:
+        The `TrainedRun`.
+    """
+    plan = make_plan(params)
+    try:
+        with number_format(params.precision), seeded(params.seed):
+            return _train(plan)
+    except KeyboardInterrupt as stop:
+        if holds_locks():  # the run's folder is there
+            stop.add_note(
+                "the same command with --resume (in Python: resume=True) goes on from the last "
+                "finished epoch"
+            )
+        raise
+    finally:
+        free_locks()
+
+
+def _train(plan):
+    params = plan.params
+    optimization = pick_fields(params, Optimization)
+    scope, replicas = choose_devices(params.gpus)
+    job = TASKS[params.task](plan, scope, replicas)
+    with scope():
+        optimizer = make_optimizer(optimization, len(job.training))
+        compile_model(job.model, optimizer, job.loss, job.metrics)
+
+    state = load_state(job.folder) if params.resume else None
+    averaged, patience = params.ema > 0, params.patience
+    saver = SaveRun(job.folder, job.network, job.monitor, averaged, state, patience)
+    job.training.start(saver.state["epoch"])
+    job.model.fit(
+        job.training,
+        validation_data=job.validation,
+        epochs=saver.state["epoch"] if saver.ended else params.epochs,
+        initial_epoch=saver.state["epoch"],
+        shuffle=False,  # the sequence shuffles; Keras would shuffle its batches unseeded
+        callbacks=make_callbacks(saver, job.measure, job.draw, params.pictures),
+        verbose=0,  # a callback prints a line an epoch
+    )
+    plot_history(saver.state["history"], job.folder / "history.png")
+    load_weights(job.network, job.folder / "best.keras")
+    report = job.score()
+    print_line(f"The run lies in {job.folder}; score it with: python evaluate.py {job.folder}")
+    return TrainedRun(job.folder, report)
