@@ -8,11 +8,10 @@ import dataclasses
 from tasks.classification.scoring import score_videos
 from tasks.options import EvaluationOptions
 from tasks.recognition.scoring import score_sentences
+from utils.command_line import Command
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
-
-import tyro
 
 # What a run was trained for: function of the options -> report, and the options that are its own.
 TASKS = {
@@ -47,5 +46,7 @@ def evaluate(options):
     return TASKS[task][0](options)
 
 
+COMMAND = Command(__doc__, EvaluationOptions)
+
 if __name__ == "__main__":
-    run_command(lambda: evaluate(tyro.cli(EvaluationOptions, description=__doc__)))
+    run_command(lambda: evaluate(COMMAND.parse()))

@@ -1,7 +1,7 @@
 """Train, or go on with a run: python training.py [PRESET] [--resume] [flags]."""
 
 from tasks.training import train_run
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 from utils.system.commands import run_command
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import shorten, wrap
 
+from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
 from utils.dataset_report.advice import advise
@@ -192,5 +193,7 @@ def analyze_dataset(options):
     return facts
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: analyze_dataset(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: analyze_dataset(COMMAND.parse()))

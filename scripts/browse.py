@@ -5,17 +5,17 @@ augmentation: a sheet a video, the test view first, then what training draws; wi
 also the first batch. What is broken is left out as in training, but only these videos are decoded.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.classification.training import list_data, make_drawer
 from tasks.plan import make_plan
+from tasks.training_flags import check_flags, parse_params
 from utils.clips.augmentation import UNCHANGED
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
-from utils.command_line import parse_params
+from utils.command_line import Command
 from utils.data.examples import check_readable
 from utils.data.inspection import inspect_videos
 from utils.data.splits import assign_splits
@@ -264,11 +264,13 @@ def browse(options, params):
     return folder
 
 
-def main(arguments):
-    """Browse with a command line, a list of strings; the first is DATA."""
-    options, rest = tyro.cli(Options, args=arguments, description=__doc__, return_unknown_args=True)
-    return browse(options, parse_params(["--data-path", options.data_path, *rest]))
+def main(arguments=None):
+    """Browse with a command line, a list of strings; None for the program's own."""
+    options, flags = COMMAND.parse(arguments)
+    return browse(options, parse_params([*flags, "--data-path", options.data_path]))
 
+
+COMMAND = Command(__doc__, Options, check_flags)
 
 if __name__ == "__main__":
-    run_command(lambda: main(sys.argv[1:]))
+    run_command(main)

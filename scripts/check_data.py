@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from utils.command_line import Command
 from utils.data.datasets import Found, list_paths
 from utils.data.examples import Example, find_repeats
 from utils.data.inspection import inspect_videos
@@ -129,8 +130,10 @@ def check_data(options):
     return len(paths) - len(videos)
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     run_command(
-        lambda: sys.exit(min(1, check_data(tyro.cli(Options, description=__doc__)))),
+        lambda: sys.exit(min(1, check_data(COMMAND.parse()))),
         "the same command goes on with the videos that are not yet decoded",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from utils.command_line import Command
 from utils.pictures.run_plots import find_score, plot_runs
 from utils.runs.folders import RUNS
 from utils.runs.summaries import read_runs
@@ -111,5 +112,7 @@ def compare_runs(options):
     return rows
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: compare_runs(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: compare_runs(COMMAND.parse()))

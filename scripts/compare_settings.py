@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tasks.classification.training import build_network
 from tasks.plan import make_plan
-from utils.command_line import parse_params
+from tasks.training_flags import check_flags, parse_params
+from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.data.splits import assign_splits
@@ -32,7 +33,6 @@ from utils.system.files import write_atomically
 from utils.system.words import print_line
 
 import numpy as np
-import tyro
 
 _OWN = ("data_path", "seed", "run", "resume")
 
@@ -73,9 +73,8 @@ def plan_runs(options, flags):
     """Return {(value, data, seed): (`Params`, flags of training.py)}.
 
     Raises:
-        ValueError: impossible parameters, flags that the comparison gives itself, or two runs of
-            one name.
-        SystemExit: an unknown flag.
+        ValueError: impossible parameters, unknown flags, flags that the comparison gives itself, or
+            two runs of one name.
     """
     own = {f"--{name.replace('_', '-')}" for name in (*_OWN, options.vary, f"no_{options.vary}")}
     if own := own & {flag.split("=")[0].replace("_", "-") for flag in flags}:
@@ -203,8 +202,10 @@ def compare_settings(options, flags):
     print_line("", *format_table(options.vary, cells))
 
 
+COMMAND = Command(__doc__, Options, check_flags)
+
 if __name__ == "__main__":
     run_command(
-        lambda: compare_settings(*tyro.cli(Options, description=__doc__, return_unknown_args=True)),
+        lambda: compare_settings(*COMMAND.parse()),
         "the same command goes on where it was",
     )

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tasks.training_flags import check_flags
+from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
 from utils.runs.folders import evaluation_folder
@@ -18,7 +20,6 @@ from utils.system.files import atomic_path, write_atomically
 from utils.system.words import print_line
 
 import numpy as np
-import tyro
 
 
 def block_of(path, size):
@@ -156,8 +157,10 @@ def cross_validate(options, flags):
     print(json.dumps(result, indent=1))
 
 
+COMMAND = Command(__doc__, Options, check_flags)
+
 if __name__ == "__main__":
     run_command(
-        lambda: cross_validate(*tyro.cli(Options, description=__doc__, return_unknown_args=True)),
+        lambda: cross_validate(*COMMAND.parse()),
         "the same command goes on where it was",
     )

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from tasks.demonstration import Demonstration
 from tasks.page_guard import Guard, Limits, is_loopback
+from utils.command_line import Command
 from utils.pictures.answer_html import STYLE, draw_note, draw_problem
 from utils.system.commands import ROOT, run_command
 from utils.system.files import clear_leftovers, marked_alive
 from utils.system.words import print_line
-
-import tyro
 
 _WAITING = 8  # videos that wait for the network, at most
 _ANSWERS = 20  # pages whose answers are kept, at most
@@ -353,5 +352,7 @@ def serve(options):
             page.close()
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: serve(tyro.cli(Options, description=__doc__)), "the page is closed")
+    run_command(lambda: serve(COMMAND.parse()), "the page is closed")

@@ -5,12 +5,11 @@ import dataclasses
 from tasks.classification.explaining import explain_rows, explain_video
 from tasks.options import ExplanationOptions
 from tasks.recognition.explaining import explain_sentence
+from utils.command_line import Command
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
 from utils.system.commands import run_command
 from utils.system.words import print_line
-
-import tyro
 
 # What a run is: (function of the options -> folder of what is written, options that are its own).
 KINDS = {
@@ -43,5 +42,7 @@ def explain(options):
     print_line(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
+COMMAND = Command(__doc__, ExplanationOptions)
+
 if __name__ == "__main__":
-    run_command(lambda: explain(tyro.cli(ExplanationOptions, description=__doc__)))
+    run_command(lambda: explain(COMMAND.parse()))

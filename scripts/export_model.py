@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tasks.classification.exporting import VideoSubject
 from tasks.options import ExportOptions
 from tasks.recognition.exporting import SentenceSubject
+from utils.command_line import Command
 from utils.runs.export_formats import FORMATS, write_model
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
@@ -20,10 +21,10 @@ from utils.system.commands import run_command
 from utils.system.files import atomic_path
 from utils.system.progress import show_progress
 from utils.system.words import print_line
+from utils.version import VERSION
 
 import keras
 import numpy as np
-import tyro
 
 # By task, what a run's export is made from and tried on: see `tasks.export_subject`.
 SUBJECTS = {"classification": VideoSubject, "recognition": SentenceSubject}
@@ -138,6 +139,7 @@ def _list_metadata(options, described):
         "run": options.run.name,
         "format": options.format,
         "precision": options.precision,
+        "version": VERSION,
         "versions": {name: import_module(name).__version__ for name in packages},
     }
 
@@ -210,5 +212,7 @@ def export_model(options):
     return found
 
 
+COMMAND = Command(__doc__, ExportOptions)
+
 if __name__ == "__main__":
-    run_command(lambda: export_model(tyro.cli(ExportOptions, description=__doc__)))
+    run_command(lambda: export_model(COMMAND.parse()))

@@ -5,7 +5,7 @@ the network takes to be alike.
 """
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.classification.embedding import EMBEDDINGS, make_embedder
@@ -13,6 +13,7 @@ from tasks.classification.sources import inspect, inspect_one, open_source
 from tasks.plan import make_plan
 from utils.clips.batches import Sequence
 from utils.clips.inputs import predict_examples
+from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.examples import select_split
 from utils.data.splits import find_groups
@@ -99,37 +100,49 @@ def save_embeddings(folder, examples, embeddings, classes, neighbors):
     print_line(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
 
 
-def extract_embeddings(
-    run: tyro.conf.Positional[Path],
-    /,
-    split: str = "",
-    data_path: str = "",
-    output: str = "",
-    cache_path: str = Params.cache_path,
-    neighbours: int = 5,
-    query: str = "",
-):
+@dataclass(frozen=True)
+class Options:
+    """Which videos are embedded, by which run."""
+
+    run: tyro.conf.Positional[Path]
+    """Folder of the run, weights/RUN."""
+    split: str = ""
+    """train, val or test. Empty: all videos."""
+    data_path: str = ""
+    """Other data, of any classes. Empty: the data of the run."""
+    output: str = ""
+    """Folder to write to. Empty: embeddings/ in the run's folder."""
+    cache_path: str = Params.cache_path
+    """Folder of the cache, as in training."""
+    neighbours: int = 5
+    """How many nearest videos are listed for each video. Videos of its own group do not count."""
+    query: str = ""
+    """A video file whose nearest videos are printed."""
+
+    def __post_init__(self):
+        if self.neighbours < 1:
+            raise ValueError(f"neighbours is {self.neighbours}; it must be at least 1.")
+
+
+def extract_embeddings(options):
     """Embed a run's videos; write the embeddings, each video's neighbors and a map of all.
 
     Args:
-        run: the run's folder, weights/<run>.
-        split: train, val or test; empty: all videos.
-        data_path: other data, of any classes; empty: the run's own lists.
-        output: folder of what is written; empty: embeddings/ in the run's folder.
-        cache_path: where what was computed of videos is kept, as in training.
-        neighbours: how many nearest videos are listed, none of the video's own group.
-        query: a video file; its nearest videos are printed (itself too, where it is one of them).
+        options: `Options`.
+
+    Raises:
+        ValueError: no run, or fewer than two videos that can be read.
     """
-    if neighbours < 1:
-        raise ValueError(f"neighbours is {neighbours}; it must be at least 1.")
+    run, query, count = options.run, options.query, options.neighbours
     _, classes = load_data(run)
     best_network(run)  # refuses what is no run before any work
-    params = replace(load_params(run / "params.json"), cache_path=cache_path)
+    params = replace(load_params(run / "params.json"), cache_path=options.cache_path)
     asked = [inspect_one(query, params)] if query else []
-    examples = choose_examples(run, split, data_path, params)
+    examples = choose_examples(run, options.split, options.data_path, params)
     paths = [example.path for example in examples]
-    if params.features and data_path:
-        params = replace(params, features=own_features(paths, data_path) or params.features)
+    if params.features and options.data_path:
+        own = own_features(paths, options.data_path)
+        params = replace(params, features=own or params.features)
     found, problems = inspect(paths, params)
     for _, problem in problems:
         print_line(f"  problem: {problem}")
@@ -143,13 +156,16 @@ def extract_embeddings(
     videos = [found[example.path] for example in examples]
     embeddings = embed_videos(model, source, videos + asked, params.batch_size)
     embeddings, queries = np.split(embeddings, [len(videos)])
-    save_embeddings(Path(output or run / "embeddings"), examples, embeddings, classes, neighbours)
+    folder = Path(options.output or run / "embeddings")
+    save_embeddings(folder, examples, embeddings, classes, count)
     if query:
         print_line(f"Nearest to {query}:")
-        indices, cosines = nearest(embeddings, None, neighbours, queries)
+        indices, cosines = nearest(embeddings, None, count, queries)
         for index, cosine in zip(indices[0], cosines[0], strict=True):
             print_line(f"  {cosine:.3f}  {examples[index].label}  {examples[index].path}")
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: tyro.cli(extract_embeddings, description=__doc__))
+    run_command(lambda: extract_embeddings(COMMAND.parse()))

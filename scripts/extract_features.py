@@ -14,6 +14,7 @@ from models.dense import build_maps
 from tasks.features.networks import make_extractor, start_maps
 from utils.checks import check_sizes
 from utils.clips.inputs import fingerprint
+from utils.command_line import Command
 from utils.data.datasets import list_paths
 from utils.features.blocks import RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
@@ -34,7 +35,6 @@ from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS
 
 import keras
-import tyro
 
 _LEAST_STEPS = 4  # of the last map of a chunk, unless a window is longer
 _STAGES = [stage.name for backbone in BACKBONES.values() for stage in backbone.stages]
@@ -279,8 +279,10 @@ def extract_features(options):
         )
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     run_command(
-        lambda: extract_features(tyro.cli(Options, description=__doc__)),
+        lambda: extract_features(COMMAND.parse()),
         "the same command goes on with the videos that are not yet there",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_flow, inspect_videos
 from utils.params import Params
@@ -174,8 +175,10 @@ def extract_flow(options):
         raise kind(f"{len(failures)} of {len(paths)} videos failed; see {folder}/failures.csv.")
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     run_command(
-        lambda: extract_flow(tyro.cli(Options, description=__doc__)),
+        lambda: extract_flow(COMMAND.parse()),
         "the same command goes on with the videos that are not yet there",
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.predictors import open_predictor
+from utils.command_line import Command
 from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, write_atomically
@@ -226,8 +227,10 @@ def predict(options):
         raise IncompleteError(f"{len(failed)} of {len(paths)} videos failed; they are named above.")
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     run_command(
-        lambda: predict(tyro.cli(Options, description=__doc__)),
+        lambda: predict(COMMAND.parse()),
         "what was found is in the files asked for; the same command begins anew",
     )

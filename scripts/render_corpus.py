@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from utils.command_line import Command
 from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import LAYOUTS, list_rows, plan_corpus, render_sentence
 from utils.system.commands import run_command
@@ -97,8 +98,10 @@ def _render(plans, folder, options):
     print_line(f"{folder} holds {len(plans)} sentences, {frames} frames, {size / 2**20:.0f} MiB")
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     run_command(
-        lambda: render_corpus(tyro.cli(Options, description=__doc__)),
+        lambda: render_corpus(COMMAND.parse()),
         "the same command goes on with the sentences that are not yet there",
     )

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from models.flops import list_parts
 from tasks.classification.training import build_network
 from tasks.plan import make_plan
-from utils.command_line import parse_params
+from tasks.training_flags import read_params
+from utils.command_line import Command
 from utils.features.lookup import find_length
 from utils.system.commands import run_command
 from utils.system.words import print_line
-
-import tyro
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,7 @@ def summarize_network(options, params):
     return parts
 
 
+COMMAND = Command(__doc__, Options, read_params)
+
 if __name__ == "__main__":
-
-    def _main():
-        options, flags = tyro.cli(Options, description=__doc__, return_unknown_args=True)
-        summarize_network(options, parse_params(flags))
-
-    run_command(_main)
+    run_command(lambda: summarize_network(*COMMAND.parse()))

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from tasks.classification import training as classification
 from tasks.plan import make_plan
 from tasks.recognition import training as recognition
-from utils.command_line import parse_params, pick_fields
+from tasks.training_flags import parse_params
+from utils.command_line import pick_fields
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.devices import choose_devices, compile_model, number_format, seeded
 from utils.fitting.optimization import Optimization, make_optimizer

@@ -21,7 +21,7 @@ from support.runs import read_history
 from support.videos import write_dataset
 from tasks.options import ExplanationOptions, ExportOptions
 from tasks.predictors import open_predictor
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 from utils.features.rows import plan_rows
 from utils.runs.export_formats import FORMATS
 from utils.runs.networks import load_network

@@ -31,7 +31,7 @@ from support.runs import save_run
 from support.videos import moving_square, split_examples, write_dataset
 from tasks.demonstration import Demonstration
 from tasks.options import EvaluationOptions, ExplanationOptions, ExportOptions
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 from utils.params import Params
 from utils.runs.saved_params import load_params
 from utils.system.commands import IncompleteError, run_command, run_script
@@ -123,7 +123,8 @@ def explain_it(video, name="good", **options):
 
 
 def embed(name="good", **options):
-    extract_embeddings.extract_embeddings(Path("weights", name), **options)
+    options = extract_embeddings.Options(Path("weights", name), **options)
+    extract_embeddings.extract_embeddings(options)
 
 
 def score(name="good", **options):
@@ -264,11 +265,9 @@ CASES = [
         "Unknown parameter 'nothing' to vary",
     ),
     (
-        lambda: summarize_network.summarize_network(
-            summarize_network.Options(), parse_params(["--network", "i3d_ltsm"])
-        ),
+        lambda: summarize_network.COMMAND.parse(["--network", "i3d_ltsm"]),
         (),
-        "Unknown network 'i3d_ltsm'",
+        "Unknown --network i3d_ltsm. Did you mean i3d_lstm? Possible: i3d, i3d_lstm",
     ),
     (
         lambda: render_corpus.render_corpus(render_corpus.Options("v/text.mp4")),

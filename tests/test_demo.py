@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 from models.design import Design
 from models.networks import build
-from scripts import demo
+from scripts import demo, extract_embeddings
 from scripts.demo import (
     Options,
     build_page,
@@ -23,7 +23,6 @@ from scripts.demo import (
     make_limits,
     serve,
 )
-from scripts.extract_embeddings import extract_embeddings
 from support.runs import SMALL, save_run
 from support.videos import moving_square, read_pixels, split_examples, write_dataset
 from tasks.answers import Prediction
@@ -58,7 +57,7 @@ def folder(tmp_path_factory):
     keras.utils.set_random_seed(0)
     network = build("timesformer", 2, 1, 4, 32, "rgb", Design(attention="divided", patch_size=8))
     save_run(run_folder, SMALL, network, split_examples())
-    extract_embeddings(run_folder)
+    extract_embeddings.extract_embeddings(extract_embeddings.Options(run_folder))
     os.chdir(before)
     return folder
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from models.networks import build
-from scripts.extract_embeddings import extract_embeddings
+from scripts.extract_embeddings import Options, extract_embeddings
 from support.backbones import shrunk_i3d
 from support.commands import run
 from support.runs import read_table, save_run
@@ -57,7 +57,7 @@ def logits(folder):
 def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes, capsys):
     save_params(replace(PARAMS, **changes), run_folder / "params.json")
     query = "videos/left/left_01.avi"
-    extract_embeddings(run_folder, output="out", neighbours=2, query=query)
+    extract_embeddings(Options(run_folder, output="out", neighbours=2, query=query))
     printed = capsys.readouterr().out
     saved = np.load("out/embeddings.npz")
     assert saved["embeddings"].shape == (6, 256) and saved["embeddings"].dtype == np.float32
@@ -84,7 +84,7 @@ def test_network_without_i3d(folder, monkeypatch):
     params = replace(PARAMS, network="vivit", frame_size=32)
     network = build("vivit", 2, 2, 8, 32)
     save_run("weights/v", params, network, split_examples())
-    extract_embeddings(folder / "weights/v")
+    extract_embeddings(Options(folder / "weights/v"))
     saved = np.load("weights/v/embeddings/embeddings.npz")
     path = saved["paths"][0]
     clip = read_clip(list_views(probe(path))[0], make_plan(params).clip_format)
@@ -95,11 +95,11 @@ def test_network_without_i3d(folder, monkeypatch):
 
 def test_parts_of_the_data_and_other_data(run_folder):
     write_dataset(run_folder.parent.parent / "others", ("up", "down"), 1)
-    extract_embeddings(run_folder, data_path="others")
+    extract_embeddings(Options(run_folder, data_path="others"))
     saved = np.load(run_folder / "embeddings/embeddings.npz")
     assert saved["labels"].tolist() == ["down", "up"]
     assert (run_folder / "embeddings/map.png").stat().st_size
-    extract_embeddings(run_folder, split="val")
+    extract_embeddings(Options(run_folder, split="val"))
     saved = np.load(run_folder / "embeddings/embeddings.npz")
     assert set(saved["splits"]) == {"val"}
     rows = read_table(run_folder / "embeddings/neighbours.csv")
@@ -125,7 +125,7 @@ def test_bad_commands_say_what_is_wrong(run_folder):
 def test_bad_options_say_what_is_wrong(run_folder, given, message):
     (run_folder.parent / "text.avi").write_text("no video")
     with pytest.raises(ValueError, match=message):
-        extract_embeddings(run_folder, **given)
+        extract_embeddings(Options(run_folder, **given))
 
 
 def test_nearest_leaves_the_group_out():

@@ -12,10 +12,9 @@ import evaluate
 import training
 from models.cutting import streams_of
 from models.networks import NETWORKS, build_on_features
-from scripts import cross_validate
+from scripts import cross_validate, extract_embeddings
 from scripts.compare_settings import inspect_run
 from scripts.explain import explain
-from scripts.extract_embeddings import extract_embeddings
 from scripts.summarize_network import Options as SummaryOptions
 from scripts.summarize_network import summarize_network
 from support.commands import run_in_process, work_in
@@ -24,11 +23,11 @@ from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.plan import make_plan
+from tasks.training_flags import parse_params
 from utils.clips.augmentation import Augmentation, Transform
 from utils.clips.inputs import ClipSource, fingerprint
 from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_clip
 from utils.clips.rows import list_row_views, read_rows
-from utils.command_line import parse_params
 from utils.data.inspection import inspect_features
 from utils.features.lookup import find_length, open_features
 from utils.features.store import open_store, save_features, settings_hash
@@ -360,7 +359,7 @@ def test_damaged_features_are_named_and_the_rest_goes_on(folder, tmp_path, capsy
     assert score([FIRST], features=str(hurt), split="train")["videos"] == 4
     said = capsys.readouterr().out
     assert all(said.count(f"problem: somewhere/{name.split('_')[0]}") for name in DAMAGE)
-    extract_embeddings(run_folder, split="train")
+    extract_embeddings.extract_embeddings(extract_embeddings.Options(run_folder, split="train"))
 
 
 def test_features_of_two_lengths_do_not_fit(tmp_path):
@@ -480,7 +479,9 @@ def test_times_of_images_are_those_of_the_features(folder, monkeypatch):
 
 
 def test_other_commands_take_runs_on_features(folder, capsys):
-    extract_embeddings(FIRST, query="elsewhere/left/left_03.mp4")
+    extract_embeddings.extract_embeddings(
+        extract_embeddings.Options(FIRST, query="elsewhere/left/left_03.mp4")
+    )
     saved = np.load(FIRST / "embeddings/embeddings.npz")
     assert saved["embeddings"].shape == (13, DIM)
     assert "1.000  left  " in capsys.readouterr().out

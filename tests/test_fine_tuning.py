@@ -27,8 +27,8 @@ from tasks.recognition.through_backbone import (
     open_sentences,
 )
 from tasks.recognition.transcription import FEATURES, load_sentences, read_features, read_logits
+from tasks.training_flags import parse_params
 from utils.clips.augmentation import Augmentation
-from utils.command_line import parse_params
 from utils.features.settings import read_settings
 from utils.params import Params
 from utils.rendering.signer import render_signing
@@ -294,7 +294,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
 from support.backbones import shrunk_i3d
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 with shrunk_i3d():
     for line in sys.stdin:
         folder, report = training.train_run(parse_params(line.split()))

@@ -12,14 +12,15 @@ from functools import partial
 from pathlib import Path
 
 import training
-from scripts.benchmarks.flow import MOTIONS, benchmark_flow, move, render_texture
+from scripts.benchmarks import flow as benchmark
+from scripts.benchmarks.flow import MOTIONS, move, render_texture
 from scripts.extract_flow import Options, extract_flow
 from support.commands import ROOT, run
 from support.videos import cut_video, moving_square, write_dataset
+from tasks.training_flags import parse_params
 from utils.clips.augmentation import Transform
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_clip
-from utils.command_line import parse_params
 from utils.data.inspection import inspect_flow
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
 from utils.video.flow_store import check_store, is_stored, open_store, read_flow, store_flow
@@ -67,7 +68,7 @@ def test_known_motions_are_found(method, motion):
 
 def test_benchmark_measures_methods(tmp_path, video):
     output = tmp_path / "rows.json"
-    benchmark_flow(("dis",), (64, 80), 1, (Path(video.path),), output)
+    benchmark.benchmark_flow(benchmark.Options(("dis",), (64, 80), 1, (Path(video.path),), output))
     rows = {row["name"]: row["value"] for row in json.loads(output.read_text())}
     assert "dis a pair of 80x64" in rows
     assert 0 < rows["dis 10 px"] < rows["dis 10 px, 8 bits"] < 0.3

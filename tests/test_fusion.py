@@ -8,7 +8,7 @@ from evaluate import evaluate
 from models.vivit import SIZES, Size
 from support.videos import write_dataset
 from tasks.options import EvaluationOptions
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 from utils.scores.fusion import choose_weight, fuse
 
 import numpy as np

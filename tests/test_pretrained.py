@@ -28,7 +28,7 @@ from models.pretrained.i3d_files import read_tensors
 from support.commands import ROOT
 from support.runs import TINY
 from support.videos import write_dataset
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 from utils.video.reading import probe, read_rgb
 
 import numpy as np

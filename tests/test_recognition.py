@@ -15,8 +15,8 @@ from support.runs import Trained, break_off, check_same_runs, read_history, read
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
 from tasks.recognition.transcription import load_sentences, read_features
+from tasks.training_flags import parse_params
 from utils.clips.batches import TrainingOrder
-from utils.command_line import parse_params
 from utils.features.store import open_store, save_features, settings_hash
 from utils.params import Params
 from utils.runs.folders import load_data
@@ -370,8 +370,8 @@ def test_what_cannot_be_scored(folder):
     [
         (("--features", ""), "Recognition is trained on features"),
         (("--data-path", "F"), "F holds no corpus"),
-        (("--network", "i3d"), "Unknown encoder 'i3d'; known: bilstm, transformer"),
-        (("--front", "K7"), "Unknown front 'K7'"),
+        (("--network", "i3d"), r"Unknown --network i3d\. Possible: bilstm, transformer"),
+        (("--front", "K7"), "Unknown --front K7"),
     ],
 )
 def test_impossible_flags(folder, flags, message):

@@ -11,8 +11,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from tasks.training_flags import parse_params
 from utils.clips.reading import ClipFormat, list_views, read_clip
-from utils.command_line import parse_params
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
 from utils.rendering.figures import ACTIONS, SIZES, STAND, render_clip

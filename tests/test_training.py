@@ -14,7 +14,7 @@ from support.commands import ROOT, run
 from support.runs import TINY, read_history
 from support.videos import write_dataset
 from tasks.options import EvaluationOptions
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 
 import keras
 import numpy as np
@@ -130,7 +130,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import sys, training
 from support.backbones import shrunk_i3d, unpublished_i3d
-from utils.command_line import parse_params
+from tasks.training_flags import parse_params
 with unpublished_i3d(), shrunk_i3d():
     folder, report = training.train_run(parse_params(sys.argv[1:]))
 print("counted", report["videos"])
@@ -158,7 +158,7 @@ def test_bad_commands_say_what_is_wrong(folder):
     ("flags", "message"),
     [
         (["--data-path", "nowhere"], "data_path nowhere: not there"),
-        (["--network", "i3d_ltsm"], "Unknown network 'i3d_ltsm'; known: i3d, i3d_lstm"),
+        (["--network", "i3d_ltsm"], r"Unknown --network i3d_ltsm\. Did you mean i3d_lstm\?"),
         (["--finetune", "Mixed_9"], "Cannot fine-tune from 'Mixed_9'"),
         (["--gpus", "3"], "gpus is 3, but TensorFlow sees"),
     ],

@@ -9,9 +9,9 @@ from support.runs import read_pictures
 from support.videos import write_dataset
 from tasks.classification import pictures as watching
 from tasks.classification.pictures import describe_prediction, draw_classifier, read_strips
+from tasks.training_flags import parse_params
 from utils.clips.inputs import FeatureSource
 from utils.clips.reading import ClipFormat, list_views, read_clip
-from utils.command_line import parse_params
 from utils.data.inspection import inspect_features, inspect_videos
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.progress import describe_epoch

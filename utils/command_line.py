@@ -1,15 +1,28 @@
-"""The parameters of a command line."""
+"""Command lines: flags from the fields of dataclasses, help, and errors of one sentence."""
 
+import contextlib
 import dataclasses
-import os
+import difflib
+import io
+import re
+import shutil
 import sys
-from pathlib import Path
-from typing import Literal
+import textwrap
+from collections.abc import Callable
+from typing import Annotated, Literal
 
-from utils.params import Params
-from utils.presets import PRESETS
-
+import docstring_parser
 import tyro
+from tyro import _errors  # not public: the version is pinned, tests/test_command_line.py tells
+
+# What a flag takes, in words.
+_KINDS = {"INT": "a whole number", "FLOAT": "a number"}
+_CONFIG = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.DisallowNone,
+    tyro.conf.PositionalMetavarFromFieldName,
+)
+_SWITCHES = {True: "on", False: "off"}
 
 
 def pick_fields(params, kind):
@@ -17,43 +30,188 @@ def pick_fields(params, kind):
     return kind(**{field.name: getattr(params, field.name) for field in dataclasses.fields(kind)})
 
 
-def _find_data(params):
-    """Return the parameters, the features' whole path in them; alone, they are the data too."""
-    if not params.features:
-        return params
-    features = Path(params.features)
-    if params.data_path == Params.data_path:
-        if not features.is_dir() or not any(path.is_dir() for path in features.iterdir()):
-            raise ValueError(
-                f"features {features}: no folder of class folders (class/video.npy), so it tells "
-                "no labels; give data_path too, such as a .csv (path,label[,split])."
-            )
-        params = dataclasses.replace(params, data_path=str(features))
-    return dataclasses.replace(params, features=os.path.realpath(features))
+def name_flag(name):
+    """Return the flag of a field."""
+    return f"--{name.replace('_', '-')}"
 
 
-def parse_params(arguments=None):
-    """Make the `Params` from a command line.
+def suggest(name, known):
+    """Return ". Did you mean X?" with the most similar of the known names, or "." for none."""
+    similar = difflib.get_close_matches(name, list(known), n=1)
+    return f". Did you mean {similar[0]}?" if similar else "."
+
+
+def refuse_flag(tokens, known, elsewhere):
+    """Raise a ValueError for what no flag of a command takes.
 
     Args:
-        arguments: list of strings; None for the program's own. The first may be a preset's name.
+        tokens: of the command line; the first one is named.
+        known: the command's flags.
+        elsewhere: {flag: why the command does not take it}.
+    """
+    flag = tokens[0].split("=")[0].replace("_", "-")
+    if flag in elsewhere:
+        raise ValueError(f"{flag} {elsewhere[flag]}")
+    if flag.startswith("-"):
+        raise ValueError(f"Unknown flag {flag}{suggest(flag, known)} --help lists all flags.")
+    raise ValueError(f"No flag takes the value {tokens[0]!r}. --help lists all flags.")
+
+
+def _refuse(event, known, elsewhere):
+    """Raise a ValueError for what tyro is about to refuse."""
+    if isinstance(event, _errors.UnrecognizedArgs):
+        refuse_flag(event.tokens, known, elsewhere)
+    if isinstance(event, _errors.MissingArgs):
+        if event.unrecognized_tokens:
+            refuse_flag(event.unrecognized_tokens, known, elsewhere)
+        missing = event.missing_arguments[0].arg
+        usage = missing.get_invocation_text()[1].as_str_no_ansi()
+        text = missing.field.helptext.split(". ")[0].rstrip(".")
+        raise ValueError(f"{usage} is missing: {text}. --help lists all flags.")
+    name = event.argument.display_name()
+    if isinstance(event, _errors.InvalidChoice):
+        possible = ", ".join(choice for choice in event.choices if choice)
+        hint = suggest(event.value, event.choices)
+        raise ValueError(f"Unknown {name} {event.value}{hint} Possible: {possible}.")
+    if isinstance(event, _errors.BadValue):
+        count = event.argument.lowered.nargs
+        raise ValueError(f"{name} takes {'a value' if count == 1 else f'{count} values'}.")
+    kinds = str(event.argument.lowered.metavar).split()
+    expected = f"{len(kinds)} values" if len(kinds) > 1 else _KINDS.get(kinds[0], kinds[0])
+    given = re.search("'.*'", event.message)
+    raise ValueError(f"{name} takes {expected}, not {given[0] if given else event.message}.")
+
+
+def _describe(field, text, choices, default):
+    """Return a field of `make_dataclass`: how tyro shows and reads a field."""
+    kind, settings = field.type, {"help": text}
+    if choices:
+        kind = Literal[tuple(choices)]
+        if default not in choices:
+            default = dataclasses.MISSING
+        settings["metavar"] = "{" + ",".join(filter(None, choices)) + "}"
+    if isinstance(default, bool):
+        settings["help_behavior_hint"] = f"(default: {_SWITCHES[default]})"
+    elif default in ("", (), None, dataclasses.MISSING):
+        settings["help_behavior_hint"] = ""
+    kind = Annotated[kind, tyro.conf.arg(**settings)]
+    return field.name, kind, dataclasses.field(default=default)
+
+
+def describe_fields(kind, choices=None, defaults=None, without=()):
+    """Return a dataclass's fields as tyro shows and reads them, for `make_dataclass`.
+
+    Args:
+        kind: a dataclass, whose fields have docstrings.
+        choices: {field: possible values}, where its type does not say them.
+        defaults: {field: value} instead of its own.
+        without: names of fields that are left out.
+    """
+    choices, defaults = choices or {}, defaults or {}
+    parsed = docstring_parser.parse_from_object(kind).params
+    texts = {each.arg_name: " ".join(each.description.split()) for each in parsed}
+    return [
+        _describe(
+            field,
+            texts.get(field.name, ""),
+            choices.get(field.name, ()),
+            defaults.get(field.name, field.default),
+        )
+        for field in dataclasses.fields(kind)
+        if field.name not in without
+    ]
+
+
+def list_flags(kind):
+    """Return the flags of a dataclass of `describe_fields`."""
+    parser = tyro.extras.get_parser(kind, config=_CONFIG)
+    return [flag for action in parser._actions for flag in action.option_strings]
+
+
+def _name_program():
+    spec = sys.modules["__main__"].__spec__
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else f"python {sys.argv[0]}"
+
+
+def _show_help(page, description, below):
+    """Print a page of help; its description is wrapped, as tyro wraps all else."""
+    width = shutil.get_terminal_size().columns
+    texts = [" ".join(text.split()) for text in description.split("\n\n")]
+    usage, _, flags = page.partition("\n\n")
+    print(usage, *("\n".join(textwrap.wrap(text, width)) for text in texts), "", sep="\n\n")
+    print(*(line.rstrip() for line in flags.strip().splitlines()), *below, sep="\n")
+
+
+def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None, with_rest=False):
+    """Parse a command line, or print its help.
+
+    Args:
+        kind: a dataclass of `describe_fields`.
+        arguments: list of strings.
+        description: paragraphs that --help begins with; empty: --help is not answered.
+        below: lines that --help ends with.
+        known: flags that exist besides those of `kind`, for suggestions.
+        elsewhere: {flag: why it is refused}.
+        with_rest: whether unknown arguments are returned instead of refused.
+
+    Returns:
+        An instance of `kind`; with_rest: and the list of the other arguments.
 
     Raises:
-        ValueError: impossible or contradictory values, or features without labels.
-        SystemExit: an unknown flag, or --help.
+        ValueError: an unknown flag or an impossible value; the most similar one is named.
+        SystemExit: after --help.
     """
 
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments and arguments[0] in PRESETS:
-        arguments = ["--preset", *arguments]
+    def refuse(event):
+        _refuse(event, [*known, *list_flags(kind)], elsewhere or {})
 
-    def preset_first(preset: Literal[tuple(PRESETS)] = "default"):
-        return preset
+    page = io.StringIO()
+    try:
+        with _errors.on_parse_error(refuse), contextlib.redirect_stdout(page):
+            return tyro.cli(
+                kind,
+                args=arguments,
+                prog=_name_program(),
+                description="",
+                return_unknown_args=with_rest,
+                add_help=bool(description),
+                config=_CONFIG,
+            )
+    except SystemExit:
+        _show_help(page.getvalue(), description, below)
+        raise
 
-    chosen, rest = tyro.cli(preset_first, args=arguments, return_unknown_args=True, add_help=False)
-    default = Params(**PRESETS[chosen])
-    description = (
-        "Train a video classifier, or a recognizer of signing. The defaults are those of "
-        f"utils/params.py; --preset {{{','.join(PRESETS)}}} chooses another set."
-    )
-    return _find_data(tyro.cli(Params, args=rest, default=default, description=description))
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """How a command's line is parsed.
+
+    Attributes:
+        description: what --help begins with, the module's docstring.
+        options: dataclass of its own flags.
+        read_rest: function (arguments that are not its own, its own flags) -> what they make, or
+            a ValueError; None where there are no others.
+    """
+
+    description: str
+    options: type
+    read_rest: Callable | None = None
+
+    def parse(self, arguments=None):
+        """Parse a list of strings, or the program's own.
+
+        Returns:
+            The options; with `read_rest`: and what that returns.
+
+        Raises:
+            ValueError: an unknown flag or an impossible value.
+            SystemExit: after --help.
+        """
+        arguments = sys.argv[1:] if arguments is None else [*map(str, arguments)]
+        fields = describe_fields(self.options)
+        kind = dataclasses.make_dataclass(self.options.__name__, fields, kw_only=True)
+        if self.read_rest is None:
+            return self.options(**vars(parse(kind, arguments, self.description)))
+        parsed, others = parse(kind, arguments, self.description, with_rest=True)
+        rest = self.read_rest(others, list_flags(kind))
+        return self.options(**vars(parsed)), rest

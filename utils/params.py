@@ -1,4 +1,8 @@
-"""The parameters of a run. Edit the defaults here, or give any of them as a flag."""
+"""The parameters of a run. Change a default here, or give the flag of the same name.
+
+`frame_size = 224` here is `--frame-size 224` on the command line. `python training.py --help`
+lists all flags with their values, and the presets.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,191 +11,240 @@ from utils.checks import check_params
 
 
 @dataclass(frozen=True)
-class Params:
-    """Everything that decides a run, in the order a user thinks of it."""
+class Run:
+    """What is trained, and under which name."""
 
     task: Literal["classification", "recognition"] = "classification"
-    """classification: a video's labels; recognition: the glosses of continuous signing."""
+    """classification: say which classes a video shows. recognition: write down the glosses of
+    continuous sign language."""
+    run: str = ""
+    """Name of the run's folder in weights/. Empty: data and network, with a number if taken."""
+    resume: bool = False
+    """Continue the newest run of that name from its last finished epoch."""
 
-    # --- Data ---
+
+@dataclass(frozen=True)
+class Data:
+    """The videos, their labels and their splits."""
+
     data_path: str = "sample"
-    """Folder of class folders (maybe under train/ val/ test/), a .csv, a UCF101 list, or sample,
-    sample_order, sample_appearance, sample_signs."""
-    class_names: tuple[str, ...] = ()
-    """The classes, in the order of the outputs; empty: those of the data, sorted."""
-    video_root: str = ""
-    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
-    group_pattern: str = ""
-    """Regex on the file name, or where no name has it on the path below the data; videos with equal
-    first groups stay in one split. Empty: ..._gNN_..., ..._clipNN. '([^/]+)/[^/]+$': the folder."""
+    """Your videos: a folder with one folder per class (train/, val/ and test/ above them are
+    optional), a .csv, or a UCF101 list. Built in: sample, sample_order, sample_appearance,
+    sample_signs."""
     features: str = ""
-    """Train a head alone, on features in place of videos: a folder that scripts.extract_features
-    wrote, any of .npy, .npz, .mat or .h5 files named after the videos, or one .npz or .h5."""
+    """Train on features instead of videos: a folder that scripts.extract_features wrote, or .npy,
+    .npz, .mat or .h5 files named after the videos. Only the head is trained."""
+    class_names: tuple[str, ...] = ()
+    """Class names in the order of the outputs. Empty: the classes of the data, sorted."""
+    video_root: str = ""
+    """Folder that the paths in a .csv or UCF101 list start from. Empty: the folder of the list."""
+    group_pattern: str = ""
+    """Regular expression that tells which videos belong together. Videos whose first group matches
+    the same text stay in one split. It is searched in the file name, then in the path below the
+    data; '([^/]+)/[^/]+$' groups by folder. Empty: names such as _g01_ or _clip01 are found."""
     val_fraction: float = 0.2
-    """Share of the training videos held out for validation, where no split is given; 0: none."""
+    """Share of the training videos used for validation if the data has no split. 0: none."""
     test_fraction: float = 0.0
-    """Share of the videos held out for testing, where no split is given."""
+    """Share of the videos used for testing if the data has no split."""
     balance: Literal["none", "weights", "sampling"] = "none"
-    """Uneven classes: leave them, weigh the loss, or draw classes equally often."""
-    cache_path: str = "weights/cache"
-    """Where probed videos and the features of the frozen backbone are kept."""
+    """Imbalanced classes. weights: rare classes weigh more in the loss. sampling: all classes are
+    drawn equally often."""
 
-    # --- Clips ---
+
+@dataclass(frozen=True)
+class Clips:
+    """The part of a video that the network sees, and its augmentation."""
+
     stream: Literal["rgb", "flow", "both"] = "rgb"
-    """RGB frames, optical flow between them, or both joined to five channels."""
+    """rgb: frames. flow: optical flow between them. both: two-stream, RGB and flow."""
     flow: Literal["tvl1", "dis", "farneback"] = "tvl1"
-    """How flow is computed: tvl1 (what the published weights were trained on, slow), dis or
-    farneback."""
+    """Optical flow method. tvl1: what the published flow weights were trained on, slow. dis and
+    farneback are fast."""
     flow_path: str = ""
-    """Folder of flow that scripts.extract_flow stored; empty: its default one, where it is there.
-    Flow that is not stored is computed anew each time."""
+    """Folder that scripts.extract_flow wrote. Empty: its default folder, if there is one. Flow that
+    is not stored is computed again every time."""
     num_segments: int = 4
-    """Segments per video: the steps of the LSTM."""
+    """Segments per video. They are spread over the whole video and are the LSTM's time steps."""
     frames_per_segment: int = 8
-    """Frames per segment, from 8 up; 16 to 64 for longer videos or a faster machine."""
+    """Frames per segment. I3D needs at least 8; 16 to 64 are better and slower."""
     sampling: Literal["segments", "uniform"] = "segments"
-    """Consecutive frames inside each segment, or frames spread evenly over the whole video."""
+    """segments: consecutive frames within each segment. uniform: frames spread evenly over the
+    whole video."""
     fps: float = 25.0
-    """Frames per second after resampling; the weights expect 25. 0: the file's own frames."""
+    """Frame rate that videos are resampled to. The published weights expect 25. 0: keep every frame
+    of the file."""
     short_side: int = 256
-    """Pixels of the shorter side before cropping; the weights expect 256. 0: nothing is cut, the
-    whole frame is stretched to the square: for signing, where hands reach the edges."""
+    """Frames are resized so that the shorter side has this many pixels, then cropped. The I3D
+    weights expect 256. 0: stretch the whole frame to the square without cropping, for signing."""
     frame_size: int = 224
-    """Height and width of the crop in pixels, from 112 up; the weights expect 224."""
+    """Height and width of the crop in pixels. I3D needs at least 112, its weights expect 224."""
     flip: bool = True
-    """Mirror half of the training clips; not for actions with a side, such as sign language."""
+    """Mirror half of the training clips. Turn it off if left and right matter, as in signing."""
     color: float = 0.2
-    """Largest random change of brightness, contrast and saturation when training."""
+    """Color jitter: largest random change of brightness, contrast and saturation. 0: none."""
     rand_operations: int = 0
-    """RandAugment: random operations on each training clip; 2 is usual. RGB only."""
+    """RandAugment: number of random operations per training clip; 2 is usual. RGB only. 0: off."""
     rand_magnitude: float = 0.3
-    """RandAugment: how strong they are, from 0 to 1."""
+    """RandAugment: strength of the operations, from 0 to 1."""
     mixup: float = 0.0
-    """MixUp: alpha of the share of a second clip (or its features) blended in; 0: off."""
+    """MixUp: alpha of the beta distribution; 0.2 is usual. 0: off."""
     cutmix: float = 0.0
-    """CutMix: alpha of the size of a box cut out of a second clip; 0: off."""
+    """CutMix: alpha of the beta distribution; 1 is usual. 0: off."""
     feature_views: int = 1
-    """Versions of each training clip to cache with a frozen backbone: the center view, then random
-    ones. 0: no cache, a new random clip every epoch."""
+    """Frozen backbone: how many versions of each training clip are computed once and cached. The
+    first is the center view, the others are random. 0: no cache, new random clips every epoch."""
 
-    # --- Network ---
+
+@dataclass(frozen=True)
+class Network:
+    """The network, and the weights that training starts from."""
+
     network: str = "i3d_lstm"
-    """A backbone and a head: i3d (segments averaged), i3d_lstm, i3d_transformer, i3d_vivit; or
-    vivit, timesformer. Recognition: bilstm or transformer."""
+    """A backbone with a head: i3d (average of the segments), i3d_lstm, i3d_transformer, i3d_vivit.
+    Transformers without I3D: vivit, timesformer. Recognition: bilstm, transformer."""
     activation: Literal["softmax", "sigmoid"] = "softmax"
-    """One label a video; or several (run;jump in a .csv), or two classes with one output."""
+    """softmax: one label per video. sigmoid: several labels per video, written run;jump in a .csv,
+    or two classes with one output."""
     weights: str = "auto"
-    """kinetics, imagenet_kinetics (timesformer: kinetics, kinetics600, ssv2, imagenet), inflated
-    (flow from RGB's weights), none (from scratch), a file of published weights, or a run
-    (weights/<run>) to start from. auto: kinetics for i3d networks, else none. Recognition through a
-    backbone: the run on features that it goes on from."""
+    """Pretrained weights: kinetics, imagenet_kinetics, none (from scratch), a file, or a run
+    (weights/RUN) for a warm start. TimeSformer: kinetics, kinetics600, ssv2, imagenet. Flow:
+    inflated (made from RGB's). auto: kinetics for I3D, none for others. Recognition: the run on
+    features whose training goes on through the backbone."""
     flow_weights: str = "auto"
-    """stream both: what flow's backbone starts from; auto: as weights; inflated: from RGB's
-    weights."""
+    """Two streams: the weights of the flow backbone. auto: as --weights."""
     fusion: str = "logits"
-    """stream both: logits, those of a head for each are added; or features, joined for one head."""
+    """Two streams. logits: a head for each stream, logits are added. features: one head on the
+    features of both."""
     finetune: str = "auto"
-    """What of the backbone is trained: none, all, or from a stage on, such as Mixed_5b. auto: none,
-    but all when from scratch. Recognition: from where on, behind weights."""
+    """How much of the backbone is trained: none (frozen), all, or a stage such as Mixed_5b and all
+    after it. auto: none with pretrained weights, all from scratch. Recognition: needs --weights."""
     train_batchnorm: bool = False
-    """Train the fine-tuned part's BatchNorm too; always so from scratch."""
+    """Fine-tune BatchNorm too. From scratch it is always trained."""
     dropout: float = 0.5
-    """Dropout rate before the logits."""
+    """Dropout rate before the last layer."""
     stochastic_depth: float = 0.0
-    """Transformers: chance that a step leaves the last block out; less for those before it."""
+    """Transformers: probability of skipping the last block; it falls linearly to the first."""
     pooling: str = "class"
-    """Transformers: a class token decides, or fused, the mean of all tokens."""
+    """Transformers. class: a class token. fused: the mean of all tokens."""
     embedder: str = "flatten"
-    """vivit: flatten (a token a frame), patches, tubelet (of two frames) or i3d, its last map."""
+    """ViViT, frames to tokens. flatten: one token per frame. patches. tubelet: patches of two
+    frames. i3d: the last feature map of I3D."""
     encoder: str = "joint"
-    """vivit: joint over all tokens, or factorised into space, then time."""
+    """ViViT. joint: attention over all tokens. factorised: over space, then over time."""
     attention: str = "divided"
-    """timesformer: space, joint, divided, local_global or axial."""
+    """TimeSformer: space, joint, divided, local_global or axial attention."""
     positions: str = "space_time"
-    """timesformer: position embeddings, none, space or space_time."""
+    """TimeSformer: position embeddings of space and time, of space alone, or none."""
     size: str = "small"
-    """vivit, timesformer: small, or base (ViT-B)."""
+    """ViViT and TimeSformer: small, or base (ViT-B)."""
     patch_size: int = 16
-    """vivit, timesformer: pixels of a patch's or tubelet's side."""
+    """ViViT and TimeSformer: height and width of a patch in pixels."""
 
-    # --- Recognition ---
+
+@dataclass(frozen=True)
+class Recognition:
+    """Continuous sign language recognition (CTC)."""
+
     corpus: str = ""
-    """phoenix2014, phoenix2014_si5, phoenix2014t or csv, where data_path holds several."""
+    """The corpus in --data-path: phoenix2014, phoenix2014_si5, phoenix2014t or csv. Empty: the only
+    one that is found there."""
     vocabulary: Literal["cleaned", "raw"] = "cleaned"
-    """Glosses to train on: as they are scored, or as they are written."""
+    """Glosses to train on. cleaned: as they are scored. raw: as they are written in the corpus."""
     row_step: int = 1
-    """From a row of the features that is taken to the next: features of stride 2 are of stride 4
-    with 2, of stride 16 with 8."""
+    """Use every Nth row of the features: with 2, features of stride 2 become stride 4."""
     front: str = "auto"
-    """Convolutions before the encoder, and their pooling: none, K5-K5, K5-P2-K5, K5-P2-K5-P2.
-    auto: what makes the rows' stride up to four frames a step."""
+    """Temporal convolutions (K) and poolings (P) before the encoder: none, K5-K5, K5-P2-K5 or
+    K5-P2-K5-P2. auto: one that suits the stride, about four frames per time step."""
     width: int = 1024
-    """Channels of a step: convolution, both directions of the LSTM together."""
+    """Channels of the convolutions, and of both directions of the LSTM together."""
     auxiliary: float = 1.0
-    """Weight of the CTC loss straight after the convolution; 0: none."""
+    """Weight of a second CTC loss directly after the convolutions. 0: none."""
     distillation: float = 0.0
-    """Weight of its divergence from the final output, such as 1; 0: none."""
+    """Weight of the distillation from the final output to that second one; 1 is usual. 0: none."""
     rescale: float = 0.2
-    """Largest random change of a training sentence's length."""
+    """Augmentation: largest random change of a sentence's speed."""
     drop_rows: float = 0.1
-    """Chance that a row of a training sentence is left out."""
+    """Augmentation: probability that a row of features is left out."""
     noise: float = 0.1
-    """Noise on training features, in standard deviations of each channel."""
+    """Augmentation: noise on the features, in standard deviations of each channel."""
     windows: int = 8
-    """Training the backbone: windows that go through it at a time; fewer take less memory."""
+    """Training the backbone: windows computed at a time. Fewer need less memory."""
 
-    # --- Training ---
-    batch_size: int = 8
-    """Videos per step."""
+
+@dataclass(frozen=True)
+class Training:
+    """Epochs, the optimizer, the learning rate and the loss."""
+
     epochs: int = 20
     """Passes over the training videos."""
+    batch_size: int = 8
+    """Videos per batch."""
     optimizer: str = "sgd"
-    """sgd with momentum, or adamw."""
+    """sgd (with momentum) or adamw."""
     schedule: str = "phases"
-    """phases: three constant rates; cosine: from the first of them down to zero."""
+    """Learning rate. phases: three constant rates. cosine: from the first rate down to zero."""
     learning_rates: tuple[float, float, float] = (1e-2, 1e-3, 1e-4)
-    """The learning rate in each of the three phases."""
+    """Learning rate in each of the three phases."""
     rate_epochs: tuple[int, int] = (10, 15)
-    """Last epoch of the first and of the second phase."""
+    """Last epoch of the first phase, and of the second."""
     warmup_epochs: int = 0
-    """Epochs in which the rate rises from zero."""
+    """Epochs in which the learning rate rises from zero."""
     momentum: float = 0.9
-    """SGD's momentum."""
+    """Momentum of sgd."""
     weight_decay: float = 0.0
-    """Decoupled weight decay, of kernels only; 0.05 is usual with adamw."""
+    """Decoupled weight decay, for kernels only; 0.05 is usual with adamw. 0: none."""
     clip_norm: float = 0.0
-    """Largest norm of all gradients together; 0: any."""
+    """Gradient clipping: largest norm of all gradients together. 0: no clipping."""
     accumulate: int = 1
-    """Batches whose gradients are averaged for one step."""
+    """Gradient accumulation: batches per update of the weights."""
     ema: float = 0.0
-    """Momentum of the average of the weights that is scored and kept, such as 0.99; 0: none."""
+    """Exponential moving average of the weights: its momentum, such as 0.99. The average is scored
+    and saved. 0: none."""
     label_smoothing: float = 0.0
-    """Share of the target that is spread over all classes."""
+    """Label smoothing: share of the target spread over all classes. 0: none."""
     focal: float = 0.0
-    """Gamma of the focal loss, such as 2; 0: cross-entropy."""
+    """Focal loss: gamma; 2 is usual. 0: cross-entropy."""
     patience: int = 0
-    """Epochs without a better one after which training ends; 0: never before the last."""
+    """Early stopping: epochs without improvement before training ends. 0: train all epochs."""
     pictures: float = 0.02
-    """TensorBoard: share of the time that its pictures may take (confusion matrix, clips and
-    sentences with predictions); 1: after each epoch, 0: none."""
+    """TensorBoard: share of the training time that pictures may take (confusion matrix, clips with
+    predictions). 1: after every epoch. 0: none."""
+    seed: int = 0
+    """Random seed of splits, order, augmentation and initial weights."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The computer: precision, GPUs, threads, and the cache on disk."""
+
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Number format; bfloat16 halves the time on GPUs and on CPUs that have it, no others."""
+    """Mixed precision. mixed_bfloat16 saves half the time on GPUs and on CPUs with AVX512-BF16; it
+    is slower on other CPUs."""
+    gpus: int = -1
+    """Number of GPUs. -1: all there are. 0: the CPU."""
     workers: int = 2
     """Threads that read videos."""
-    gpus: int = -1
-    """GPUs to use, MirroredStrategy on several; -1: all there are, 0: the CPU."""
-    seed: int = 0
-    """Seed of the split, the order, the augmentation and the initial weights."""
-    run: str = ""
-    """Name of the run's folder in weights/; empty: named after data and network, numbered."""
-    resume: bool = False
-    """Go on with the run (the newest of that name) from its last finished epoch."""
+    cache_path: str = "weights/cache"
+    """Folder that keeps what was learned about video files, and features of a frozen backbone."""
 
-    # --- Evaluation ---
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a video is scored: by the mean over several views."""
+
     eval_clips: int = 1
-    """Views in time that are averaged when a video is scored."""
+    """Clips per video, spread over time."""
     eval_crops: Literal[1, 3] = 1
-    """Views in space: the center, or three along the longer side."""
+    """Crops per clip. 1: the center. 3: left, center, right (or top, center, bottom)."""
+
+
+# The groups that --help shows, in this order.
+GROUPS = (Run, Data, Clips, Network, Recognition, Training, Machine, Evaluation)
+
+
+@dataclass(frozen=True)
+class Params(*reversed(GROUPS)):  # reversed: fields of the last base come first
+    """Everything that decides a run: the fields of all groups above."""
 
     def __post_init__(self):
         check_params(self)

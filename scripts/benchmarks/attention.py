@@ -17,13 +17,13 @@ from models import attention
 from models.design import Design
 from models.networks import build
 from models.timesformer import SCHEMES
+from utils.command_line import Command
 from utils.fitting.devices import number_format, prepare_steps
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.timing import limit_memory, measure_seconds
 
 import keras
-import tyro
 
 # A scheme's name in Hugging Face's transformers, with PyTorch the peer.
 _PEERS = {"space": "space_only", "joint": "joint_space_time", "divided": "divided_space_time"}
@@ -156,8 +156,10 @@ def benchmark_attention(options):
     return rows
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     if "--child" in sys.argv:
         print(json.dumps(measure(Options(**json.loads(sys.argv[-1])))))
     else:
-        run_command(lambda: benchmark_attention(tyro.cli(Options, description=__doc__)))
+        run_command(lambda: benchmark_attention(COMMAND.parse()))

@@ -20,6 +20,7 @@ from typing import Literal
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.dense import Extractor, Rows, build_maps
 from utils.clips.augmentation import list_levels
+from utils.command_line import Command
 from utils.features.blocks import RowFormat
 from utils.features.extraction import Collector, extract_rows
 from utils.rendering.samples import render_video
@@ -29,7 +30,6 @@ from utils.system.processes import measure_peak
 from utils.system.timing import measure_seconds
 
 import numpy as np
-import tyro
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 BATCH_FRAMES = 128
@@ -283,5 +283,7 @@ def benchmark_extraction(options):
         write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: benchmark_extraction(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: benchmark_extraction(COMMAND.parse()))

@@ -19,11 +19,10 @@ from typing import Literal
 
 from scripts.benchmarks.kills import CRASHED, HUNG, JOBS, LOST, UNNAMED, Campaign
 from scripts.benchmarks.mutants import KINDS, run_mutants
+from utils.command_line import Command
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import write_atomically
 from utils.system.measuring import describe_machine
-
-import tyro
 
 _AT_MOST = 4  # kills of a command until it may end
 FAULTS = (CRASHED, HUNG, UNNAMED, LOST)
@@ -136,5 +135,7 @@ def run_campaign(options):
         raise IncompleteError(f"{len(faults)} faults; the lines above name them.")
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: run_campaign(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: run_campaign(COMMAND.parse()))

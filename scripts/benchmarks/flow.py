@@ -7,9 +7,11 @@ found and the true one (the end-point error), away from the borders. Medians of 
 import itertools
 import json
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from utils.command_line import Command
 from utils.system.commands import run_command
 from utils.system.files import write_atomically
 from utils.system.timing import median_seconds
@@ -18,7 +20,6 @@ from utils.video.frames import warp
 from utils.video.reading import probe, read_rgb
 
 import numpy as np
-import tyro
 
 
 def _turn(degrees):
@@ -113,40 +114,49 @@ def measure_rounding(method, videos, pairs=8):
     yield f"{name} cut at {FLOW_LIMIT:g} px", 100 * (flows > FLOW_LIMIT).mean(), "%"
 
 
-def benchmark_flow(
-    methods: tuple[Literal[tuple(FLOWS)], ...] = tuple(FLOWS),
-    size: tuple[int, int] = (256, 340),
-    repeats: int = 3,
-    videos: tuple[Path, ...] = (),
-    output: Path | None = None,
-):
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    methods: tuple[Literal[tuple(FLOWS)], ...] = tuple(FLOWS)
+    """Methods of optical flow."""
+    size: tuple[int, int] = (256, 340)
+    """Height and width of the rendered pictures in pixels."""
+    repeats: int = 3
+    """Measurements of each motion; the median counts."""
+    videos: tuple[Path, ...] = ()
+    """Videos on which the loss by rounding to 8 bits is measured."""
+    output: Path | None = None
+    """JSON file to write the rows to."""
+
+    def __post_init__(self):
+        if min(self.size) < 64 or self.repeats < 1:
+            raise ValueError(
+                f"size is {self.size}, repeats {self.repeats}; give at least 64 pixels, 1 repeat."
+            )
+
+
+def benchmark_flow(options):
     """Measure methods with one thread, and print a row for each number.
 
     Args:
-        methods: of optical flow.
-        size: height and width of the rendered pictures.
-        repeats: of each motion's timing; medians count.
-        videos: to measure on what 8 bits lose.
-        output: a JSON file for the rows.
-
-    Raises:
-        ValueError: pictures under 64 pixels, or no repeats.
+        options: `Options`.
     """
-    if min(size) < 64 or repeats < 1:
-        raise ValueError(f"size is {size}, repeats {repeats}; give at least 64 pixels, 1 repeat.")
     limit_threads(1)
     rows = []
-    for method in methods:
+    for method in options.methods:
         measured = itertools.chain(
-            measure_motions(method, size, repeats),
-            measure_rounding(method, videos) if videos else (),
+            measure_motions(method, options.size, options.repeats),
+            measure_rounding(method, options.videos) if options.videos else (),
         )
         for name, value, unit in measured:
             rows.append({"name": name, "value": float(value), "unit": unit})
             print(f"{name:<62} {value:9.4f} {unit}", flush=True)
-    if output:
-        write_atomically(output, json.dumps(rows, indent=1) + "\n")
+    if options.output:
+        write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
 
+
+COMMAND = Command(__doc__, Options)
 
 if __name__ == "__main__":
-    run_command(lambda: tyro.cli(benchmark_flow, description=__doc__))
+    run_command(lambda: benchmark_flow(COMMAND.parse()))

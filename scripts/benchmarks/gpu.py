@@ -21,11 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from utils.command_line import Command
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
 from utils.system.measuring import LEFT_OUT
-
-import tyro
 
 
 class Part(NamedTuple):
@@ -258,5 +257,7 @@ def benchmark_gpu(options):
     return report
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: benchmark_gpu(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: benchmark_gpu(COMMAND.parse()))

@@ -20,6 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from utils.command_line import Command
 from utils.rendering.samples import draw_pattern
 from utils.system.commands import ROOT, run_command
 from utils.system.files import write_atomically
@@ -32,7 +33,6 @@ from utils.video.reading import probe, resized_frames
 import av
 import cv2
 import numpy as np
-import tyro
 
 SIDE = 256  # pixels of the shorter side of what is read
 RATE = 25
@@ -317,5 +317,7 @@ def benchmark_reading(options):
     print(json.dumps(machine), flush=True)
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
-    run_command(lambda: benchmark_reading(tyro.cli(Options, description=__doc__)))
+    run_command(lambda: benchmark_reading(COMMAND.parse()))

@@ -16,6 +16,7 @@ from typing import Literal
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.end_to_end import build_end_to_end, build_windows, trained_part
 from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
+from utils.command_line import Command
 from utils.fitting.devices import compile_model, number_format
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.system.commands import ROOT, run_command
@@ -24,7 +25,6 @@ from utils.system.processes import measure_peak
 from utils.system.timing import limit_memory, measure_seconds
 
 import numpy as np
-import tyro
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,10 @@ def benchmark_recognition(options):
     return rows
 
 
+COMMAND = Command(__doc__, Options)
+
 if __name__ == "__main__":
     if "--child" in sys.argv:
         measure(Options(**json.loads(sys.argv[-1])), sys.argv[-2])
     else:
-        run_command(lambda: benchmark_recognition(tyro.cli(Options, description=__doc__)))
+        run_command(lambda: benchmark_recognition(COMMAND.parse()))

@@ -9,6 +9,7 @@ import itertools
 import json
 import statistics
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
+from utils.command_line import Command
 from utils.fitting.devices import compile_model, number_format, prepare_steps
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
@@ -34,7 +36,6 @@ from utils.video.reading import probe
 
 import keras
 import numpy as np
-import tyro
 from keras import ops
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
@@ -145,58 +146,68 @@ def measure_memory(folder):
     yield f"training a frozen {BACKBONE.title}-LSTM, peak memory", peak, "GiB"
 
 
-def benchmark(
-    parts: tuple[Literal["network", "schemes", "heads", "reading", "pipeline", "memory"], ...] = (
-        "network",
-        "schemes",
-        "heads",
-        "reading",
-        "pipeline",
-        "memory",
-    ),
-    precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = ("float32", "mixed_bfloat16"),
-    frames: int = 64,
-    clips: int = 8,
-    repeats: int = 3,
-    videos: tuple[Path, ...] = (),
-    output: Path | None = None,
-):
+PARTS = ("network", "schemes", "heads", "reading", "pipeline", "memory")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured."""
+
+    parts: tuple[Literal[PARTS], ...] = PARTS
+    """Parts of the benchmark."""
+    precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = ("float32", "mixed_bfloat16")
+    """network, schemes: number formats."""
+    frames: int = 64
+    """network: frames of the backbone's clip, from 8 up."""
+    clips: int = 8
+    """pipeline: clips per measurement."""
+    repeats: int = 3
+    """Measurements of everything; the median counts."""
+    videos: tuple[Path, ...] = ()
+    """reading, pipeline: videos to read instead of rendered ones."""
+    output: Path | None = None
+    """JSON file to write the rows to."""
+
+    def __post_init__(self):
+        for name, low in (("frames", 8), ("clips", 1), ("repeats", 1)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
+
+
+def benchmark(options):
     """Measure the parts, one after another, and print a row for each.
 
     Args:
-        parts: of the benchmark.
-        precisions: for network and schemes.
-        frames: of the backbone's clip, for network.
-        clips: of a run, for pipeline.
-        repeats: of everything; the medians count.
-        videos: to read instead of the rendered ones.
-        output: a JSON file for the rows.
+        options: `Options`.
     """
-    for name, value, low in (("frames", frames, 8), ("clips", clips, 1), ("repeats", repeats, 1)):
-        if value < low:
-            raise ValueError(f"{name} is {value}; it must be at least {low}.")
+    parts, repeats = options.parts, options.repeats
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        found = [probe(path) for path in videos]
+        found = [probe(path) for path in options.videos]
         if not found and {"reading", "pipeline"} & set(parts):
             found = [render_video(folder / f"{w}x{h}.mp4", w, h) for w, h in SIZES]
         measures = {
             "heads": lambda: measure_heads(folder, repeats),
             "reading": lambda: measure_reading(found, repeats),
-            "pipeline": lambda: measure_pipeline(found, clips, repeats),
+            "pipeline": lambda: measure_pipeline(found, options.clips, repeats),
         }
         chosen = [measures[part]() for part in parts if part in measures]
         if {"network", "schemes"} & set(parts):
-            chosen = [measure_networks(parts, p, frames, repeats) for p in precisions] + chosen
+            measured = [
+                measure_networks(parts, p, options.frames, repeats) for p in options.precisions
+            ]
+            chosen = measured + chosen
         if "memory" in parts:  # first, see `measure_peak`
             chosen.insert(0, measure_memory(folder))
         for name, value, unit in itertools.chain(*chosen):
             rows.append({"name": name, "value": value, "unit": unit})
             print(f"{name:<58} {value:10.3f} {unit}", flush=True)
-    if output:
-        write_atomically(output, json.dumps(rows, indent=1) + "\n")
+    if options.output:
+        write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
 
+
+COMMAND = Command(__doc__, Options)
 
 if __name__ == "__main__":
-    run_command(lambda: tyro.cli(benchmark, description=__doc__))
+    run_command(lambda: benchmark(COMMAND.parse()))

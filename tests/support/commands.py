@@ -34,18 +34,15 @@ def run_in_process(monkeypatch, script):
     """Have a script call training.py and evaluate.py here: each in a process takes seconds more."""
     import evaluate
     import training
-    from tasks.options import EvaluationOptions
-    from utils.command_line import parse_params
+    from tasks.training_flags import parse_params
     from utils.system import commands
-
-    import tyro
 
     def run_script(command, *arguments):
         arguments = [*map(str, arguments)]
         if command == "training.py":
             training.train_run(parse_params(arguments))
         else:
-            evaluate.evaluate(tyro.cli(EvaluationOptions, args=arguments))
+            evaluate.evaluate(evaluate.COMMAND.parse(arguments))
 
     for module in (commands, script):
         monkeypatch.setattr(module, "run_script", run_script)

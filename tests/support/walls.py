@@ -8,16 +8,16 @@ from pathlib import Path
 ROOMS = ("utils", "models", "tasks", "scripts")
 # From the ground up; a place imports itself and what stands before it. Who adds one adds it here.
 ORDER = """
-utils.presets utils.checks utils.params utils.command_line utils.system utils.video utils.features
-utils.rendering utils.data utils.scores utils.runs utils.clips utils.fitting utils.signing
-utils.pictures utils.dataset_report
+utils.version utils.presets utils.checks utils.params utils.command_line utils.system utils.video
+utils.features utils.rendering utils.data utils.scores utils.runs utils.clips utils.fitting
+utils.signing utils.pictures utils.dataset_report
 models.streams models.design models.layers models.transformer models.heads models.token_windows
 models.attention models.vivit models.timesformer models.i3d models.pretrained models.backbones
 models.networks models.cutting models.dense models.end_to_end models.ctc models.recognizer
 models.tvl1 models.flops models.explaining models.exporting
-tasks.options tasks.plan tasks.job tasks.answers tasks.export_subject tasks.features
-tasks.classification tasks.recognition tasks.training tasks.predictors tasks.demonstration
-tasks.page_guard
+tasks.options tasks.training_flags tasks.plan tasks.job tasks.answers tasks.export_subject
+tasks.features tasks.classification tasks.recognition tasks.training tasks.predictors
+tasks.demonstration tasks.page_guard
 training evaluate scripts
 """.split()
 ENTRY_POINTS = ("training", "evaluate", "scripts")

@@ -17,6 +17,7 @@ from utils.system.hashing import hash_text
 from utils.system.locks import take_lock
 from utils.system.settings_files import list_differences, read_kind
 from utils.system.words import escape, print_line
+from utils.version import VERSION
 
 RUNS = Path("weights")
 # What may differ when a run goes on: none of it changes what an epoch computes.
@@ -109,7 +110,11 @@ def _make_run(params):
 
 
 def _environment():
-    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    versions = {
+        "version": VERSION,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
     for package in _PACKAGES:
         try:
             versions[package] = version(package)

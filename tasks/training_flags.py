@@ -1,0 +1,204 @@
+"""The flags of training.py: their groups, presets, and possible values, which the tables say."""
+
+import dataclasses
+import os
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import Literal
+
+from models.backbones import BACKBONES
+from models.networks import FUSIONS, NETWORKS
+from models.recognizer import ENCODERS as RECOGNIZERS
+from models.recognizer import FRONTS
+from models.timesformer import POSITIONS, SCHEMES
+from models.transformer import POOLINGS
+from models.vivit import EMBEDDERS, ENCODERS, SIZES
+from utils.command_line import describe_fields, name_flag, parse
+from utils.fitting.optimization import OPTIMIZERS, SCHEDULES
+from utils.params import GROUPS, Params, Recognition, Run
+from utils.presets import PRESETS
+from utils.signing.corpora import CORPORA
+from utils.version import VERSION
+
+import tyro
+
+_STAGES = [stage.name for row in BACKBONES.values() for stage in row.stages if stage.learns]
+# Parameter: its possible values, where the type in utils/params.py does not say them.
+CHOICES = {
+    "network": NETWORKS,
+    "fusion": FUSIONS,
+    "finetune": ("auto", "none", "all", *dict.fromkeys(_STAGES)),
+    "pooling": POOLINGS,
+    "embedder": EMBEDDERS | BACKBONES,
+    "encoder": ENCODERS,
+    "attention": SCHEMES,
+    "positions": POSITIONS,
+    "size": SIZES,
+    "front": ("auto", *FRONTS),
+    "corpus": ("", *CORPORA),
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
+# By task: what is possible for it alone.
+TASK_CHOICES = {"classification": {}, "recognition": {"network": RECOGNIZERS}}
+# By task: parameters that it does not read. --help leaves them out. Those of recognition are
+# refused for classification, the others are not: command lines have had them since before.
+UNREAD = {
+    "classification": [field.name for field in dataclasses.fields(Recognition)],
+    "recognition": (
+        "class_names group_pattern val_fraction test_fraction balance stream flow flow_path "
+        "num_segments frames_per_segment sampling fps short_side frame_size mixup cutmix "
+        "activation flow_weights fusion stochastic_depth pooling embedder encoder attention "
+        "positions size patch_size label_smoothing focal eval_clips eval_crops"
+    ).split(),
+}
+_GROUPS = {group.__name__.lower(): group for group in GROUPS if group is not Run}
+_NAMES = {field.name for field in dataclasses.fields(Params)}
+_DESCRIPTION = {
+    "classification": (
+        "Train a video classifier. Flags override the preset, and the preset overrides the "
+        "defaults in utils/params.py. Continuous sign language recognition has flags of its own: "
+        "python training.py phoenix --help"
+    ),
+    "recognition": (
+        "Train a recognizer of continuous sign language. Flags override the preset, and the preset "
+        "overrides the defaults in utils/params.py."
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _First:
+    """What is read before all other flags."""
+
+    preset: Literal[tuple(PRESETS)] = "default"
+    """A named set of parameters; see the list below. "python training.py NAME" is the same."""
+    version: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the version and exit."""
+
+
+def list_presets(width):
+    """Return the lines that describe the presets, of at most `width` characters."""
+    lines = ["Presets: python training.py NAME. Times are those of two CPU cores."]
+    for name, row in PRESETS.items():
+        text = f"{row.trains} {row.cost} {row.score}"
+        indent = " " * 26
+        lines += textwrap.wrap(
+            text, width, initial_indent=f"  {name:<24}", subsequent_indent=indent
+        )
+    return lines
+
+
+def _read_first(arguments):
+    """Return (preset, task, arguments) of a command line that may begin with a preset's name."""
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--preset", *arguments]
+    fields = describe_fields(_First) + [
+        field for field in describe_fields(Run) if field[0] == "task"
+    ]
+    kind = dataclasses.make_dataclass("First", fields)
+    first, _ = parse(kind, arguments, None, with_rest=True)
+    if first.version:
+        print(VERSION)
+        sys.exit()
+    given = any(each.split("=")[0] == "--task" for each in arguments)
+    own = PRESETS[first.preset].changes.get("task", Run.task)
+    return first.preset, first.task if given else own, arguments
+
+
+def _make_kind(preset, task, without):
+    """Return the dataclass of all flags but some, for `parse`; a group is a field of it."""
+    choices = CHOICES | TASK_CHOICES[task]
+    defaults = PRESETS[preset].changes | {"task": task}
+    fields = describe_fields(_First, defaults={"preset": preset})
+    fields += describe_fields(Run, choices, defaults)
+    for name, group in _GROUPS.items():
+        if described := describe_fields(group, choices, defaults, without):
+            text = {"__doc__": group.__doc__}
+            kind = dataclasses.make_dataclass(name, described, kw_only=True, namespace=text)
+            fields.append((name, kind))
+    return dataclasses.make_dataclass("Flags", fields, kw_only=True)
+
+
+def read_flags(arguments, known=()):
+    """Return {parameter: value} of training.py's flags; whether values fit together is not checked.
+
+    Args:
+        arguments: list of strings. The first may be a preset's name.
+        known: other flags of the command, for suggestions.
+
+    Raises:
+        ValueError: an unknown flag or preset, a value that is not possible, or a flag of the
+            other task.
+        SystemExit: after --help or --version.
+    """
+    preset, task, arguments = _read_first(arguments)
+    asked = {"-h", "--help"} & {*arguments}
+    without = UNREAD[task] if asked or task == "classification" else ()
+    reason = "is for sign language recognition: add --task recognition, or the preset phoenix."
+    elsewhere = {name_flag(name): reason for name in UNREAD["classification"]}
+    found = parse(
+        _make_kind(preset, task, without),
+        arguments,
+        _DESCRIPTION[task],
+        below=list_presets(shutil.get_terminal_size().columns),
+        known=known,
+        elsewhere={} if task == "recognition" else elsewhere,
+    )
+    groups = [found, *(getattr(found, name) for name in _GROUPS if hasattr(found, name))]
+    return {
+        name: value for group in groups for name, value in vars(group).items() if name in _NAMES
+    }
+
+
+def check_flags(arguments, known=()):
+    """Return a list of flags for training.py as it is.
+
+    Raises:
+        ValueError: as `read_flags`.
+        SystemExit: after --help or --version.
+    """
+    read_flags(arguments, known)
+    return arguments
+
+
+def read_params(arguments, known=()):
+    """Make the `Params` of training.py's flags; nothing on the disk is looked at.
+
+    Raises:
+        ValueError: as `read_flags`, or values that contradict each other.
+        SystemExit: after --help or --version.
+    """
+    return Params(**read_flags(arguments, known))
+
+
+def _find_data(params):
+    """Return the parameters, the features' whole path in them; alone, they are the data too."""
+    if not params.features:
+        return params
+    features = Path(params.features)
+    if params.data_path == Params.data_path:
+        if not features.is_dir() or not any(path.is_dir() for path in features.iterdir()):
+            raise ValueError(
+                f"features {features}: no folder of class folders (class/video.npy), so it tells "
+                "no labels; give data_path too, such as a .csv (path,label[,split])."
+            )
+        params = dataclasses.replace(params, data_path=str(features))
+    return dataclasses.replace(params, features=os.path.realpath(features))
+
+
+def parse_params(arguments=None, known=()):
+    """Make the `Params` of a command line.
+
+    Args:
+        arguments: list of strings; None for the program's own. The first may be a preset's name.
+        known: other flags of the command, for suggestions.
+
+    Raises:
+        ValueError: as `read_params`, or features without labels.
+        SystemExit: after --help or --version.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    return _find_data(read_params(arguments, known))
