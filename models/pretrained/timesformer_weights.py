@@ -10,7 +10,13 @@ from urllib.parse import quote
 
 from models.pretrained.compatibility import check_traits, describe_tensors
 from models.pretrained.digests import check_first, hash_file
-from models.pretrained.download import TIMEOUT, WeightsError, reachable
+from models.pretrained.download import (
+    TIMEOUT,
+    Bar,
+    WeightsError,
+    fetch_first,
+    reachable,
+)
 from models.pretrained.hugging_face import recognize_tensors, set_tensors
 
 from huggingface_hub import constants, hf_hub_download
@@ -43,6 +49,7 @@ class Checkpoint(NamedTuple):
         mean, deviation: of the pixels in [0, 1] that it expects.
         traits: what a network must have.
         sha256: of the file; "": not known, the first file that came is held on to.
+        megabytes: of the file.
     """
 
     weights: str
@@ -56,6 +63,7 @@ class Checkpoint(NamedTuple):
     deviation: float = 0.225
     traits: dict[str, tuple] = _DIVIDED
     sha256: str = ""
+    megabytes: int = 486
 
 
 _BASE, _HR = "facebook/timesformer-base-finetuned", "facebook/timesformer-hr-finetuned"
@@ -95,7 +103,7 @@ PUBLISHED = {
         "ssv2", f"{_LARGE}-ssv2", ("main", "refs/pr/1"), 64, 224, 174, (62.0, 87.5)
     ),
     "vit_base_imagenet": Checkpoint(
-        "imagenet", _VIT16, _VIT_COMMIT, 1, 224, 1000, None, *_VIT_TRAITS
+        "imagenet", _VIT16, _VIT_COMMIT, 1, 224, 1000, None, *_VIT_TRAITS, megabytes=346
     ),
     "vit_base_imagenet21k": Checkpoint(
         "imagenet21k",
@@ -107,6 +115,7 @@ PUBLISHED = {
         None,
         *_VIT_TRAITS,
         _VIT_21K_SHA256,
+        346,
     ),
 }
 
@@ -159,31 +168,33 @@ def fetch(name, folder="weights/pretrained"):
     row, target = PUBLISHED[name], Path(folder, name)
     if (target / FILE).is_file():
         return _check_digest(target / FILE, row)
-    try:
-        reachable(constants.ENDPOINT)  # without a network the hub itself tries for half a minute
-        failures = []
-    except OSError as error:
-        failures = [f"  {error}"]
-    for revision in () if failures else row.revisions:
-        print(f"Fetching {name} ({row.repository}, {revision})", flush=True)
-        try:
-            options = {"revision": revision, "local_dir": target, "etag_timeout": TIMEOUT}
-            path = Path(hf_hub_download(row.repository, FILE, **options))
-            return _check_digest(path, row)
-        except (OSError, HTTPError, XetDownloadError) as error:
-            failures += f"  {revision}: {type(error).__name__}: {error}".splitlines()[:1]
-    links = [
-        f"  {constants.ENDPOINT}/{row.repository}/resolve/{quote(revision, safe='')}/{FILE}"
+    links = {
+        f"{constants.ENDPOINT}/{row.repository}/resolve/{quote(revision, safe='')}/{FILE}": revision
         for revision in row.revisions
-    ]
-    raise WeightsError(
-        "\n".join([f"{name} could not be fetched:", *failures, f"Fetch {FILE} from"])
-        + "\n"
-        + "\n  or\n".join(links)
-        + f"\ninto {target}/, or name a local copy: --weights <file>.\n"
-        "Where there is only a pytorch_model.bin, weights/README.md says how to convert it.\n"
-        "To train from scratch: --weights none."
-    )
+    }
+
+    def download(revision):
+        reachable(constants.ENDPOINT)  # without a network the hub itself tries for half a minute
+        options = {"revision": revision, "local_dir": target, "etag_timeout": TIMEOUT}
+        try:
+            return Path(hf_hub_download(row.repository, FILE, tqdm_class=Bar, **options))
+        except (HTTPError, XetDownloadError) as error:
+            raise WeightsError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+
+    try:
+        path = fetch_first(f"the weights {name} ({row.megabytes} MB)", links, download)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{name} could not be fetched:\n{error}\n"
+            f"Download {FILE} from one of these addresses into {target}/, or give a local copy: "
+            "--weights <file>.\n"
+            "If there is only a pytorch_model.bin, weights/README.md says how to convert it.\n"
+            "To train from scratch: --weights none."
+        ) from error
+    path = _check_digest(path, row)
+    proof = "has the published SHA-256" if row.sha256 else f"SHA-256 noted in {path}.sha256"
+    print(f"Saved as {path}; {proof}", flush=True)
+    return path
 
 
 def read_file(path):
