@@ -11,7 +11,12 @@ from typing import NamedTuple
 
 from models.i3d import STAGES, TOP, apply_i3d, weigh_steps
 from models.pretrained.download import WeightsError
-from models.pretrained.i3d_weights import find_weights, load_pretrained, read_classes
+from models.pretrained.i3d_weights import (
+    PRETRAINED,
+    find_weights,
+    load_pretrained,
+    read_classes,
+)
 from models.streams import CHANNELS
 
 import keras
@@ -258,7 +263,7 @@ def make_i3d(stages):
             load=load_pretrained,
             find_weights=find_weights,
             data="Kinetics",
-            license="Apache-2.0",
+            license=PRETRAINED["rgb_scratch"]["license"],
             logits="Logits",
             read_classes=read_classes,
         ),

@@ -45,11 +45,13 @@ class Checkpoint(NamedTuple):
             safetensors in `refs/pr/N`.
         frames, frame_size: of a clip.
         classes: outputs of its classifier; 0: none.
-        accuracy: top-1 and top-5 on the data set it was trained on.
+        accuracy: top-1 and top-5 on the validation set of the data that it was trained on.
+        megabytes: of the file.
         mean, deviation: of the pixels in [0, 1] that it expects.
         traits: what a network must have.
         sha256: of the file; "": not known, the first file that came is held on to.
-        megabytes: of the file.
+        protocol: how the accuracy was measured (the paper, section 4).
+        license: of the weights.
     """
 
     weights: str
@@ -59,16 +61,19 @@ class Checkpoint(NamedTuple):
     frame_size: int
     classes: int
     accuracy: tuple[float, float] | None
+    megabytes: int
     mean: float = 0.45
     deviation: float = 0.225
     traits: dict[str, tuple] = _DIVIDED
     sha256: str = ""
-    megabytes: int = 486
+    protocol: str = "validation set; one clip, three crops"
+    license: str = "CC BY-NC 4.0"
 
 
 _BASE, _HR = "facebook/timesformer-base-finetuned", "facebook/timesformer-hr-finetuned"
 _LARGE = "fcakyon/timesformer-large-finetuned"
 _VIT16, _VIT_TRAITS = "google/vit-base-patch16-224", (0.5, 0.5, _VIT)
+_VIT_LICENSE = {"protocol": "", "license": "Apache-2.0"}
 _MAIN = ("main",)
 _K400_COMMIT = "8aaf40ea7d3d282dcb0a5dea01a198320d15d6c0"
 _VIT_COMMIT = ("3f49326eb077187dfe1c2a2bb15fbd74e6ab91e3",)
@@ -76,34 +81,34 @@ _VIT_21K_COMMIT = ("b4569560a39a0f1af58e3ddaf17facf20ab919b0",)
 _VIT_21K_SHA256 = "fd4e1169c7aa6c2dbfa8a6448be13b35abc0ee256190857c90009d12c094619b"
 PUBLISHED = {
     "timesformer_base_k400": Checkpoint(
-        "kinetics", f"{_BASE}-k400", (_K400_COMMIT, "refs/pr/5"), 8, 224, 400, (77.9, 93.2)
+        "kinetics", f"{_BASE}-k400", (_K400_COMMIT, "refs/pr/5"), 8, 224, 400, (77.9, 93.2), 486
     ),
     "timesformer_hr_k400": Checkpoint(
-        "kinetics", "fcakyon/timesformer-hr-finetuned-k400", _MAIN, 16, 448, 400, (79.6, 94.0)
+        "kinetics", "fcakyon/timesformer-hr-finetuned-k400", _MAIN, 16, 448, 400, (79.6, 94.0), 488
     ),
     "timesformer_l_k400": Checkpoint(
-        "kinetics", f"{_LARGE}-k400", _MAIN, 96, 224, 400, (80.6, 94.7)
+        "kinetics", f"{_LARGE}-k400", _MAIN, 96, 224, 400, (80.6, 94.7), 487
     ),
     "timesformer_base_k600": Checkpoint(
-        "kinetics600", f"{_BASE}-k600", ("main", "refs/pr/7"), 8, 224, 600, (79.1, 94.4)
+        "kinetics600", f"{_BASE}-k600", ("main", "refs/pr/7"), 8, 224, 600, (79.1, 94.4), 487
     ),
     "timesformer_hr_k600": Checkpoint(
-        "kinetics600", f"{_HR}-k600", ("main", "refs/pr/4"), 16, 448, 600, (81.8, 95.8)
+        "kinetics600", f"{_HR}-k600", ("main", "refs/pr/4"), 16, 448, 600, (81.8, 95.8), 489
     ),
     "timesformer_l_k600": Checkpoint(
-        "kinetics600", f"{_LARGE}-k600", ("main", "refs/pr/1"), 96, 224, 600, (82.2, 95.6)
+        "kinetics600", f"{_LARGE}-k600", ("main", "refs/pr/1"), 96, 224, 600, (82.2, 95.6), 487
     ),
     "timesformer_base_ssv2": Checkpoint(
-        "ssv2", f"{_BASE}-ssv2", ("main", "refs/pr/5"), 8, 224, 174, (59.1, 85.6)
+        "ssv2", f"{_BASE}-ssv2", ("main", "refs/pr/5"), 8, 224, 174, (59.1, 85.6), 486
     ),
     "timesformer_hr_ssv2": Checkpoint(
-        "ssv2", f"{_HR}-ssv2", ("main", "refs/pr/5"), 16, 448, 174, (61.8, 86.9)
+        "ssv2", f"{_HR}-ssv2", ("main", "refs/pr/5"), 16, 448, 174, (61.8, 86.9), 487
     ),
     "timesformer_l_ssv2": Checkpoint(
-        "ssv2", f"{_LARGE}-ssv2", ("main", "refs/pr/1"), 64, 224, 174, (62.0, 87.5)
+        "ssv2", f"{_LARGE}-ssv2", ("main", "refs/pr/1"), 64, 224, 174, (62.0, 87.5), 486
     ),
     "vit_base_imagenet": Checkpoint(
-        "imagenet", _VIT16, _VIT_COMMIT, 1, 224, 1000, None, *_VIT_TRAITS, megabytes=346
+        "imagenet", _VIT16, _VIT_COMMIT, 1, 224, 1000, None, 346, *_VIT_TRAITS, **_VIT_LICENSE
     ),
     "vit_base_imagenet21k": Checkpoint(
         "imagenet21k",
@@ -113,9 +118,10 @@ PUBLISHED = {
         224,
         0,
         None,
+        346,
         *_VIT_TRAITS,
         _VIT_21K_SHA256,
-        346,
+        **_VIT_LICENSE,
     ),
 }
 

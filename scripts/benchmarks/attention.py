@@ -20,7 +20,7 @@ from models.timesformer import SCHEMES
 from utils.command_line import Command
 from utils.fitting.devices import number_format, prepare_steps
 from utils.system.commands import run_command
-from utils.system.files import write_atomically
+from utils.system.figures import Figures
 from utils.system.timing import limit_memory, measure_seconds
 
 import keras
@@ -79,7 +79,7 @@ class Options:
     peer: str = ""
     """Python with torch and transformers, to measure their forms of the schemes beside ours."""
     output: Path | None = None
-    """A JSON file for the rows."""
+    """A JSON file of figures, such as docs/figures/attention.json."""
 
 
 def _peak_gib():
@@ -144,16 +144,14 @@ def benchmark_attention(options):
     """Measure every choice in a process of its own; print and return the rows."""
     if options.repeats < 1 or min(options.frames) < 1:
         raise ValueError("repeats and frames must be at least 1.")
-    rows = []
+    figures = Figures(options.output)
     for who, scheme, frames, step, command in _commands(options):
         row = {"who": who, "attention": scheme, "frames": frames, "step": step}
         row |= _run(command, options.limit)
-        rows.append(row)
+        figures.add(**row)
         result = row.get("failure") or f"{row['seconds']:8.2f} s {row['gib']:7.2f} GiB"
         print(f"{who:<12} {scheme:<12} {frames:>3} frames {step:<8} {result}", flush=True)
-        if options.output:
-            write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
-    return rows
+    return figures.rows
 
 
 COMMAND = Command(__doc__, Options)

@@ -4,7 +4,6 @@ Rows of the default backbone with random weights, on rendered videos; medians of
 """
 
 import itertools
-import json
 import os
 import signal
 import statistics
@@ -25,9 +24,9 @@ from utils.features.blocks import RowFormat
 from utils.features.extraction import Collector, extract_rows
 from utils.rendering.samples import render_video
 from utils.system.commands import ROOT, run_command
-from utils.system.files import write_atomically
+from utils.system.figures import Figures, make_row
 from utils.system.processes import measure_peak
-from utils.system.timing import measure_seconds
+from utils.system.timing import measure_seconds, summarize_seconds
 
 import numpy as np
 
@@ -73,9 +72,9 @@ def measure_routes(forms, shared, repeats):
         for (_, rows, _), column in zip(calls, zip(*seconds, strict=True), strict=True)
     ]
     for (name, _, _), rate in zip(calls, rates, strict=True):
-        yield name, rate, "rows/s"
+        yield make_row(rate, "rows/s", name=name)
         if name.startswith("dense") and "windows" in forms:
-            yield name, rate / rates[0], "times windows"
+            yield make_row(rate / rates[0], "times windows", name=name)
 
 
 def _extract(videos, row_format, extractor, workers):
@@ -111,10 +110,12 @@ def measure_share(route, row_format, groups, workers, repeats):
             order = [batches[shape[1]] for shape in shapes.elements()]
             alone.append(measure_seconds(lambda order=order: [extractor(each) for each in order]))
         name = f"{route} over {len(videos)} files of {videos[0].width}x{videos[0].height}"
-        frames = sum(video.num_frames for video in videos) / statistics.median(whole)
-        yield name, frames, "frames of video/s"
+        frames = sum(video.num_frames for video in videos)
+        seconds, spread = summarize_seconds(whole)
+        spread = spread and frames * spread / seconds**2
+        yield make_row(frames / seconds, "frames of video/s", spread, name=name)
         shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
-        yield name, statistics.median(shares), "% of the network alone"
+        yield make_row(statistics.median(shares), "% of the network alone", name=name)
 
 
 def measure_memory(folder, route, minutes, flags):
@@ -125,7 +126,7 @@ def measure_memory(folder, route, minutes, flags):
         command = ["-m", "scripts.extract_features", "--data", path, "--route", route]
         command += ["--output", folder / path.stem, "--weights", "none", *flags]
         peak = measure_peak(command, ROOT)
-        yield f"{route}, {length:g} minutes, peak memory", peak, "GiB"
+        yield make_row(peak, "GiB", name=f"{route}, {length:g} minutes, peak memory")
         path.unlink()
 
 
@@ -185,17 +186,19 @@ def measure_ray(folder, count):
                 time.sleep(0.5)
             if stop:
                 stop(process)
-                yield f"{name}: videos done by then", len(list(store.rglob("*.npy"))), ""
+                done = len(list(store.rglob("*.npy")))
+                yield make_row(done, "", name=f"{name}: videos done by then")
             if process.wait():
                 raise ValueError("scripts.extract_features failed; its message is above.")
         finally:
             process.kill()
-        yield f"{name}: {count} videos, start included", time.perf_counter() - begin, "s"
+        seconds = time.perf_counter() - begin
+        yield make_row(seconds, "s", name=f"{name}: {count} videos, start included")
         files = [path for path in store.rglob("*") if path.is_file()]
         trees.append({path.relative_to(store): path.read_bytes() for path in files})
-        yield f"{name}: files", len(trees[-1]), ""
+        yield make_row(len(trees[-1]), "", name=f"{name}: files")
         same = len(trees[0].items() & trees[-1].items())
-        yield f"{name}: files as alone, byte for byte", same, ""
+        yield make_row(same, "", name=f"{name}: files as alone, byte for byte")
 
 
 @dataclass(frozen=True)
@@ -233,7 +236,7 @@ class Options:
     repeats: int = 3
     """Of everything; the medians count."""
     output: Path | None = None
-    """A JSON file for the rows."""
+    """A JSON file of figures, such as docs/figures/extraction.json."""
 
     @property
     def forms(self):
@@ -261,7 +264,7 @@ def benchmark_extraction(options):
     Args:
         options: `Options`.
     """
-    rows, chosen, found = [], [], []
+    figures, chosen, found = Figures(options.output), [], []
     # Where a part fails, what it started may still write.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
@@ -276,11 +279,7 @@ def benchmark_extraction(options):
             chosen.append(measure_share(route, row_format, found, options.workers, options.repeats))
         if "ray" in options.parts:
             chosen.append(measure_ray(folder, options.ray_videos))
-        for name, value, unit in itertools.chain(*chosen):
-            rows.append({"name": name, "value": value, "unit": unit})
-            print(f"{name:<62} {value:10.3f} {unit}", flush=True)
-    if options.output:
-        write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
+        figures.take(itertools.chain(*chosen))
 
 
 COMMAND = Command(__doc__, Options)

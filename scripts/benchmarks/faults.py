@@ -6,8 +6,6 @@ their own. A small disk is filled. All is drawn from the seed. The exit status i
 crashed, hung, was lost, or went unnamed. Videos are rendered; docs/reliability.md has the figures.
 """
 
-import json
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -21,9 +19,9 @@ from scripts.benchmarks.kills import CRASHED, HUNG, JOBS, LOST, UNNAMED, Campaig
 from scripts.benchmarks.mutants import KINDS, run_mutants
 from utils.command_line import Command
 from utils.system.commands import IncompleteError, run_command
-from utils.system.files import write_atomically
-from utils.system.measuring import describe_machine
+from utils.system.figures import Figures
 
+_FULL = ", full disk"
 _AT_MOST = 4  # kills of a command until it may end
 FAULTS = (CRASHED, HUNG, UNNAMED, LOST)
 
@@ -55,7 +53,7 @@ class Options:
     keep: Path | None = None
     """Folder for damaged files, and for what killed commands left, where something was wrong."""
     output: Path | None = None
-    """A JSON file for the table, such as docs/figures/faults.json."""
+    """A JSON file of figures, such as docs/figures/faults.json."""
 
 
 def try_mutants(options):
@@ -78,7 +76,7 @@ def try_kills(options, folder):
         print(f"{name}: {seconds:.1f} s unbroken, {len(expected)} files", flush=True)
         how, left, rows = {"expected": expected, "seed": options.seed}, share, []
         for number in range(options.disks):
-            rows.append((f"{name}, full disk", *campaign.fill(name, number, **how)))
+            rows.append((f"{name}{_FULL}", *campaign.fill(name, number, **how)))
         while left > 0:
             result = campaign.attempt(name, len(rows), min(_AT_MOST, left), seconds, **how)
             left -= max(1, result[0])  # a command may end before it is killed
@@ -90,6 +88,11 @@ def try_kills(options, folder):
             campaign.prepare(JOBS[name])
         with ThreadPoolExecutor(options.workers) as pool:
             yield from chain.from_iterable(pool.map(try_job, options.jobs))
+
+
+def _name_group(name):
+    job, filled, _ = name.partition(_FULL)
+    return "full disks" if filled else f"killed: {job}"
 
 
 def print_table(rows):
@@ -110,7 +113,8 @@ def run_campaign(options):
     Raises:
         IncompleteError: there was a fault.
     """
-    machine, rows, faults = describe_machine(), {}, []
+    rows, faults = {}, []
+    figures = Figures(options.output, options.seed, faults=faults)
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=options.keep)).resolve()
@@ -125,12 +129,10 @@ def run_campaign(options):
     finally:
         if not options.keep:
             shutil.rmtree(folder)
-    machine["load_after"] = [round(load, 2) for load in os.getloadavg()]
-    print(json.dumps(machine))
+    for name, found in rows.items():
+        group = f"damaged: {KINDS[name].group}" if name in KINDS else _name_group(name)
+        figures.add(group=group, part=name, **dict.fromkeys(("tried", *FAULTS), 0) | found)
     print_table(rows)
-    if options.output:
-        found = {"machine": machine, "seed": options.seed, "rows": rows, "faults": faults}
-        write_atomically(options.output, json.dumps(found, indent=1) + "\n")
     if faults:
         raise IncompleteError(f"{len(faults)} faults; the lines above name them.")
 

@@ -5,7 +5,6 @@ found and the true one (the end-point error), away from the borders. Medians of 
 """
 
 import itertools
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from typing import Literal
 
 from utils.command_line import Command
 from utils.system.commands import run_command
-from utils.system.files import write_atomically
-from utils.system.timing import median_seconds
+from utils.system.figures import Figures, make_row
+from utils.system.timing import time_call
 from utils.video.flow import FLOW_LIMIT, FLOWS, limit_threads, make_method, to_levels, to_pixels
 from utils.video.frames import warp
 from utils.video.reading import probe, read_rgb
@@ -66,7 +65,7 @@ def move(picture, linear, shift):
 
 
 def measure_motions(method, size, repeats, margin=24):
-    """Yield (name, value, unit): seconds a pair, and the error for each motion, in 8 bits too.
+    """Yield rows: seconds a pair, and the error for each motion, in 8 bits too.
 
     Args:
         method: a key of `FLOWS`.
@@ -78,16 +77,17 @@ def measure_motions(method, size, repeats, margin=24):
     estimate, seconds = make_method(method), []
     for name, motion in MOTIONS.items():
         moved, truth = move(picture, *motion)
-        seconds.append(median_seconds(lambda moved=moved: estimate(picture, moved), repeats))
+        seconds.append(time_call(lambda moved=moved: estimate(picture, moved), repeats)[0])
         flow = estimate(picture, moved)
         for kind, found in ((name, flow), (f"{name}, 8 bits", to_pixels(to_levels(flow)))):
             error = np.linalg.norm(found - truth, axis=-1)[inner].mean()
-            yield f"{method} {kind}", error, "px error"
-    yield f"{method} a pair of {size[1]}x{size[0]}", statistics.median(seconds), "s"
+            yield make_row(error, "px error", method=method, what=kind)
+    what = f"a pair of {size[1]}x{size[0]}"
+    yield make_row(statistics.median(seconds), "s", method=method, what=what)
 
 
 def measure_rounding(method, videos, pairs=8):
-    """Yield (name, value, unit): what 8 bits lose of the flow amid videos, 256 pixels high.
+    """Yield rows: what 8 bits lose of the flow amid videos, 256 pixels high.
 
     Args:
         method: a key of `FLOWS`.
@@ -107,11 +107,11 @@ def measure_rounding(method, videos, pairs=8):
                 np.abs(to_pixels(to_levels(flow)) - np.clip(flow, -FLOW_LIMIT, FLOW_LIMIT))
             )
     losses, flows = np.array(losses), np.array(flows)
-    name = f"{method} on {len(losses)} pairs of {len(videos)} videos,"
-    yield f"{name} mean size", flows.mean(), "px"
-    yield f"{name} mean loss by rounding", losses.mean(), "px"
-    yield f"{name} largest loss by rounding", losses.max(), "px"
-    yield f"{name} cut at {FLOW_LIMIT:g} px", 100 * (flows > FLOW_LIMIT).mean(), "%"
+    of = {"method": method, "pairs": len(losses), "videos": len(videos)}
+    yield make_row(flows.mean(), "px", **of, what="mean size")
+    yield make_row(losses.mean(), "px", **of, what="mean loss by rounding")
+    yield make_row(losses.max(), "px", **of, what="largest loss by rounding")
+    yield make_row(100 * (flows > FLOW_LIMIT).mean(), "%", **of, what=f"cut at {FLOW_LIMIT:g} px")
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Options:
     videos: tuple[Path, ...] = ()
     """Videos on which the loss by rounding to 8 bits is measured."""
     output: Path | None = None
-    """JSON file to write the rows to."""
+    """JSON file of figures, such as docs/figures/flow.json."""
 
     def __post_init__(self):
         if min(self.size) < 64 or self.repeats < 1:
@@ -143,17 +143,11 @@ def benchmark_flow(options):
         options: `Options`.
     """
     limit_threads(1)
-    rows = []
+    figures = Figures(options.output)
     for method in options.methods:
-        measured = itertools.chain(
-            measure_motions(method, options.size, options.repeats),
-            measure_rounding(method, options.videos) if options.videos else (),
-        )
-        for name, value, unit in measured:
-            rows.append({"name": name, "value": float(value), "unit": unit})
-            print(f"{name:<62} {value:9.4f} {unit}", flush=True)
-    if options.output:
-        write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
+        figures.take(measure_motions(method, options.size, options.repeats))
+        if options.videos:
+            figures.take(measure_rounding(method, options.videos))
 
 
 COMMAND = Command(__doc__, Options)

@@ -10,7 +10,6 @@ PyTorch's here but for "float32 highest".
 
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from typing import Literal, NamedTuple
 
 from utils.command_line import Command
 from utils.system.commands import ROOT, run_command
-from utils.system.files import write_atomically
+from utils.system.figures import Figures
 from utils.system.measuring import LEFT_OUT
 
 
@@ -117,8 +116,10 @@ class Report:
     """
 
     def __init__(self, output):
-        self.output, self.rows, self.work, self.begun = output, [], {}, {}
-        self.machine = {"python": platform.python_version(), "cpus": os.cpu_count()}
+        self.rows, self.work, self.begun, self.part_seconds = [], {}, {}, {}
+        more = {"gflop_a_clip": self.work, "part_seconds": self.part_seconds}
+        self.figures = Figures(output, libraries=("jax", "torch", "transformers"), **more)
+        self.machine = self.figures.whole["machine"]
 
     def take(self, line):
         """Take a line of a measuring process; what is not JSON goes to the screen."""
@@ -127,8 +128,8 @@ class Report:
         except ValueError:
             print(line.rstrip(), flush=True)
             return
-        self.machine |= found.get("machine", {})
-        self.work |= found.get("work", {})
+        self.machine.update(found.get("machine", {}))
+        self.work.update(found.get("work", {}))
         self.begun = found.get("begin", self.begun)
         if "row" in found:
             self.add(found["row"])
@@ -143,6 +144,8 @@ class Report:
 
     def _complete(self, row):
         """Return a row with the share of the matrix product's rate, where both are known."""
+        if row.get("unit") == "FLOP" and "per_second" in row:
+            return row | {"tflop_per_second": row["per_second"] / 1e12}
         rates = {
             each["precision"]: each["per_second"]
             for each in self.rows
@@ -155,11 +158,9 @@ class Report:
         return row | {"tflop_per_second": done / 1e12, "share": done / rate}
 
     def write(self):
-        """Write the file."""
-        if self.output:
-            rows = [self._complete(row) for row in self.rows]
-            whole = {"machine": self.machine, "gflop_a_clip": self.work, "rows": rows}
-            write_atomically(self.output, json.dumps(whole, indent=1) + "\n")
+        """Write the file, where there is to be one."""
+        self.figures.rows[:] = [self._complete(row) for row in self.rows]
+        self.figures.write()
 
     def table(self):
         """Return the lines of all that was measured."""
@@ -241,7 +242,7 @@ def benchmark_gpu(options):
         options: `Options`.
     """
     end, report = time.monotonic() + options.seconds, Report(options.output)
-    report.machine |= name_card()
+    report.machine.update(name_card())
     task = asdict(options) | {"output": None}
     chosen = [name for name in PARTS if name in options.parts]
     for place, name in enumerate(chosen):
@@ -251,7 +252,7 @@ def benchmark_gpu(options):
         print(f"== {name}, {limit:.0f} of {left:.0f} s", flush=True)
         begin = time.monotonic()
         run_part(name, task, report, limit)
-        report.machine.setdefault("part_seconds", {})[name] = time.monotonic() - begin
+        report.part_seconds[name] = time.monotonic() - begin
         report.write()
     print("== all", report.machine, *report.table(), sep="\n", flush=True)
     return report

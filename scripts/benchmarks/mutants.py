@@ -68,11 +68,13 @@ class Kind(NamedTuple):
             returns its path.
         read: function of the path that reads it as the product does.
         share: how many mutants it gets, beside the other kinds.
+        group: what it is counted with in docs/reliability.md.
     """
 
     make: Callable
     read: Callable
     share: float = 1.0
+    group: str = "records, manifests, kept features, remembered videos"
 
 
 def _draw_pictures(count=_FRAMES):
@@ -118,7 +120,7 @@ def _video(suffix, *encoding):
         _write_video(folder / f"damaged{suffix}", *encoding)
         return folder / f"damaged{suffix}"
 
-    return Kind(make, _read_video)
+    return Kind(make, _read_video, group="videos")
 
 
 def _image(suffix):
@@ -138,7 +140,7 @@ def _image(suffix):
             _refuse(problems, frames)
         assert len([*resized_frames(videos[frames], [0, 1, 2], 32)]) == 3
 
-    return Kind(make, read)
+    return Kind(make, read, group="images")
 
 
 def _rows(seed=0):
@@ -183,7 +185,7 @@ def _features(suffix):
         FEATURES[suffix](folder / f"damaged{suffix}", _rows())
         return folder / f"damaged{suffix}"
 
-    return Kind(make, _read_features)
+    return Kind(make, _read_features, group="features")
 
 
 def _make_stored(folder, name):
@@ -258,7 +260,7 @@ def _listed(name, text, read=lambda path: list_examples(str(path))):
         (folder / name).write_text(text)
         return folder / name
 
-    return Kind(make, read)
+    return Kind(make, read, group="lists and corpora")
 
 
 def _make_phoenix(folder):
@@ -316,7 +318,7 @@ def _read_run(path):
 
 
 def _of_run(name, read=_read_run, share=0.5):
-    return Kind(lambda folder: _make_run(folder, name), read, share)
+    return Kind(lambda folder: _make_run(folder, name), read, share, "runs")
 
 
 def _read_network(path):
@@ -382,8 +384,10 @@ KINDS = {
     "store: failures": Kind(lambda folder: _make_stored(folder, "failures.csv"), _read_stored, 0.5),
     "kept features": Kind(lambda folder: _make_kept(folder, "clip.npy"), _read_kept, 0.5),
     "kept features: record": Kind(lambda folder: _make_kept(folder, "clip.json"), _read_kept, 0.5),
-    "flow .h5": Kind(_make_flow, _read_flow),
-    "flow: its kind": Kind(lambda folder: _make_flow(folder, "flow.json"), _read_flow, 0.5),
+    "flow .h5": Kind(_make_flow, _read_flow, group="stored flow"),
+    "flow: its kind": Kind(
+        lambda folder: _make_flow(folder, "flow.json"), _read_flow, 0.5, "stored flow"
+    ),
     "remembered videos": Kind(_make_memory, _read_memory, 0.5),
     "list .csv": _listed(
         "list.csv", "path,label,split\na.mp4,run,train\nb.mp4,jump,val\nc.mp4,run,\n"
@@ -395,7 +399,7 @@ KINDS = {
         "c.mp4,HELLO,test,3,t\n",
         lambda path: list_sentences(str(path), needs_frames=False),
     ),
-    "PHOENIX-2014 table": Kind(_make_phoenix, _read_phoenix),
+    "PHOENIX-2014 table": Kind(_make_phoenix, _read_phoenix, group="lists and corpora"),
     "run: parameters": _of_run("params.json"),
     "run: lists": _of_run("splits.csv"),
     "run: classes": _of_run("classes.json"),
@@ -403,9 +407,9 @@ KINDS = {
     "run: report": _of_run("evaluation/val/report.json"),
     "run: network": _of_run("best.keras", _read_network, 0.3),
     "run: last weights": _of_run("last-0001.weights.h5", _read_last, 0.3),
-    "weights .npz": Kind(_make_tensors, read_tensors, 0.5),
-    "weights .safetensors": Kind(_make_safetensors, read_file, 0.5),
-    "weights, checkpoint": Kind(_make_checkpoint, read_tensors, 0.3),
+    "weights .npz": Kind(_make_tensors, read_tensors, 0.5, "published weights"),
+    "weights .safetensors": Kind(_make_safetensors, read_file, 0.5, "published weights"),
+    "weights, checkpoint": Kind(_make_checkpoint, read_tensors, 0.3, "published weights"),
 }
 
 

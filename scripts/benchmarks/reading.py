@@ -7,9 +7,6 @@ all take turns. What the inspection of a video finds is known, as it is when cli
 
 import importlib
 import itertools
-import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,9 +20,8 @@ from typing import Literal
 from utils.command_line import Command
 from utils.rendering.samples import draw_pattern
 from utils.system.commands import ROOT, run_command
-from utils.system.files import write_atomically
-from utils.system.measuring import describe_machine
-from utils.system.timing import measure_seconds
+from utils.system.figures import Figures, make_row
+from utils.system.timing import measure_seconds, summarize_seconds
 from utils.video.flow import limit_threads
 from utils.video.frames import resize_frame
 from utils.video.reading import probe, resized_frames
@@ -124,12 +120,13 @@ def _read_torchcodec(video, indices):
     return read
 
 
-# Reader: (the library that it needs, function (`Video`, indices) -> frames read, resized to SIDE).
+# Reader: (the library that it needs, function (`Video`, indices) -> frames read, resized to SIDE,
+# the distribution that has the library).
 READERS = {
-    OURS: ("av", _read_ours),
-    BEFORE: ("cv2", _read_opencv),
-    "decord2": ("decord", _read_decord),
-    "torchcodec": ("torchcodec", _read_torchcodec),
+    OURS: ("av", _read_ours, "av"),
+    BEFORE: ("cv2", _read_opencv, "opencv-contrib-python-headless"),
+    "decord2": ("decord", _read_decord, "decord2"),
+    "torchcodec": ("torchcodec", _read_torchcodec, "torchcodec"),
 }
 
 
@@ -137,7 +134,7 @@ def find_readers(names):
     """Return {name: function} of those rows of `READERS` whose library can be imported."""
     found = {}
     for name in names:
-        library, read = READERS[name]
+        library, read, _ = READERS[name]
         with suppress(ImportError, OSError, RuntimeError):  # torchcodec wants FFmpeg's libraries
             importlib.import_module(library)
             found[name] = read
@@ -145,7 +142,7 @@ def find_readers(names):
 
 
 def measure_turns(name, readers, videos, indices, rounds):
-    """Yield (name, value, unit) of each reader: frames a second, and times OpenCV's.
+    """Yield rows of each reader: frames a second, and times OpenCV's.
 
     Args:
         name: of what is measured.
@@ -172,10 +169,12 @@ def measure_turns(name, readers, videos, indices, rounds):
                     raise ValueError(f"{reader} read {counts} of {len(indices)} frames: {name}")
                 rates[reader].append(sum(counts) / seconds)
     for reader, found in rates.items():
-        yield f"{name}, {reader}", statistics.median(found), "frames/s"
+        median, spread = summarize_seconds(found)
+        yield make_row(median, "frames/s", spread, name=name, reader=reader)
         if reader != BEFORE and BEFORE in rates:
             ratios = [ours / before for ours, before in zip(found, rates[BEFORE], strict=True)]
-            yield f"{name}, {reader}", statistics.median(ratios), f"times {BEFORE}"
+            median, spread = summarize_seconds(ratios)
+            yield make_row(median, f"times {BEFORE}", spread, name=name, reader=reader)
 
 
 def choose_places(count, frames, middle):
@@ -218,8 +217,8 @@ def measure_memory(options, folder, readers):
             make_video(path, codec, size, 24)
         for reader in readers:
             tiny, large = (_run_alone(reader, path) for path in paths)
-            name = f"{codec} {options.large[0]}x{options.large[1]}, {reader}, memory for its frames"
-            yield name, large - tiny, "MiB"
+            name = f"{codec} {options.large[0]}x{options.large[1]}"
+            yield make_row(large - tiny, "MiB", name=name, reader=reader)
 
 
 def _run_alone(reader, path):
@@ -277,18 +276,12 @@ class Options:
     alone: tuple[Literal[tuple(READERS)], Path] | None = None
     """Only read this file by this reader: the process whose memory is measured."""
     output: Path | None = None
-    """A JSON file for the rows, such as docs/figures/reading.json."""
+    """A JSON file of figures, such as docs/figures/reading.json."""
 
     def __post_init__(self):
         for name in ("frames", "rounds", "middle", "spread", "keys", "long_rounds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0.")
-
-
-def list_versions(readers):
-    """Return {library: version} of readers."""
-    libraries = [importlib.import_module(READERS[name][0]) for name in readers]
-    return {library.__name__: library.__version__ for library in libraries}
 
 
 def benchmark_reading(options):
@@ -303,18 +296,11 @@ def benchmark_reading(options):
         reader, path = options.alone
         read_alone(readers[reader], path)
         return
-    machine, rows = describe_machine() | {"versions": list_versions(readers)}, []
-    print(json.dumps(machine), flush=True)
+    figures = Figures(options.output, libraries=[READERS[name][2] for name in readers])
     with tempfile.TemporaryDirectory() as folder:
         for part in options.parts:
-            for name, value, unit in PARTS[part](options, Path(folder), readers):
-                rows.append({"name": name, "value": value, "unit": unit})
-                print(f"{name:<62} {value:10.3f} {unit}", flush=True)
-                if options.output:
-                    found = {"machine": machine, "rows": rows}
-                    write_atomically(options.output, json.dumps(found, indent=1) + "\n")
-    machine["load_after"] = [round(load, 2) for load in os.getloadavg()]
-    print(json.dumps(machine), flush=True)
+            measured = PARTS[part](options, Path(folder), readers)
+            figures.take({"part": part} | row for row in measured)
 
 
 COMMAND = Command(__doc__, Options)

@@ -20,6 +20,7 @@ from utils.command_line import Command
 from utils.fitting.devices import compile_model, number_format
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.system.commands import ROOT, run_command
+from utils.system.figures import Figures
 from utils.system.files import write_atomically
 from utils.system.processes import measure_peak
 from utils.system.timing import limit_memory, measure_seconds
@@ -56,7 +57,7 @@ class Options:
     memory: float = 0
     """GiB of main memory that a measurement may take; 0: all there is."""
     output: Path | None = None
-    """A JSON file for the rows."""
+    """A JSON file of figures, such as docs/figures/recognition.json."""
 
 
 def _time_steps(options):
@@ -101,7 +102,7 @@ def benchmark_recognition(options):
     Args:
         options: `Options`.
     """
-    rows = []
+    figures = Figures(options.output)
     for chosen in itertools.product(options.finetune, options.inputs, options.gradients):
         row = dict(zip(("finetune", "inputs", "gradients"), chosen, strict=True))
         if (row["finetune"], row["inputs"]) == ("all", "maps"):
@@ -118,11 +119,9 @@ def benchmark_recognition(options):
                 row["failure"] = result = (
                     "failed, for want of memory unless another reason is above"
                 )
-        rows.append(row)
+        figures.add(**row)
         print(f"{chosen[0]:<9} {chosen[1]:<7} {chosen[2]:<6} {result}", flush=True)
-        if options.output:
-            write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
-    return rows
+    return figures.rows
 
 
 COMMAND = Command(__doc__, Options)

@@ -6,7 +6,6 @@ see what decoding those costs.
 
 import functools
 import itertools
-import json
 import statistics
 import tempfile
 from dataclasses import dataclass
@@ -29,9 +28,9 @@ from utils.fitting.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
 from utils.scores.labelings import LABELINGS
 from utils.system.commands import ROOT, run_command
-from utils.system.files import write_atomically
+from utils.system.figures import Figures, make_row
 from utils.system.processes import measure_peak
-from utils.system.timing import measure_seconds, median_seconds
+from utils.system.timing import measure_seconds, time_call
 from utils.video.reading import probe
 
 import keras
@@ -50,7 +49,7 @@ def measure_matmul(dtype, repeats, size=3072):
     product = keras.Model(matrix, keras.layers.Dense(size, use_bias=False, dtype=dtype)(matrix))
     values = np.random.default_rng(0).normal(size=(size, size)).astype("float32")
     values = ops.cast(values, dtype)
-    return 2 * size**3 / median_seconds(lambda: product.predict_on_batch(values), repeats)
+    return 2 * size**3 / time_call(lambda: product.predict_on_batch(values), repeats)[0]
 
 
 def _measure_steps(name, model, repeats, peak):
@@ -58,17 +57,17 @@ def _measure_steps(name, model, repeats, peak):
     calls = prepare_steps(model)
     # A training step does about three times the work of a forward pass.
     for step, call, work in (("forward", "forward", 1), ("training step", "train", 3)):
-        seconds = median_seconds(calls[call], repeats)
-        yield f"{name} {step}", seconds, "s a clip"
+        seconds, spread = time_call(calls[call], repeats)
+        yield make_row(seconds, "s a clip", spread, name=f"{name} {step}")
         share = 100 * work * count_flops(model) / seconds / peak
-        yield f"{name} {step}", share, "% of the matrix product"
+        yield make_row(share, "% of the matrix product", name=f"{name} {step}")
 
 
 def measure_networks(parts, precision, frames, repeats):
     """Yield rows of the backbone on `frames` x 224 x 224, and of TimeSformer-B's schemes on 8."""
     with number_format(precision):
         peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
-        yield f"{precision} matrix product", peak / 1e9, "GFLOP/s"
+        yield make_row(peak / 1e9, "GFLOP/s", name=f"{precision} matrix product")
         if "network" in parts:
             model = BACKBONE.build("rgb", frames, 224, BACKBONE.published.logits)
             yield from _measure_steps(
@@ -93,19 +92,22 @@ def measure_heads(folder, repeats, videos=180, segments=4):
         optimizer = make_optimizer(Optimization(), len(batches))
         compile_model(head, optimizer, labeling.make_loss(), labeling.metrics(5))
         fit = functools.partial(head.fit, batches, verbose=0)
-        seconds = median_seconds(fit, repeats)
-        yield f"{name} head, epoch of {videos} cached videos, batch {batch_size}", seconds, "s"
-        yield f"{name} head", head.count_params() / 1e6, "million parameters"
+        what = f"{name} head, epoch of {videos} cached videos, batch {batch_size}"
+        seconds, spread = time_call(fit, repeats)
+        yield make_row(seconds, "s", spread, name=what)
+        if batch_size == 8:
+            millions = head.count_params() / 1e6
+            yield make_row(millions, "million parameters", name=f"{name} head")
 
 
 def measure_reading(videos, repeats):
     """Yield rows of one thread's frames per second, decoded, resized, cropped and scaled."""
     for video in videos:
         view = list_views(video)[0]
-        seconds = median_seconds(lambda view=view: read_clip(view, FORM), repeats)
+        seconds, spread = time_call(lambda view=view: read_clip(view, FORM), repeats)
         name = f"reading {CLIP_FRAMES} of {video.num_frames} frames, {video.width}x{video.height}"
-        yield name, CLIP_FRAMES / seconds, "frames/s"
-        yield name, seconds, "s a clip"
+        yield make_row(CLIP_FRAMES / seconds, "frames/s", name=name)
+        yield make_row(seconds, "s a clip", spread, name=name)
 
 
 def measure_pipeline(videos, clips, repeats):
@@ -127,9 +129,9 @@ def measure_pipeline(videos, clips, repeats):
                     measure_seconds(lambda source=source, views=views: source.prepare(views))
                 )
         name = f"frozen {BACKBONE.title} over {video.width}x{video.height} files"
-        yield name, clips / statistics.median(whole), "clips/s"
+        yield make_row(clips / statistics.median(whole), "clips/s", name=name)
         shares = [100 * a / w for a, w in zip(alone, whole, strict=True)]
-        yield name, statistics.median(shares), "% of the network alone"
+        yield make_row(statistics.median(shares), "% of the network alone", name=name)
 
 
 def measure_memory(folder):
@@ -143,7 +145,7 @@ def measure_memory(folder):
     (folder / "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
     flags = ["--data-path", "videos", "--frames-per-segment", str(FORM.frames), "--epochs", "2"]
     peak = measure_peak([ROOT / "training.py", *flags], folder)
-    yield f"training a frozen {BACKBONE.title}-LSTM, peak memory", peak, "GiB"
+    yield make_row(peak, "GiB", name=f"training a frozen {BACKBONE.title}-LSTM, peak memory")
 
 
 PARTS = ("network", "schemes", "heads", "reading", "pipeline", "memory")
@@ -166,7 +168,7 @@ class Options:
     videos: tuple[Path, ...] = ()
     """reading, pipeline: videos to read instead of rendered ones."""
     output: Path | None = None
-    """JSON file to write the rows to."""
+    """JSON file of figures, such as docs/figures/training.json."""
 
     def __post_init__(self):
         for name, low in (("frames", 8), ("clips", 1), ("repeats", 1)):
@@ -180,8 +182,7 @@ def benchmark(options):
     Args:
         options: `Options`.
     """
-    parts, repeats = options.parts, options.repeats
-    rows = []
+    parts, repeats, figures = options.parts, options.repeats, Figures(options.output)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         found = [probe(path) for path in options.videos]
@@ -200,11 +201,7 @@ def benchmark(options):
             chosen = measured + chosen
         if "memory" in parts:  # first, see `measure_peak`
             chosen.insert(0, measure_memory(folder))
-        for name, value, unit in itertools.chain(*chosen):
-            rows.append({"name": name, "value": value, "unit": unit})
-            print(f"{name:<58} {value:10.3f} {unit}", flush=True)
-    if options.output:
-        write_atomically(options.output, json.dumps(rows, indent=1) + "\n")
+        figures.take(itertools.chain(*chosen))
 
 
 COMMAND = Command(__doc__, Options)

@@ -5,11 +5,8 @@ even where the process runs out of memory or of time afterwards.
 """
 
 import json
-import os
-import platform
 import statistics
 import time
-from pathlib import Path
 
 LEFT_OUT = "left out, the time was up"
 _SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory", "CUDNN_STATUS_ALLOC_FAILED")
@@ -18,19 +15,6 @@ _SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory", "CUDNN_STATUS_AL
 def say(**what):
     """Print a line of JSON at once."""
     print(json.dumps(what), flush=True)
-
-
-def describe_machine():
-    """Return {name: value} of what measures: processor, cores, load, Python."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cpus": os.cpu_count(),
-        "load": [round(load, 2) for load in os.getloadavg()],
-        "python": platform.python_version(),
-    }
 
 
 def explain(error):

@@ -19,10 +19,19 @@ def measure_seconds(call):
     return time.perf_counter() - begin
 
 
-def median_seconds(call, repeats, limit=60.0):
-    """Return the median time of a call after a first one, of fewer repeats past `limit` seconds."""
+def summarize_seconds(seconds):
+    """Return (median of times, half of their range; None of a single one)."""
+    spread = (max(seconds) - min(seconds)) / 2 if len(seconds) > 1 else None
+    return statistics.median(seconds), spread
+
+
+def time_call(call, repeats, limit=60.0):
+    """Return the median seconds of a call after a first one, and half of their range.
+
+    Past `limit` seconds there are fewer repeats; of a single one the range is None.
+    """
     call()
     seconds = []
     while len(seconds) < repeats and sum(seconds) < limit:
         seconds.append(measure_seconds(call))
-    return statistics.median(seconds)
+    return summarize_seconds(seconds)
