@@ -1,5 +1,6 @@
 """Command lines: flags from the fields of dataclasses, help, and errors of one sentence."""
 
+import ast
 import contextlib
 import dataclasses
 import difflib
@@ -9,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Literal
 
 import docstring_parser
@@ -23,6 +25,25 @@ _CONFIG = (
     tyro.conf.PositionalMetavarFromFieldName,
 )
 _SWITCHES = {True: "on", False: "off"}
+
+
+def list_commands(folder):
+    """Return {module: the first sentence of its docstring} of the commands in a folder.
+
+    Nothing is imported. A module with a `COMMAND` is a command.
+    """
+    trees = {path.stem: ast.parse(path.read_text()) for path in sorted(Path(folder).glob("*.py"))}
+    return {
+        name: ast.get_docstring(tree).splitlines()[0].split(": ")[0].rstrip(".")
+        for name, tree in trees.items()
+        if any(ast.unparse(node).startswith("COMMAND = ") for node in tree.body)
+    }
+
+
+def format_commands(commands, package):
+    """Return the lines of a list of commands, {module: sentence}."""
+    width = max(map(len, commands)) + len(package) + 11
+    return [f"  {f'python -m {package}.{name}':<{width}}  {say}" for name, say in commands.items()]
 
 
 def pick_fields(params, kind):
