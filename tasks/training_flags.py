@@ -15,7 +15,7 @@ from models.recognizer import FRONTS
 from models.timesformer import POSITIONS, SCHEMES
 from models.transformer import POOLINGS
 from models.vivit import EMBEDDERS, ENCODERS, SIZES
-from utils.command_line import describe_fields, name_flag, parse
+from utils.command_line import describe_fields, describe_group, name_flag, parse
 from utils.fitting.optimization import OPTIMIZERS, SCHEDULES
 from utils.params import GROUPS, Params, Recognition, Run
 from utils.presets import PRESETS
@@ -81,13 +81,11 @@ class _First:
 
 def list_presets(width):
     """Return the lines that describe the presets, of at most `width` characters."""
-    lines = ["Presets: python training.py NAME. Times are those of two CPU cores."]
+    lines = ["", "Presets: python training.py NAME. Times are those of two CPU cores."]
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=" " * 26, break_on_hyphens=False)
     for name, row in PRESETS.items():
-        text = f"{row.trains} {row.cost} {row.score}"
-        indent = " " * 26
-        lines += textwrap.wrap(
-            text, width, initial_indent=f"  {name:<24}", subsequent_indent=indent
-        )
+        wrapper.initial_indent = f"  {name:<24}"
+        lines += wrapper.wrap(f"{row.trains} {row.cost} {row.score}")
     return lines
 
 
@@ -116,9 +114,7 @@ def _make_kind(preset, task, without):
     fields += describe_fields(Run, choices, defaults)
     for name, group in _GROUPS.items():
         if described := describe_fields(group, choices, defaults, without):
-            text = {"__doc__": group.__doc__}
-            kind = dataclasses.make_dataclass(name, described, kw_only=True, namespace=text)
-            fields.append((name, kind))
+            fields.append(describe_group(name, group.__doc__, described))
     return dataclasses.make_dataclass("Flags", fields, kw_only=True)
 
 

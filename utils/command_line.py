@@ -4,6 +4,7 @@ import ast
 import contextlib
 import dataclasses
 import difflib
+import functools
 import io
 import re
 import shutil
@@ -119,6 +120,25 @@ def _describe(field, text, choices, default):
     return field.name, kind, dataclasses.field(default=default)
 
 
+@functools.cache
+def read_texts(kind):
+    """Return {field: its docstring in one line} of a dataclass."""
+    parsed = docstring_parser.parse_from_object(kind).params
+    return {each.arg_name: " ".join(each.description.split()) for each in parsed}
+
+
+def describe_group(name, text, fields):
+    """Return a field of `make_dataclass` that holds the fields of a group.
+
+    Args:
+        name: --help shows it as the group's title.
+        text: what --help says below that.
+        fields: of `describe_fields`.
+    """
+    kind = dataclasses.make_dataclass(name, fields, kw_only=True, namespace={"__doc__": text})
+    return name, Annotated[kind, tyro.conf.arg(help=text)]
+
+
 def describe_fields(kind, choices=None, defaults=None, without=()):
     """Return a dataclass's fields as tyro shows and reads them, for `make_dataclass`.
 
@@ -129,8 +149,7 @@ def describe_fields(kind, choices=None, defaults=None, without=()):
         without: names of fields that are left out.
     """
     choices, defaults = choices or {}, defaults or {}
-    parsed = docstring_parser.parse_from_object(kind).params
-    texts = {each.arg_name: " ".join(each.description.split()) for each in parsed}
+    texts = read_texts(kind)
     return [
         _describe(
             field,
@@ -159,8 +178,8 @@ def _show_help(page, description, below):
     width = shutil.get_terminal_size().columns
     texts = [" ".join(text.split()) for text in description.split("\n\n")]
     usage, _, flags = page.partition("\n\n")
-    print(usage, *("\n".join(textwrap.wrap(text, width)) for text in texts), "", sep="\n\n")
-    print(*(line.rstrip() for line in flags.strip().splitlines()), *below, sep="\n")
+    print(usage, *("\n".join(textwrap.wrap(text, width)) for text in texts), sep="\n\n")
+    print("", *(line.rstrip() for line in flags.strip("\n").splitlines()), *below, sep="\n")
 
 
 def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None, with_rest=False):
