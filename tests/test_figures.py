@@ -143,3 +143,9 @@ def test_figures_of_the_project_have_the_shape(path):
 
 def test_tables_of_the_project_are_what_its_figures_say():
     assert write_tables.write_tables(Options(check=True)) == []
+
+
+def test_every_table_stands_in_a_page():
+    pages = [page for pattern in write_tables.PAGES for page in ROOT.glob(pattern)]
+    text = "\n".join(page.read_text() for page in pages)
+    assert [name for name in tables.TABLES if f"<!-- table: {name} -->" not in text] == []

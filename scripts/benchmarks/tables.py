@@ -76,8 +76,9 @@ _FOLDS = ("{mean:.3f}", "{folds:.2f}")
 _SCHEMES = ("space", "joint", "divided", "local_global", "axial")
 _SCORES = ("{sample_order:.3f}", "{sample_appearance:.3f}", "{parameters:.2f} M")
 _READERS = ("this", "OpenCV", "decord2", "torchcodec")
+_TIMES = tuple(f"{name} times OpenCV" for name in ("this", "decord2", "torchcodec"))
 _FOUND = ("tried", "crashed", "hung", "unnamed", "lost")
-_NETWORK = ("`{name}`", "{what}", "{parameters} M", "{multiply_adds} G")
+_NETWORK = ("`{name}`", "{what}", "{parameters:.1f} M", "{multiply_adds:.4g} G")
 _SPEEDS = ("forward bfloat16", "forward float32", "train bfloat16", "train float32")
 
 
@@ -215,9 +216,9 @@ TABLES = {
                     "`{name}`",
                     "{what}",
                     "{clip}",
-                    "{parameters} M",
-                    "{multiply_adds} G",
-                    "{published} G",
+                    "{parameters:.1f} M",
+                    "{multiply_adds:.4g} G",
+                    "{published:.4g} G",
                     "{seconds}",
                     "{gib} GiB",
                     "`{flags}`",
@@ -332,8 +333,8 @@ TABLES = {
     ),
     # docs/results.md
     "sample": Table(
-        ("data", "command", "accuracy", "time"),
-        (Part("sample", ("{data}", "{command}", "{accuracy:.3f}", "{time}")),),
+        ("data", "command", "accuracy", "", "time"),
+        (Part("sample", ("{data}", "{command}", "{accuracy:.3f}", "{note}", "{time}")),),
     ),
     "schemes": Table(
         ("`--attention`", "`sample_order`", "`sample_appearance`", "parameters", "s an epoch"),
@@ -536,25 +537,30 @@ TABLES = {
     ),
     "attention_scores": _long("attention_scores"),
     "reading": Table(
-        ("frames/s", *_READERS),
+        ("video", "this, frames/s", "OpenCV, frames/s", *_TIMES),
         (
             Part(
                 "reading",
-                ("{name}", *(f"{{{name}:.0f}}" for name in _READERS)),
-                {"part": "sequential", "unit": "frames/s"},
-                ("{reader}", "value"),
+                (
+                    "{name}",
+                    "{this frames/s:.0f}",
+                    "{OpenCV frames/s:.0f}",
+                    *(f"{{{name}}}" for name in _TIMES),
+                ),
+                {"part": "sequential"},
+                ("{reader} {unit}", "value"),
                 ("name",),
             ),
         ),
     ),
     "reading_sparse": Table(
-        ("times OpenCV", "this", "decord2", "torchcodec"),
+        ("frames of a long video", *_TIMES),
         (
             Part(
                 "reading",
-                ("{name}", "{this}", "{decord2}", "{torchcodec}"),
-                {"part": "sparse", "unit": "times OpenCV"},
-                ("{reader}", "value"),
+                ("{name}", *(f"{{{name}}}" for name in _TIMES)),
+                {"part": "sparse"},
+                ("{reader} {unit}", "value"),
                 ("name",),
             ),
             Part("reading_keys", ("{name}", "{times}", "", "")),
