@@ -1,6 +1,6 @@
-"""Score a run's best checkpoint: python evaluate.py weights/<run> [--split test] [flags].
+"""Score a run on its test or validation videos: python evaluate.py weights/<run> [--split test].
 
-Two classifiers fused: python evaluate.py weights/<run> weights/<other> --fuse.
+Two runs are fused by: python evaluate.py weights/<run> weights/<other run> --fuse.
 """
 
 import dataclasses

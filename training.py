@@ -1,4 +1,4 @@
-"""Train, or go on with a run: python training.py [PRESET] [--resume] [flags]."""
+"""Train, or continue a training: python training.py [PRESET] [flags]."""
 
 from tasks.training import train_run
 from tasks.training_flags import parse_params

@@ -1,8 +1,8 @@
-"""Look at a dataset before training: python -m scripts.analyze_dataset DATA.
+"""Look at a dataset before training: python -m scripts.analyze_dataset my_videos.
 
-Headers and a few frames of each video tell what a dataset holds, what is broken, what is there
-twice, what a split would leak and what a network could cheat with. Training itself decodes every
-frame once more and trusts no header.
+Writes a report (report.html) with class sizes, durations, broken files, duplicates, leaks between
+splits, shortcuts that a network could use, and advice. It reads headers and a few frames per video,
+so it is fast. scripts.check_data decodes whole videos.
 """
 
 import json
@@ -40,28 +40,28 @@ COLUMNS = "num_frames fps seconds width height codec size brightness motion".spl
 
 @dataclass(frozen=True)
 class Options:
-    """What is analyzed, and the training parameters that the advice is about."""
+    """What is analyzed. Advice is about training with the same values."""
 
     data_path: tyro.conf.Positional[str]
-    """What training.py's --data-path takes."""
+    """What --data-path of training.py takes: a folder of class folders, a .csv or a UCF101 list."""
     output: str = ""
-    """Folder of what is written; empty: weights/analysis/<data>."""
+    """Folder to write to. Empty: weights/analysis/<data>/."""
     video_root: str = Params.video_root
-    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    """Folder that the paths in a .csv or UCF101 list start from. Empty: the folder of the list."""
     group_pattern: str = Params.group_pattern
-    """As in training: regex on file names, else on paths; equal first groups belong together."""
+    """Regular expression that tells which videos belong together, as in training."""
     val_fraction: float = Params.val_fraction
-    """Share that training would hold out for validation, where no split is given."""
+    """Share of the videos that training would use for validation if the data has no split."""
     test_fraction: float = Params.test_fraction
-    """Share that training would hold out for testing, where no split is given."""
+    """Share of the videos that training would use for testing if the data has no split."""
     seed: int = Params.seed
-    """Seed of that split."""
+    """Random seed of that split."""
     num_segments: int = Params.num_segments
-    """Segments that training would take from a video."""
+    """Segments per video in training."""
     frames_per_segment: int = Params.frames_per_segment
-    """Frames of a segment."""
+    """Frames per segment in training."""
     fps: float = Params.fps
-    """Frames per second after resampling; 0: the file's own."""
+    """Frame rate in training. 0: keep every frame of the file."""
     workers: int = Params.workers
     """Threads that read videos."""
 

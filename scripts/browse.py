@@ -1,8 +1,7 @@
-"""Look at what training is given: python -m scripts.browse DATA [training.py's flags].
+"""See the clips that training sees: python -m scripts.browse my_videos [training.py's flags].
 
-Draws sheets of the very clips that training with these flags reads, after sampling, cropping and
-augmentation: a sheet a video, the test view first, then what training draws; with MixUp or CutMix
-also the first batch. What is broken is left out as in training, but only these videos are decoded.
+Draws a sheet per video, after sampling, cropping and augmentation: first the test view, then random
+training clips. With MixUp or CutMix, the first batch is drawn too.
 """
 
 from dataclasses import dataclass
@@ -34,18 +33,18 @@ import tyro
 
 @dataclass(frozen=True)
 class Options:
-    """What is drawn, and where; all other flags are those of training.py."""
+    """What is drawn. All flags of training.py can follow."""
 
     data_path: tyro.conf.Positional[str]
-    """What training.py's --data-path takes; comes first."""
+    """What --data-path of training.py takes. It comes first."""
     videos: int = 8
-    """Training videos, spread over the classes."""
+    """Number of training videos, spread over the classes."""
     draws: int = 4
-    """Random clips of each."""
+    """Random clips per video."""
     columns: int = 8
-    """Frames that are shown of a clip, spread over it."""
+    """Frames shown per clip."""
     output: str = ""
-    """Folder of what is written; empty: weights/browse/<data>."""
+    """Folder to write to. Empty: weights/browse/<data>/."""
 
     def __post_init__(self):
         for name, low in (("videos", 1), ("draws", 0), ("columns", 1)):

@@ -1,8 +1,8 @@
-"""Decode every video once and list what is wrong: python -m scripts.check_data DATA.
+"""Decode every video and list what is wrong: python -m scripts.check_data my_videos.
 
-Exit status 1 where a video cannot be decoded, 0 where all can. What was decoded is remembered, so
-that training does not do it again. Damage that the decoder conceals, without losing a frame, is
-not found; scripts.analyze_dataset looks at what the videos show.
+The exit status is 1 if a video cannot be decoded. Training reuses the result, so nothing is decoded
+twice. Damage that the decoder hides is not found. scripts.analyze_dataset looks at what the videos
+show.
 """
 
 import csv
@@ -31,18 +31,18 @@ import tyro
 
 @dataclass(frozen=True)
 class Options:
-    """What is decoded, and where its problems are listed."""
+    """What is decoded."""
 
     data_path: tyro.conf.Positional[str]
-    """Any tree of videos, one video, or what training.py's --data-path takes."""
+    """Any folder tree of videos, one video, or what --data-path of training.py takes."""
     output: str = ""
-    """Folder of problems.csv; empty: weights/analysis/<data>."""
+    """Folder for problems.csv. Empty: weights/analysis/<data>/."""
     video_root: str = Params.video_root
-    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    """Folder that the paths in a .csv or UCF101 list start from. Empty: the folder of the list."""
     workers: int = 0
-    """Threads; 0: one for each core."""
+    """Threads. 0: one per core."""
     cache_path: str = Params.cache_path
-    """Where probed videos are remembered, as in training."""
+    """Folder of the cache, as in training. Training reuses what is found here."""
 
     def __post_init__(self):
         if self.workers < 0:

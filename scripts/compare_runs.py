@@ -1,7 +1,6 @@
-"""Set runs beside one another: python -m scripts.compare_runs weights/*.
+"""Compare finished runs in a table and a plot: python -m scripts.compare_runs weights/*.
 
-Prints a table (what differs among their parameters, their best epochs, what `evaluate.py` scored)
-and draws their curves. Folders that are no runs are skipped.
+The table shows the parameters that differ, the best epochs, and the scores of evaluate.py.
 """
 
 from dataclasses import dataclass
@@ -27,9 +26,9 @@ class Options:
     """Which runs are compared."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Their folders, weights/<run>; others are skipped."""
+    """Folders of the runs, weights/<run>. Other folders are skipped."""
     output: Path = RUNS / "comparison.png"
-    """The picture of their curves."""
+    """Picture file of the curves."""
 
 
 def _write_value(value):

@@ -1,10 +1,11 @@
-"""Train the same data and seeds once per value of a parameter: python -m scripts.compare_settings.
+"""Train once per value of a parameter, and compare: python -m scripts.compare_settings --help.
 
---name schemes --vary attention --values joint divided --data sample_order --preset timesformer
+Example: --name schemes --vary attention --values joint divided --data sample_order --preset
+timesformer
 
-Nothing is chosen on the validation videos that are scored: the last epoch's score counts, not the
-best one's. All is checked before the first training begins. Killed, the same command goes on where
-it was; finished runs are kept. Flags that are not listed here go to training.py.
+The score is that of the last epoch, not of the best one: nothing is chosen on the validation
+videos. All settings are checked before the first training. After a stop, the same command
+continues. Flags that are not listed below go to training.py.
 """
 
 import dataclasses
@@ -39,18 +40,20 @@ _OWN = ("data_path", "seed", "run", "resume")
 
 @dataclass(frozen=True)
 class Options:
-    """What is compared, on which data, and how often."""
+    """What is compared. Flags that are not listed here go to training.py."""
 
     name: str
-    """Prefix of the runs, and of the results weights/<name>.json and .png."""
+    """Name of the comparison. Runs are called <name>_...; results are weights/<name>.json and
+    .png."""
     vary: str
-    """A parameter of utils/params.py."""
+    """Parameter to vary: a name in utils/params.py, such as attention."""
     values: tuple[str, ...]
-    """Its values; true and false for a switch; several numbers in quotes: "1e-2 1e-3 1e-4"."""
+    """Its values. Switches: true, false. Values of several numbers go in quotes: "1e-2 1e-3
+    1e-4"."""
     data: tuple[str, ...] = ("sample",)
-    """One or more datasets, each what --data-path of training.py takes."""
+    """Datasets, each as --data-path of training.py takes it."""
     seeds: int = 1
-    """How many, from 0."""
+    """Number of random seeds per value, from 0 on."""
 
     def __post_init__(self):
         known = [field.name for field in dataclasses.fields(Params) if field.name not in _OWN]

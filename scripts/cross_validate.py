@@ -1,8 +1,8 @@
-"""Score a network by blocked cross-validation: python -m scripts.cross_validate --help.
+"""Cross-validate a network in blocks of file numbers: python -m scripts.cross_validate --help.
 
-Neighboring numbers in file names often come from one camera; whole blocks of consecutive numbers
-are therefore held out in turn. Nothing is chosen on them: there is no validation split, the last
-epoch counts. Flags that are not listed here go to training.py; choose them on other data.
+Neighboring file numbers often come from one camera. So blocks of consecutive numbers are tested in
+turn, and training uses the other blocks. There is no validation split: the last epoch counts. Flags
+that are not listed below go to training.py. Choose their values on other data.
 """
 
 import json
@@ -73,24 +73,25 @@ def fuse_fold(first, second):
 
 @dataclass(frozen=True)
 class Options:
-    """What is held out, and how often."""
+    """What is held out. Flags that are not listed here go to training.py."""
 
     data_path: str
-    """Class folders or a .csv, as for training.py."""
+    """Class folders or a .csv, as --data-path of training.py takes them."""
     name: str
-    """Prefix of the runs, and of the result weights/<name>.json."""
+    """Name of the cross-validation. Runs are called <name>_...; the result is
+    weights/<name>.json."""
     block: int = 30
     """Consecutive file numbers that are held out together."""
     seeds: int = 3
-    """How many, from 0."""
+    """Number of random seeds, from 0 on."""
     folds: int = 0
-    """Only the first so many blocks; 0: all."""
+    """Number of blocks that are tested. 0: all."""
     thin: str = ""
-    """A class of which every second video is left out, to see what uneven classes do."""
+    """A class of which every second video is left out, to see what imbalance does."""
     test_features: str = ""
-    """Features of the same videos, made otherwise than those trained on, to test on."""
+    """Test on these features instead of those trained on. They must be of the same videos."""
     fuse: tuple[str, str] | None = None
-    """Names of two cross-validations that are done: their logits are added, nothing is trained."""
+    """Names of two finished cross-validations. Their logits are added; nothing is trained."""
 
     def __post_init__(self):
         for name, low in (("block", 1), ("seeds", 1), ("folds", 0)):

@@ -1,8 +1,7 @@
-"""A page in the browser that says what a video shows: python -m scripts.demo [--run weights/<run>].
+"""Show what a video shows, on a page in the browser: python -m scripts.demo [--run weights/<run>].
 
-Without a run, the 400 classes of Kinetics. Videos stay on this machine: a video is deleted when it
-is answered, the answer when its page is closed or asks for the next one, everything when the last
-page is closed or the program ends. Needs requirements-demo.txt.
+Without a run, it knows the 400 classes of Kinetics. Videos stay on this machine. A video is deleted
+when its answer is there, and the answer when its page is closed. Needs requirements-demo.txt.
 """
 
 import os
@@ -33,25 +32,26 @@ _SHORTEST = 8  # characters of a password
 
 @dataclass(frozen=True)
 class Options:
-    """Which network is shown, where, and what it takes."""
+    """Which network is shown, where, and what it accepts."""
 
     run: Path | None = None
-    """The run's folder, weights/<run>; without, the 400 classes of Kinetics."""
+    """Folder of the run, weights/<run>. Not given: the 400 classes of Kinetics."""
     host: str = "127.0.0.1"
-    """Address to listen on; the default is reached from this machine only, 0.0.0.0 from all, and
-    needs auth."""
+    """Address to listen on. The default is reached from this machine only. 0.0.0.0 is reached from
+    everywhere and needs --auth."""
     names: tuple[str, ...] = ()
-    """Other names by which the page is reached, such as that of a proxy in front of it."""
+    """Other host names of the page, such as that of a proxy in front of it."""
     auth: Path | None = None
-    """A file that you alone can read, with a line name:password, which the page then asks for."""
+    """File with a line name:password that the page asks for. Only you may have access to it (chmod
+    600)."""
     port: int = 7860
-    """Port to listen on; 0: the first free one from 7860 on."""
+    """Port to listen on. 0: the first free port from 7860 on."""
     max_megabytes: float = 200.0
-    """Largest file that is taken."""
+    """Largest upload, in MB."""
     max_seconds: float = 120.0
-    """Longest video that is taken."""
+    """Longest video, in seconds."""
     total_megabytes: float = 2000.0
-    """How much all visitors' files may take on the disk at once."""
+    """Disk space for the files of all visitors together, in MB."""
 
     def __post_init__(self):
         if self.max_megabytes <= 0 or self.max_seconds <= 0:

@@ -1,4 +1,8 @@
-"""See why a run says what it says: python -m scripts.explain VIDEO --run weights/<run>."""
+"""See why a run gives its answer: python -m scripts.explain VIDEO --run weights/<run>.
+
+Writes explanation.html with heat maps over the video, or for sign language with the glosses over
+time.
+"""
 
 import dataclasses
 

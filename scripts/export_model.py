@@ -1,7 +1,7 @@
-"""Take a run's network elsewhere: python -m scripts.export_model weights/<run> --format onnx.
+"""Export a network for other programs: python -m scripts.export_model weights/<run> --format onnx.
 
-What is written is loaded again in its own runtime and compared with the run on real videos (of
-recognizers: sentences); only what agrees is kept.
+The export is loaded again in its own runtime and compared with the run on real videos (recognizers:
+sentences). An export that differs is not kept.
 """
 
 import json

@@ -1,7 +1,8 @@
-"""Map a run's videos by what its network sees: python -m scripts.extract_embeddings weights/<run>.
+"""Embed videos, find similar ones: python -m scripts.extract_embeddings weights/<run>.
 
-An embedding is what the head hands to its last layer: 256 numbers or more, alike for videos that
-the network takes to be alike.
+An embedding is the input of the network's last layer, 256 numbers or more. Similar videos have
+similar embeddings. Writes embeddings.npz, the nearest neighbors of each video, and a map of all
+videos.
 """
 
 from dataclasses import dataclass
@@ -62,10 +63,10 @@ def save_embeddings(folder, found, classes, neighbors):
 
 @dataclass(frozen=True)
 class Options:
-    """Which videos are embedded, by which run."""
+    """Which videos are embedded."""
 
     run: tyro.conf.Positional[Path]
-    """Folder of the run, weights/RUN."""
+    """Folder of the run, weights/<run>."""
     split: str = ""
     """train, val or test. Empty: all videos."""
     data_path: str = ""
@@ -75,7 +76,7 @@ class Options:
     cache_path: str = Params.cache_path
     """Folder of the cache, as in training."""
     neighbours: int = 5
-    """How many nearest videos are listed for each video. Videos of its own group do not count."""
+    """Nearest videos listed per video. Videos of the same group are left out."""
     query: str = ""
     """A video file whose nearest videos are printed."""
 

@@ -1,7 +1,7 @@
-"""Turn videos into arrays of features: python -m scripts.extract_features --data D --output F.
+"""Turn videos into features: python -m scripts.extract_features --data my_videos --output features.
 
-A row for every few frames of each video, by a published backbone or a run's. Stopped or killed at
-any moment, the same command goes on with the videos that are not yet there.
+Writes an array per video, one row for every few frames, computed by a published backbone or by the
+backbone of a run. After a stop, the same command continues with the videos that are missing.
 """
 
 import time
@@ -43,77 +43,79 @@ _ENDPOINTS = [name for backbone in BACKBONES.values() for name in backbone.row_e
 
 @dataclass(frozen=True)
 class Options:
-    """What a row of features is, of which videos, and where they are written."""
+    """What a row of features is, of which videos."""
 
     data: str
-    """Folder of videos (any tree; a folder of numbered images is a video too), one video, or what
-    training.py's --data-path takes."""
+    """Any folder tree of videos, one video, or what --data-path of training.py takes. A folder of
+    numbered images is a video too."""
     output: str
-    """Folder of what is written; it mirrors the data's tree."""
+    """Folder to write to. It gets the same folder tree as the data."""
     backbone: Literal[tuple(BACKBONES)] = DEFAULT
-    """The network that makes the rows."""
+    """Network that computes the features."""
     window: int = 16
-    """Frames that a row sees, from 8 up."""
+    """Frames that one row sees, at least 8."""
     stride: int = 4
-    """Frames from a row to the next."""
+    """Frames from one row to the next."""
     edges: Literal[tuple(EDGES)] = "replicate"
-    """replicate: a row for every stride frames, the first and last frame repeated; drop: only
-    windows that lie wholly in the video."""
+    """replicate: one row per stride; the first and last frames are repeated. drop: only windows
+    that lie wholly inside the video."""
     route: Literal["windows", "dense"] = "windows"
-    """windows: each alone, as papers do; dense: what windows share is computed once, and they see
-    their neighbors where alone they see padding. Windows of a multiple of 8 only."""
+    """windows: each window alone, as papers do. dense: faster; windows share computations and also
+    see the frames around them. dense needs windows of a multiple of 8."""
     chunk: int = 128
-    """dense: frames that go through the network together, a multiple of 32; short videos and ends
-    take a half or a quarter of it."""
+    """dense: frames computed together, a multiple of 32. Short videos use a half or a quarter of
+    it."""
     shared: Literal[tuple(dict.fromkeys(_STAGES))] = BACKBONES[DEFAULT].dense.shared
-    """dense: the last stage that windows share (Mixed_5c: all). Behind it each goes alone;
-    earlier is nearer to the route windows and slower."""
+    """dense: last stage that windows share. An earlier stage is slower, and closer to --route
+    windows."""
     endpoint: Literal[tuple(dict.fromkeys(_ENDPOINTS))] = FEATURES
-    """Where rows are read off: Features has 1024 numbers, Mixed_4f 832, averaged over the map."""
+    """Output of the backbone that is written, averaged over space. Features has 1024 numbers per
+    row, Mixed_4f 832."""
     stream: Literal[tuple(STREAMS)] = "rgb"
-    """both: RGB's numbers, then flow's."""
+    """rgb, flow, or both: the numbers of RGB, then those of flow."""
     weights: str = "kinetics"
-    """kinetics, imagenet_kinetics, inflated (flow from RGB's), none, a file of published weights,
-    or a run (weights/<run>) whose backbone is taken."""
+    """Pretrained weights: kinetics, imagenet_kinetics, inflated (flow, made from RGB's), none, a
+    file, or a run (weights/<run>) whose backbone is used."""
     flow_weights: str = ""
-    """stream both: the same for flow; empty: as weights."""
+    """Two streams: the weights for flow. Empty: as --weights."""
     views: tuple[Literal[tuple(VIEWS)], ...] = (CENTER,)
-    """Crops along the longer side and mirror images: a.npy is the center's, a.flip.npy its mirror
-    image's."""
+    """Crops along the longer side, and their mirror images. The center view is written to a.npy,
+    its mirror image to a.flip.npy."""
     dtype: Literal["float32", "float16"] = "float32"
-    """Numbers in the files."""
+    """Number format of the files."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Params.precision
-    """Numbers in the network, as in training."""
+    """Number format of the network, as in training."""
     fps: float = Params.fps
-    """Frames per second after resampling; the weights expect 25. 0: the file's own frames."""
+    """Frame rate that videos are resampled to. The weights expect 25. 0: keep every frame of the
+    file."""
     image_fps: float = IMAGE_FPS
-    """Frames per second of folders of images."""
+    """Frame rate of folders of images."""
     short_side: int = Params.short_side
-    """Pixels of the shorter side before cropping; the weights expect 256. 0: nothing is cut, the
-    whole frame is stretched to the square."""
+    """Frames are resized so that the shorter side has this many pixels, then cropped. The weights
+    expect 256. 0: stretch the whole frame to the square without cropping."""
     frame_size: int = Params.frame_size
-    """Height and width of the crop in pixels, from 112 up; the weights expect 224."""
+    """Height and width of the crop in pixels, at least 112. The weights expect 224."""
     flow: Literal[tuple(FLOWS)] = Params.flow
-    """How flow is computed, where it is not stored."""
+    """Optical flow method, for flow that is not stored."""
     flow_path: str = Params.flow_path
-    """Folder of scripts.extract_flow; empty: its default one, where it is there."""
+    """Folder that scripts.extract_flow wrote. Empty: its default folder, if there is one."""
     batch_frames: int = 128
-    """Frames that the network is given at once; more for a GPU."""
+    """Frames per batch of the network. A GPU takes more."""
     workers: int = Params.workers
-    """Threads that read videos ahead of the network."""
+    """Threads that read videos."""
     read_ahead: int = 256
     """MiB of frames that may wait for the network."""
     ray: tuple[str, ...] | None = None
-    """--ray: run on Ray on this machine; --ray ADDRESS: on a cluster (auto: this machine's), where
-    videos have the same path on all machines."""
+    """Run on Ray: on this machine, or on a cluster if its address is given (auto: the cluster of
+    this machine). All machines must see the videos at the same path."""
     ray_actors: int = 0
-    """Copies of the network on Ray; 0: one per GPU, or without GPUs one per 4 CPUs."""
+    """Copies of the network on Ray. 0: one per GPU, or one per 4 CPUs if there is no GPU."""
     retry: bool = False
-    """Try again videos that failed before."""
+    """Try videos again that failed before."""
     video_root: str = Params.video_root
-    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    """Folder that the paths in a .csv or UCF101 list start from. Empty: the folder of the list."""
     cache_path: str = Params.cache_path
-    """Where stored flow is looked for."""
+    """Folder of the cache; stored flow is looked for here."""
 
     def __post_init__(self):
         backbone = BACKBONES[self.backbone]

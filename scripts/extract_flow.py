@@ -1,6 +1,6 @@
-"""Compute the optical flow of a dataset once, for training: python -m scripts.extract_flow DATA.
+"""Compute optical flow once, for training: python -m scripts.extract_flow my_videos.
 
-Stopped or killed at any moment, the same command goes on with the videos that are not yet there.
+After a stop, the same command continues with the videos that are missing.
 """
 
 import os
@@ -29,27 +29,27 @@ import tyro
 
 @dataclass(frozen=True)
 class Options:
-    """Which flow, of what, and where it is stored."""
+    """Which optical flow is computed, of which videos."""
 
     data_path: tyro.conf.Positional[str]
-    """What training.py's --data-path takes."""
+    """What --data-path of training.py takes: a folder of class folders, a .csv or a UCF101 list."""
     method: Literal[tuple(FLOWS)] = Params.flow
-    """tvl1 is what the published weights were trained on; dis is far quicker."""
+    """tvl1: what the published flow weights were trained on, slow. dis and farneback are fast."""
     output: str = ""
-    """Folder of what is written; empty: <cache_path>/flow/<method>_<short_side>_<fps>, where
-    training finds it by itself."""
+    """Folder to write to. Empty: <cache_path>/flow/<method>_<short_side>_<fps>/, where training
+    finds it."""
     fps: float = Params.fps
-    """Frames per second after resampling, as in training; 0: the file's own frames."""
+    """Frame rate that videos are resampled to, as in training. 0: keep every frame of the file."""
     short_side: int = Params.short_side
     """Pixels of the frames' shorter side, as in training."""
     workers: int = 0
-    """Processes; 0: one for each core."""
+    """Processes. 0: one per core."""
     batch: int = 0
-    """Of tvl1: pairs at once by models/tvl1.py, on the GPU where there is one; 0: OpenCV."""
+    """tvl1: pairs of frames per batch in Keras, for a GPU. 0: use OpenCV on the CPU."""
     video_root: str = Params.video_root
-    """Where the paths in a .csv or UCF101 list begin; empty: beside the file."""
+    """Folder that the paths in a .csv or UCF101 list start from. Empty: the folder of the list."""
     cache_path: str = Params.cache_path
-    """Where probed videos are remembered, and flow is stored."""
+    """Folder of the cache; flow is stored here by default."""
 
     def __post_init__(self):
         for name, low in (("fps", 0), ("short_side", 1), ("workers", 0), ("batch", 0)):

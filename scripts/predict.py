@@ -1,7 +1,7 @@
-"""Say what videos show: python -m scripts.predict VIDEO|FOLDER|GLOB|webcam [--run weights/<run>].
+"""Say what a video shows, and when: python -m scripts.predict VIDEO [--run weights/<run>].
 
-Without a run, the 400 classes of Kinetics by the published backbone. Of each video the five most
-probable labels, and which are seen when; of a run of recognition the glosses and their times.
+Prints the five most probable classes of each video, and which class is seen when. Runs of
+recognition give glosses and their times. Without a run, it knows the 400 classes of Kinetics.
 """
 
 import json
@@ -31,23 +31,25 @@ _WEBCAM = re.compile(r"webcam(?::(\d+))?")
 
 @dataclass(frozen=True)
 class Options:
-    """What to look at, with which network, and what to write."""
+    """What is looked at, by which network, and what is written."""
 
     videos: tyro.conf.Positional[tuple[str, ...]]
-    """Videos, folders of videos (any tree), patterns such as 'a/*.mp4'; or webcam, webcam:1 for
-    the second one, until Ctrl-C."""
+    """Video files, folder trees, patterns such as 'a/*.mp4', or a camera: webcam, webcam:1 for the
+    second one. Ctrl-C stops a camera."""
     run: Path | None = None
-    """The run's folder, weights/<run>; without, the 400 classes of Kinetics."""
+    """Folder of the run, weights/<run>. Not given: the 400 classes of Kinetics."""
     window: float = 0.0
-    """Seconds that are seen at once of a long video; 0: the frames of a clip (Kinetics: 64)."""
+    """Long videos: seconds that the network sees at once. 0: the frames of a clip, 64 for
+    Kinetics."""
     step: float = 0.0
-    """Seconds from a window to the next; 0: half a window."""
+    """Long videos: seconds from one window to the next. 0: half a window."""
     json: str = ""
-    """File for all that is found, of all videos."""
+    """JSON file for all results."""
     csv: str = ""
-    """File for the same as a table: a row for each of the five labels and for each interval."""
+    """Table of all results: one row per label and per interval."""
     overlay: str = ""
-    """An .mp4 or .avi: the video (one alone) with its labels and a timeline."""
+    """Video file (.mp4 or .avi) that shows the labels and a timeline over the video. Takes a single
+    video."""
 
     def __post_init__(self):
         if not self.videos:

@@ -1,7 +1,7 @@
-"""Render a corpus of signing to try recognition with: python -m scripts.render_corpus FOLDER.
+"""Render a sign language corpus for trying: python -m scripts.render_corpus FOLDER.
 
-A figure signs made-up sentences; the folder looks like a release of PHOENIX-2014 or PHOENIX-2014-T.
-Stopped or killed at any moment, the same command goes on with the sentences that are not yet there.
+A drawn figure signs made-up sentences. The folder looks like PHOENIX-2014 or PHOENIX-2014-T. After
+a stop, the same command continues with the sentences that are missing.
 """
 
 import json
@@ -29,26 +29,26 @@ RECIPE = "rendered.json"
 
 @dataclass(frozen=True)
 class Options:
-    """What is rendered, and where."""
+    """What is rendered."""
 
     folder: tyro.conf.Positional[str]
-    """Folder that the release's folder is made in."""
+    """Folder in which the corpus' own folder is made."""
     kind: Literal[tuple(LAYOUTS)] = "phoenix2014"
-    """Whose layout and labels."""
+    """Release whose folder layout and labels are imitated."""
     train: int = 320
-    """Training sentences, besides the one that is known to be bad."""
+    """Training sentences."""
     dev: int = 40
-    """Sentences to validate on."""
+    """Validation sentences."""
     test: int = 40
-    """Sentences to test on; the last signer signs only here."""
+    """Test sentences. The last signer appears only here."""
     signers: int = 5
-    """People, at least 2."""
+    """Number of signers, at least 2."""
     glosses: tuple[int, int] = (3, 12)
-    """Glosses of a sentence, at least and at most."""
+    """Glosses per sentence, at least and at most."""
     seed: int = 0
-    """Of everything."""
+    """Random seed."""
     workers: int = 0
-    """Processes; 0: one for each core."""
+    """Processes. 0: one per core."""
 
 
 def _open_folder(options):

@@ -1,6 +1,6 @@
-"""Print a network's parameters and arithmetic, part by part: python -m scripts.summarize_network.
+"""Count a network's parameters and multiply-adds: python -m scripts.summarize_network [flags].
 
-Takes the flags of training.py (--network, --preset, --frame-size, ...), before anything is trained.
+Takes the flags of training.py, such as --network, --preset and --frame-size. Nothing is trained.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from utils.system.words import print_line
 
 @dataclass(frozen=True)
 class Options:
-    """What is shown."""
+    """What is shown. All flags of training.py can follow."""
 
     outputs: int = 400
-    """Classes of the last layer."""
+    """Number of classes."""
     depth: int = 1
-    """How far models inside the network are opened: 0, or 1 for the head."""
+    """1: list the parts of the head. 0: the head is one part."""
 
 
 def summarize_network(options, params):

@@ -12,35 +12,37 @@ import tyro
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """Which run is scored, on what, and how."""
+    """How a run is scored."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """The run's folder, weights/<run>; or two to fuse."""
+    """Folder of the run, weights/<run>. Two folders with --fuse."""
     split: str = ""
-    """train, val (or dev) or test; empty: test, or val where there is no test split."""
+    """train, val (or dev), or test. Empty: test, or val if there is no test split."""
     data_path: str = ""
-    """Other data with the same classes, another corpus; empty: the run's own lists."""
+    """Score other data with the same classes, or another corpus. Empty: the data of the run."""
     eval_clips: int = 0
-    """Views in time that are averaged; 0: as the run's parameters say."""
+    """Clips per video, spread over time; their scores are averaged. 0: as in the run's
+    parameters."""
     eval_crops: Literal[0, 1, 3] = 0
-    """Views in space, 1 or 3; 0: as the run's parameters say."""
+    """Crops per clip: 1 (center) or 3 (left, center, right). 0: as in the run's parameters."""
     workers: int = 0
-    """Threads that read videos; 0: as the run's parameters say."""
+    """Threads that read videos. 0: as in the run's parameters."""
     flow_path: str = ""
-    """Folder of scripts.extract_flow; empty: as the run's parameters say."""
+    """Folder that scripts.extract_flow wrote. Empty: as in the run's parameters."""
     features: str = ""
-    """For runs on features: those of other data, moved ones, or ones made otherwise; empty: as the
-    run's parameters say."""
+    """Runs on features: features of other data, moved features, or features with other settings.
+    Empty: as in the run's parameters."""
     cache_path: str = Params.cache_path
-    """Where what was computed of videos is kept, as in training."""
+    """Folder of the cache, as in training."""
     beam: int = 1
-    """Recognition: prefixes that the search keeps; 1 takes the best class of each step."""
+    """Recognition: width of the beam search. 1: the best class of each time step."""
     worst: int = 10
-    """Recognition: sentences with most errors whose alignment is shown."""
+    """Recognition: number of sentences with the most errors whose alignment is written."""
     fuse: bool = False
-    """Add the logits of two runs, by a weight chosen on their validation videos."""
+    """Fuse two runs: add their logits. The weight is chosen on their validation videos."""
     fusion_weight: float | None = None
-    """With --fuse, the second run's weight, 0 to 1, instead of a chosen one; 0.5 is the paper's."""
+    """With --fuse: weight of the second run, from 0 to 1. Not given: chosen. 0.5: both count the
+    same, as in the paper."""
 
     def __post_init__(self):
         if self.beam < 1 or self.worst < 0:
@@ -55,61 +57,63 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class ExplanationOptions:
-    """What is explained, of which run, and how."""
+    """What is explained, and how."""
 
     video: tyro.conf.Positional[str]
-    """A video file or a folder of numbered images. For runs on features the video need not be
-    there, and may be a file of features; for recognition it may be a sentence's id. Of recognition
-    through a backbone the video itself is read."""
+    """A video file or a folder of numbered images. Runs on features: also a file of features; the
+    video itself need not exist. Recognition on features: also the id of a sentence. Recognition
+    through a backbone: the id or the video, whose frames are read."""
     run: Path
-    """The run's folder, weights/<run>."""
+    """Folder of the run, weights/<run>."""
     class_name: Annotated[str, tyro.conf.arg(name="class")] = ""
-    """The class to explain; empty: the most probable."""
+    """Class to explain. Empty: the most probable one."""
     method: str = ""
-    """grad_cam (networks with a backbone), integrated_gradients (without), rollout (attention, of
-    no class in particular) or occlusion (on features); empty: the first of these that fits."""
+    """grad_cam: networks with a backbone. integrated_gradients: other networks. rollout: attention,
+    whatever the class. occlusion: runs on features. Empty: the first of these that fits."""
     endpoint: str = ""
-    """Stage of the backbone where Grad-CAM looks, such as Mixed_4f; earlier ones see less, but
-    finer. Empty: the last."""
+    """Grad-CAM: stage of the backbone, such as Mixed_4f. Earlier stages show finer maps, but see
+    less context. Empty: the last stage."""
     block: int = 0
-    """Of a Transformer, whose attention is drawn too; 0: the last."""
+    """Transformers: number of the block whose attention is drawn, from 1. 0: the last block."""
     features: str = ""
-    """For runs on features: other ones; empty: as the run's parameters say."""
+    """Runs on features: other features of the video. Empty: as in the run's parameters."""
     beam: int = 1
-    """Recognition: prefixes that the search keeps; 1 takes the best class of each step."""
+    """Recognition: width of the beam search. 1: the best class of each time step."""
     output: str = ""
-    """Folder of what is written; empty: explanations/<video's name>/ in the run's."""
+    """Folder to write to. Empty: explanations/<video>/ in the run's folder."""
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """Which run is exported, to what, and what it is tried on."""
+    """What is exported, and how the export is checked."""
 
     run: tyro.conf.Positional[Path]
-    """The run's folder, weights/<run>."""
+    """Folder of the run, weights/<run>."""
     format: Literal["savedmodel", "onnx", "litert", "keras"]
-    """savedmodel (TensorFlow Serving), onnx, litert (TensorFlow Lite), or keras."""
+    """savedmodel: TensorFlow Serving. onnx. litert: TensorFlow Lite. keras."""
     preprocessing: bool = False
-    """Begin with uint8 RGB frames of any size: resizing, cropping and scaling are in the graph."""
+    """Take uint8 RGB frames of any size: resizing, cropping and scaling become part of the exported
+    network."""
     precision: Literal["float32", "float16", "int8"] = "float32"
-    """onnx and litert: numbers of half or a quarter the size."""
+    """onnx and litert: float16 halves the file, int8 quarters it."""
     output: str = ""
-    """Folder of what is written, which must not be there; empty: exports/<format> in the run's."""
+    """New folder to write to. Empty: exports/<format>/ in the run's folder."""
     videos: tuple[Path, ...] = ()
-    """Video files to compare on; empty: the run's validation videos, or else its test videos."""
+    """Video files to check the export on. Empty: the validation videos of the run, or its test
+    videos."""
     data_path: str = ""
-    """Other labeled data to compare on, such as a folder of class folders."""
+    """Other labeled data to check the export on, such as a folder of class folders."""
     features: str = ""
-    """For runs on features: where they are now, if not where they were."""
+    """Runs on features: folder of the features, if they were moved."""
     cache_path: str = Params.cache_path
-    """Where what was computed of videos is kept, as in training."""
+    """Folder of the cache, as in training."""
     limit: int = -1
-    """How many videos to compare on, evenly spread; 0: all; -1: 8, or all for float16 and int8."""
+    """Number of videos to check the export on. 0: all. -1: 8, or all for float16 and int8."""
     tolerance: float | None = None
-    """Largest difference of a probability; empty: 0.001 (float16 and preprocessing 0.02, int8
-    0.3)."""
+    """Largest difference of a probability. Not given: 0.001; 0.02 for float16 and --preprocessing,
+    0.3 for int8."""
     agreement: float | None = None
-    """Least share of videos with the same top-1; empty: 1 (int8 0.9)."""
+    """Smallest share of videos with the same top class. Not given: 1; 0.9 for int8."""
 
     def __post_init__(self):
         check_format(self.format, self.precision)

@@ -1,7 +1,7 @@
-"""Time and peak memory of TimeSformer's schemes against frames: --help shows the choices.
+"""Measure time and memory of TimeSformer's attention: python -m scripts.benchmarks.attention.
 
-Each measurement is a process of its own: python -m scripts.benchmarks.attention. One random clip of
-224 x 224 pixels, 400 classes.
+Each measurement runs in a process of its own, on one random clip of 224 x 224 pixels, with 400
+classes.
 """
 
 import json
@@ -61,25 +61,26 @@ class Options:
     attention: tuple[Literal[tuple(SCHEMES)], ...] = tuple(SCHEMES)
     """Attention schemes."""
     frames: tuple[int, ...] = (8, 16, 32, 64, 96)
-    """Frames of the clip."""
+    """Frames per clip."""
     steps: tuple[Literal["forward", "train"], ...] = ("forward", "train")
-    """The forward pass, and a step of SGD."""
+    """forward: the forward pass. train: a step of SGD."""
     size: str = "base"
-    """ViT-B, or small."""
+    """Size of the network: base (ViT-B) or small."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Number format."""
     repeats: int = 1
-    """Calls after a first one; the median counts. A first one of over 60 s counts itself."""
+    """Calls after a first one; the median counts. If the first call takes over 60 s, it is the
+    result."""
     limit: float = 1800
-    """Seconds that a measurement may take."""
+    """Seconds after which a measurement is stopped."""
     memory: float = 0
-    """GiB of main memory that a measurement may take; 0: all there is."""
+    """Memory limit of a measurement in GiB. 0: none."""
     whole: bool = False
-    """Hold all attention scores of a layer at once, to see what that costs."""
+    """Hold all attention scores of a layer in memory at once, to see what that costs."""
     peer: str = ""
-    """Python with torch and transformers, to measure their forms of the schemes beside ours."""
+    """Python with PyTorch and transformers, to measure Hugging Face's TimeSformer as well."""
     output: Path | None = None
-    """A JSON file of figures, such as docs/figures/attention.json."""
+    """JSON file to write the figures to, such as docs/figures/attention.json."""
 
 
 def _peak_gib():

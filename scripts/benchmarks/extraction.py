@@ -1,6 +1,6 @@
-"""How fast features are extracted, and in what memory: python -m scripts.benchmarks.extraction.
+"""Measure how fast features are extracted: python -m scripts.benchmarks.extraction.
 
-Rows of the default backbone with random weights, on rendered videos; medians of one run.
+The default backbone has random weights, the videos are rendered. Numbers are medians of one run.
 """
 
 import itertools
@@ -203,40 +203,40 @@ def measure_ray(folder, count):
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured, and on what."""
+    """What is measured."""
 
     parts: tuple[Literal["routes", "share", "memory", "ray"], ...] = ("routes", "share", "memory")
-    """Of the benchmark; ray needs requirements-ray.txt."""
+    """Parts of the benchmark. ray needs requirements-ray.txt."""
     routes: tuple[Literal["windows", "dense"], ...] = ("windows", "dense")
-    """To measure."""
+    """Routes."""
     window: int = 16
-    """Frames of a row."""
+    """Frames that one row sees."""
     stride: int = 4
-    """Frames from a row to the next."""
+    """Frames from one row to the next."""
     chunk: int = 128
-    """Frames of dense's blocks."""
+    """dense: frames computed together."""
     shared: tuple[str, ...] = (SHARED, "Mixed_5c")
-    """dense: the last stages that windows share, for routes."""
+    """routes: last stages that windows share."""
     frame_size: int = 224
-    """Pixels of a frame's side; the short side before cropping is 8 sevenths of it."""
+    """Height and width of the crop in pixels. The short side before cropping is 8/7 of it."""
     videos: int = 4
-    """How many of each size, for share."""
+    """share: videos of each size."""
     frames: int = 128
-    """Of each video, for share."""
+    """share: frames per video."""
     sizes: tuple[tuple[int, int], ...] = SIZES
-    """(width, height) of the videos, for share."""
+    """share: width and height of the videos."""
     minutes: tuple[float, ...] = (2, 20)
-    """Lengths of the videos, for memory."""
+    """memory: lengths of the videos."""
     memory_stride: int = 64
-    """Stride, for memory."""
+    """memory: frames from one row to the next."""
     ray_videos: int = 2000
-    """How many, for ray."""
+    """ray: number of videos."""
     workers: int = 2
-    """Reading threads."""
+    """Threads that read videos."""
     repeats: int = 3
-    """Of everything; the medians count."""
+    """Measurements of each number; the median counts."""
     output: Path | None = None
-    """A JSON file of figures, such as docs/figures/extraction.json."""
+    """JSON file to write the figures to, such as docs/figures/extraction.json."""
 
     @property
     def forms(self):

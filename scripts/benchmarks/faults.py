@@ -1,9 +1,9 @@
-"""What kills, damaged files and a full disk do: python -m scripts.benchmarks.faults.
+"""Kill commands, damage files, fill disks: python -m scripts.benchmarks.faults.
 
-Commands are killed at random moments and go on; what they leave is compared with what unbroken
-ones leave, number for number. Damaged files of every kind that is read are read in processes of
-their own. A small disk is filled. All is drawn from the seed. The exit status is 1 where anything
-crashed, hung, was lost, or went unnamed. Videos are rendered; docs/reliability.md has the figures.
+Commands are killed at random moments and started again. Their results are compared, number for
+number, with those of undisturbed commands. Damaged files of every kind are read, each in a process
+of its own. Small disks are filled. The exit status is 1 if anything crashed, hung, was lost, or was
+not named. Videos are rendered. docs/reliability.md has the figures.
 """
 
 import shutil
@@ -28,32 +28,32 @@ FAULTS = (CRASHED, HUNG, UNNAMED, LOST)
 
 @dataclass(frozen=True)
 class Options:
-    """How much is tried, and of what."""
+    """What is tried, and how often."""
 
     kills: int = 100
-    """Of all jobs together."""
+    """Kills of all jobs together."""
     mutants: int = 10_000
-    """Of all kinds of file together."""
+    """Damaged files of all kinds together."""
     disks: int = 2
-    """Small disks that each job fills, where this user may mount one."""
+    """Full disks per job. Needs the right to mount a disk."""
     jobs: tuple[Literal[tuple(JOBS)], ...] = tuple(JOBS)
-    """That are killed."""
+    """Jobs that are killed."""
     kinds: tuple[Literal[tuple(KINDS)], ...] = tuple(KINDS)
-    """Of damaged files."""
+    """Kinds of damaged files."""
     weights: str = "none"
-    """Of I3D: a file of published weights, or none."""
+    """Weights of I3D: a file of published weights, or none."""
     seed: int = 0
-    """Of everything."""
+    """Random seed."""
     workers: int = 2
-    """Processes at once."""
+    """Processes that run at once."""
     seconds: float = 20
-    """That a damaged file may take."""
+    """Seconds in which a damaged file must be read or refused."""
     memory: float = 2
-    """GiB that a damaged file may take."""
+    """Memory in GiB in which it must be read or refused."""
     keep: Path | None = None
-    """Folder for damaged files, and for what killed commands left, where something was wrong."""
+    """Folder for damaged files and leftovers of killed commands, where something went wrong."""
     output: Path | None = None
-    """A JSON file of figures, such as docs/figures/faults.json."""
+    """JSON file to write the figures to, such as docs/figures/faults.json."""
 
 
 def try_mutants(options):

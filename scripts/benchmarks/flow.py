@@ -1,7 +1,7 @@
-"""How good and how quick the methods of optical flow are: python -m scripts.benchmarks.flow.
+"""Measure how exact and fast optical flow methods are: python -m scripts.benchmarks.flow.
 
-A rendered texture is moved by a known motion; the error is the mean distance between the flow
-found and the true one (the end-point error), away from the borders. Medians of one run.
+A rendered texture is moved by a known motion. The error is the mean distance between the flow found
+and the true flow (end-point error), without the borders. Numbers are medians of one run.
 """
 
 import itertools
@@ -119,15 +119,15 @@ class Options:
     """What is measured."""
 
     methods: tuple[Literal[tuple(FLOWS)], ...] = tuple(FLOWS)
-    """Methods of optical flow."""
+    """Optical flow methods."""
     size: tuple[int, int] = (256, 340)
     """Height and width of the rendered pictures in pixels."""
     repeats: int = 3
-    """Measurements of each motion; the median counts."""
+    """Measurements of each number; the median counts."""
     videos: tuple[Path, ...] = ()
     """Videos on which the loss by rounding to 8 bits is measured."""
     output: Path | None = None
-    """JSON file of figures, such as docs/figures/flow.json."""
+    """JSON file to write the figures to, such as docs/figures/flow.json."""
 
     def __post_init__(self):
         if min(self.size) < 64 or self.repeats < 1:

@@ -1,11 +1,10 @@
-"""What a GPU does with these networks, beside PyTorch and OpenCV: python -m scripts.benchmarks.gpu.
+"""Measure networks on a GPU, and PyTorch beside them: python -m scripts.benchmarks.gpu.
 
-Each part is a process of its own with a share of the time, so that all is over when it has to be;
-what was measured until then is in the JSON file after every row. scripts/benchmarks/gpu.sh runs it
-where packages are missing. Networks are random, clips too. Clips a second are medians of whole
-calls, each waited for: `predict_on_batch`, `train_on_batch` (SGD with momentum) on clips that are
-on the device. JAX's products of float32 are of TF32 unless "highest" is asked for, and so are
-PyTorch's here but for "float32 highest".
+Each part runs in a process of its own and gets a share of the time. The JSON file is written after
+every row, so a stop loses nothing. scripts/benchmarks/gpu.sh runs it where packages are missing.
+Weights and clips are random. Clips per second are medians of whole calls of `predict_on_batch` or
+`train_on_batch` (SGD with momentum), on clips that are on the GPU. Products of float32 are computed
+in TF32, except in rows called "float32 highest".
 """
 
 import json
@@ -58,47 +57,47 @@ class Options:
     """What is measured, and for how long."""
 
     parts: tuple[Literal[tuple(PARTS)], ...] = tuple(PARTS)
-    """In the order above, whatever the order here."""
+    """Parts of the benchmark. Their order is fixed."""
     seconds: float = 430
-    """For all of it."""
+    """Seconds for everything."""
     row_seconds: float = 1.5
-    """Of a row's calls, about, after those that compile and warm up."""
+    """Seconds per row, roughly, after compilation and warm-up."""
     reserve: float = 8
-    """Seconds of a part that must be left for a row to begin."""
+    """Seconds that a part must have left to begin a row."""
     batches: tuple[int, ...] = (16, 1, 64, 4)
-    """Clips, what matters most first."""
+    """Batch sizes, the most important first."""
     steps: tuple[Literal["forward", "train"], ...] = ("forward", "train")
-    """Of networks."""
+    """forward: the forward pass. train: a training step."""
     precisions: tuple[Literal["bfloat16", "float32"], ...] = ("bfloat16", "float32")
-    """Of networks; bfloat16 is the policy mixed_bfloat16."""
+    """Number formats. bfloat16 is Keras' mixed_bfloat16."""
     networks: tuple[Literal["i3d", "timesformer", "vivit"], ...] = ("i3d", "timesformer", "vivit")
-    """Of ours and of PyTorch."""
+    """Networks, in Keras and in PyTorch."""
     size: Literal["base", "small"] = "base"
-    """Of ViViT and TimeSformer."""
+    """Size of ViViT and TimeSformer: base (ViT-B) or small."""
     frames: int = 64
-    """Of I3D's clips."""
+    """I3D: frames per clip."""
     timesformer_frames: int = 8
-    """Of TimeSformer's."""
+    """TimeSformer: frames per clip."""
     vivit_frames: int = 32
-    """Of ViViT's, in tubelets of two."""
+    """ViViT: frames per clip."""
     frame_size: int = 224
-    """Pixels of a side."""
+    """Height and width of frames in pixels."""
     matrix: int = 8192
-    """Side of the matrices that the card's rate is measured with."""
+    """Side of the matrices in the matrix product that the card's rate is measured with."""
     flow_size: tuple[int, int] = (256, 340)
-    """Height and width for TV-L1."""
+    """TV-L1: height and width in pixels."""
     flow_batches: tuple[int, ...] = (64, 256, 16, 1)
-    """Pairs of frames."""
+    """TV-L1: pairs of frames per batch."""
     videos: int = 32
-    """That features are extracted of, 320x240."""
+    """Extraction: number of videos, 320x240 pixels each."""
     video_frames: int = 512
-    """Of each."""
+    """Extraction: frames per video."""
     batch_frames: int = 1024
-    """Frames that the extraction's network is given at once."""
+    """Extraction: frames per batch."""
     chunk: int = 128
-    """Frames of its blocks on the route dense."""
+    """Extraction: frames of dense's blocks."""
     output: Path | None = None
-    """A JSON file."""
+    """JSON file to write the figures to."""
 
     def __post_init__(self):
         for name in ("seconds", "row_seconds", "frames", "matrix", "videos", "video_frames"):

@@ -1,8 +1,9 @@
-"""How fast videos are read, and in what memory: python -m scripts.benchmarks.reading.
+"""Measure how fast videos are read: python -m scripts.benchmarks.reading.
 
-The project's reader against OpenCV's, which was its reader before, and against decord2 and
-torchcodec where they can be imported. Rendered videos, a thread a file; medians of rounds in which
-all take turns. What the inspection of a video finds is known, as it is when clips are read.
+Compares the project's reader with OpenCV, its former reader, and with decord2 and torchcodec if
+they are installed. Videos are rendered, each is read by one thread. Readers take turns; numbers are
+medians of several rounds. What the check of a video finds is known beforehand, as it is in
+training.
 """
 
 import importlib
@@ -247,36 +248,37 @@ PARTS = {"sequential": measure_sequential, "sparse": measure_sparse, "memory": m
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured, and on what."""
+    """What is measured."""
 
     parts: tuple[Literal[tuple(PARTS)], ...] = tuple(PARTS)
-    """Of the benchmark."""
+    """Parts of the benchmark."""
     readers: tuple[Literal[tuple(READERS)], ...] = tuple(READERS)
-    """Those whose library is there."""
+    """Readers. Those whose library is missing are left out."""
     codecs: tuple[Literal[tuple(CODECS)], ...] = tuple(CODECS)
-    """Of the videos."""
+    """Codecs of the videos."""
     sizes: tuple[tuple[int, int], ...] = ((320, 240), (1280, 720), (1920, 1080))
-    """(width, height) of the videos, for sequential."""
+    """sequential: width and height of the videos."""
     frames: int = 250
-    """Of each, for sequential."""
+    """sequential: frames per video."""
     rounds: int = 5
-    """Of sequential."""
+    """sequential: rounds; medians count."""
     long_sizes: tuple[tuple[int, int], ...] = ((320, 240), (1280, 720))
-    """(width, height) of the videos, for sparse."""
+    """sparse: width and height of the videos."""
     middle: float = 10
-    """Minutes of the videos, in whose middle frames are read."""
+    """sparse: minutes of the video from whose middle frames are read."""
     spread: float = 5
-    """Minutes of the videos, over which frames are spread."""
+    """sparse: minutes of the video over which frames are spread."""
     keys: int = 250
-    """Frames from a key frame to the next, for sparse: x264 places 250, phones 25 to 60."""
+    """sparse: frames from one key frame to the next. x264's default is 250, phones have 25 to
+    60."""
     long_rounds: int = 3
-    """Of sparse."""
+    """sparse: rounds; medians count."""
     large: tuple[int, int] = (3840, 2160)
-    """(width, height) of the videos, for memory."""
+    """memory: width and height of the video."""
     alone: tuple[Literal[tuple(READERS)], Path] | None = None
-    """Only read this file by this reader: the process whose memory is measured."""
+    """Internal: a reader and the file that it reads, in the process whose memory is measured."""
     output: Path | None = None
-    """A JSON file of figures, such as docs/figures/reading.json."""
+    """JSON file to write the figures to, such as docs/figures/reading.json."""
 
     def __post_init__(self):
         for name in ("frames", "rounds", "middle", "spread", "keys", "long_rounds"):

@@ -1,7 +1,7 @@
-"""Time and peak memory of training a recognizer through its backbone: --help shows the choices.
+"""Measure training a recognizer through its backbone: python -m scripts.benchmarks.recognition.
 
-Each measurement is a process of its own: python -m scripts.benchmarks.recognition. One random
-sentence, random weights, a step of AdamW.
+Each measurement runs in a process of its own: a step of AdamW on one random sentence, with random
+weights.
 """
 
 import itertools
@@ -33,31 +33,31 @@ class Options:
     """What is measured."""
 
     finetune: tuple[str, ...] = ("Mixed_5b", "all")
-    """Stages from which on the backbone is trained."""
+    """Stages from which the backbone is trained."""
     inputs: tuple[Literal["maps", "frames"], ...] = ("maps", "frames")
-    """The kept maps of the frozen part (not for all), or frames."""
+    """maps: cached maps of the frozen part. frames: whole frames."""
     gradients: tuple[Literal["again", "held"], ...] = ("again", "held")
-    """Windows computed again for their gradients, or all that they need held."""
+    """again: windows are computed again for their gradients. held: everything is held in memory."""
     frames: int = 200
-    """Of the sentence."""
+    """Frames of the sentence."""
     frame_size: int = 224
-    """Pixels of a frame's side."""
+    """Height and width of frames in pixels."""
     window: int = 16
-    """Frames of a row."""
+    """Frames that one row sees."""
     stride: int = 4
-    """Frames from a row to the next."""
+    """Frames from one row to the next."""
     windows: int = 8
-    """That go through the backbone at a time."""
+    """Windows computed at a time."""
     glosses: int = 1100
-    """Of the vocabulary."""
+    """Size of the vocabulary."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Number format."""
     repeats: int = 1
     """Steps after a first one; the median counts."""
     memory: float = 0
-    """GiB of main memory that a measurement may take; 0: all there is."""
+    """Memory limit of a measurement in GiB. 0: none."""
     output: Path | None = None
-    """A JSON file of figures, such as docs/figures/recognition.json."""
+    """JSON file to write the figures to, such as docs/figures/recognition.json."""
 
 
 def _time_steps(options):

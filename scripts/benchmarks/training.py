@@ -1,7 +1,7 @@
-"""How fast this machine trains and reads: python -m scripts.benchmarks.training --help.
+"""Measure how fast this machine trains and reads videos: python -m scripts.benchmarks.training.
 
-Medians of one run. The videos are rendered (a moving pattern in MPEG-4); give real ones to
-see what decoding those costs.
+Numbers are medians of one run. Videos are rendered, a moving pattern in MPEG-4. Give your own to
+measure how fast those are decoded.
 """
 
 import functools
@@ -160,15 +160,15 @@ class Options:
     precisions: tuple[Literal["float32", "mixed_bfloat16"], ...] = ("float32", "mixed_bfloat16")
     """network, schemes: number formats."""
     frames: int = 64
-    """network: frames of the backbone's clip, from 8 up."""
+    """network: frames per clip, at least 8."""
     clips: int = 8
     """pipeline: clips per measurement."""
     repeats: int = 3
-    """Measurements of everything; the median counts."""
+    """Measurements of each number; the median counts."""
     videos: tuple[Path, ...] = ()
-    """reading, pipeline: videos to read instead of rendered ones."""
+    """reading, pipeline: your videos instead of rendered ones."""
     output: Path | None = None
-    """JSON file of figures, such as docs/figures/training.json."""
+    """JSON file to write the figures to, such as docs/figures/training.json."""
 
     def __post_init__(self):
         for name, low in (("frames", 8), ("clips", 1), ("repeats", 1)):

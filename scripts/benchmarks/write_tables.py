@@ -224,12 +224,12 @@ def fill_page(page, source):
 
 @dataclass(frozen=True)
 class Options:
-    """Which pages, and whether they are written."""
+    """What is written."""
 
     check: bool = False
-    """Write nothing; end with status 1 where a page differs from its figures."""
+    """Write nothing. The exit status is 1 if a page differs from its figures."""
     root: Path = ROOT
-    """The folder with README.md, docs/ and docs/figures/."""
+    """Folder with README.md, docs/ and docs/figures/."""
 
 
 def write_tables(options):

@@ -1,4 +1,4 @@
-"""What each network costs: python -m scripts.benchmarks.zoo --output docs/figures/zoo.json.
+"""Measure what each network costs: python -m scripts.benchmarks.zoo --output docs/figures/zoo.json.
 
 Parameters, multiply-adds, seconds and peak memory of a forward pass over one clip (a sentence, for
 recognizers), float32, with random weights: those of published ones take the same time. Each network
@@ -235,15 +235,16 @@ class Options:
     """What is measured."""
 
     networks: tuple[Literal[tuple(ZOO)], ...] = tuple(ZOO)
-    """Of the zoo."""
+    """Networks of the zoo."""
     schemes: tuple[Literal[tuple(SCHEMES)], ...] = tuple(SCHEMES)
-    """Of TimeSformer's attention, whose parameters are counted."""
+    """Attention schemes of TimeSformer whose parameters are counted."""
     repeats: int = 5
-    """Calls after a first one; a first one of over 20 s stands for all; 0: only count."""
+    """Calls after a first one; the median counts. If the first call takes over 20 s, it is the
+    result. 0: count parameters only."""
     limit: float = 900
-    """Seconds that a network may take."""
+    """Seconds after which a measurement is stopped."""
     output: Path | None = None
-    """A JSON file of figures, such as docs/figures/zoo.json."""
+    """JSON file to write the figures to, such as docs/figures/zoo.json."""
 
 
 def benchmark_zoo(options):
