@@ -135,5 +135,5 @@ COMMAND = Command(__doc__, Options)
 if __name__ == "__main__":
     run_command(
         lambda: sys.exit(min(1, check_data(COMMAND.parse()))),
-        "the same command goes on with the videos that are not yet decoded",
+        "run the same command to continue with the videos that are not checked yet",
     )

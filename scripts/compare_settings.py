@@ -210,5 +210,5 @@ COMMAND = Command(__doc__, Options, check_flags)
 if __name__ == "__main__":
     run_command(
         lambda: compare_settings(*COMMAND.parse()),
-        "the same command goes on where it was",
+        "run the same command to continue",
     )

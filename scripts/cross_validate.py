@@ -163,5 +163,5 @@ COMMAND = Command(__doc__, Options, check_flags)
 if __name__ == "__main__":
     run_command(
         lambda: cross_validate(*COMMAND.parse()),
-        "the same command goes on where it was",
+        "run the same command to continue",
     )

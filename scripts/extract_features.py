@@ -286,5 +286,5 @@ COMMAND = Command(__doc__, Options)
 if __name__ == "__main__":
     run_command(
         lambda: extract_features(COMMAND.parse()),
-        "the same command goes on with the videos that are not yet there",
+        "run the same command to continue with the videos that are not done yet",
     )

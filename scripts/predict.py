@@ -234,5 +234,5 @@ COMMAND = Command(__doc__, Options)
 if __name__ == "__main__":
     run_command(
         lambda: predict(COMMAND.parse()),
-        "what was found is in the files asked for; the same command begins anew",
+        "the results so far are in the output files. Run the same command to start again",
     )

@@ -103,5 +103,5 @@ COMMAND = Command(__doc__, Options)
 if __name__ == "__main__":
     run_command(
         lambda: render_corpus(COMMAND.parse()),
-        "the same command goes on with the sentences that are not yet there",
+        "run the same command to continue with the sentences that are not done yet",
     )

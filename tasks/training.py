@@ -104,8 +104,8 @@ def train_run(params):
     except KeyboardInterrupt as stop:
         if holds_locks():  # the run's folder is there
             stop.add_note(
-                "the same command with --resume (in Python: resume=True) goes on from the last "
-                "finished epoch"
+                "run the same command with --resume (in Python: resume=True) to continue "
+                "from the last finished epoch"
             )
         raise
     finally:

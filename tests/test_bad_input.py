@@ -176,20 +176,20 @@ VIDEOS = {
     "v/text.mp4": "v/text.mp4: not a video that FFmpeg can open",
     "v/empty.mp4": "v/empty.mp4: the file is empty",
     "v/cut.mp4": "v/cut.mp4: not a video that FFmpeg can open",
-    "v/sound.mp4": "v/sound.mp4: there is no video in it",
+    "v/sound.mp4": "v/sound.mp4: the file contains no video",
     "v/none/a.mp4": "v/none/a.mp4: no such file",
-    "v/none": "v/none: no such file; a folder must hold numbered images",
-    "v": "v: no such file; a folder must hold numbered images",
-    "https://example.org/a.mp4": "an address; download the file first, and give its path",
+    "v/none": "v/none: no such file",
+    "v": "v: not a video; a folder must contain the numbered images",
+    "https://example.org/a.mp4": "download the file first and give its path",
 }
 DATA = {
     "gone": "data_path gone: not there",
     "empty": "found 0 class(es)",
     "v/none": "found 0 class(es)",
-    "https://example.org/a.zip": "an address; download the file first",
-    "binary.csv": "binary.csv is damaged, or of another kind: 'utf-8' codec",
+    "https://example.org/a.zip": "an address on the internet; download the file first",
+    "binary.csv": "binary.csv is damaged or not a file of this kind: 'utf-8' codec",
     "header.csv": "header.csv: the first line is 'file,class'",
-    "v/text.mp4": "data_path v/text.mp4: of no known kind. Give class folders",
+    "v/text.mp4": "data_path v/text.mp4: unknown kind of file. Give class folders",
 }
 RUNS = {
     "gone": "weights/gone: no run there (params.json is missing)",
@@ -198,7 +198,7 @@ RUNS = {
     "foreign": "this one does not know: stream 'depth'. Use the version that wrote it, or train",
     "typed": "weights/typed/params.json is another version's",
     "nothing": "this one does not know: parameters without a network",
-    "params": "weights/params/params.json is damaged, or of another kind",
+    "params": "weights/params/params.json is damaged or not a file of this kind",
     "classes": "weights/classes/classes.json is damaged",
     "lists": "weights/lists/splits.csv is damaged",
     "text": "weights/text/best.keras cannot be loaded by Keras 3",
@@ -216,7 +216,7 @@ CASES = [
     *((flow, (data,), words) for data, words in DATA.items()),
     *((look_through, (data,), words) for data, words in DATA.items()),
     *((check, (data,), DATA[data]) for data in ("gone", "binary.csv", "header.csv")),
-    (check, ("empty",), "empty: no video below it (0 files)"),
+    (check, ("empty",), "empty: the folder contains no video, only 0 other files"),
     (check, ("https://example.org/a.zip",), DATA["https://example.org/a.zip"]),
     *((explain_it, ("v/whole.mp4", name), words) for name, words in RUNS.items()),
     *((foresee, ("v/whole.mp4", name), words) for name, words in RUNS.items()),
@@ -235,8 +235,8 @@ CASES = [
     (analyze, ("bad",), "None of 4 videos can be read; bad/left/cut.mp4: not a video"),
     (flow, ("bad",), "4 of 4 videos failed"),
     (rows, ("gone",), "data_path gone: not there"),
-    (rows, ("empty",), "data empty: no video below it (0 files)"),
-    (rows, ("binary.csv",), "binary.csv is damaged, or of another kind"),
+    (rows, ("empty",), "data empty: the folder contains no video, only 0 other files"),
+    (rows, ("binary.csv",), "binary.csv is damaged or not a file of this kind"),
     (
         lambda: rows("v", weights="weights/text"),
         (),
@@ -249,7 +249,11 @@ CASES = [
     (train, ("--data-path", "good", "--features", "wide.npy"), "no features of any of the 4 vid"),
     (train, ("--task", "recognition", "--features", "wide.npy"), "no folder of class folders"),
     (explain_it, ("wide.npy", "rows"), "wide.npy: its rows have 48 channels, the network takes 64"),
-    (explain_it, ("pickle.npy", "rows"), "pickle.npy: no array of numbers can be read from it"),
+    (
+        explain_it,
+        ("pickle.npy", "rows"),
+        "pickle.npy: no array of numbers can be read from the file",
+    ),
     (lambda: score("good", features="wide.npy"), (), "was trained on videos, so it takes no feat"),
     (lambda: score("good", split="dev", data_path="corpus.csv"), (), "must be path,label[,split]"),
     (
@@ -314,7 +318,7 @@ def test_the_status_is_that_of_the_process(folder):
 def test_commands_of_commands_keep_the_status(tmp_path, status, kind):
     script = tmp_path / "script.py"
     script.write_text(f"raise SystemExit({status})")
-    with pytest.raises(ValueError, match="This failed; its message is above") as refused:
+    with pytest.raises(ValueError, match="This command failed, see its message above") as refused:
         run_script(script)
     assert refused.type is kind
     with pytest.raises(SystemExit) as stopped:

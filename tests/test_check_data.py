@@ -51,8 +51,8 @@ def test_all_that_is_wrong_is_named(data, capsys):
     }  # fmt: skip
     assert "7 of 10 videos decode" in said
     assert "2 broken: not a video that FFmpeg can open." in said and "1 duplicate\n" in said
-    assert "1 other files were not looked at: .txt 1" in said
-    assert "1 odd: the header says N frames, N decode" in said
+    assert "1 other files were ignored: .txt 1" in said
+    assert "1 odd: the header says N frames, but only N can be decoded" in said
 
 
 def test_a_list_a_video_and_frames(data, tmp_path, capsys):
@@ -72,7 +72,7 @@ def test_a_list_a_video_and_frames(data, tmp_path, capsys):
     signs.write_text("path,glosses,split\none,A B,train\ntwo,A,train\nthree,B,dev\n")
     assert check_data(Options("signs.csv", output="out")) == 2
     rows = listed("out/problems.csv")
-    assert set(rows) == {"two", "three"} and "1.png is no image" in rows["two"][1]
+    assert set(rows) == {"two", "three"} and "1.png is not an image" in rows["two"][1]
 
 
 def test_exit_status(data, tmp_path):
@@ -86,10 +86,10 @@ def test_exit_status(data, tmp_path):
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        ("empty", "no video below it"),
-        ("nowhere", "nowhere: not there"),
-        ("binary.csv", "binary.csv is damaged, or of another kind"),
-        ("https://example.org/a.mp4", "an address; download the file first"),
+        ("empty", "the folder contains no video"),
+        ("nowhere", "nowhere: no such file or folder"),
+        ("binary.csv", "binary.csv is damaged or not a file of this kind"),
+        ("https://example.org/a.mp4", "an address on the internet; download the file first"),
     ],
 )
 def test_no_data_to_check(tmp_path, monkeypatch, bad, words):

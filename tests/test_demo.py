@@ -355,7 +355,7 @@ def test_limits_and_the_camera_in_a_browser(page, inside):
     page.wait_for_selector("text=/exceed/i")
     upload(page, "long.avi")
     page.wait_for_selector(".problem")
-    assert "it lasts more than the 15 s that are taken" in page.inner_text(".problem")
+    assert "the video is longer than the 15 s that are allowed" in page.inner_text(".problem")
     page.reload()
     page.click("[aria-label='Capture from camera']")
     page.click("text=/access webcam/i")

@@ -118,7 +118,7 @@ def test_bad_commands_say_what_is_wrong(run_folder):
     [
         ({"query": "weights/text.avi"}, r"weights/text\.avi: not a video"),
         ({"query": "gone.avi"}, r"gone\.avi: no such file"),
-        ({"split": "test"}, "No split 'test' there; known: train, val"),
+        ({"split": "test"}, "no split 'test'; known: train, val"),
         ({"neighbours": 0}, "neighbours is 0; it must be at least 1"),
     ],
 )

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from utils.features.extraction import (
 )
 from utils.features.rows import plan_rows
 from utils.features.store import settings_hash
+from utils.system import progress
 from utils.video.reading import probe, read_rgb, write_video
 from utils.video.views import CENTER
 
@@ -106,7 +108,7 @@ def test_each_video_gets_its_rows(tmp_path, means, capsys, route):
     write_videos(tmp_path / "videos")
     (tmp_path / "videos/notes.txt").write_text("not a video")
     extract_features(options(tmp_path, route=route, dtype="float16"))
-    assert "1 other files were not looked at: .txt 1" in capsys.readouterr().out
+    assert "1 other files were ignored: .txt 1" in capsys.readouterr().out
     for name, path in {
         "part0/deep/0": "part0/deep/0.avi",
         "part1/deep/1": "part1/deep/1.avi",
@@ -264,7 +266,8 @@ def test_data_of_every_form(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [("empty", "no video below it"), ("nowhere", "nowhere: not there")]
+    ("data", "message"),
+    [("empty", "the folder contains no video"), ("nowhere", "nowhere: no such file or folder")],
 )
 def test_no_data_is_said(tmp_path, data, message):
     (tmp_path / "empty").mkdir()
@@ -416,9 +419,11 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     loaded = load_extractor(chosen)
     assert loaded[1].fingerprint == manifest["fingerprint"]
     monkeypatch.setattr(scripts.extract_features, "load_extractor", lambda options: loaded)
+    monkeypatch.setattr(progress, "_PAUSE", 1e-9)  # a line an item
     extract_features(chosen)
     said = capsys.readouterr()
-    assert f"{24 - len(before)} videos, " in said.out and "Extracting: 100%" in said.err
+    assert f"{24 - len(before)} videos, " in said.out
+    assert re.search(r"Extracting features: (.+kB) of \1, 00:00 left\n$", said.err)
     assert len(list(folder.glob("*.npy"))) == 24 and before.items() <= state(folder).items()
     for name in ("00", "23"):  # by the killed process and by this one
         path = tmp_path / f"videos/{name}.avi"

@@ -74,12 +74,12 @@ def test_other_settings_are_refused_by_name(tmp_path):
     open_store(tmp_path, SETTINGS)
     assert read_manifest(tmp_path) == SETTINGS | {"views": ["centre", "flip"]}
     other = SETTINGS | {"stride": 8, "flow": "tvl1"}
-    with pytest.raises(ValueError, match="features of stride 4, flow None; asked for is stride 8"):
+    with pytest.raises(ValueError, match="features of stride 4, flow None, but stride 8"):
         open_store(tmp_path, other)
-    with pytest.raises(ValueError, match=r"empty holds no manifest\.json"):
+    with pytest.raises(ValueError, match=r"empty contains no manifest\.json"):
         read_manifest(tmp_path / "empty")
     (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"manifest\.json is damaged: it holds no JSON object"):
+    with pytest.raises(ValueError, match=r"manifest\.json is damaged: it contains no JSON object"):
         open_store(tmp_path, SETTINGS)
 
 
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["a.npy"]
     assert not is_done(tmp_path, "run/a", "digest", SETTINGS)
-    with pytest.raises(ValueError, match="b: views of several shapes"):
+    with pytest.raises(ValueError, match="b: its views have different shapes"):
         save(tmp_path, "b", left=ROWS[:2])
     assert not list(tmp_path.glob("b*"))
 
@@ -272,32 +272,41 @@ BAD = {
     "object.npz": (lambda p: np.savez(p, np.array([Trap()])), "Python objects"),
     "pickle.npy": (lambda p: p.write_bytes(b"\x80\x04."), "no array of numbers can be read"),
     "empty.npy": (lambda p: p.write_bytes(b""), "no array of numbers can be read"),
-    "two.npz": (lambda p: np.savez(p, a=ROWS, b=ROWS), r"it holds 2 arrays \(a, b\); expected one"),
+    "two.npz": (
+        lambda p: np.savez(p, a=ROWS, b=ROWS),
+        r"it contains 2 arrays \(a, b\); expected a single one",
+    ),
     "cut.npz": (lambda p: p.write_bytes(b"PK\x03\x04"), "no array of numbers can be read"),
     "cell.mat": (lambda p: savemat(p, {"x": {"y": 1}}), "expected numbers"),
     "text.mat": (lambda p: p.write_bytes(b"x" * 600), "no array of numbers can be read"),
     "text.h5": (lambda p: p.write_bytes(b"x" * 600), "no array of numbers can be read"),
-    "words.npy": (lambda p: np.save(p, np.array(["a"])), "an array of <U1; expected numbers"),
+    "words.npy": (
+        lambda p: np.save(p, np.array(["a"])),
+        "the array has the type <U1; expected numbers",
+    ),
     "maps.npy": (lambda p: np.save(p, np.zeros((2, 3, 4))), r"shape \(2, 3, 4\); expected \(rows"),
     "none.npy": (lambda p: np.save(p, np.zeros((0, 4))), r"shape \(0, 4\); expected \(rows"),
-    "rows.npy": (lambda p: write_header(p, (10**12, 8)), "bytes are read of a video"),
+    "rows.npy": (lambda p: write_header(p, (10**12, 8)), "bytes are allowed for a video"),
     "short.npy": (lambda p: write_header(p, (10**6, 8)), "length is greater than file size"),
     "negative.npy": (lambda p: write_header(p, (-1, 8)), "no array of numbers"),
-    "rows.npz": (lambda p: zip_header(p, (10**12, 8)), "bytes are read of a video"),
+    "rows.npz": (lambda p: zip_header(p, (10**12, 8)), "bytes are allowed for a video"),
     "short.npz": (lambda p: zip_header(p, (10**6, 8)), "no array of numbers"),
     "lies.npz": (lie, "no array of numbers"),
-    "other.npz": (lambda p: zip_header(p, (1, 8), zipfile.ZIP_LZMA), "compressed as NumPy does"),
-    "folder.npy": (lambda p: p.mkdir(), "it is no file"),
-    "pipe.npy": (os.mkfifo, "it is no file"),
+    "other.npz": (
+        lambda p: zip_header(p, (1, 8), zipfile.ZIP_LZMA),
+        "its compression is not one of NumPy",
+    ),
+    "folder.npy": (lambda p: p.mkdir(), "not a regular file"),
+    "pipe.npy": (os.mkfifo, "not a regular file"),
     "empty.mat": (lambda p: p.write_bytes(b""), "no array of numbers can be read"),
     "rows.mat": (
         lambda p: savemat_as(p, lambda data: data.replace(i32(5, 8, 5, 8), i32(5, 8, 1 << 30, 8))),
-        "bytes are read of a video",
+        "bytes are allowed for a video",
     ),
-    "bomb.mat": (compress_rows, "bytes are read of a video"),
+    "bomb.mat": (compress_rows, "bytes are allowed for a video"),
     "rows.h5": (
         lambda p: write_dataset(p, shape=(1 << 40, 8), dtype="f4", chunks=(8, 8)),
-        "bytes are read of a video",
+        "bytes are allowed for a video",
     ),
     "words.h5": (lambda p: write_dataset(p, data=["a", "b"]), "expected numbers"),
     "scalar.h5": (lambda p: write_dataset(p, data=1.0), "no array"),
@@ -317,10 +326,10 @@ BAD = {
     ),
     "soft.h5": (
         lambda p: write_links(p, a=h5py.SoftLink("/b"), c=h5py.ExternalLink(other(p), "/")),
-        "a is not there, or a link",
+        "a does not exist, or is a link",
     ),
     "gone.npy": (lambda p: None, "No such file"),
-    "a.txt": (lambda p: None, r"not features; known files: \.npy, \.npz"),
+    "a.txt": (lambda p: None, r"not a file of features; known suffixes: \.npy, \.npz"),
 }
 
 
@@ -347,11 +356,11 @@ def test_features_are_found_by_the_longest_name(tmp_path):
         "b.mp4": tmp_path / "b.mp4.npy",
     }
     assert all(list(views) == ["centre", "flip"] for views in located.values())
-    with pytest.raises(ValueError, match=r"by name the features of both x/a\.avi and y/a\.avi"):
+    with pytest.raises(ValueError, match=r"the name fits two videos, x/a\.avi and y/a\.avi"):
         locate_features(["x/a.avi", "y/a.avi"], tmp_path)
     with pytest.raises(ValueError, match=r"no features of any of the 1 videos \(such as z\.avi\)"):
         locate_features(["z.avi"], tmp_path)
-    with pytest.raises(ValueError, match="features nowhere: not there"):
+    with pytest.raises(ValueError, match="features nowhere: no such file or folder"):
         index_features("nowhere")
     write_hdf5(tmp_path / "all.h5", **{"run/v1": ROWS, "v2/features": ROWS})
     assert list(index_features(tmp_path / "all.h5")) == ["run/v1", "v2"]
@@ -381,7 +390,7 @@ def test_large_arrays_are_not_read(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", ROWS)
     np.savez_compressed(tmp_path / "a.npz", ROWS)
     for name in ("a.npy", "a.npz"):
-        with pytest.raises(ValueError, match=rf"{name}: .* no more than 79 bytes are read"):
+        with pytest.raises(ValueError, match=rf"{name}: .* at most 79 bytes are allowed"):
             load_features(tmp_path / name)
 
 

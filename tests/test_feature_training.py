@@ -125,7 +125,7 @@ def test_run_on_a_store_is_scored(trained, folder):
     assert "1 of 16 videos have no features in" in printed and "13 videos of 2 classes" in printed
     problems = (FIRST / "problems.txt").read_text()
     assert "left_07.mp4: no features in" in problems and "Python objects" in problems
-    assert "right_06.npy: not all of its numbers are finite" in problems
+    assert "right_06.npy: some numbers are NaN or infinite" in problems
     assert report["videos"] == 4 and report["top1"] == 1
     network = keras.saving.load_model(FIRST / "best.keras", compile=False)
     assert network.input_shape == (None, 3, DIM)
@@ -365,7 +365,7 @@ def test_damaged_features_are_named_and_the_rest_goes_on(folder, tmp_path, capsy
 def test_features_of_two_lengths_do_not_fit(tmp_path):
     for index in range(4):
         np.save(tmp_path / f"{index}.npy", np.ones((3, 4 + index % 2)))
-    with pytest.raises(ValueError, match=r"1\.npy: its rows have 5 channels, .* 4; all must"):
+    with pytest.raises(ValueError, match=r"1\.npy: its rows have 5 channels, .* 4. All must"):
         inspect_features([f"{index}.mp4" for index in range(4)], tmp_path)
 
 

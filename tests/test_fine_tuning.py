@@ -247,7 +247,7 @@ def test_features_of_another_i3d(folder):
     with pytest.raises(ValueError, match="made by I3D, which began with none"):
         train("--run", "none", *other)
     path.write_text(json.dumps(kept | {"manifest": None}))
-    with pytest.raises(ValueError, match="nothing tells how its features were made"):
+    with pytest.raises(ValueError, match="it is unknown how its features were made"):
         train("--run", "none", *other)
     assert not Path("weights/none").exists()
 

@@ -78,7 +78,7 @@ def test_benchmark_measures_methods(tmp_path, video):
 def test_a_picture_that_changes_its_size_is_named(video, monkeypatch):
     frames = (np.zeros((64, 64 + 8 * (index // 6), 3), np.uint8) for index in range(12))
     monkeypatch.setattr("utils.video.flow.resized_frames", lambda *_: frames)
-    with pytest.raises(VideoError, match=r"square\.avi: the size .* at frame 6"):
+    with pytest.raises(VideoError, match=r"square\.avi: the frame size changes at frame 6"):
         list(compute_flow(video, flow_kind("dis", 25, 64)))
 
 
@@ -167,9 +167,9 @@ def test_features_are_named_by_the_flow_not_by_its_folder(video):
 def test_other_kinds_and_damaged_files_are_refused(tmp_path, video):
     clip_format = store(tmp_path / "flow", video, FORM)
     other = replace(clip_format, flow="tvl1")
-    with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
+    with pytest.raises(ValueError, match="contains flow of method dis, but method tvl1"):
         ClipSource(other)
-    with pytest.raises(ValueError, match=r"side 64; asked for is fps 12\.5, short_side 128"):
+    with pytest.raises(ValueError, match=r"side 64, but fps 12\.5, short_side 128"):
         check_store(tmp_path / "flow", flow_kind("dis", 12.5, 128))
     with pytest.raises(ValueError, match=r"flow\.json is missing"):
         ClipSource(replace(clip_format, flow_path=str(tmp_path)))
@@ -237,15 +237,18 @@ DAMAGE = {
     "empty": (rewrite(lambda data: b""), "Unable to"),
     "text": (rewrite(lambda data: b"no flow" * 99), "Unable to"),
     # version, chunked, axes and one more
-    "axes": (rewrite(lambda data: data.replace(b"\3\2\5", b"\3\2\4")), "that of its chunks"),
+    "axes": (rewrite(lambda data: data.replace(b"\3\2\5", b"\3\2\4")), "but its chunks have"),
     "kills": (descend_for_ever, "ended its process"),
-    "no flow": (reopen(lambda file, _: file.pop("flow")), "flow is not there"),
+    "no flow": (reopen(lambda file, _: file.pop("flow")), "flow does not exist"),
     "a kind of text": (reopen(lambda file, _: file.attrs.update(kind="{")), "Expecting"),
-    "a kind of numbers": (reopen(lambda file, _: file.attrs.update(kind=[1, 2])), "holds flow of"),
+    "a kind of numbers": (
+        reopen(lambda file, _: file.attrs.update(kind=[1, 2])),
+        "contains flow of",
+    ),
     "a list for a kind": (reopen(lambda file, _: file.attrs.update(kind="[1]")), "'list'"),
     "another kind": (
         reopen(lambda file, _: file.attrs.update(kind=json.dumps(flow_kind("farneback")))),
-        "holds flow of method farneback",
+        "contains flow of method farneback",
     ),
     "words": (reopen(lambda file, _: replace_flow(file, np.array([b"flow"] * 12))), "numbers"),
     "fewer frames": (
@@ -261,7 +264,7 @@ DAMAGE = {
                 file, shape=(12, 1 << 20, 1 << 20, 2), dtype=np.uint8, chunks=(1, 1, 1024, 2)
             )
         ),
-        "too large a row",
+        "too large rows",
     ),
     "huge chunks": (
         reopen(
@@ -269,7 +272,7 @@ DAMAGE = {
                 file, shape=(12, 1 << 20, 900, 2), dtype=np.uint8, chunks=(1, 1 << 20, 900, 2)
             )
         ),
-        "bytes are read",
+        "bytes are allowed",
     ),
 }
 
@@ -284,7 +287,7 @@ def test_damaged_flow_is_named_and_computed_anew(tmp_path, video, monkeypatch, n
     assert check() == []
     DAMAGE[name][0](file)
     ((path, problem),) = check()
-    assert path == "a.avi" and problem.startswith("a.avi: its stored flow is damaged, and ")
+    assert path == "a.avi" and problem.startswith("a.avi: its stored optical flow is damaged, so ")
     assert str(file) in problem and re.search(DAMAGE[name][1], problem), problem
     assert not is_stored(tmp_path / "flow", video, kind)
     assert np.array_equal(read_clip(clip, clip_format), read_clip(clip, FORM))
@@ -318,7 +321,7 @@ def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):
     assert done.returncode == 0 and "4 of 4 videos are there already" in done.stdout
     assert (folder / "failures.csv").read_text().splitlines() == ["path,reason"]
     other = Options(str(tmp_path / "videos"), "farneback", str(folder), short_side=64)
-    with pytest.raises(ValueError, match="holds flow of method dis; asked for is method farneback"):
+    with pytest.raises(ValueError, match="contains flow of method dis, but method farneback"):
         extract_flow(other)
 
 
@@ -349,7 +352,7 @@ def test_killed_extraction_goes_on(tmp_path):
     done = run([*script, "--workers", 2], tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"{len(first)} of 4 videos are there already" in done.stdout
-    assert "Computing flow: 100%" in done.stderr
+    assert done.stderr == ""
     assert len(list(folder.glob("*.h5"))) == 4
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in first.items())
     for path in (tmp_path / "videos").rglob("*.avi"):
@@ -362,7 +365,7 @@ def test_killed_extraction_goes_on(tmp_path):
 def test_training_refuses_a_store_before_it_begins(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     open_store("flow", flow_kind("dis"))
-    with pytest.raises(ValueError, match="holds flow of method dis; asked for is method tvl1"):
+    with pytest.raises(ValueError, match="contains flow of method dis, but method tvl1"):
         training.train_run(parse_params(["--stream", "flow", "--flow-path", "flow"]))
     assert not (tmp_path / "weights").exists()
 

@@ -71,7 +71,7 @@ def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):
 
     warm = ("--weights", str(rgb), "--flow-weights", str(flow), "--epochs", "1")
     train("--stream", "both", "--run", "warm", "--rate-epochs", "1", "2", *warm)
-    assert capsys.readouterr().out.count("not loaded, begins anew: nothing") == 2
+    assert capsys.readouterr().out.count("not loaded (starts at random): nothing") == 2
 
     for runs, together, message in (
         ([rgb, flow], False, "one run, or two and --fuse"),

@@ -58,7 +58,7 @@ def test_other_folders_are_no_videos(tmp_path):
     assert len(list_images(folder)) == 3 and not list_images(folder / "notes.txt")
     (folder / "clip.avi").write_text("")
     assert not list_images(folder)
-    with pytest.raises(VideoError, match="a folder must hold numbered images, of one video"):
+    with pytest.raises(VideoError, match="a folder must contain the numbered images of one video"):
         probe(folder)
 
 
@@ -111,14 +111,16 @@ def test_several_series_in_a_folder_are_refused(tmp_path, patterns, names):
     folder = name_images(tmp_path / "v", *patterns)
     assert list_tree(tmp_path).videos == [folder]  # so that it is named
     for path in (folder, os.path.relpath(folder)):
-        with pytest.raises(VideoError, match=rf"it holds \d series of images \({names}\)"):
+        with pytest.raises(
+            VideoError, match=rf"the folder contains \d series of images \({names}\)"
+        ):
             probe(path)
 
 
 def test_flow_beside_frames_is_said_by_name(tmp_path):
     name_images(tmp_path / "v", "img_{}.jpg", "flow_x_{}.jpg", "flow_y_{}.jpg")
     said = describe_others(list_tree(tmp_path).others)
-    assert said == "24 other files were not looked at: flow_x_*.jpg 12, flow_y_*.jpg 12"
+    assert said == "24 other files were ignored: flow_x_*.jpg 12, flow_y_*.jpg 12"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -132,7 +134,7 @@ def test_folders_of_images_may_have_any_name(tmp_path):
 def test_a_broken_image_is_named(tmp_path):
     folder = write_images(tmp_path / "a", moving_square(4, (40, 40)), "{}.png")
     (folder / "2.png").write_bytes(b"no image")
-    with pytest.raises(VideoError, match=r"a: 2\.png is no image that OpenCV can read"):
+    with pytest.raises(VideoError, match=r"a: 2\.png is not an image that OpenCV can read"):
         probe(folder)
 
 

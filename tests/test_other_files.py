@@ -331,7 +331,7 @@ def test_a_chunk_longer_than_its_file_is_named(tmp_path, monkeypatch):
         path = tmp_path / f"{number}.png"
         path.write_bytes(data[:place] + b"\xff\xff\xff" + data[place + 3 :])
     monkeypatch.setattr("utils.video.images.cv2.imdecode", pytest.fail)
-    with pytest.raises(VideoError, match=r"0\.png is no image"):
+    with pytest.raises(VideoError, match=r"0\.png is not an image"):
         probe(tmp_path)
 
 
@@ -340,5 +340,5 @@ def test_a_huge_image_is_named_before_it_is_decoded(tmp_path, monkeypatch, name)
     IMAGES[name](tmp_path / name)
     IMAGES[name](tmp_path / name.replace("1", "2"))
     monkeypatch.setattr("utils.video.images.cv2.imdecode", pytest.fail)
-    with pytest.raises(VideoError, match=r"1\.\w+: frames of \d+ x \d+ pixels; no more than"):
+    with pytest.raises(VideoError, match=r"1\.\w+: the frames have \d+ x \d+ pixels; at most"):
         probe(tmp_path)

@@ -181,7 +181,7 @@ def test_the_newest_is_taken_and_errors_come_through():
 
 
 def test_no_camera():
-    with pytest.raises(VideoError, match="webcam:97: no such camera"):
+    with pytest.raises(VideoError, match="webcam:97: there is no such camera"):
         next(play_camera(97, FORM))
 
 
@@ -205,6 +205,6 @@ def test_a_camera_that_ends(monkeypatch):
     frames = play_camera(1, FORM)
     seconds, picture = next(frames)
     assert seconds == 0 and picture.rgb.shape == (32, 32, 3) and (picture.rgb == 7).all()
-    with pytest.raises(VideoError, match="webcam:1: the camera gives no more frames"):
+    with pytest.raises(VideoError, match="webcam:1: the camera sends no more frames"):
         list(frames)
     assert shots.released

@@ -127,8 +127,8 @@ def test_a_run_starts_another(folder, no_pictures, untraced, capsys):
     second, _ = train("--data-path", "three", "--weights", "weights/first", "--epochs", 1)
     printed = capsys.readouterr().out
     assert "weights/first, loaded: head/hidden, head/projection" in printed
-    assert "weights/first, not loaded, begins anew: head/logits (128, 3), not (128, 2)" in printed
-    assert "weights/first, not used of it: nothing" in printed
+    assert "weights/first, not loaded (starts at random): head/logits (128, 3), not " in printed
+    assert "weights/first, not used: nothing" in printed
     assert column(second, "loss")
 
 
@@ -195,7 +195,7 @@ def test_a_wrong_choice_is_no_run(short):
         (["--schedule", "linear"], r"Unknown --schedule linear\. Possible: phases, cosine"),
         (["--weights", "kinetics"], "has no published weights; give --weights none or a run"),
         (["--weights", "weights/gone"], "has no published weights; give --weights none or a run"),
-        (["--class-names", "left", "up"], "does not know: right; known: left, up"),
+        (["--class-names", "left", "up"], "unknown class: right; known classes: left, up"),
         (
             ["--weights", "weights/short", "--frames-per-segment", "16"],
             "knows 9 places in its head/encoder_positions, this one has 17",

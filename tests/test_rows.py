@@ -21,7 +21,7 @@ def test_drop_keeps_whole_windows():
     assert row_starts(23, 16, 4, "drop").tolist() == [0, 4]
     assert plan_rows(16, 16, 4, "drop").tolist() == [list(range(16))]
     assert row_times(row_starts(16, 16, 4, "drop"), 16, 25).tolist() == [0.32]
-    with pytest.raises(ValueError, match="15 frames after resampling, fewer than a window of 16"):
+    with pytest.raises(ValueError, match="15 frames after resampling, fewer than the window of 16"):
         row_starts(15, 16, 4, "drop")
 
 

@@ -154,7 +154,7 @@ def test_the_status_tells_the_signal(capsys, number):
     with pytest.raises(SystemExit) as ended:
         run_command(stop_by(number))
     assert ended.value.code == 128 + number
-    assert capsys.readouterr().err == "Stopped; the same command begins anew.\n"
+    assert capsys.readouterr().err == "Stopped; run the same command to start again.\n"
     for each, handler in zip(commands.SIGNALS, handlers, strict=True):
         signal.signal(each, handler)
 
@@ -179,7 +179,7 @@ def test_ray_does_not_say_how_sigterm_ends(monkeypatch):
 
 def test_a_script_that_a_signal_ended_is_named(tmp_path):
     (tmp_path / "killed.py").write_text("import os\nos.kill(os.getpid(), 9)")
-    with pytest.raises(IncompleteError, match=r"A signal ended this: .*killed\.py"):
+    with pytest.raises(IncompleteError, match=r"A signal ended this command: .*killed\.py"):
         run_script(tmp_path / "killed.py")
 
 

@@ -74,10 +74,10 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
         train("--run", "parts", *views, "--resume", "--seed", 5)
     with pytest.raises(ValueError, match="is there already"):
         train("--run", "parts")
-    with pytest.raises(ValueError, match="No split 'test' there; known: train, val"):
+    with pytest.raises(ValueError, match="no split 'test'; known: train, val"):
         evaluate.evaluate(EvaluationOptions([whole], split="test"))
     write_dataset(folder / "others", ("left", "up"), 1)
-    with pytest.raises(ValueError, match="does not know: up; known: left, right"):
+    with pytest.raises(ValueError, match="unknown class: up; known classes: left, right"):
         evaluate.evaluate(EvaluationOptions([whole], data_path="others"))
     with pytest.raises(ValueError, match="eval_clips is -1; it must be at least 1"):
         evaluate.evaluate(EvaluationOptions([whole], eval_clips=-1))

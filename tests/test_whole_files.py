@@ -44,7 +44,7 @@ def raise_text(kind, text):
 )
 def test_whoever_says_that_a_disk_is_full_the_folder_is_named(tmp_path, kind, text):
     with (
-        pytest.raises(OSError, match=f"no space is left for {tmp_path}"),
+        pytest.raises(OSError, match=f"no space is left in {tmp_path}"),
         atomic_path(tmp_path / "a.npy"),
     ):
         raise_text(kind, text)
@@ -111,7 +111,7 @@ def test_a_folder_that_is_there_is_not_replaced_and_an_empty_one_is(tmp_path):
         with atomic_path(tmp_path / name) as part:
             part.mkdir()
         assert (tmp_path / name).is_dir()
-    with pytest.raises(FileExistsError, match="full is there"), atomic_path(tmp_path / "full") as p:
+    with pytest.raises(FileExistsError, match="full exists"), atomic_path(tmp_path / "full") as p:
         p.mkdir()
     assert (tmp_path / "full/mine").read_text() == "1"
 
@@ -261,7 +261,7 @@ def test_flow_is_written_and_read_back(tmp_path):
 
 
 def test_flow_on_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path, short_files):
-    with pytest.raises(OSError, match=f"h5 was not written: no space is left for {tmp_path}"):
+    with pytest.raises(OSError, match=f"h5 was not written: no space is left in {tmp_path}"):
         write_flow(tmp_path)
     assert not list(tmp_path.iterdir())
     with create_hdf5(tmp_path / "small.h5") as (file, _):
@@ -282,7 +282,7 @@ def test_of_two_kinds_of_features_one_makes_the_store(tmp_path, monkeypatch):
         write(path, settings)
 
     monkeypatch.setattr(settings_files, "write_first", be_late)
-    with pytest.raises(ValueError, match="holds features of window 1; asked for is window 2"):
+    with pytest.raises(ValueError, match="contains features of window 1, but window 2"):
         settings_files.open_kind(path, {"window": 2}, "features")
     assert settings_files.read_kind(path) == {"window": 1}
 

@@ -76,7 +76,7 @@ def inspect_data(params, folder, listed, classes):
 def _start_from_run(network, start, stream):
     source = load_network(start)
     one_of_two = stream if len(streams_of(network)) > len(streams_of(source)) else ""
-    kinds = ("loaded", "not loaded, begins anew", "not used of it")
+    kinds = ("loaded", "not loaded (starts at random)", "not used")
     for what, names in zip(kinds, warm_start(network, source, one_of_two), strict=True):
         layers = [name for name in names if name.startswith("backbone/")]
         shown = [name for name in names if name not in layers]

@@ -12,8 +12,8 @@ from utils.video.listing import describe_others, list_tree
 def refuse_few(data_path, classes, hint="Expected one folder per class with its videos inside."):
     """Raise the ValueError for data of fewer than two classes; the hint says what to do."""
     raise ValueError(
-        f"data_path {data_path}: found {len(classes)} class(es) {sorted(classes)}; training "
-        f"needs two or more. {hint}"
+        f"data_path {data_path}: found {len(classes)} class(es) {sorted(classes)}, but "
+        f"training needs two or more. {hint}"
     )
 
 
@@ -34,13 +34,14 @@ def _find_split_folders(path, nested):
         return dict(sorted(known.items(), key=lambda row: SPLITS.index(row[1])))
     if known and not rest:
         raise ValueError(
-            f"data_path {path}: {list_some(known)}: named like splits, but without class folders, "
-            "so that nothing tells the labels. Expected split/class/video, or a .csv "
-            "(path,label,split)."
+            f"data_path {path}: {list_some(known)}: these folders are named like splits, "
+            "but contain no class folders, so the labels are unknown. Expected "
+            "split/class/video, or a .csv (path,label,split)."
         )
     if known:
         print_line(
-            f"{path}: {list_some(known)}: read as a class, as what lies beside it is no split"
+            f"{path}: {list_some(known)}: read as a class, because the folders beside it "
+            "are not splits"
         )
     return {}
 
@@ -60,9 +61,12 @@ def _explain_folders(path, parts, splits, loose):
         print_line(f"{path}: splits are {list_some(shown)}")
     folders = [folder.name for folder in scan_folder(path)[1]]
     for what, names in (
-        ("not used, beside the splits", [name for name in held if splits and name not in splits]),
-        ("no video in", [name for name in folders if name not in held]),
-        ("in no class folder, left out", loose),
+        (
+            "not used, because these are not splits",
+            [name for name in held if splits and name not in splits],
+        ),
+        ("folders without videos", [name for name in folders if name not in held]),
+        ("left out, because these are in no class folder", loose),
     ):
         if names:
             print_line(f"{path}: {what}: {list_some(names)}")

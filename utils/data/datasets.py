@@ -53,11 +53,11 @@ def _warn_of_labels(classes):
     for names in find_alike(classes):
         shown = " and ".join(map(ascii, names))
         print_line(
-            f"  problem: labels {shown} differ only in case or in how letters are composed: they "
-            "are different classes"
+            f"  problem: the labels {shown} differ only in case or accents, and are used "
+            "as different classes"
         )
     if broken := [label for label in sorted(classes) if not is_text(label)]:
-        print_line(f"  problem: labels that are not UTF-8: {list_some(broken)}")
+        print_line(f"  problem: these labels are not UTF-8: {list_some(broken)}")
 
 
 def _hint_at_folders(examples, path):
@@ -71,8 +71,9 @@ def _hint_at_folders(examples, path):
     same = next((name for name, folders in lying.items() if len(folders) > 1), None)
     if same:
         print_line(
-            f"{path}: videos of one name ({same}) are kept together, whatever folder they are in; "
-            f"where a folder is a recording, give --group-pattern '{FOLDER_PATTERN}'"
+            f"{path}: videos of the same name ({same}) in different folders are kept in "
+            "one split. If each folder is a recording of its own, give --group-pattern "
+            f"'{FOLDER_PATTERN}'"
         )
 
 
@@ -102,7 +103,9 @@ def list_examples(data_path, root="", group_pattern=""):
     try:
         re.compile(group_pattern)
     except re.error as error:
-        raise ValueError(f"group_pattern {group_pattern!r} is no regex: {error}.") from error
+        raise ValueError(
+            f"group_pattern {group_pattern!r} is not a regular expression: {error}."
+        ) from error
     examples = listed(path, root)
     own = set(leave_records([example.path for example in examples]))
     examples = [example for example in examples if example.path in own]
@@ -150,7 +153,9 @@ def list_paths(data, root=""):
     if path.is_dir() and not is_image_folder(path):
         tree = list_tree(path)
         if not tree.videos:
-            raise ValueError(f"data {data}: no video below it ({len(tree.others)} files).")
+            raise ValueError(
+                f"data {data}: the folder contains no video, only {len(tree.others)} other files."
+            )
         return Found(list(map(str, tree.videos)), path, tree.others, {})
     lists = [row for name, row in DATASETS.items() if name != "folders"]
     listed = next((listed for is_one, listed in lists if is_one(path)), None)
@@ -159,7 +164,7 @@ def list_paths(data, root=""):
     examples = listed(path, root) if listed else list_examples(data)
     videos = list(dict.fromkeys(example.path for example in examples))
     if not videos:
-        raise ValueError(f"data {data}: it lists no video.")
+        raise ValueError(f"data {data}: the list contains no video.")
     parents = {str(Path(video).parent) for video in videos}
     common = os.path.commonpath(list(map(os.path.realpath, parents)))
     return Found(videos, Path(common), [], find_repeats(examples))

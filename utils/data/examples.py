@@ -106,14 +106,15 @@ def list_classes(examples, names=()):
     if unknown:
         path = next(example.path for example in examples if unknown & set(example.labels))
         raise ValueError(
-            f"{path}: the class list does not know: {', '.join(sorted(unknown))}; known: "
+            f"{path}: unknown class: {', '.join(sorted(unknown))}; known classes: "
             f"{', '.join(classes)}."
         )
     twice = [name for name, count in Counter(classes).items() if count > 1]
     if twice or len(classes) < 2:
         raise ValueError(
-            f"The class list is {', '.join(classes) or 'empty'}; give two or more classes, each "
-            "once (for one output too: the negative, then the positive)."
+            f"The list of classes is {', '.join(classes) or 'empty'}. Give two or more "
+            "classes, each once (for a single output: first the negative, then the "
+            "positive)."
         )
     return classes
 
@@ -123,8 +124,8 @@ def check_training(examples):
     splits = {example.split for example in examples}
     if splits and not splits & {"", "train"}:
         raise ValueError(
-            f"No video to train on: all {len(examples)} are in {' and '.join(sorted(splits))}. "
-            "Give a split train too."
+            f"There is no video to train on: all {len(examples)} are in "
+            f"{' and '.join(sorted(splits))}. Put some into the split train."
         )
 
 
@@ -156,7 +157,7 @@ def select_split(examples, split=""):
     """
     splits = sorted({example.split for example in examples} - {""})
     if split and split not in splits:
-        raise ValueError(f"No split {split!r} there; known: {', '.join(splits) or 'none'}.")
+        raise ValueError(f"There is no split {split!r}; known: {', '.join(splits) or 'none'}.")
     return [example for example in examples if example.split == split or not split]
 
 

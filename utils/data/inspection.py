@@ -143,7 +143,7 @@ def inspect_features(paths, features, workers=2):
         check_lengths(list(found.values()))
     for path in [path for path, each in found.items() if each.channels != most]:
         file, channels = found[path].views[CENTER][0], found.pop(path).channels
-        text = f"{path}: {file}: its rows have {channels} channels, those of most others {most}"
+        text = f"{path}: {file}: its rows have {channels} channels, but most others have {most}"
         problems.append((path, text))
     return found, problems + list(_duplicates(found))
 
@@ -179,8 +179,10 @@ def inspect_flow(videos, kind, folder, cache_path, workers=2):
         bar = show_progress("Checking stored optical flow", "video", looks, len(videos))
         for path, damage in zip(videos, bar, strict=True):
             if damage:
-                text = f"{path}: its stored flow is damaged, and computed anew: {damage}"
-                problems.append((path, f"{text}; scripts.extract_flow stores it again"))
+                text = (
+                    f"{path}: its stored optical flow is damaged, so it is computed again: {damage}"
+                )
+                problems.append((path, f"{text}. To store it again, run scripts.extract_flow"))
     return problems
 
 

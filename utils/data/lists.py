@@ -37,17 +37,18 @@ def _read_table(path):
     if not {"path", "label"} <= set(header):
         first = text.partition("\n")[0].strip()[:200]
         raise ValueError(
-            f"{path}: the first line is {first!r}; it must be path,label[,split], and each line "
-            "after it name a video's file, its label and perhaps its split."
+            f"{path}: the first line is {first!r}, but must be path,label[,split]. Each "
+            "line after it names a video, its label and, if you like, its split."
         )
     if max(Counter(filter(None, header)).values()) > 1:
-        raise ValueError(f"{path}: the first line is {header}; a column is there twice.")
+        raise ValueError(f"{path}: the first line is {header}; a column occurs twice.")
     for row in reader:
         cells = [read_cell(cell.strip()) for cell in row]
         if any(cells[len(header) :]):
             raise ValueError(
-                f"{path}, line {reader.line_num}: {row}; {len(cells)} cells, but {len(header)} "
-                'columns. Several labels are written "run;jump", commas in a name between quotes.'
+                f"{path}, line {reader.line_num}: {row}; the line has {len(cells)} cells, "
+                f"but there are {len(header)} columns. Several labels are written "
+                '"run;jump", and a name with commas is put in quotes.'
             )
         if any(cells):
             yield reader.line_num, dict(zip(header, cells, strict=False))
@@ -72,8 +73,8 @@ def list_csv(path, root=""):
             example = Example(_locate(name, [root]), label, split)
             if not name or not example.labels or (split and split not in SPLITS):
                 raise ValueError(
-                    f"{path}, line {number}: {row}; path and label must be there, split empty, "
-                    "train, val or test."
+                    f"{path}, line {number}: {row}; path and label must not be empty, and "
+                    "split must be empty, train, val or test."
                 )
             examples.append(example)
     return examples

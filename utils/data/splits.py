@@ -58,9 +58,10 @@ def _hold_out(examples, fraction, seed):
     folds = min(max(2, round(1 / fraction)), len(set(groups)), largest)
     if folds < 2:
         raise ValueError(
-            f"All {len(examples)} videos are in one group ({groups[0]!r}), or one a class: nothing "
-            f"can be held out. Give --group-pattern ('{FOLDER_PATTERN}' takes the folder, such as "
-            "rec1 of rec1/front.mp4), more videos, or --val-fraction 0."
+            f"All {len(examples)} videos are in one group ({groups[0]!r}), or each class "
+            "is one group, so no video can be held out for validation. Give "
+            f"--group-pattern ('{FOLDER_PATTERN}' takes the folder, such as rec1 of "
+            "rec1/front.mp4), more videos, or --val-fraction 0."
         )
     from sklearn.model_selection import StratifiedGroupKFold  # slow, and no worker process needs it
 

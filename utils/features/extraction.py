@@ -103,7 +103,7 @@ def load_failures(folder):
         rows = [*csv.reader(io.StringIO(read_text(path), ""), strict=True)]
     if rows[:1] != [_COLUMNS] or any(len(row) != len(_COLUMNS) for row in rows):
         raise ValueError(
-            f"{path} is damaged; delete it, and the videos that failed before are tried again."
+            f"{path} is damaged. Delete it; the videos that failed before are then tried again."
         )
     return {name: (why, digest) for name, why, digest in (map(read_cell, row) for row in rows[1:])}
 

@@ -37,8 +37,8 @@ def _pick_array(names):
     if _KEY in names or len(names) == 1:
         return _KEY if _KEY in names else names[0]
     raise ValueError(
-        f"it holds {len(names)} arrays ({', '.join(names[:5])}); expected one, or one that is "
-        f"called {_KEY}"
+        f"it contains {len(names)} arrays ({', '.join(names[:5])}); expected a single one, "
+        f"or one named {_KEY}"
     )
 
 
@@ -49,7 +49,7 @@ def _tell(error):
 def _check_size(shape, itemsize):
     if math.prod(shape) * itemsize > MOST_BYTES:
         raise ValueError(
-            f"its shape is {shape}; no more than {MOST_BYTES:,} bytes are read of a video"
+            f"its shape is {shape}; at most {MOST_BYTES:,} bytes are allowed for a video"
         )
 
 
@@ -57,7 +57,7 @@ def _read_header(file):
     """Return (dtype, order, shape) of an array of NumPy's format, at whose beginning a file is."""
     version = np.lib.format.read_magic(file)
     if version not in _HEADERS:
-        raise ValueError(f"version {version} of NumPy's format, which holds no mere numbers")
+        raise ValueError(f"version {version} of NumPy's format is not for plain numbers")
     start = file.tell()
     length = int.from_bytes(file.read(2), "little")
     found = _HEADER.fullmatch(file.read(length).decode("latin1")) if version == (1, 0) else None
@@ -70,7 +70,7 @@ def _read_header(file):
             shape, fortran, dtype = _HEADERS[version](file)
         order = "F" if fortran else "C"
     if dtype.hasobject:
-        raise ValueError("it holds Python objects")
+        raise ValueError("it contains Python objects")
     _check_size(shape, dtype.itemsize)
     return dtype, order, shape
 
@@ -91,7 +91,7 @@ def _read_npz(path, name):
         members = _list_members(archive)
         member = members[name or _pick_array(list(members))]
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError("it is compressed as NumPy does not")
+            raise ValueError("its compression is not one of NumPy's")
         _check_size((member.file_size,), 1)
         with archive.open(member) as file:
             content = file.read(member.file_size)  # more is not unfolded, whatever there is
@@ -142,7 +142,7 @@ def list_arrays(path):
                 return list(_list_members(archive))
         return call_guarded(list_hdf5, str(path), seconds=allow_seconds(path))
     except Exception as error:  # parsers raise whatever damaged bytes lead to
-        raise ValueError(f"{path}: cannot be read ({error}).") from error
+        raise ValueError(f"{path}: the file cannot be read ({error}).") from error
 
 
 def _guard(load):
@@ -178,21 +178,23 @@ def load_features(path, name=""):
     path = Path(path)
     read = READERS.get(path.suffix.lower())
     if read is None:
-        raise ValueError(f"{path}: not features; known files: {', '.join(READERS)}.")
+        raise ValueError(f"{path}: not a file of features; known suffixes: {', '.join(READERS)}.")
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: it is no file.")
+        raise ValueError(f"{path}: not a regular file.")
     try:
         array = read(path, name)
     except Exception as error:  # as above
         raise ValueError(
-            f"{path}: no array of numbers can be read from it ({_tell(error)})."
+            f"{path}: no array of numbers can be read from the file ({_tell(error)})."
         ) from error
     shape, kind = np.shape(array), getattr(array, "dtype", np.dtype(object))
     if kind.kind not in "fiu":
-        raise ValueError(f"{path}: an array of {kind}; expected numbers, (rows, channels).")
+        raise ValueError(
+            f"{path}: the array has the type {kind}; expected numbers, (rows, channels)."
+        )
     if array.ndim > 2:
         array = array.reshape(*(n for n in shape[:-1] if n != 1), shape[-1])
     array = array[None] if array.ndim == 1 else array
     if array.ndim != 2 or not array.size:
-        raise ValueError(f"{path}: an array of shape {shape}; expected (rows, channels).")
+        raise ValueError(f"{path}: the array has the shape {shape}; expected (rows, channels).")
     return array

@@ -64,8 +64,8 @@ def index_features(features):
         return None
     raise ValueError(
         f"features {features}: {explain_missing(features)}. Give a folder of "
-        f"{', '.join(READERS)} files named after the videos, or one {' or '.join(_HOLD_MANY)} file "
-        "with an array for each."
+        f"{', '.join(READERS)} files named like the videos, or one "
+        f"{' or '.join(_HOLD_MANY)} file with an array for each video."
     )
 
 
@@ -113,16 +113,16 @@ def locate_features(paths, features):
         example = f"such as {paths[0]}" if paths else "none"
         held = f"{len(index)} names, such as {next(iter(index))}" if index else "no names"
         raise ValueError(
-            f"{features} has no features of any of the {len(paths)} videos ({example}); "
-            f"it holds those of {held}. Names must agree but for the suffix."
+            f"{features} has no features of any of the {len(paths)} videos ({example}). It "
+            f"has features of {held}. Names must be equal except for the suffix."
         )
     counts = Counter(views[CENTER] for views in located.values())
     (file, name), count = counts.most_common(1)[0]
     if count > 1:
         same = [path for path, views in located.items() if views[CENTER] == (file, name)]
         raise ValueError(
-            f"{file} {name}: by name the features of both {same[0]} and {same[1]}; keep features "
-            "in folders like those of the videos."
+            f"{file} {name}: the name fits two videos, {same[0]} and {same[1]}. Put the "
+            "features into folders like those of the videos."
         )
     return located
 
@@ -143,7 +143,7 @@ def open_features(path, views):
     for file, name in reversed(views.values()):  # the center last
         array = np.ascontiguousarray(load_features(file, name))
         if not np.isfinite(array).all():
-            raise ValueError(f"{file}: not all of its numbers are finite.")
+            raise ValueError(f"{file}: some numbers are NaN or infinite.")
     digest = hash_bytes([array.tobytes(), str(array.dtype).encode()])
     return VideoFeatures(path, views, *array.shape, digest)
 
@@ -183,7 +183,7 @@ def find_length(paths, features):
         if len(lengths) == _LOOKS:
             break
     if not lengths:
-        raise ValueError(f"No features in {features} can be read: {last}")
+        raise ValueError(f"None of the features in {features} can be read: {last}")
     return Counter(lengths).most_common(1)[0][0]
 
 
@@ -203,6 +203,7 @@ def check_lengths(videos, length=0):
         if each.channels != wanted:
             there = "the network takes" if length else f"those of {first.views[CENTER][0]}"
             raise ValueError(
-                f"{' '.join(each.views[CENTER]).strip()}: its rows have {each.channels} channels, "
-                f"{there} {wanted}; all must agree, and every array be (rows, channels)."
+                f"{' '.join(each.views[CENTER]).strip()}: its rows have {each.channels} "
+                f"channels, {there} {wanted}. All must have the same number, and every "
+                "array must be (rows, channels)."
             )

@@ -23,7 +23,7 @@ _THREADS = 4  # CPUs of an actor without a GPU, by default
 _ACTOR_SHARE = 0.75  # of a machine's CPUs are reserved for actors at most
 _VIDEOS = 16  # read by a task, at most: their blocks share batches
 _LOSSES = 10  # tasks that may die again and again, say of a decoder's crash
-_LOST = "the process that read it died; the same command tries it again"
+_LOST = "the process that read the video died. Run the same command again to retry"
 
 
 def start_ray(address=""):
@@ -69,7 +69,7 @@ def plan_actors(nodes, actors=0):
     """
     cpus, gpus = (sum(column) for column in zip(*nodes, strict=True))
     if not cpus:
-        raise ValueError("The Ray cluster has no CPUs; start its workers first.")
+        raise ValueError("The Ray cluster has no CPUs. Start its workers first.")
     smallest = min(count for count, _ in nodes if count)
     reader = min(1, smallest * (1 - _ACTOR_SHARE))
     threads = max(1, min(_THREADS, int(smallest)))

@@ -17,8 +17,8 @@ def _replicate(num_frames, window, stride):
 def _drop(num_frames, window, stride):
     if num_frames < window:
         raise ValueError(
-            f"{num_frames} frames after resampling, fewer than a window of {window}: repeat its "
-            "edges (--edges replicate), or take a smaller --window."
+            f"the video has {num_frames} frames after resampling, fewer than the window of "
+            f"{window}. Give --edges replicate or a smaller --window."
         )
     return np.arange((num_frames - window) // stride + 1) * stride
 

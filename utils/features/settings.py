@@ -150,9 +150,9 @@ def read_settings(run):
         return FeatureSettings.from_json(found)
     except ValueError as error:
         raise ValueError(
-            f"{run}: nothing tells how its features were made ({error} in {path.name}), "
-            "for scripts.extract_features did not write them. Extract features with it and train "
-            "on those."
+            f"{run}: it is unknown how its features were made ({error} in {path.name}), "
+            "because scripts.extract_features did not write them. Extract features with "
+            "that script and train on them."
         ) from error
 
 

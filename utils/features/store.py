@@ -52,14 +52,15 @@ def read_manifest(folder):
     path = Path(folder, MANIFEST)
     if not path.is_file():
         raise ValueError(
-            f"{folder} holds no {MANIFEST}; give a folder that scripts.extract_features wrote."
+            f"{folder} contains no {MANIFEST}. Give a folder that scripts.extract_features wrote."
         )
     found = read_kind(path)
     for name, (kind, low, high) in _NUMBERS.items():
         value = found.get(name)
         if value is not None and not (isinstance(value, kind) and low <= value <= high):
             raise ValueError(
-                f"{path} is damaged: its {name} is {value!r}, no number from {low:g} to {high:g}."
+                f"{path} is damaged: its {name} is {value!r}; expected a number from "
+                f"{low:g} to {high:g}."
             )
     return found
 
@@ -113,7 +114,7 @@ def _place_in(path, root):
     ):
         if where.is_relative_to(below):
             return where.relative_to(below)
-    raise ValueError(f"{path} is not in {root}, so it has no place in a tree like that one's.")
+    raise ValueError(f"{path} is not inside {root}.")
 
 
 def fit_features(name):
@@ -202,7 +203,9 @@ def save_features(folder, name, views, record):
     shapes = {view: list(array.shape) for view, array in views.items()}
     shape = next(iter(shapes.values()))
     if any(other != shape for other in shapes.values()):
-        raise ValueError(f"{name}: views of several shapes, {shapes}; one is expected.")
+        raise ValueError(
+            f"{name}: its views have different shapes, {shapes}; expected the same shape."
+        )
     for view, array in views.items():
         with atomic_path(array_path(folder, name, view)) as temporary:
             np.save(temporary, array, allow_pickle=False)

@@ -55,7 +55,7 @@ def _stoppable():
                 signal.signal(number, handler)
 
 
-def run_command(command, resuming="the same command begins anew"):
+def run_command(command, resuming="run the same command to start again"):
     """Call `command`; print a ValueError or OSError as one message and exit with status 2.
 
     After an `IncompleteError` the status is 1. When a signal stops it, it is 128 and the signal's
@@ -97,10 +97,10 @@ def run_script(script, *arguments):
     with start_child(command, stdout=subprocess.DEVNULL) as process:
         status = process.wait()
     if status < 0 or status > 128:
-        raise IncompleteError(f"A signal ended this: {shlex.join(command)}")
+        raise IncompleteError(f"A signal ended this command: {shlex.join(command)}")
     if status:
         kind = ValueError if status == 2 else IncompleteError
-        raise kind(f"This failed; its message is above: {shlex.join(command)}")
+        raise kind(f"This command failed, see its message above: {shlex.join(command)}")
 
 
 def train_run(run, *flags):

@@ -85,7 +85,7 @@ def _try_size(path, size):
         os.posix_fallocate(file.fileno(), 0, size)
 
 
-_IS_THERE = "{path} is there already, perhaps since just now; nothing of it was changed."
+_IS_THERE = "{path} exists already, perhaps made by another process just now. It was not changed."
 
 
 def _explain_failure(error, path):
@@ -95,8 +95,8 @@ def _explain_failure(error, path):
         if number in _FULL or _SAID_FULL.search(str(error)):
             why = os.strerror(number) if number in _FULL else "the disk is full"
             return (
-                f"{{path}} was not written: no space is left for {{folder}} ({why}). Make room "
-                "there, then go on."
+                f"{{path}} was not written: no space is left in {{folder}} ({why}). Free "
+                "some space, then run the command again."
             )
         if number in _TAKEN and path.exists() and _PART in str(error):
             return _IS_THERE
@@ -122,7 +122,7 @@ def read_json(path):
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
+        raise ValueError(f"{path} is damaged or not a file of this kind: {error}.") from error
 
 
 @contextmanager
@@ -131,7 +131,7 @@ def name_damaged(path):
     try:
         yield
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is damaged, or of another kind: {error}.") from error
+        raise ValueError(f"{path} is damaged or not a file of this kind: {error}.") from error
 
 
 def fit_name(name, room):
@@ -168,8 +168,10 @@ def explain_missing(path, otherwise=""):
     Without the latter: that it is of another kind, or not there.
     """
     if is_address(path):
-        return "an address; download the file first, and give its path"
-    return otherwise or ("of no known kind" if Path(path).exists() else "not there")
+        return "this is an address on the internet; download the file first and give its path"
+    return otherwise or (
+        "unknown kind of file" if Path(path).exists() else "no such file or folder"
+    )
 
 
 def clear_leftovers(folder, pattern=f"**/{_PART}*"):

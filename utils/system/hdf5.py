@@ -56,7 +56,7 @@ def _refuse_link(name, link):
     if isinstance(link, h5py.ExternalLink):
         raise ValueError(f"{name} is stored in another file, {link.filename}")
     if not isinstance(link, h5py.HardLink):
-        raise ValueError(f"{name} is not there, or a link, which is not followed")
+        raise ValueError(f"{name} does not exist, or is a link, which is not followed")
 
 
 def list_datasets(file):
@@ -96,16 +96,16 @@ def find_dataset(file, name, most):
         _refuse_link(name, link)
         found = found[part]
     if not isinstance(found, h5py.Dataset) or not found.shape:
-        raise ValueError(f"{name} is no array")
+        raise ValueError(f"{name} is not an array")
     if found.is_virtual or found.external:
-        raise ValueError(f"{name} is stored in another file; only what is in this one is read")
+        raise ValueError(f"{name} is stored in another file, which is not read")
     if found.dtype.kind not in "fiu":
         raise ValueError(f"{name} is an array of {found.dtype}; expected numbers")
     chunks = found.chunks or ()
     if chunks and len(chunks) != len(found.shape):  # HDF5 would search for ever
-        raise ValueError(f"the shape of {name} is {found.shape}, that of its chunks {chunks}")
+        raise ValueError(f"{name} has the shape {found.shape}, but its chunks have {chunks}")
     if math.prod(chunks) * found.dtype.itemsize > most:
-        raise ValueError(f"{name} has chunks of {chunks}; no more than {most:,} bytes are read")
+        raise ValueError(f"{name} has chunks of {chunks}; at most {most:,} bytes are allowed")
     return found
 
 
@@ -126,7 +126,7 @@ def read_through(path, name, most):
     with h5py.File(path) as file:
         array = find_dataset(file, name, most)
         if math.prod(array.shape[1:]) * array.dtype.itemsize > most:
-            raise ValueError(f"{name} has the shape {array.shape}, too large a row")
+            raise ValueError(f"{name} has the shape {array.shape}, with too large rows")
         if array.chunks:
             _check_chunks(array)
         for place in range(len(array)):

@@ -76,7 +76,7 @@ def take_lock(path, what):
         file.seek(0)
         holder = file.read() or "another process"
         file.close()
-        raise ValueError(f"{what} is in use by {holder}; wait until it has ended, or end it.")
+        raise ValueError(f"{what} is in use by {holder}. Wait until that has ended, or end it.")
     with suppress(OSError):  # a full disk; the lock is taken all the same
         file.truncate(0)
         os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())

@@ -125,8 +125,8 @@ def run_tasks(calls, workers, prepare, caught=()):
             yield tasks[task], *outcome
     except BrokenProcessPool as error:
         raise ValueError(
-            "A process was killed, perhaps for want of memory; the same command goes on, with "
-            "fewer --workers."
+            "A process was killed, perhaps because memory ran out. Run the same command "
+            "again with fewer --workers; it continues where it stopped."
         ) from error
     except BaseException:  # nobody waits for what they are at
         for worker in multiprocessing.active_children():

@@ -31,8 +31,8 @@ def check_kind(path, found, wanted, what):
             ", ".join(f"{name} {each.get(name)}" for name in names) for each in (found, wanted)
         )
         raise ValueError(
-            f"{path} holds {what} of {has}; asked for is {asked}: give another folder, or "
-            "parameters that agree."
+            f"{path} contains {what} of {has}, but {asked} was asked for. Give another "
+            "folder, or the same settings."
         )
 
 
@@ -67,5 +67,5 @@ def read_kind(path):
     """
     settings = read_json(path)
     if not isinstance(settings, dict):
-        raise ValueError(f"{path} is damaged: it holds no JSON object.")
+        raise ValueError(f"{path} is damaged: it contains no JSON object.")
     return settings

@@ -65,7 +65,7 @@ class VideoFile:
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115, it stays open
         except OSError as error:
-            raise VideoError(f"{path}: it cannot be read ({error.strerror}).") from error
+            raise VideoError(f"{path}: the file cannot be read ({error.strerror}).") from error
         try:
             self._open()
         except VideoError:
@@ -219,8 +219,8 @@ class VideoFile:
             seconds = max((told[-1] - told[0]) * stream.time_base, len(told) / _MOST_RATE)
             if seconds > longest:
                 raise VideoError(
-                    f"{self.path}: it lasts more than the {longest:g} s that are taken; cut out "
-                    "the part that matters."
+                    f"{self.path}: the video is longer than the {longest:g} s that are "
+                    "allowed. Cut out the part that matters."
                 )
             stamps.append(frame.pts)
             damaged += frame.is_corrupt
@@ -263,13 +263,14 @@ class VideoFile:
         gap = float(np.abs(np.diff(stamps)).max(initial=0) * self._stream.time_base)
         if gap > _LONGEST:
             raise VideoError(
-                f"{self.path}: {gap:.0f} s from a frame to the next, by the time stamps; no more "
-                f"than {_LONGEST} s are believed. Write it anew with ffmpeg."
+                f"{self.path}: by its time stamps, {gap:.0f} s lie between two frames; at "
+                f"most {_LONGEST} s are accepted. Re-encode the file with ffmpeg."
             )
         if len(stamps) < rhythm.length * _SLOWEST:
             raise VideoError(
-                f"{self.path}: {len(stamps)} frames in {rhythm.length:.0f} s, by the time stamps; "
-                f"no video has fewer than one in {1 / _SLOWEST:.0f} s. Write it anew with ffmpeg."
+                f"{self.path}: by its time stamps, it has {len(stamps)} frames in "
+                f"{rhythm.length:.0f} s; at least one in {1 / _SLOWEST:.0f} s is expected. "
+                "Re-encode the file with ffmpeg."
             )
 
     def _note(self, header, count, rhythm, damaged):
@@ -277,16 +278,18 @@ class VideoFile:
         missing = header.frames - count if header.frames else 0
         lost = (header.seconds - seconds) * rhythm.fps
         if abs(missing) > 1 or (missing and self.failed):
-            yield f"the header says {header.frames} frames, {count} decode"
+            yield f"the header says {header.frames} frames, but only {count} can be decoded"
         elif not header.frames and header.seconds - seconds > 1:
-            told = f"the header says {header.seconds:.1f} s, {seconds:.1f} s decode"
+            told = (
+                f"the header says {header.seconds:.1f} s, but only {seconds:.1f} s can be decoded"
+            )
             yield f"{told}: {lost:.0f} frames are missing"
         elif self.failed:
-            yield f"{self.failed} of its packets cannot be decoded, {count} frames can"
+            yield f"{self.failed} packets cannot be decoded; {count} frames can"
         if damaged:
-            yield f"{damaged} of its frames are damaged"
+            yield f"{damaged} frames are damaged"
         if transfer := _HDR.get(self._stream.codec_context.color_trc):
-            yield f"HDR ({transfer}), whose colors are read as if they were standard ones"
+            yield f"the video is HDR ({transfer}); its colors are read as standard colors"
 
     def close(self):
         """Close the file."""

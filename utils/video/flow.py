@@ -147,7 +147,10 @@ def compute_flow(video, kind, places=None, estimate=None, batch=1):
             if index not in gray:  # the next one wanted, for neither column ever falls
                 gray[index] = to_gray(next(shown))
             if gray[index].shape != gray[chunk[0][0]].shape:
-                raise VideoError(f"{video.path}: the size of the picture changes at frame {index}.")
+                raise VideoError(
+                    f"{video.path}: the frame size changes at frame {index}; re-encode the "
+                    "file with ffmpeg."
+                )
         moving = [(gray[first], gray[second]) for first, second in chunk if first != second]
         flows = iter(estimate(*map(np.stack, zip(*moving, strict=True)))) if moving else ()
         for first, second in chunk:

@@ -52,7 +52,7 @@ def check_store(folder, kind):
     path = Path(folder, "flow.json")
     if not path.is_file():
         raise ValueError(
-            f"{folder} holds no optical flow (flow.json is missing); give a folder that "
+            f"{folder} contains no optical flow (flow.json is missing). Give a folder that "
             "scripts.extract_flow wrote."
         )
     _check_kind(folder, read_kind(path), kind)
@@ -71,7 +71,7 @@ def _check_stored(path, count, kind):
         _check_kind(path, json.loads(found["attributes"].get("kind", "{}")), kind)
         length, *_, channels = found["shape"]
         if (found["dtype"], len(found["shape"]), length, channels) != ("|u1", 4, count, 2):
-            raise ValueError(f"it holds {found['shape']}; expected the flow of {count} frames")
+            raise ValueError(f"its shape is {found['shape']}; expected the flow of {count} frames")
     except (ValueError, AttributeError, OSError, RecursionError) as error:
         return f"{path} ({error})"
     return ""
@@ -151,7 +151,7 @@ def _read_stored(path, places):
                 yield file["flow"][place]
     except (OSError, KeyError, IndexError) as error:
         raise ValueError(
-            f"{path} is damaged ({error}); delete it and run scripts.extract_flow again."
+            f"{path} is damaged ({error}). Delete the file and run scripts.extract_flow again."
         ) from error
 
 

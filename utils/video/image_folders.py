@@ -122,7 +122,10 @@ def sort_images(folder):
     images = next((each[0] for each in (series, frames, several) if len(each) == 1), None)
     if images is None:
         names = ", ".join(map(_name_series, series))
-        problem = f"it holds {len(series)} series of images ({names}); give each a folder"
+        problem = (
+            f"the folder contains {len(series)} series of images ({names}); put each into its "
+            "own folder"
+        )
         return ImageSeries([], [], [], problem)
     others = sorted(set(files) - set(images))
     return ImageSeries(sorted(images, key=lambda path: (_numbers(path), path.name)), others, [])
@@ -137,8 +140,8 @@ def is_image_folder(folder):
 def explain_folder(folder):
     """Say why a path that is no file is no folder of images either."""
     if not Path(folder).is_dir():
-        return "it is no file" if Path(folder).exists() else "no such file"
-    needed = "no such file; a folder must hold numbered images, of one video"
+        return "not a regular file" if Path(folder).exists() else "no such file"
+    needed = "not a video; a folder must contain the numbered images of one video"
     return sort_images(folder).problem or needed
 
 

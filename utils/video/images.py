@@ -55,6 +55,6 @@ def read_image(path):
             if all(size) and _has_whole_chunks(content):
                 frame = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     if frame is None:
-        raise VideoError(f"{path.parent}: {path.name} is no image that OpenCV can read.")
+        raise VideoError(f"{path.parent}: {path.name} is not an image that OpenCV can read.")
     check_size(path, *frame.shape[1::-1])
     return frame

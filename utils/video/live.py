@@ -80,7 +80,7 @@ def play_camera(number, clip_format):
         VideoError: no such camera, or it gives no more frames.
     """
     yield from resample(_shoot(number, clip_format), clip_format.fps)
-    raise VideoError(f"webcam:{number}: the camera gives no more frames; is it still connected?")
+    raise VideoError(f"webcam:{number}: the camera sends no more frames. Is it still connected?")
 
 
 def _shoot(number, clip_format):

@@ -27,7 +27,7 @@ _OPTIONS = {
     "max_pixels": str(MOST_PIXELS),
     "threads": "1",
 }
-_REFUSED = "no file that holds a video itself; playlists and texts are not read"
+_REFUSED = "not a video file; playlists and text files are not read"
 
 
 def _is_shown(stream):
@@ -44,11 +44,11 @@ def _rank(stream):
 def _choose_stream(path, container):
     streams = list(filter(_is_shown, container.streams.video))
     if not streams:
-        raise VideoError(f"{path}: there is no video in it, only sound or a cover.")
+        raise VideoError(f"{path}: the file contains no video, only sound or a cover picture.")
     streams = [stream for stream in streams if stream.codec_context]
     if not streams:
         raise VideoError(
-            f"{path}: its codec is not known here; convert it with ffmpeg -c:v libx264."
+            f"{path}: the codec is not supported. Convert the file with ffmpeg -c:v libx264."
         )
     return max(streams, key=_rank)
 
@@ -66,7 +66,7 @@ def open_stream(path, file, most_pixels=0):
     """
 
     def refuse(url, *_):
-        raise VideoError(f"{path}: it points to another file, {url}; only itself is read.")
+        raise VideoError(f"{path}: the file refers to another file, {url}, which is not read.")
 
     try:
         container = av.open(file, options=_OPTIONS, metadata_errors="replace", io_open=refuse)

@@ -28,12 +28,13 @@ def check_size(path, width, height, most_pixels=0):
     most_pixels = most_pixels or MOST_PIXELS
     if width * height > most_pixels:
         raise VideoError(
-            f"{path}: frames of {width} x {height} pixels; no more than {most_pixels} are read."
+            f"{path}: the frames have {width} x {height} pixels; at most {most_pixels} "
+            "pixels are allowed."
         )
     if max(width, height) > _FLATTEST * min(width, height) > 0:
         raise VideoError(
-            f"{path}: frames that are shown as {width} x {height} pixels; no more than {_FLATTEST} "
-            "times as wide as high are read."
+            f"{path}: the frames are shown as {width} x {height} pixels; one side may be "
+            f"at most {_FLATTEST} times the other."
         )
 
 
@@ -99,7 +100,7 @@ class Converter:
             shown = self._convert(frame)
         except (av.FFmpegError, ValueError) as error:
             raise VideoError(
-                f"{self.path}: pixels of the kind {frame.format.name} are not read."
+                f"{self.path}: the pixel format {frame.format.name} is not supported."
             ) from error
         (plane,) = shown.planes
         shape, strides = (shown.height, shown.width, 3), (plane.line_size, 3, 1)

@@ -32,7 +32,9 @@ def open_camera(number):
     """
     capture = cv2.VideoCapture(number)
     if not capture.isOpened():
-        raise VideoError(f"webcam:{number}: no such camera, or another program is using it.")
+        raise VideoError(
+            f"webcam:{number}: there is no such camera, or another program is using it."
+        )
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     return capture
 
@@ -189,8 +191,8 @@ def write_video(path, frames, fps, codec=""):
             fourcc = cv2.VideoWriter_fourcc(*(codec or _CODECS[path.suffix]))
             writer = cv2.VideoWriter(str(path), fourcc, fps, frame.shape[1::-1])
         if not writer.isOpened():
-            raise VideoError(f"{path}: cannot be written.")
+            raise VideoError(f"{path}: the video cannot be written.")
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     if writer is None:
-        raise VideoError(f"{path}: no frames to write.")
+        raise VideoError(f"{path}: there are no frames to write.")
     writer.release()
