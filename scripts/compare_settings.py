@@ -30,6 +30,7 @@ from utils.pictures.run_plots import plot_comparison
 from utils.runs.folders import RUNS, find_run, load_data, load_state
 from utils.scores.labelings import LABELINGS, choose_labeling
 from utils.system.commands import run_command, train_run
+from utils.system.figures import Figures
 from utils.system.files import write_atomically
 from utils.system.words import print_line
 
@@ -54,6 +55,8 @@ class Options:
     """Datasets, each as --data-path of training.py takes it."""
     seeds: int = 1
     """Number of random seeds per value, from 0 on."""
+    output: Path | None = None
+    """JSON file of figures with the scores, such as docs/figures/schemes.json."""
 
     def __post_init__(self):
         known = [field.name for field in dataclasses.fields(Params) if field.name not in _OWN]
@@ -180,6 +183,29 @@ def format_table(vary, cells):
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
+def list_rows(vary, cells):
+    """Yield a row of figures for each value.
+
+    Args:
+        vary: the parameter.
+        cells: as of `format_table`.
+
+    Yields:
+        {parameter: value, data set: mean score, "<data set>_spread", "parameters" in millions,
+        "seconds_per_epoch"}.
+    """
+    for value, found in cells.items():
+        row = {vary: value}
+        for data, cell in found.items():
+            row |= {Path(data).stem: cell["mean"], f"{Path(data).stem}_spread": cell["spread"]}
+        first = next(iter(found.values()))
+        seconds = np.mean([cell["seconds_per_epoch"] for cell in found.values()])
+        yield row | {
+            "parameters": first["parameters"] / 1e6,
+            "seconds_per_epoch": float(seconds),
+        }
+
+
 def compare_settings(options, flags):
     """Train once per value, dataset and seed; print, draw and save the scores.
 
@@ -192,6 +218,7 @@ def compare_settings(options, flags):
     """
     choose_devices(0)  # the trainings need the GPUs, this process none
     runs = plan_runs(options, flags)
+    figures = Figures(options.output, list(range(options.seeds)))
     pairs = list(product(options.values, options.data))
     kinds = {pair: inspect_run(runs[*pair, 0][0]) for pair in pairs}
     cells = {value: {} for value in options.values}
@@ -201,6 +228,8 @@ def compare_settings(options, flags):
         cells[value][data] = score_seeds(seeds, score) | {"parameters": parameters}
     result = {"vary": options.vary, "flags": flags, "values": cells}
     write_atomically(RUNS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
+    for row in list_rows(options.vary, cells):
+        figures.add(**row)
     plot_comparison(cells, options.vary, RUNS / f"{options.name}.png")
     print_line("", *format_table(options.vary, cells))
 

@@ -16,6 +16,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
 from utils.runs.folders import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
+from utils.system.figures import Figures
 from utils.system.files import atomic_path, write_atomically
 from utils.system.words import print_line
 
@@ -92,6 +93,8 @@ class Options:
     """Test on these features instead of those trained on. They must be of the same videos."""
     fuse: tuple[str, str] | None = None
     """Names of two finished cross-validations. Their logits are added; nothing is trained."""
+    output: Path | None = None
+    """JSON file of figures with the result, such as docs/figures/NAME.json."""
 
     def __post_init__(self):
         for name, low in (("block", 1), ("seeds", 1), ("folds", 0)):
@@ -120,7 +123,7 @@ def cross_validate(options, flags):
     blocks = blocks[: options.folds or None]
     kept = [e for e in examples if e.label != options.thin]
     kept += [e for e in examples if e.label == options.thin][::2]
-    reports = []
+    figures, reports = Figures(options.output, list(range(options.seeds))), []
     scores = np.zeros((options.seeds, len(blocks)))
     for column, number in enumerate(blocks):
         table = Path("weights/cache/folds", f"{options.name}_{number + 1}.csv")
@@ -155,6 +158,7 @@ def cross_validate(options, flags):
     tested = [Path(options.test_features).stem] * bool(options.test_features)
     summary = Path("weights", "-".join([options.name, *tested]) + ".json")
     write_atomically(summary, json.dumps(result, indent=1) + "\n")
+    figures.add(what=options.name, **result)
     print(json.dumps(result, indent=1))
 
 

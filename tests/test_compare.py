@@ -11,6 +11,7 @@ from support.videos import write_dataset
 from tasks.training_flags import parse_params
 from utils.data.examples import Example
 from utils.runs.saved_params import load_params
+from utils.system.figures import read_figures
 
 import pytest
 
@@ -49,7 +50,9 @@ def trained(tmp_path, monkeypatch):
 
 
 def test_killed_comparison_goes_on_and_counts_the_last_epoch(trained, tmp_path, capsys):
-    options = Options("e", "embedder", ("flatten", "patches"), ("first", "second"), seeds=2)
+    output = tmp_path / "docs/figures/e.json"
+    values, data = ("flatten", "patches"), ("first", "second")
+    options = Options("e", "embedder", values, data, seeds=2, output=output)
     with pytest.raises(KeyboardInterrupt):
         compare_settings(options, TINY)
     expected = [
@@ -77,6 +80,17 @@ def test_killed_comparison_goes_on_and_counts_the_last_epoch(trained, tmp_path, 
         "chance": pytest.approx(2 / 3),
         "seconds_per_epoch": 2.0,
         "parameters": cells["patches"]["second"]["parameters"],
+    }
+    figures = read_figures(output)
+    assert figures["seed"] == [0, 1]
+    assert figures["rows"][1] == {
+        "embedder": "patches",
+        "first": 0.75,
+        "first_spread": pytest.approx(0.5**0.5 / 2),
+        "second": 0.75,
+        "second_spread": pytest.approx(0.5**0.5 / 2),
+        "parameters": cells["patches"]["second"]["parameters"] / 1e6,
+        "seconds_per_epoch": 2.0,
     }
     printed = capsys.readouterr().out
     count = cells["flatten"]["first"]["parameters"]

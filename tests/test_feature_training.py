@@ -34,6 +34,7 @@ from utils.features.store import open_store, save_features, settings_hash
 from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.pictures.frame_sheets import read_moments
+from utils.system.figures import read_figures
 from utils.video.reading import probe, write_video
 
 import cv2
@@ -188,8 +189,10 @@ def test_cross_validation_tests_on_other_features(folder, monkeypatch):
     flags = [*FLAGS, "--features", "F"]
     for features, accuracy in (("", 1), ("H", 0), ("", 1)):
         cross_validate.cross_validate(
-            cross_validate.Options(**common, test_features=features), flags
+            cross_validate.Options(**common, test_features=features, output=Path("cv.json")), flags
         )
+        (row,) = read_figures("cv.json")["rows"]
+        assert row["what"] == "cv" and row["mean"] == accuracy
         result = json.loads(Path(f"weights/cv{'-H' * bool(features)}.json").read_text())
         assert result["folds"] == [accuracy] and result["test_features"] == features
 

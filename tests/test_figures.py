@@ -2,7 +2,8 @@
 
 import re
 
-from scripts.benchmarks import tables, write_tables
+from models.recognizer import build_recognizer
+from scripts.benchmarks import tables, write_tables, zoo
 from scripts.benchmarks.tables import Part, Table
 from scripts.benchmarks.write_tables import Options, add_up, spread_across, write_cell, write_number
 from utils.system import figures
@@ -149,3 +150,33 @@ def test_every_table_stands_in_a_page():
     pages = [page for pattern in write_tables.PAGES for page in ROOT.glob(pattern)]
     text = "\n".join(page.read_text() for page in pages)
     assert [name for name in tables.TABLES if f"<!-- table: {name} -->" not in text] == []
+
+
+def test_networks_of_the_zoo_are_measured(tmp_path, monkeypatch):
+    row = zoo.measure_entry("vivit", 2)
+    assert row["seconds"] > 0 and row["seconds_spread"] >= 0 and row["gib"] > 0.1
+    assert row["clip"] == "16 x 32" and row["parameters"] == pytest.approx(0.745488)
+    run = {"i3d": row, "space": {"failure": "over 3 s"}}
+    monkeypatch.setattr(zoo, "_run", lambda arguments, limit: run[arguments[0]])
+    options = zoo.Options(("i3d",), ("space",), output=tmp_path / "zoo.json")
+    rows = zoo.benchmark_zoo(options)
+    assert rows == figures.read_figures(options.output)["rows"]
+    assert rows[0]["weights"] == "51 MB, Apache-2.0" and rows[0]["accuracy"] == [68.4, 88.0]
+    assert rows[1] == {"group": "schemes", "name": "space", "failure": "over 3 s"}
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_the_zoo_says_what_is_published(name):
+    row = zoo.describe_weights(zoo.ZOO[name])
+    assert (row["note"] is None) == bool(row["license"]) == bool(row["megabytes"])
+    assert (row["accuracy"] is None) == (row["protocol"] is None)
+
+
+@pytest.mark.parametrize(("encoder", "inner"), [("bilstm", 8), ("transformer", 16)])
+def test_multiply_adds_of_recognizers_are_counted(encoder, inner):
+    network = build_recognizer(8, 3, "K5-K5", encoder, width=16)
+    work = 10 * (5 * 8 * 16 + 5 * 16 * 16 + 2 * 16 * 4)  # convolutions, logits twice
+    lstm = 2 * 2 * 4 * (16 * inner + inner * inner)
+    block = 4 * 16 * 16 + 2 * 16 * 32 + 2 * 10 * 16  # attention, MLP, scores and sums
+    work += 10 * (lstm if encoder == "bilstm" else 3 * block)
+    assert zoo.count_recognizer(network, 10) == work

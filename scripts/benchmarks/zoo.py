@@ -152,7 +152,7 @@ def count_recognizer(network, rows):
     Each kernel is applied once a row, that of the logits twice; attention compares all rows with
     all. What has no weights does less than 1 % of the work.
     """
-    kernels = [weight for weight in network.weights if len(weight.shape) > 1]
+    kernels = [weight for weight in network.weights if weight.name.endswith("kernel")]
     work = rows * sum(int(np.prod(kernel.shape)) for kernel in kernels)
     work += rows * int(np.prod(network.get_layer("logits").kernel.shape))
     for layer in network.layers:
