@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from models.explaining.methods import METHODS
 from utils.params import Params
 from utils.runs.export_formats import FORMATS, check_format
 
@@ -67,7 +68,7 @@ class ExplanationOptions:
     """Folder of the run, weights/<run>."""
     class_name: Annotated[str, tyro.conf.arg(name="class")] = ""
     """Class to explain. Empty: the most probable one."""
-    method: str = ""
+    method: Literal[("", *METHODS)] = ""
     """grad_cam: networks with a backbone. integrated_gradients: other networks. rollout: attention,
     whatever the class. occlusion: runs on features. Empty: the first of these that fits."""
     endpoint: str = ""
@@ -89,7 +90,7 @@ class ExportOptions:
 
     run: tyro.conf.Positional[Path]
     """Folder of the run, weights/<run>."""
-    format: Literal["savedmodel", "onnx", "litert", "keras"]
+    format: Literal[tuple(FORMATS)]
     """savedmodel: TensorFlow Serving. onnx. litert: TensorFlow Lite. keras."""
     preprocessing: bool = False
     """Take uint8 RGB frames of any size: resizing, cropping and scaling become part of the exported

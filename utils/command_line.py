@@ -12,7 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 import docstring_parser
 import tyro
@@ -107,11 +107,12 @@ def _refuse(event, known, elsewhere):
 def _describe(field, text, choices, default):
     """Return a field of `make_dataclass`: how tyro shows and reads a field."""
     kind, settings = field.type, {"help": text}
+    choices = choices or (get_args(kind) if get_origin(kind) is Literal else ())
     if choices:
         kind = Literal[tuple(choices)]
         if default not in choices:
             default = dataclasses.MISSING
-        settings["metavar"] = "{" + ",".join(filter(None, choices)) + "}"
+        settings["metavar"] = "{" + ",".join(str(c) for c in choices if c != "") + "}"
     if isinstance(default, bool):
         settings["help_behavior_hint"] = f"(default: {_SWITCHES[default]})"
     elif default in ("", (), None, dataclasses.MISSING):
