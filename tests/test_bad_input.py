@@ -247,7 +247,11 @@ CASES = [
     (train, ("--data-path", "good", "--weights", "weights/cut"), "weights/cut/best.keras"),
     (train, ("--data-path", "good", "--weights", "weights/other"), "without head"),
     (train, ("--data-path", "good", "--features", "wide.npy"), "no features of any of the 4 vid"),
-    (train, ("--task", "recognition", "--features", "wide.npy"), "no folder of class folders"),
+    (
+        train,
+        ("--task", "recognition", "--network", "bilstm", "--features", "wide.npy"),
+        "no folder of class folders",
+    ),
     (explain_it, ("wide.npy", "rows"), "wide.npy: its rows have 48 channels, the network takes 64"),
     (
         explain_it,
