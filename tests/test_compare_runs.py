@@ -59,8 +59,8 @@ def test_runs_of_both_tasks(folder, capsys):
     assert (signs["best"], signs["best epoch"], signs["dev"]) == ("wer 80.5", "1", "WER 79.5")
     assert "seed" not in a and "data_path" in a  # only what differs
     said = capsys.readouterr().out
-    assert "skipped " in said and "cache: no run there (params.json is missing)" in said
-    assert "notes.json: no run there" in said and "begun: no epoch is finished yet" in said
+    assert "skipped " in said and "cache: not a run (params.json is missing)" in said
+    assert "notes.json: not a run" in said and "begun: no epoch is finished yet" in said
     header = next(line for line in said.splitlines() if line.startswith("| run"))
     assert header.split()[1:6:2] == ["run", "network", "task"]
     assert (folder / "comparison.png").stat().st_size > 10_000
@@ -76,17 +76,17 @@ def test_runs_alike_differ_in_nothing(folder, capsys):
 
 
 def test_no_runs(folder, capsys):
-    with pytest.raises(ValueError, match="nowhere: not there; give folders of runs"):
+    with pytest.raises(ValueError, match=r"nowhere: no such folder\. Give folders of runs"):
         compare_runs(Options((folder / "a", folder / "nowhere")))
     (folder / "signs/state.json").write_text("{")
     (folder / "b/state.json").write_text("{}")
     (folder / "a/evaluation/test/report.json").write_text("")
     names = ("cache", "begun", "signs", "a", "b")
-    with pytest.raises(ValueError, match="None of 5 paths is a run that has finished an epoch"):
+    with pytest.raises(ValueError, match="None of the 5 folders is a run with a finished epoch"):
         compare_runs(Options(tuple(folder / name for name in names)))
     said = capsys.readouterr().out
     assert "signs/state.json is damaged" in said and "test/report.json is damaged" in said
-    assert "b/state.json is damaged, or another version's: it has no epoch" in said
+    assert "b/state.json is damaged or from another version: it has no epoch" in said
     assert not (folder / "comparison.png").exists()
 
 
@@ -100,6 +100,6 @@ def test_reports_without_the_score_leave_it_out(folder):
 def test_a_score_that_is_no_number_is_named(folder, accuracy, capsys):
     path = folder / "a/evaluation/test/report.json"
     path.write_text(json.dumps({"accuracy": accuracy}))
-    with pytest.raises(ValueError, match="None of 1 paths"):
+    with pytest.raises(ValueError, match="None of the 1 folders"):
         compare_runs(Options((folder / "a",), folder / "x.png"))
     assert f"{path} is damaged: its accuracy is {accuracy!r}" in capsys.readouterr().out

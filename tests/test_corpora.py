@@ -161,7 +161,7 @@ def test_plans_have_the_oddities_of_the_real_ones(kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("phoenix2014", (1, 1, 1), 1), "1 signers and 1, 1, 1 sentences; it must be at least 2"),
+        (("phoenix2014", (1, 1, 1), 1), "1 signers and 1, 1, 1 sentences; give at least 2"),
         (("phoenix2014", (1, 0, 1)), "5 signers and 1, 0, 1 sentences"),
         (("phoenix2014", (1, 1, 1), 2, 0, (4, 3)), "Sentences of 4 to 3 glosses"),
         (("phoenix", (1, 1, 1)), "Unknown kind 'phoenix'; known: phoenix2014"),
@@ -183,7 +183,7 @@ def test_si5_is_told_from_multisigner(tmp_path):
             path.write_text("\n".join(list_rows(plans, kind, split)))
         for plan in plans:
             (folder / FRAMES / plan.split / plan.name / "1").mkdir(parents=True)
-    with pytest.raises(ValueError, match="phoenix2014 and phoenix2014_si5; say which"):
+    with pytest.raises(ValueError, match=r"phoenix2014 and phoenix2014_si5\. Give --corpus"):
         list_sentences(tmp_path)
     sentences, _ = list_sentences(tmp_path, "phoenix2014_si5")
     assert {s.split: s.signer for s in sentences} == {
@@ -220,7 +220,9 @@ def test_sentences_that_cannot_be_used_are_named(release):
     assert reasons["empty"] == "no glosses"
     assert reasons["tag"] == "no glosses (only ('__PU__',))"
     shutil.rmtree(folder / FRAMES / "dev")
-    with pytest.raises(ValueError, match="nothing is left of dev; 5 of 7 sentences cannot be used"):
+    with pytest.raises(
+        ValueError, match=r"no sentence of dev can be used\. 5 of 7 sentences are left out"
+    ):
         list_sentences(folder)
 
 
@@ -243,8 +245,8 @@ def test_unreadable_frames_are_named(release, tmp_path):
             lambda t: t.replace("annotation", "glosses", 1),
             "the header is 'id.folder.signer.glosses",
         ),
-        (lambda t: t.replace("Signer01|", "", 1), "line 2: 3 columns; expected 4"),
-        (lambda t: t + t.splitlines()[-1], "1 ids are there twice"),
+        (lambda t: t.replace("Signer01|", "", 1), "line 2: the line has 3 columns; expected 4"),
+        (lambda t: t + t.splitlines()[-1], "1 ids occur twice"),
         (lambda t: t.splitlines()[0] + "\n", "no training sentence"),
         (lambda t: "", "the header is ''; expected 'id|folder"),
     ],
@@ -266,7 +268,7 @@ def test_missing_parts_are_errors(release, tmp_path):
     with pytest.raises(ValueError, match=r"train\.corpus\.csv: no such file"):
         list_sentences(folder)
     (tmp_path / "none").mkdir()
-    with pytest.raises(ValueError, match="holds no corpus"):
+    with pytest.raises(ValueError, match="contains no corpus"):
         list_sentences(tmp_path / "none")
     with pytest.raises(ValueError, match="Unknown corpus 'phoenix'; known: phoenix2014"):
         list_sentences(folder, "phoenix")
@@ -292,10 +294,12 @@ def test_a_csv_of_videos(tmp_path):
     (tmp_path / "a.avi").write_bytes(b"nothing")
     both = [sentences[1], dataclasses.replace(sentences[0], split="dev")]
     assert drop_unreadable(both, tmp_path)[0] == both[:1]
-    with pytest.raises(ValueError, match=r"nothing is left of train; 1 of 2 .* such as a\.avi"):
+    with pytest.raises(
+        ValueError, match=r"no sentence of train can be used\. 1 of 2 .* such as a\.avi"
+    ):
         drop_unreadable(sentences[:2], tmp_path)
     table.write_text("path,glosses,split\na.avi,HELLO,sometimes\n")
-    with pytest.raises(ValueError, match=r"corpus\.csv, line 2: a\.avi,HELLO,sometimes; it must"):
+    with pytest.raises(ValueError, match=r"corpus\.csv, line 2: a\.avi,HELLO,sometimes; expected"):
         list_sentences(table)
     table.write_text("path,label\na.avi,HELLO\n")
     with pytest.raises(ValueError, match="'path,label'; expected path,glosses,split"):
@@ -323,7 +327,7 @@ def test_the_vocabulary_is_of_training_only():
     vocabulary = list_vocabulary(CORPUS)
     assert vocabulary == ["A", "B", "NORD", "REGEN"]
     assert list_vocabulary(as_written(CORPUS)) == ["A", "B", "REGEN-PLUSPLUS", "loc-NORD"]
-    with pytest.raises(ValueError, match="No gloss in 0 sentences of train"):
+    with pytest.raises(ValueError, match="The 0 training sentences contain no gloss"):
         list_vocabulary(CORPUS[2:])
 
 
@@ -341,9 +345,10 @@ def test_the_floor_of_the_rate():
     text = summarize_corpus(CORPUS, [(BAD, "bad")] * 12, list_vocabulary(CORPUS), "phoenix2014t")
     assert text.splitlines()[:5] == [
         "train: 2 sentences, 4 glosses, 1 signers",
-        "dev: 1 sentences, 4 glosses, 1 signers; 25.00 % never in training, the floor of the WER "
-        "(NEBEL x1)",
-        "test: 1 sentences, 1 glosses, 1 signers; 0.00 % never in training, the floor of the WER",
+        "dev: 1 sentences, 4 glosses, 1 signers; 25.00 % never occur in training, "
+        "which is the lowest possible WER (NEBEL x1)",
+        "test: 1 sentences, 1 glosses, 1 signers; 0.00 % never occur in training, "
+        "which is the lowest possible WER",
         "vocabulary: 4 glosses",
         f"left out: {BAD}: bad",
     ]

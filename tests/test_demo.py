@@ -124,7 +124,7 @@ def test_embeddings_of_another_network_are_refused(inside, demonstration, tmp_pa
         ("text.mp4", "text.mp4: not a video"),
         ("empty.mp4", "empty.mp4: the file is empty"),
         ("part.mp4", "part.mp4: not a video"),
-        ("long.avi", r"long.avi: it lasts 20.0 s by its header, and 2 s are the most"),
+        ("long.avi", r"long.avi: the video is 20.0 s long, but this page takes at most 2 s"),
     ],
 )
 def test_what_is_not_taken(inside, demonstration, tmp_path, name, words):
@@ -137,7 +137,9 @@ def test_a_header_that_is_wrong_is_not_believed(inside, monkeypatch):
     """A video is refused unseen only where its header says far too much, and measured else."""
     monkeypatch.setattr("tasks.demonstration.read_length", lambda _: 35)
     check_video("long.avi", 20)
-    with pytest.raises(VideoError, match=r"it lasts 35.0 s by its header, and 10 s"):
+    with pytest.raises(
+        VideoError, match=r"the video is 35.0 s long, but this page takes at most 10 s"
+    ):
         check_video("long.avi", 10)
 
 

@@ -110,7 +110,7 @@ def test_bad_commands_say_what_is_wrong(run_folder):
     script = "scripts/extract_embeddings.py"
     done = run([script, "weights/none"], run_folder.parent.parent)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
+    assert "Error: weights/none: not a run (params.json is missing)" in done.stderr
 
 
 @pytest.mark.parametrize(

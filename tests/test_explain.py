@@ -119,7 +119,7 @@ def test_choices_for_a_timesformer(timesformer_run, capsys):
         explain(VIDEO, run=run_folder, block=3)
     with pytest.raises(ValueError, match="'grad_cam' cannot explain this timesformer"):
         explain(VIDEO, run=run_folder, method="grad_cam")
-    with pytest.raises(ValueError, match="Unknown class 'up'; the run knows left, right"):
+    with pytest.raises(ValueError, match="Unknown class 'up'; known: left, right"):
         explain(VIDEO, run=run_folder, class_name="up")
 
 

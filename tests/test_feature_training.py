@@ -135,7 +135,7 @@ def test_run_on_a_store_is_scored(trained, folder):
     scored = score([FIRST])
     assert scored["top1"] == report["top1"] and scored["videos"] == 4
     assert (FIRST / "evaluation/val/predictions.csv").is_file()
-    with pytest.raises(ValueError, match="no features of its view left, which eval_crops 3"):
+    with pytest.raises(ValueError, match="no features of the view left, which eval_crops 3"):
         score([FIRST], eval_crops=3)
 
 
@@ -174,7 +174,7 @@ def test_features_are_data_by_themselves(folder, capsys):
         np.save(path, 2 - np.load(path))  # the other class
     capsys.readouterr()
     assert score([alone], data_path="G")["top1"] == 0
-    assert "G: other route than what" in capsys.readouterr().out
+    assert "G: made with other route than the features" in capsys.readouterr().out
     write_list(folder / "three.csv", 3)
     assert score([alone], data_path="three.csv", features="G")["top1"] == 0
     assert (alone / "evaluation/three-G-val/report.json").is_file()
@@ -411,9 +411,15 @@ def test_what_cannot_be_explained(misfits, video, options, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"finetune": "all"}, "finetune is all, but features are given, F: there is no backbone"),
-        ({"cutmix": 1.0}, "cutmix is 1.0, but features are given, F: they are no pictures"),
-        ({"rand_operations": 1}, "rand_operations is 1, but features are given"),
+        (
+            {"finetune": "all"},
+            "finetune is all, but the run is trained on features (F): there is no backbone",
+        ),
+        (
+            {"cutmix": 1.0},
+            "cutmix is 1.0, but the run is trained on features (F): features are not pictures",
+        ),
+        ({"rand_operations": 1}, "rand_operations is 1, but the run is trained on features"),
     ],
 )
 def test_contradictions_of_features(changes, message):

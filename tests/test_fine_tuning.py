@@ -136,7 +136,7 @@ def test_maps_are_kept_and_training_goes_on(folder, untraced, capsys):
     run, report = train("--run", "whole", *flags, "--epochs", 2)
     said = capsys.readouterr().out
     assert "weights/windows: network bilstm, front K5-K5, width 16" in said
-    assert "Running the frozen part of I3D over" in said
+    assert "with the frozen part of I3D" in said
     assert "rows of stride 4" in said
     began, now = (
         {v.path.split("/")[-2] + v.name: v.numpy() for v in list_variables(network)}
@@ -151,7 +151,7 @@ def test_maps_are_kept_and_training_goes_on(folder, untraced, capsys):
 
     train("--run", "parts", *flags)
     parts, again = train("--run", "parts", *flags, "--epochs", 2, "--resume")
-    assert "Running the frozen part" not in capsys.readouterr().out
+    assert "with the frozen part" not in capsys.readouterr().out
     assert again == report
     for left, right in zip(read_history(run), read_history(parts), strict=True):
         assert left | {"seconds": ""} == right | {"seconds": ""}
@@ -159,7 +159,7 @@ def test_maps_are_kept_and_training_goes_on(folder, untraced, capsys):
     for changes in ({}, {"data_path": "list.csv"}):
         scored = evaluate.evaluate(EvaluationOptions((run,), split="dev", **changes))
         assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
-    with pytest.raises(ValueError, match=r"was trained on videos, so it takes no features, F"):
+    with pytest.raises(ValueError, match=r"was trained on videos, so it cannot read features \(F"):
         evaluate.evaluate(EvaluationOptions((run,), split="dev", features="F"))
     check_answers(run)
 
@@ -201,7 +201,7 @@ def load_start(flags):
 def test_frames_change_every_epoch(folder, capsys):
     flags = ("--weights", "weights/windows", "--finetune", "Mixed_5c", "--feature-views", 0)
     run, report = train("--run", "frames", *flags)
-    assert "Running the frozen part" not in capsys.readouterr().out
+    assert "with the frozen part" not in capsys.readouterr().out
     assert np.isfinite(float(read_history(run)[0]["loss"]))
     scored = evaluate.evaluate(EvaluationOptions((run,), split="dev"))
     assert scored["wer"] == pytest.approx(report["val_wer"], abs=1e-3)
@@ -244,7 +244,7 @@ def test_features_of_another_i3d(folder):
     kept["manifest"]["fingerprint"]["rgb"] = "0"
     path.write_text(json.dumps(kept))
     other = ("--weights", "weights/other", "--finetune", "Mixed_5c")
-    with pytest.raises(ValueError, match="made by I3D, which began with none"):
+    with pytest.raises(ValueError, match="made by I3D, with the weights none"):
         train("--run", "none", *other)
     path.write_text(json.dumps(kept | {"manifest": None}))
     with pytest.raises(ValueError, match="it is unknown how its features were made"):
@@ -263,9 +263,12 @@ def test_features_of_another_i3d(folder):
             ("--weights", "weights/windows", "--finetune", "all", "--front", "none"),
             "front is none, but .* has K5-K5",
         ),
-        (("--weights", "weights/dense", "--finetune", "Mixed_4f"), "share all up to Mixed_4f"),
+        (
+            ("--weights", "weights/dense", "--finetune", "Mixed_4f"),
+            "share all layers up to Mixed_4f",
+        ),
         (("--weights", "weights/dense", "--finetune", "all"), "of --route windows"),
-        (("--weights", "nowhere", "--finetune", "all"), "nowhere: no run there"),
+        (("--weights", "nowhere", "--finetune", "all"), "nowhere: not a run"),
     ],
 )
 def test_impossible_starts(folder, flags, message):
@@ -277,8 +280,8 @@ def test_impossible_starts(folder, flags, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"finetune": "Mixed_5b"}, "recognition takes both"),
-        ({"weights": "weights/windows"}, "recognition takes both"),
+        ({"finetune": "Mixed_5b"}, "recognition needs both"),
+        ({"weights": "weights/windows"}, "recognition needs both"),
         ({"finetune": "all", "features": "F"}, "there is no backbone to train"),
         ({"weights": "a", "finetune": "Mixed_5c", "feature_views": 2}, "feature_views is 2"),
     ],

@@ -132,7 +132,7 @@ def test_both_streams_show_the_same_place(video):
     first, second = (read_clip(c, replace(FORM, stream="both")) for c in (colored, plain))
     assert np.array_equal(first[..., 3:], second[..., 3:]) and (first != second).any()
     turned = Clip(video, 0.5, Transform(operations=(("rotate", 0.3),)))
-    with pytest.raises(ValueError, match="flow cannot go through rotate"):
+    with pytest.raises(ValueError, match="flow cannot be changed by rotate"):
         read_clip(turned, replace(FORM, stream="both"))
 
 

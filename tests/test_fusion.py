@@ -66,7 +66,7 @@ def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):
     assert (folder / "predictions.csv").is_file()
     fixed = evaluate(EvaluationOptions([rgb, flow], fuse=True, fusion_weight=0.25))
     assert fixed["weights"] == {"weights/rgb": 0.75, "weights/flow": 0.25}
-    with pytest.raises(ValueError, match="fusion_weight is 2; give 0 to 1, together with --fuse"):
+    with pytest.raises(ValueError, match="fusion_weight is 2; it must be from 0 to 1"):
         evaluate(EvaluationOptions([rgb, flow], fuse=True, fusion_weight=2))
 
     warm = ("--weights", str(rgb), "--flow-weights", str(flow), "--epochs", "1")
@@ -77,11 +77,13 @@ def test_commands(tmp_path, monkeypatch, capsys, no_pictures, untraced):
         ([rgb, flow], False, "one run, or two and --fuse"),
         ([rgb], True, "one run, or two and --fuse"),
         ([rgb, rgb], True, "one run, or two and --fuse"),
-        ([rgb, Path("videos")], True, "no run there"),
+        ([rgb, Path("videos")], True, "not a run"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate(EvaluationOptions(runs, fuse=together))
     lines = (flow / "splits.csv").read_text()
     (flow / "splits.csv").write_text(lines.replace(",val,", ",test,", 1))
-    with pytest.raises(ValueError, match="flow have other videos or splits; train both on the"):
+    with pytest.raises(
+        ValueError, match=r"flow differ in their videos or splits\. Train both on the"
+    ):
         evaluate(EvaluationOptions([rgb, flow], fuse=True))

@@ -54,7 +54,7 @@ def test_tasks_follow_from_activation_and_labels():
     assert choose_labeling("sigmoid", ONE, ["no", "yes"]) == "binary"
     assert choose_labeling("sigmoid", ONE, ["no", "yes", "maybe"]) == "multi"
     assert choose_labeling("sigmoid", SEVERAL[:2], ["jump", "run"]) == "multi"
-    with pytest.raises(ValueError, match=r"2\.avi has several labels, jump; run; .* sigmoid"):
+    with pytest.raises(ValueError, match=r"2\.avi has several labels, jump; run, .* sigmoid"):
         choose_labeling("softmax", SEVERAL, CLASSES)
     with pytest.raises(ValueError, match="Unknown activation 'relu'; known: sigmoid, softmax"):
         choose_labeling("relu", ONE, ["no", "yes"])
@@ -72,7 +72,7 @@ def test_targets():
     assert binary.dtype == np.float32
     np.testing.assert_array_equal(spread_outputs(binary, ["no", "yes"]), [[1, 0], [0, 1], [1, 0]])
     assert encode_targets("multi", [], CLASSES).shape == (0, 3)
-    with pytest.raises(ValueError, match=r"2\.avi has several labels, jump; run; one is expected"):
+    with pytest.raises(ValueError, match=r"2\.avi has several labels, jump; run; expected one"):
         encode_targets("single", SEVERAL, CLASSES)
     with pytest.raises(ValueError, match=r"3\.avi: unknown class: sit; known classes: jump, run"):
         encode_targets("multi", SEVERAL, CLASSES[:2])
@@ -197,7 +197,7 @@ def test_saved_thresholds(tmp_path):
 def test_bad_thresholds(tmp_path, text):
     path = tmp_path / "thresholds.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"thresholds\.json holds .*; give a list of 3"):
+    with pytest.raises(ValueError, match=r"thresholds\.json contains .*; expected a list of 3"):
         load_thresholds(path, "multi", CLASSES)
 
 
@@ -335,5 +335,7 @@ def test_what_a_run_cannot_score_is_said_before_a_video_is_opened(make_run, labe
             evaluate(EvaluationOptions([run], data_path="several.csv"))
     if labeling != "single":
         (run / "thresholds.json").write_text("[0.5, 0.5, 0.5]")
-        with pytest.raises(ValueError, match=r"thresholds\.json holds \[0\.5, 0\.5, 0\.5\]; give"):
+        with pytest.raises(
+            ValueError, match=r"thresholds\.json contains \[0\.5, 0\.5, 0\.5\]; expected"
+        ):
             evaluate(EvaluationOptions([run]))

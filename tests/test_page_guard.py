@@ -128,7 +128,7 @@ def test_there_are_no_sockets(limits):
     ],
 )
 def test_only_what_the_page_needs_is_there(limits, path):
-    assert ask(limits, path) == (404, "There is no such thing here.")
+    assert ask(limits, path) == (404, "There is no such address here.")
 
 
 @pytest.mark.parametrize(

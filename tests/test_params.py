@@ -91,7 +91,7 @@ def test_a_value_of_another_type_is_named(tmp_path, name, value):
     """In the parameters of somebody else's run, before anything is done with it."""
     path = tmp_path / "params.json"
     path.write_text(json.dumps(vars(Params()) | {name: value}))
-    with pytest.raises(ValueError, match=rf"params\.json is another version's.*{name} .*\. Use"):
+    with pytest.raises(ValueError, match=rf"params\.json is from another version.*{name} .*\. Use"):
         load_params(path)
 
 
@@ -115,7 +115,7 @@ def test_json_that_is_none_is_named(tmp_path, text):
 def test_json_without_an_end_is_damaged_everywhere(tmp_path):
     (tmp_path / "a.json").write_text("[" * 100_000)
     assert read_record(tmp_path, "a") == {}
-    with pytest.raises(ValueError, match=r"a\.json holds \[\["):
+    with pytest.raises(ValueError, match=r"a\.json contains \[\["):
         load_thresholds(tmp_path / "a.json", "multi", ["a", "b"])
 
 
@@ -124,15 +124,15 @@ def test_json_without_an_end_is_damaged_everywhere(tmp_path):
     [
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"frames_per_segment": 0}, "at least 1"),
-        ({"rand_operations": 2, "stream": "flow"}, "flow has none"),
-        ({"rand_operations": 2, "stream": "both"}, "flow has none"),
+        ({"rand_operations": 2, "stream": "flow"}, "which optical flow has not"),
+        ({"rand_operations": 2, "stream": "both"}, "which optical flow has not"),
         ({"schedule": "cosine", "warmup_epochs": 20}, "warmup_epochs is 20 of 20 epochs"),
         ({"ema": 1.0}, "from 0 to below 1"),
-        ({"frame_size": 300}, "raise short_side or lower frame_size"),
+        ({"frame_size": 300}, "Raise short_side, lower frame_size"),
         ({"short_side": 0, "stream": "flow"}, "flow is not computed on stretched frames"),
         ({"learning_rates": (1e-2, -1.0, 1e-4)}, r"learning_rates is -1.0"),
         ({"rate_epochs": (5, 5)}, "second phase must end after"),
-        ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave nothing to train on"),
+        ({"val_fraction": 0.6, "test_fraction": 0.5}, "leave no video to train on"),
         ({"run": "a/b"}, "without slashes"),
     ],
 )

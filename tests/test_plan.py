@@ -53,14 +53,14 @@ def test_what_the_backbone_starts_from_and_how_far_it_is_frozen(changes, starts,
     ("changes", "message"),
     [
         ({"network": "i3d_ltsm"}, "Unknown network 'i3d_ltsm'"),
-        ({"network": "vivit", "finetune": "none"}, "^weights is none .* would stay random"),
-        ({"network": "vivit", "weights": "weights/x", "finetune": "none"}, "is trained whole"),
-        ({"weights": "none", "finetune": "none"}, "^weights is none .* would stay random"),
+        ({"network": "vivit", "finetune": "none"}, "^weights is none, .* would stay random"),
+        ({"network": "vivit", "weights": "weights/x", "finetune": "none"}, "is trained as a whole"),
+        ({"weights": "none", "finetune": "none"}, "^weights is none, .* would stay random"),
         (
             {"stream": "both", "flow_weights": "none", "finetune": "none"},
-            "^flow_weights is none .* would stay random",
+            "^flow_weights is none, .* would stay random",
         ),
-        ({"cutmix": 1.0}, "features are cached"),
+        ({"cutmix": 1.0}, "reads cached features"),
     ],
 )
 def test_contradictions_with_what_follows(changes, message):

@@ -177,7 +177,7 @@ def test_a_file_through_the_live_path_gives_the_same(inside):
 
 def test_a_source_that_ends_or_is_stopped(inside):
     predictor = color_classifier()
-    with pytest.raises(ValueError, match="ended before its first window"):
+    with pytest.raises(ValueError, match="ended before the first window"):
         predictor.watch((frame for frame in ()), print)
 
     def stop(step):
@@ -283,7 +283,7 @@ def test_bad_input_is_one_line(colors, capfd, videos, words):
             b"junk",
             "best.keras cannot be loaded by Keras",
         ),
-        ({"warp": 9}, b"junk", "this one does not know: warp"),
+        ({"warp": 9}, b"junk", "This version does not know: warp"),
     ],
 )
 def test_runs_of_another_version(inside, capfd, changes, network, words):
@@ -304,7 +304,7 @@ def test_runs_of_another_version(inside, capfd, changes, network, words):
     ("flags", "words"),
     [
         ({"overlay": "a.gif"}, "must be an .mp4 or .avi"),
-        ({"step": -1.0}, "step -1.0; give seconds"),
+        ({"step": -1.0}, "step is -1.0; give"),
         ({"overlay": "a.mp4", "videos": ("videos",)}, "overlay takes one video, not 6"),
         ({"overlay": "a.mp4", "videos": ("webcam",)}, "without --overlay"),
     ],
@@ -318,7 +318,7 @@ def test_as_a_user_runs_it(inside):
     """No such run, and one line about it."""
     done = run(["scripts/predict.py", "colors.avi", "--run", "weights/none"], inside)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "Error: weights/none: no run there (params.json is missing)" in done.stderr
+    assert "Error: weights/none: not a run (params.json is missing)" in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +359,7 @@ def test_classes_of_a_run_on_features(inside, features, monkeypatch, tmp_path):
     np.testing.assert_allclose(prediction.shown.rows, rows[places], atol=1e-5)
     manifest = json.loads((run_folder / "features.json").read_text())
     for change, words in (
-        ({"fingerprint": {"rgb": "0"}}, "weights none .* are not the same now"),
+        ({"fingerprint": {"rgb": "0"}}, "weights none .* have changed since then"),
         ({"stride": None}, ""),
     ):
         changed = manifest["manifest"] | change

@@ -59,7 +59,7 @@ def test_resumed_run_is_the_unbroken_one(folder, untraced):
     }
     assert report["videos"] == 3 and column(whole, "learning_rate")[0] == 0
     break_off(train, "--run", "parts", *EVERYTHING)
-    with pytest.raises(ValueError, match="begun with epochs 2, not 4"):  # another cosine
+    with pytest.raises(ValueError, match="started with epochs 2, not 4"):  # another cosine
         train("--run", "parts", *EVERYTHING, "--resume", "--epochs", 4)
     parts, again = train("--run", "parts", *EVERYTHING, "--resume")
     check_same_runs(whole, parts)
@@ -202,7 +202,7 @@ def test_a_wrong_choice_is_no_run(short):
         ),
         (
             ["--run", "short", "--resume", "--num-segments", "2"],
-            "begun with num_segments 1, not 2",
+            "started with num_segments 1, not 2",
         ),
     ],
 )

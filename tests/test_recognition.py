@@ -136,8 +136,8 @@ def test_glosses_are_learned(folder, scored):
     floor = 100 * sum(row["count"] for row in pairs) / report["words"]  # which training lacks
     assert 0 < floor <= report["wer"] < floor + 8
     assert report["empty"] == 0 and report["sentences"] == 9
-    assert "never in training" in said and "REF:" in said and "WER" in said
-    for line in ("sclite", "Taken for another: ", "blanks 0."):
+    assert "never occur in training" in said and "REF:" in said and "WER" in said
+    for line in ("sclite", "Confusions: ", "share of blanks 0."):
         assert line in said
 
 
@@ -163,7 +163,7 @@ def test_scores_of_other_searches_and_data(folder, scored, capsys):
     assert again["wer"] == report["wer"]
     assert score(FIRST)["sentences"] == 6
     said = capsys.readouterr().out
-    assert "F: no other settings than what" in said and "Signer03" in said
+    assert "F: made with no other settings than" in said and "Signer03" in said
 
 
 def test_totals_stand_beside_others(folder, capsys):
@@ -297,7 +297,7 @@ def test_too_few_steps_stop_the_run(folder):
             train(*flags, "--front", "auto", "--run", "coarse")
         messages.append(str(one.value).split("learn them. "))
     (extracted, mend), (taken, other) = messages
-    assert extracted == taken and "anew with --stride" in mend and "Give --row-step" in other
+    assert extracted == taken and "again with --stride" in mend and "Give --row-step" in other
     assert not Path("weights/coarse").exists()
     with pytest.raises(ValueError, match=r"front K5-P2-K5-P2: .* Give --front K5-K5"):
         train("--row-step", 2, "--front", "K5-P2-K5-P2", "--run", "pooled")
@@ -326,7 +326,7 @@ def test_impossible_sentences_are_listed(folder):
     assert drop_impossible(sentences, labels, rows, "K5-K5", 4) == []
     rows[5] = 3
     found = drop_impossible(sentences, labels, rows, "K5-K5", 4)
-    assert found == [("5", "3 steps for glosses that need 4")]
+    assert found == [("5", "3 time steps, but its glosses need 4")]
     rows[5:8] = 3
     with pytest.raises(ValueError, match=r"3 of 200 .*\(1.5%\).*--stride 2; --front K5-K5 "):
         drop_impossible(sentences, labels, np.where(rows == 3, 3, 9), "K5-K5", 4)
@@ -334,7 +334,7 @@ def test_impossible_sentences_are_listed(folder):
     assert "2 times as many rows" in advise_stride(*few, None)
     assert "Give --row-step 3; --front K5-K5 suits" in advise_stride(*few, None, 6)
     assert "Give --row-step 4;" in advise_stride(np.array([9]), np.array([5]), 16, 8)
-    assert "anew with --stride 1;" in advise_stride(*few, 2)
+    assert "again with --stride 1;" in advise_stride(*few, 2)
 
 
 def test_features_of_another_width(folder):
@@ -353,7 +353,7 @@ def test_a_flag_of_classification():
 def test_what_cannot_be_scored(folder):
     with pytest.raises(ValueError, match=r"eval_clips is 2, but .* is one of recognition"):
         score(FIRST, eval_clips=2)
-    with pytest.raises(ValueError, match="No sentence of split 'x'; there are: train 72"):
+    with pytest.raises(ValueError, match="no sentence of split 'x'; known: train 72"):
         score(FIRST, split="x")
     shutil.copytree(FIRST, "weights/blank", ignore=shutil.ignore_patterns("evaluation"))
     network = keras.saving.load_model("weights/blank/best.keras")
@@ -369,7 +369,7 @@ def test_what_cannot_be_scored(folder):
     ("flags", "message"),
     [
         (("--features", ""), "Recognition is trained on features"),
-        (("--data-path", "F"), "F holds no corpus"),
+        (("--data-path", "F"), "F contains no corpus"),
         (("--network", "i3d"), r"Unknown --network i3d\. Possible: bilstm, transformer"),
         (("--front", "K7"), "Unknown --front K7"),
     ],

@@ -39,7 +39,7 @@ def test_no_run_replaces_another_whatever_it_is_called(name):
     first = open_run(Params(run=name, seed=1))
     kept = (first / "params.json").read_text()
     assert first.name == name
-    with pytest.raises(ValueError, match="is there already; go on with --resume"):
+    with pytest.raises(ValueError, match="exists already; give --resume"):
         open_run(Params(run=name, seed=2))
     assert (first / "params.json").read_text() == kept
     assert find_run(Params(run=name, seed=1, resume=True)) == first
@@ -75,7 +75,7 @@ def test_what_is_no_run_is_neither_used_nor_in_the_way(tmp_path):
     mine.parent.mkdir(parents=True)
     mine.write_text("1")
     (tmp_path / "weights/begun").mkdir()  # by a version that was killed before it wrote anything
-    with pytest.raises(ValueError, match="weights/cache is there already; name another"):
+    with pytest.raises(ValueError, match="weights/cache exists already; choose another"):
         open_run(Params(run="cache"))
     assert [path.name for path in mine.parent.iterdir()] == ["mine"]
     assert (open_run(Params(run="begun")) / "params.json").is_file()
@@ -129,7 +129,7 @@ def test_runs_that_are_begun_at_once_never_share_a_folder(tmp_path):
     assert sorted([*numbered, "mine"]) == sorted(run.name for run in runs)
     one, other = sorted((each[-1] for each in said), key=len)
     assert one == "mine"
-    assert "weights/mine is there already" in other or "weights/mine is in use" in other
+    assert "weights/mine exists already" in other or "weights/mine is in use" in other
 
 
 def test_the_lock_is_there_as_long_as_it_is_held():

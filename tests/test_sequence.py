@@ -103,7 +103,7 @@ def test_mixing_follows_from_seed_epoch_and_step():
 
 
 def test_bad_batches():
-    with pytest.raises(ValueError, match="does not divide by the 3 devices"):
+    with pytest.raises(ValueError, match="cannot be divided among 3 devices"):
         Sequence(read, TARGETS, 4, TrainingOrder(0), replicas=3)
-    with pytest.raises(ValueError, match="No examples"):
+    with pytest.raises(ValueError, match="no examples"):
         Sequence(read, TARGETS[:0], 4)

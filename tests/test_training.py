@@ -70,7 +70,7 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
     assert made >= {"params.json", "classes.json", "splits.csv", "environment.json", "history.png"}
     assert {"best.keras", "state.json", "logs"} <= made
 
-    with pytest.raises(ValueError, match="begun with seed 0, not 5"):
+    with pytest.raises(ValueError, match="started with seed 0, not 5"):
         train("--run", "parts", *views, "--resume", "--seed", 5)
     with pytest.raises(ValueError, match="is there already"):
         train("--run", "parts")
@@ -81,7 +81,7 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
         evaluate.evaluate(EvaluationOptions([whole], data_path="others"))
     with pytest.raises(ValueError, match="eval_clips is -1; it must be at least 1"):
         evaluate.evaluate(EvaluationOptions([whole], eval_clips=-1))
-    with pytest.raises(ValueError, match="no run there"):
+    with pytest.raises(ValueError, match="not a run"):
         evaluate.evaluate(EvaluationOptions([folder]))
 
 
@@ -150,7 +150,7 @@ def test_two_devices_train_in_step(tmp_path):
 
 def test_bad_commands_say_what_is_wrong(folder):
     done = run(["training.py", "--run", "gone", "--resume"], folder)
-    assert done.returncode == 2 and "Error: No run called gone" in done.stderr
+    assert done.returncode == 2 and "Error: There is no run gone" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -160,7 +160,7 @@ def test_bad_commands_say_what_is_wrong(folder):
         (["--data-path", "nowhere"], "data_path nowhere: not there"),
         (["--network", "i3d_ltsm"], r"Unknown --network i3d_ltsm\. Did you mean i3d_lstm\?"),
         (["--finetune", "Mixed_9"], "Cannot fine-tune from 'Mixed_9'"),
-        (["--gpus", "3"], "gpus is 3, but TensorFlow sees"),
+        (["--gpus", "3"], "gpus is 3, but TensorFlow finds"),
     ],
 )
 def test_impossible_flags(folder, flags, message):

@@ -75,7 +75,7 @@ def test_a_run_that_is_deleted_while_it_is_trained_is_named(tmp_path):
     saver.set_model(network)
     saver.on_train_begin()
     (tmp_path / "run").rmdir()
-    with pytest.raises(FileNotFoundError, match="run was deleted or moved while it was trained"):
+    with pytest.raises(FileNotFoundError, match="run was deleted or moved during training"):
         saver.on_epoch_end(0, {"loss": 1.0})
     assert not list(tmp_path.iterdir())
 

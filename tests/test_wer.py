@@ -126,11 +126,11 @@ def test_alignments_are_readable_columns():
 
 
 def test_what_cannot_be_scored_is_an_error():
-    with pytest.raises(ValueError, match="No sentence"):
+    with pytest.raises(ValueError, match="no sentence"):
         align_corpus({}, {})
-    with pytest.raises(ValueError, match="2 are in one only, such as a, b"):
+    with pytest.raises(ValueError, match="2 sentences are in only one of the two, such as a, b"):
         align_corpus({"a": ["X"]}, {"b": ["X"]})
-    with pytest.raises(ValueError, match=r"no word \(1 were inserted\)"):
+    with pytest.raises(ValueError, match=r"no words \(1 were inserted\)"):
         _ = score_corpus(align_corpus({"a": []}, {"a": ["X"]})).wer
 
 

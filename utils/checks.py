@@ -56,13 +56,14 @@ def _check_features(params):
     """Raise a ValueError for what features in place of clips do not allow."""
     for name, allowed, why in (
         ("finetune", ("auto", "none"), "there is no backbone to train"),
-        ("cutmix", (0,), "they are no pictures; mixup works on them"),
+        ("cutmix", (0,), "features are not pictures; mixup works on them"),
         ("rand_operations", (0,), "they are no pictures"),
     ):
         if getattr(params, name) not in allowed:
             raise ValueError(
-                f"{name} is {getattr(params, name)}, but features are given, {params.features}: "
-                f"{why}. Give {name} {allowed[0]}, or no features."
+                f"{name} is {getattr(params, name)}, but the run is trained on features "
+                f"({params.features}): {why}. Give {name} {allowed[0]}, or leave out "
+                "features."
             )
 
 
@@ -89,13 +90,14 @@ def _check_recognition(params):
     given = [getattr(params, name) not in ("auto", "none") for name in ("weights", "finetune")]
     if any(given) and not all(given):
         raise ValueError(
-            f"weights is {params.weights}, finetune {params.finetune}: to train the backbone, "
-            "recognition takes both, a run on features (weights/<run>) and a stage; else neither."
+            f"weights is {params.weights} and finetune is {params.finetune}. To train the "
+            "backbone, recognition needs both: weights is a run on features "
+            "(weights/<run>), and finetune a stage. Otherwise leave both out."
         )
     if params.feature_views > 1:
         raise ValueError(
-            f"feature_views is {params.feature_views}; recognition takes 1, the frozen part's maps "
-            "of the center, or 0, random frames every epoch."
+            f"feature_views is {params.feature_views}; recognition takes 1 (maps of the "
+            "center, computed once) or 0 (random frames every epoch)."
         )
 
 
@@ -103,13 +105,14 @@ def check_sizes(short_side, frame_size, stream):
     """Raise a ValueError where frames of a stream cannot be made to such sizes."""
     if short_side and frame_size > short_side:
         raise ValueError(
-            f"frame_size is {frame_size} but short_side {short_side}; a crop cannot be larger than "
-            "the frame: raise short_side or lower frame_size, or stretch whole frames with 0."
+            f"frame_size is {frame_size}, but short_side is only {short_side}. A crop "
+            "cannot be larger than the frame. Raise short_side, lower frame_size, or give "
+            "short_side 0 to stretch whole frames."
         )
     if not short_side and stream != "rgb":
         raise ValueError(
-            f"short_side is 0 and stream {stream}: flow is not computed on stretched frames; give "
-            f"short_side {frame_size} or more."
+            f"short_side is 0, but stream is {stream}. Optical flow is not computed on "
+            f"stretched frames; give short_side {frame_size} or more."
         )
 
 
@@ -132,8 +135,8 @@ def check_params(params):
     check_sizes(params.short_side, params.frame_size, params.stream)
     if params.val_fraction + params.test_fraction >= 1:
         raise ValueError(
-            f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} leave "
-            "nothing to train on; their sum must be below 1."
+            f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} "
+            "leave no video to train on; their sum must be below 1."
         )
     if params.features:
         _check_features(params)
@@ -141,11 +144,14 @@ def check_params(params):
         _check_recognition(params)
     if params.stream != "both" and params.flow_weights != "auto":
         raise ValueError(
-            f"flow_weights is {params.flow_weights}, but stream is {params.stream}; it is for "
-            "stream both, else give weights."
+            f"flow_weights is {params.flow_weights}, but stream is {params.stream}. "
+            "flow_weights is for stream both; give weights instead."
         )
     if params.rand_operations and params.stream != "rgb":
-        raise ValueError("rand_operations change colors; flow has none: give 0.")
+        raise ValueError(
+            f"rand_operations is {params.rand_operations}, but stream is {params.stream}. "
+            "RandAugment changes colors, which optical flow has not; give 0."
+        )
     if params.schedule == "cosine" and params.warmup_epochs >= params.epochs:
         raise ValueError(
             f"warmup_epochs is {params.warmup_epochs} of {params.epochs} epochs; give fewer."

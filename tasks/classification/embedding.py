@@ -180,8 +180,9 @@ class Neighbors:
         self.clip_format, width = plan.clip_format, self.model.output_shape[-1]
         if self.known.shape[1:] != (width,):
             raise ValueError(
-                f"{path} is of another network: its embeddings are {self.known.shape[1:]}, this "
-                f"one's ({width},). Make it anew: python -m scripts.extract_embeddings {run}"
+                f"{path} was made by another network: its embeddings are "
+                f"{self.known.shape[1:]}, those of this network ({width},). Make the file "
+                f"again: python -m scripts.extract_embeddings {run}"
             )
 
     def find(self, video, count):

@@ -286,7 +286,7 @@ def explain_video(options):
         answer = _answer(options, inquiry, views.clips)
         if views.note:
             odd = f"{options.video}: {views.note}"
-            print_line(f"  odd: {odd}")
+            print_line(f"  warning: {odd}")
             answer = answer._replace(note=f"{answer.note} {odd}.")
         asked = answer.asked
         if METHODS["rollout"].fits(inquiry.network):

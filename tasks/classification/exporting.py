@@ -47,14 +47,15 @@ def _read_videos(options, params, examples):
         kept, (videos,) = inspect_examples(checked + more, [params])
     except ValueError as error:
         raise ValueError(
-            f"{error} An export is tried on them: give --videos FILE, --data-path or --features."
+            f"{error} An export is compared with the run on videos. Give --videos FILE, "
+            "--data-path or --features."
         ) from error
     readable = {video.path for video in videos}
     count = sum(example.path in readable for example in checked)
     if not count:
         raise ValueError(
             f"None of the {len(checked)} videos to compare on can be read, such as "
-            f"{checked[0].path}; give --videos FILE ..., or --data-path."
+            f"{checked[0].path}. Give --videos FILE ..., or --data-path."
         )
     return kept, videos, count
 

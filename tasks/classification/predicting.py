@@ -42,7 +42,9 @@ class Classifier:
 
     def __init__(self, inquiry, clip_format, views=None, seconds=(0, 0)):
         if min(seconds) < 0:
-            raise ValueError(f"window and step are {seconds}; give seconds, or 0 for the default.")
+            raise ValueError(
+                f"window and step are {seconds}; give a number of seconds, or 0 for the default."
+            )
         self.inquiry, self.network, self.judge = inquiry, inquiry.network, inquiry.judge
         self.clip_format, self.views, self.seconds = clip_format, views, seconds
         self.labels = self.judge.labels
@@ -137,7 +139,9 @@ class Classifier:
                 named = self.judge.name(seen.smooth_newest())
                 on_step(LiveStep(window.items[0][0], end, *named))
         if not seen.outputs:
-            raise ValueError("The source ended before its first window; nothing was predicted.")
+            raise ValueError(
+                "The video stream ended before the first window was full, so nothing was predicted."
+            )
         return self.judge.conclude("live", end, seen.average(), seen)
 
 
@@ -151,7 +155,10 @@ def open_published(seconds):
     clip, published = backbone.clip, backbone.published
     model = backbone.build("rgb", clip.frames, clip.frame_size, published.logits)
     loaded, classes = published.load(model, published.weights, "rgb"), published.read_classes()
-    print_line(f"{backbone.title} with {loaded}, the {len(classes)} classes of {published.data}")
+    print_line(
+        f"Using {backbone.title} with the published weights {loaded}: {len(classes)} classes "
+        f"of {published.data}"
+    )
     params = Params(
         network=backbone.name,
         num_segments=1,

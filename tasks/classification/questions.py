@@ -86,7 +86,7 @@ class Asked(NamedTuple):
 def check_class(label, labels):
     """Raise a ValueError for a class that is not among the labels, unless it is ""."""
     if label and label not in labels:
-        raise ValueError(f"Unknown class {label!r}; the run knows {list_some(labels, 20)}.")
+        raise ValueError(f"Unknown class {label!r}; known: {list_some(labels, 20)}.")
 
 
 class Inquiry(NamedTuple):

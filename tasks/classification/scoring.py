@@ -117,7 +117,7 @@ def inspect_examples(examples, runs):
                 print_line(f"  problem: {problem}")
     examples = [e for e in examples if all(e.path in videos for videos in found.values())]
     if not examples:
-        raise ValueError("No readable video is left to score; see the problems above.")
+        raise ValueError("None of the videos can be read; see the problems above.")
     each = [[found[params.features][e.path] for e in examples] for params in runs]
     return examples, each
 
@@ -145,8 +145,9 @@ def check_fusible(runs):
     for what, first in kinds[0].items():
         if first != kinds[1][what]:
             raise ValueError(
-                f"{' and '.join(map(str, runs))} have other {what}; train both on the same data "
-                "with the same seed, or one is scored on what the other was trained on."
+                f"{' and '.join(map(str, runs))} differ in their {what}. Train both on the "
+                "same data with the same seed. Otherwise one would be scored on videos "
+                "that the other was trained on."
             )
 
 
@@ -241,7 +242,7 @@ def score_videos(options):
             score = format_summary(score_classes(labeling, targets, row, classes))
             print_line(f"{name} alone, weight {weights[str(name)]:.2f}: {score}")
         if split == "val" and options.fusion_weight is None:
-            print("The weights were chosen on these very videos; score a test split too.")
+            print("The fusion weights were chosen on the same videos. Score a test split too.")
     else:
         probabilities, fusion = predict_run(run, plans[run], labeling, videos[0]), {}
     report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion

@@ -93,16 +93,20 @@ def load_start(network, plan):
             _start_from_run(network, Path(start), stream)
         elif plan.params.features:
             raise ValueError(
-                f"weights is {start}, but on features, {plan.params.features}, only a head is "
-                "trained, which nothing published has: give auto, or a run (weights/<run>)."
+                f"weights is {start}, but on features ({plan.params.features}) only a head "
+                "is trained, and no head is published. Give auto, or a run "
+                "(weights/<run>)."
             )
         elif start != "none" and backbones_of(network):
             backbone = BACKBONES[name_backbone(network)]
             name = backbone.load_published(backbones_of(network)[stream], start, stream)
-            print_line(f"{backbone.title} ({stream}) begins with {name}, every tensor as published")
+            print_line(
+                f"{backbone.title} ({stream}) starts from the published weights {name} (every "
+                "tensor checked)"
+            )
         elif start != "none":
             name, notes = load_published(network, start)
-            print_line(f"{network.name} begins with {name}: {'; '.join(notes)}")
+            print_line(f"{network.name} starts from {name}: {'; '.join(notes)}")
 
 
 def build_network(params, num_outputs, length=0):
@@ -250,7 +254,9 @@ def prepare(plan, scope, replicas):
     folder = open_run(params)
     examples, found = inspect_data(params, folder, listed, classes)
     if choose_labeling(params.activation, examples, classes) != labeling:
-        raise ValueError("No readable video is left with several labels; see the problems above.")
+        raise ValueError(
+            "None of the videos with several labels can be read; see the problems above."
+        )
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
     videos = {s: [found[e.path] for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}

@@ -64,9 +64,9 @@ def load_maps(settings, run):
             start_maps(maps[stream], start, stream)
             if fingerprint(maps[stream]) != settings.fingerprint[stream]:
                 raise ValueError(
-                    f"The features of {run} were made by {backbone.title}, which began with "
-                    f"{name}, but the weights {name} ({stream}) are not the same now; put back "
-                    "those that the features were made with."
+                    f"The features of {run} were made by {backbone.title}, with the "
+                    f"weights {name} ({stream}), which have changed since then. Put back "
+                    "the weights that the features were made with."
                 )
     return maps
 

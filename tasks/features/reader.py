@@ -86,6 +86,6 @@ class RowReader:
 def refuse_live(*_):
     """Raise the ValueError of a predictor that cannot follow a camera."""
     raise ValueError(
-        "This run sees rows of features, which are made of whole videos: it cannot follow a "
-        "camera. Give a video file, or a run that was trained to classify videos."
+        "This run reads features of whole videos, so it cannot follow a camera. Give a "
+        "video file, or a run that was trained on videos."
     )

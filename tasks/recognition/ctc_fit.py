@@ -32,10 +32,10 @@ def advise_stride(needed, rows, stride, row_step=1):
         )
         if front := next(fitting, ""):
             if row_step % factor == 0:
-                return f"Give --row-step {row_step / factor:g}; --front {front} suits that."
+                return f"Give --row-step {row_step / factor:g}; --front {front} fits those."
             how = f"--stride {int(new)}" if stride else f"{factor:g} times as many rows"
-            return f"Extract them anew with {how}; --front {front} suits that."
-    return "No stride mends this; are these the features of other videos?"
+            return f"Extract the features again with {how}; --front {front} fits those."
+    return "No stride would be enough. Are these the features of other videos?"
 
 
 def drop_impossible(sentences, labels, rows, front, stride, row_step=1):
@@ -59,14 +59,15 @@ def drop_impossible(sentences, labels, rows, front, stride, row_step=1):
     needed = np.array([count_needed_steps(each) for each in labels])
     if len(found) <= MOST_IMPOSSIBLE * len(sentences):
         return [
-            (sentences[i].id, f"{steps[i]} steps for glosses that need {needed[i]}") for i in found
+            (sentences[i].id, f"{steps[i]} time steps, but its glosses need {needed[i]}")
+            for i in found
         ]
     worst = sentences[found[0]].id, steps[found[0]], needed[found[0]]
     pooled = _share_impossible(needed, rows, "K5-K5") <= MOST_IMPOSSIBLE
     mend = "Give --front K5-K5." if pooled else advise_stride(needed, rows, stride, row_step)
     raise ValueError(
-        f"{len(found)} of {len(sentences)} training sentences ({len(found) / len(sentences):.1%}) "
-        f"have fewer steps than glosses (such as {worst[0]}: {worst[1]} steps, {worst[2]} needed), "
-        f"with rows of stride {stride or 'unknown'} and front {front}: CTC cannot learn them. "
-        f"{mend}"
+        f"{len(found)} of {len(sentences)} training sentences "
+        f"({len(found) / len(sentences):.1%}) have fewer time steps than their glosses "
+        f"need (such as {worst[0]}: {worst[1]} steps, {worst[2]} needed), with rows of "
+        f"stride {stride or 'unknown'} and front {front}. CTC cannot learn them. {mend}"
     )

@@ -138,9 +138,7 @@ def _read_stored(run, params, path):
     check_lengths([features], count_channels(network))
     stride = find_stride(params.features, params.row_step) or 4 * params.row_step
     times, told = features.find_times(stride)
-    notes = (
-        [] if told else [f"The features tell no times: a row is taken for {stride} / {FPS:g} s."]
-    )
+    notes = [] if told else [f"The features have no times; {stride} / {FPS:g} s a row is assumed."]
     image_fps = find_image_fps(params.features)
     return _Rows(network, read_sentence(features), times, image_fps, notes)
 
@@ -212,12 +210,15 @@ def place_rows(recognition, vocabulary):
     rows = {"recognised": place_glosses(recognition.logits, recognition.found, *where)}
     if sentence:
         if unseen := [gloss for gloss in sentence.glosses if gloss not in vocabulary]:
-            notes.append(f"Never in training, so without a place: {' '.join(unseen)}.")
+            notes.append(
+                "These glosses never occur in training, so they have no position: "
+                f"{' '.join(unseen)}."
+            )
         known = encode_glosses(sentence.glosses, vocabulary)
         try:
             rows["reference"] = place_glosses(recognition.logits, known, *where)
         except ValueError as error:
-            notes.append(f"The reference has no place: {error}")
+            notes.append(f"The reference cannot be aligned: {error}")
     return rows, notes
 
 

@@ -32,7 +32,9 @@ def _choose_sentences(options, params, own):
         print_line(f"  problem: {name}: {problem}")
     chosen = [sentence for sentence in chosen if sentence in kept]
     if not chosen:
-        raise ValueError(f"{params.features} has no features of the sentences to compare on.")
+        raise ValueError(
+            f"{params.features} has no features of the sentences to compare on. Give --data-path."
+        )
     return chosen, [sentence for sentence in more if sentence in kept], inputs, corpus
 
 
@@ -51,12 +53,12 @@ class SentenceSubject:
         check_preprocessing(options, params)
         if options.format == "litert":
             raise ValueError(
-                f"{run} reads sentences of any length in loops, which LiteRT has no operations of "
-                "its own for; give savedmodel, onnx or keras."
+                f"{run} reads sentences of any length in loops, for which LiteRT has no "
+                "operations. Give savedmodel, onnx or keras."
             )
         if options.videos:
             raise ValueError(
-                f"{run} recognizes sentences of features: give --data-path, not videos."
+                f"{run} recognizes sentences from features. Give --data-path instead of videos."
             )
         own, self.vocabulary = load_data(run, load_sentences)
         self.params, self.network = params, load_recognizer(run, params.features)

@@ -105,7 +105,7 @@ class Recognizer:
 def open_recognizer(run, params, seconds):
     """Return the `Recognizer` of a run; arguments as of the openers in `tasks.predictors`."""
     if any(seconds):
-        raise ValueError(f"{run} recognizes whole videos; leave out window and step.")
+        raise ValueError(f"{run} recognizes whole videos. Leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]
     network, reader = open_rows(run, params)
     return Recognizer(network, vocabulary, reader, params.front, params.corpus)

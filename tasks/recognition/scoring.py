@@ -51,7 +51,7 @@ def choose_sentences(sentences, split):
     wanted = wanted or next((name for name in ("test", "dev", "train") if counts[name]), "")
     if not counts[wanted]:
         known = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise ValueError(f"No sentence of split {split!r}; there are: {known}.")
+        raise ValueError(f"There is no sentence of split {split!r}; known: {known}.")
     return [sentence for sentence in sentences if sentence.split == wanted], wanted
 
 
@@ -147,14 +147,14 @@ def _print_report(report, scored, worst):
     for name, row in report["signers"].items():
         print_line(f"  {name}: WER {row['wer']:.2f} % of {row['words']} words")
     print_line(
-        f"blanks {report['blanks']:.3f} (one step a gloss: {report['blanks_reference']:.3f}), "
-        f"{report['empty']} empty hypotheses"
+        f"share of blanks {report['blanks']:.3f} ({report['blanks_reference']:.3f} if each "
+        f"gloss took one step), {report['empty']} empty hypotheses"
     )
     for name in list_worst(alignments, worst):
         print_line("", name, *format_alignment(alignments[name]).split("\n"))
     pairs = [row for row in report["confusions"] if row["reference"] and row["hypothesis"]]
     shown = [f"{row['reference']} -> {row['hypothesis']} {row['count']}" for row in pairs[:10]]
-    print_line("", f"Taken for another: {', '.join(shown) or 'none'}")
+    print_line("", f"Confusions: {', '.join(shown) or 'none'}")
 
 
 class Opened(NamedTuple):
@@ -224,8 +224,8 @@ def score_sentences(options):
     if not any(found.hypotheses.values()):
         raise ValueError(
             f"All {len(chosen)} hypotheses of {split} are empty: {run} emits blanks only "
-            f"({found.decoded.blanks:.0%} of the steps), so there is nothing to score. Train it "
-            "longer, or look at its history.csv."
+            f"({found.decoded.blanks:.0%} of the steps), so there is nothing to score. "
+            "Train the run longer, or look at its history.csv."
         )
     scored = Scored(chosen, found, align_corpus(found.references, found.hypotheses))
     report = make_report(scored)

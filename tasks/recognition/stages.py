@@ -109,8 +109,8 @@ def _prepare_material(params, look, vocabulary, stride):
     problems = [*problems, *lost, *impossible]
     text = summarize_corpus(sentences, problems, vocabulary, params.corpus)
     print_line(f"{params.corpus}: {text}")
-    known = stride or f"unknown (taken for {4 * params.row_step})"
-    print_line(f"rows of stride {known}, front {params.front}", flush=True)
+    known = stride or f"unknown ({4 * params.row_step} assumed)"
+    print_line(f"features have stride {known}; front {params.front}", flush=True)
     return Material(params, sentences, inputs, vocabulary, problems)
 
 
@@ -140,9 +140,11 @@ def _take_over(params):
     check_run(run)
     began = load_params(run / "params.json")
     if began.task != params.task:
-        raise ValueError(f"weights is {run}, a run of {began.task}; give one of {params.task}.")
+        raise ValueError(f"weights is {run}, a run of {began.task}; give a run of {params.task}.")
     if params.front not in ("auto", began.front):
-        raise ValueError(f"front is {params.front}, but {run} has {began.front}; leave it out.")
+        raise ValueError(
+            f"front is {params.front}, but {run} has front {began.front}. Leave out front."
+        )
     kept = {name: getattr(began, name) for name in _KEPT}
     print_line(f"{run}: {', '.join(f'{name} {value}' for name, value in kept.items())}")
     return make_plan(replace(params, **kept))

@@ -49,19 +49,24 @@ def check_settings(settings, finetune, caches):
     backbone.check_start(finetune)
     if settings.stream != "rgb":
         raise ValueError(
-            f"The features are of {settings.stream}; only RGB's {backbone.title} is trained."
+            f"The features are of stream {settings.stream}, but only the {backbone.title} "
+            "of rgb can be trained."
         )
     places = {name: place for place, name in enumerate(backbone.endpoints)}
     start, last = places.get(finetune, 0), settings.endpoint
     last = backbone.row_endpoints[-1] if last in backbone.top else last
     if start > places[last]:
-        raise ValueError(f"finetune is {finetune}, behind the features' endpoint {last}.")
+        raise ValueError(
+            f"finetune is {finetune}, which lies behind the endpoint of the features, {last}. "
+            "Give an earlier stage."
+        )
     shared = settings.shared if settings.dense else ""
     if shared and (not caches or start <= places[shared]):
         raise ValueError(
-            f"finetune is {finetune}, but the features are of the route dense, whose windows share "
-            f"all up to {shared}: that must stay frozen, with its maps kept. Give an endpoint "
-            "behind it (and feature_views 1), or train stage 1 on features of --route windows."
+            f"finetune is {finetune}, but the features are of route dense, whose windows "
+            f"share all layers up to {shared}. These must stay frozen, with their maps "
+            f"kept. Give a stage behind {shared} and feature_views 1, or train stage 1 on "
+            "features of --route windows."
         )
 
 
@@ -134,7 +139,10 @@ def _cache_maps(network, settings, inputs, plan):
     }
     if missing:
         title = backbone.title
-        print_line(f"Running the frozen part of {title} over {len(missing)} sentences", flush=True)
+        print_line(
+            f"Computing features of {len(missing)} sentences with the frozen part of {title}",
+            flush=True,
+        )
         rows = replace(settings, stride=row_format.row_stride, endpoint="")
         extractor = make_extractor({"rgb": maps}, rows)
         collector = Collector(store, kind, row_format.views, settings.dtype)

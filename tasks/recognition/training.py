@@ -73,9 +73,9 @@ def prepare(plan, scope, replicas):
     on_features = bool(plan.params.features)
     if not on_features and plan.params.finetune in ("auto", "none"):
         raise ValueError(
-            "Recognition is trained on features: extract them with python -m "
-            "scripts.extract_features --stride 4, and give their folder as features. To train the "
-            "backbone too, give such a run as weights, and finetune."
+            "Recognition is trained on features. Extract them with python -m "
+            "scripts.extract_features --stride 4, and give their folder as features. To "
+            "train the backbone too, give such a run as weights, and a stage as finetune."
         )
     material, stage = (prepare_features if on_features else prepare_frames)(plan, scope)
     params, sentences, vocabulary = material.params, material.sentences, material.vocabulary
@@ -121,7 +121,10 @@ def _report_best(trial):
     shown = ", ".join(f"{name.removeprefix('val_')} {n:.4g}" for name, n in report.items())
     print_line(f"Best checkpoint on dev: {shown}")
     if report["val_empty"] == 1:
-        print("Every hypothesis is empty: it has learned nothing yet but the blank.")
+        print(
+            "Every hypothesis is empty: the network has not learned more than the blank yet. "
+            "Train it longer."
+        )
     return report
 
 

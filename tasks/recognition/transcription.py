@@ -72,7 +72,7 @@ def read_logits(network, rows, front, path):
     """
     steps = int(output_lengths(len(rows), front))
     if not steps:
-        raise ValueError(f"{path}: {len(rows)} rows make no step of the front {front}.")
+        raise ValueError(f"{path}: {len(rows)} rows are too few for one step of the front {front}.")
     return network.predict_on_batch(pad_rows([rows], plan_lengths(len(rows))))[0, 0, :steps]
 
 
@@ -229,8 +229,9 @@ def load_recognizer(run, features):
     """
     if not features:
         raise ValueError(
-            f"{run} reads frames: extract their rows (python -m scripts.extract_features "
-            f"--weights {run}, window and stride as in its rows.json), and give --features."
+            f"{run} reads frames. Extract their features (python -m "
+            f"scripts.extract_features --weights {run}, window and stride as in its "
+            "rows.json), and give --features."
         )
     network = load_network(run, ("logits", "recognizer"))
     return network.get_layer("recognizer") if network.name == END_TO_END else network

@@ -98,8 +98,8 @@ def apply_flow(clip, transform):
     """
     if transform.operations:
         raise ValueError(
-            f"Optical flow cannot go through {transform.operations[0][0]}: the random operations "
-            "are for RGB clips. Give 0 operations with the streams flow and both."
+            f"Optical flow cannot be changed by {transform.operations[0][0]}: RandAugment "
+            "is for RGB clips. Give rand_operations 0 with the streams flow and both."
         )
     if transform.flip:
         clip = clip[..., ::-1, :] * np.array([-1, 1], np.float32)  # leftwards becomes rightwards

@@ -90,11 +90,11 @@ class Sequence(keras.utils.PyDataset):
         # A queue no longer than the threads need: batches of clips are large.
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=workers + 1)
         if not len(targets):
-            raise ValueError("No examples to make batches of.")
+            raise ValueError("There are no examples to make batches of.")
         if order is not None and batch_size % replicas:
             raise ValueError(
-                f"batch_size {batch_size} does not divide by the {replicas} devices; "
-                f"give a multiple of {replicas}."
+                f"batch_size {batch_size} cannot be divided among {replicas} devices; give "
+                f"a multiple of {replicas}."
             )
         self.read, self.targets, self.batch_size, self.join = read, targets, batch_size, join
         self.training, self.replicas = order, replicas

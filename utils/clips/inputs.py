@@ -112,7 +112,10 @@ class ClipSource:
 
     def _extract(self, names, clips):
         batch = self.replicas  # one video is batch enough: its segments are folded into it
-        print_line(f"Running the frozen part of the network over {len(clips)} clips", flush=True)
+        print_line(
+            f"Computing features of {len(clips)} clips with the frozen part of the network",
+            flush=True,
+        )
 
         def save(start, arrays):
             at = slice(start, None)

@@ -16,9 +16,10 @@ def _paste(inputs, partners, share, generator):
     """Paste a box of about 1 - share of the picture; return the inputs and the share left."""
     if inputs.ndim != 6:
         raise ValueError(
-            "CutMix cuts a box out of clips (batch, segments, frames, height, width, channels) but "
-            f"the inputs are {inputs.shape}: cached features of the frozen backbone have no "
-            "picture. Give cutmix 0 (MixUp works on features), or feature_views 0."
+            "CutMix cuts a box out of clips (batch, segments, frames, height, width, "
+            f"channels) but the inputs are {inputs.shape}. Cached features of the frozen "
+            "backbone are not pictures. Give cutmix 0 (MixUp works on features), or "
+            "feature_views 0."
         )
     sizes = np.array(inputs.shape[3:5])
     center = generator.uniform(size=2) * sizes

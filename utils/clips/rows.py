@@ -21,8 +21,8 @@ def list_row_views(features, clips=1, crops=1):
     places = spread_views(clips, crops)
     if missing := [view for _, view in places if view not in features.views]:
         raise ValueError(
-            f"{features.path}: no features of its view {missing[0]}, which eval_crops {crops} "
-            "averages; give eval_crops 1, or extract them."
+            f"{features.path}: there are no features of the view {missing[0]}, which "
+            f"eval_crops {crops} needs. Give eval_crops 1, or extract that view."
         )
     return [
         Clip(features, place, Transform(place_crop(VIEWS[view].side))) for place, view in places

@@ -85,7 +85,7 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not self.folder.is_dir():  # what is written now would be no run
-            raise FileNotFoundError(f"{self.folder} was deleted or moved while it was trained.")
+            raise FileNotFoundError(f"{self.folder} was deleted or moved during training.")
         seconds = round(time.perf_counter() - self.began, 3)
         logs = {name: round(float(value), 6) for name, value in logs.items()}
         score, best = logs.get(self.monitor), self.state["best"]

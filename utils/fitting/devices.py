@@ -61,7 +61,7 @@ def choose_devices(gpus=-1):
 
     found = tf.config.list_physical_devices("GPU")
     if gpus > len(found):
-        raise ValueError(f"gpus is {gpus}, but TensorFlow sees {len(found)}; -1 takes all.")
+        raise ValueError(f"gpus is {gpus}, but TensorFlow finds {len(found)}. Give -1 to use all.")
     if gpus >= 0:
         tf.config.set_visible_devices(found[:gpus], "GPU")
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

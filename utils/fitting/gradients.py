@@ -19,8 +19,9 @@ def differentiate(model, inputs, score):
     """
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
-            f"Gradients are taken with TensorFlow, Keras runs on {keras.backend.backend()}: leave "
-            "out KERAS_BACKEND, or give --method rollout where the network allows it."
+            "This needs gradients from TensorFlow, but Keras runs on "
+            f"{keras.backend.backend()}. Leave out KERAS_BACKEND, or give --method rollout "
+            "if the network has attention."
         )
     import tensorflow as tf
 

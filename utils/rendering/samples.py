@@ -39,7 +39,7 @@ def _holds(folder, recipe):
     record = folder / _RECORD
     found = record.read_text() if record.is_file() else ""
     if found != recipe and folder.exists() and any(folder.iterdir()) and _MADE_BY not in found:
-        raise ValueError(f"{folder} holds other files; name a new folder, or an empty one.")
+        raise ValueError(f"{folder} contains other files. Give a new or an empty folder.")
     return found == recipe
 
 

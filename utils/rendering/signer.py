@@ -207,7 +207,7 @@ def render_signing(labels, signer, seed, speed=1.0, num_frames=None):
         ValueError: an unknown label, or none that shows.
     """
     if not any(label not in SILENT for label in labels):
-        raise ValueError(f"Nothing to sign in {labels}.")
+        raise ValueError(f"There is nothing to sign in {labels}.")
     width, height = 210, 260
     looks, rng = np.random.default_rng([seed[0], signer]), np.random.default_rng(seed)
     bones, girth, colors = dress(looks)

@@ -53,7 +53,9 @@ def find_run(params):
     runs = _list_runs(params)
     if not runs:
         name = _name_run(params)
-        raise ValueError(f"No run called {name} in {RUNS}/ to resume; leave out --resume.")
+        raise ValueError(
+            f"There is no run {name} in {RUNS}/ to resume. Leave out --resume to start a new run."
+        )
     folder = runs[-1][1]
     old = load_params(folder / "params.json")
     # A cosine ends with the last epoch: other epochs would be another schedule.
@@ -62,8 +64,8 @@ def find_run(params):
         was, now = getattr(old, field), getattr(params, field)
         if was != now and field not in free:
             raise ValueError(
-                f"{folder} was begun with {field} {was}, not {now}; resume it with the same "
-                "parameters, or leave out --resume for a new run."
+                f"{folder} was started with {field} {was}, not {now}. Resume it with the "
+                "same parameters, or leave out --resume to start a new run."
             )
     return folder
 
@@ -103,8 +105,12 @@ def _make_run(params):
         except (FileExistsError, NotADirectoryError) as error:
             if params.run and folder.exists():
                 known = (folder / "params.json").is_file()
-                advice = "go on with --resume, or name another" if known else "name another"
-                raise ValueError(f"{folder} is there already; {advice}.") from error
+                advice = (
+                    "give --resume to continue it, or another --run"
+                    if known
+                    else "choose another --run"
+                )
+                raise ValueError(f"{folder} exists already; {advice}.") from error
             if not folder.exists():  # something else is in the way
                 raise
 
@@ -141,8 +147,8 @@ def keep_features(folder, features, videos):
         if began != (digest if features else ""):
             has, gets = f"features {began}" if began else "videos", features or "videos"
             raise ValueError(
-                f"{folder} was begun on {has}, {gets} are not the same; resume it with those, or "
-                "leave out --resume for a new run."
+                f"{folder} was started on {has}, which differ from {gets}. Resume it on "
+                "the same data, or leave out --resume to start a new run."
             )
     elif features:
         kept = {"features": features, "digest": digest}
@@ -170,7 +176,9 @@ def check_run(folder):
     """Raise a ValueError unless a folder is a run that has come as far as its lists."""
     for name in ("params.json", "splits.csv", "classes.json"):
         if not Path(folder, name).is_file():
-            raise ValueError(f"{folder}: no run there ({name} is missing); give weights/<run>.")
+            raise ValueError(
+                f"{folder}: not a run ({name} is missing). Give the folder of a run, weights/<run>."
+            )
 
 
 def load_state(folder):
@@ -184,7 +192,7 @@ def load_state(folder):
         return None
     state = read_kind(path)
     if missing := [name for name in ("epoch", "history") if name not in state]:
-        raise ValueError(f"{path} is damaged, or another version's: it has no {missing[0]}.")
+        raise ValueError(f"{path} is damaged or from another version: it has no {missing[0]}.")
     return state
 
 
@@ -202,7 +210,7 @@ def load_data(folder, read=list_csv):
     folder = Path(folder)
     classes = read_json(folder / "classes.json")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"{folder / 'classes.json'} is damaged: it holds no list of names.")
+        raise ValueError(f"{folder / 'classes.json'} is damaged: it contains no list of names.")
     return read(folder / "splits.csv"), classes
 
 
@@ -224,12 +232,15 @@ def load_changed(folder, **given):
     given = {name: value for name, value in given.items() if value}
     features = given.get("features", "")
     if features and not params.features:
-        raise ValueError(f"{folder} was trained on videos, so it takes no features, {features}.")
+        raise ValueError(
+            f"{folder} was trained on videos, so it cannot read features ({features}). Leave "
+            "out --features."
+        )
     if features and (manifest := find_manifest(features)):
         trained = read_kind(Path(folder, "features.json"))["manifest"] or {}
         differing = list_differences(trained, manifest)
         others = f"other {', '.join(differing)}" if differing else "no other settings"
-        print_line(f"{features}: {others} than what {folder} was trained on")
+        print_line(f"{features}: made with {others} than the features that {folder} was trained on")
     return replace(params, **given)
 
 

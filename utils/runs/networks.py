@@ -14,7 +14,7 @@ def best_network(folder):
     """
     path = Path(folder) / "best.keras"
     if not path.is_file():
-        raise ValueError(f"{folder} has no best.keras yet; let it finish an epoch.")
+        raise ValueError(f"{folder} has no best.keras yet. Train it for at least one epoch.")
     return path
 
 
@@ -79,7 +79,7 @@ def load_network(folder, layers=("head",)):
         raise ValueError(f"{error}{_written_by(folder)}. {mend}") from error
     if not {layer.name for layer in network.layers} & set(layers):
         raise ValueError(
-            f"{path} holds a network {network.name!r} without {' or '.join(layers)}: not one of "
-            f"this version's for such a run. {mend}"
+            f"{path} contains a network {network.name!r} without a layer "
+            f"{' or '.join(layers)}, which this version needs. {mend}"
         )
     return network

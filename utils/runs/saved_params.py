@@ -66,8 +66,8 @@ def load_params(path):
     except TypeError as error:  # a value of another type, where numbers are compared
         foreign = [str(error)]
     except ValueError as error:  # out of its range, or against another one
-        raise ValueError(f"{path} is damaged, or another version's: {error}") from error
+        raise ValueError(f"{path} is damaged or from another version: {error}") from error
     raise ValueError(
-        f"{path} is another version's, this one does not know: {', '.join(foreign)}. Use the "
-        "version that wrote it, or train the run again."
+        f"{path} is from another version. This version does not know: "
+        f"{', '.join(foreign)}. Use the version that wrote it, or train the run again."
     )

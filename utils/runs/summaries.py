@@ -19,7 +19,7 @@ class Run(NamedTuple):
 
 def _say_score(path, report, name):
     if type(report[name]) not in (int, float):
-        raise ValueError(f"{path} is damaged: its {name} is {report[name]!r}, no number.")
+        raise ValueError(f"{path} is damaged: its {name} is {report[name]!r}; expected a number.")
     return f"{report[name]:.4g}"
 
 
@@ -60,12 +60,12 @@ def read_runs(folders):
     runs = {}
     for folder in folders:
         if not folder.exists():
-            raise ValueError(f"{folder}: not there; give folders of runs, such as weights/*.")
+            raise ValueError(f"{folder}: no such folder. Give folders of runs, such as weights/*.")
         try:
             name = folder.name if folder.name not in runs else str(folder)
             runs[name] = read_run(folder)
         except ValueError as error:
             print_line(f"skipped {folder}: {str(error).removeprefix(f'{folder}: ')}")
     if not runs:
-        raise ValueError(f"None of {len(folders)} paths is a run that has finished an epoch.")
+        raise ValueError(f"None of the {len(folders)} folders is a run with a finished epoch.")
     return runs

@@ -129,8 +129,8 @@ def choose_labeling(activation, examples, classes):
         return "binary" if len(classes) == 2 and not several else "multi"
     if several:
         raise ValueError(
-            f"{several.path} has several labels, {several.label}; softmax takes one: give "
-            "--activation sigmoid."
+            f"{several.path} has several labels, {several.label}, but softmax takes one. "
+            "Give --activation sigmoid."
         )
     return "single"
 
@@ -152,7 +152,7 @@ def encode_targets(labeling, examples, classes):
     list_classes(examples, classes)
     several = _several(examples)
     if several and LABELINGS[labeling].one_label:
-        raise ValueError(f"{several.path} has several labels, {several.label}; one is expected.")
+        raise ValueError(f"{several.path} has several labels, {several.label}; expected one.")
     targets = np.zeros((len(examples), len(classes)), np.float32)
     for row, example in enumerate(examples):
         targets[row, [classes.index(label) for label in example.labels]] = 1
@@ -223,5 +223,7 @@ def load_thresholds(path, labeling, classes):
         thresholds = []
     if len(thresholds) != outputs or not all(0 <= number <= 1 for number in thresholds):
         text = path.read_text(errors="replace")[:80]
-        raise ValueError(f"{path} holds {text}; give a list of {outputs} number(s), 0 to 1.")
+        raise ValueError(
+            f"{path} contains {text}; expected a list of {outputs} number(s) from 0 to 1."
+        )
     return thresholds

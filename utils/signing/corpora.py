@@ -51,8 +51,8 @@ def read_csv(path):
             )
         if split not in SPLITS or len(row) != len(header) or not cells["path"]:
             raise ValueError(
-                f"{path}, line {number}: {','.join(row)}; it must have {','.join(header)}, a path, "
-                f"and as split {', '.join(SPLITS)}."
+                f"{path}, line {number}: {','.join(row)}; expected {','.join(header)}, "
+                f"with a path, and a split of {', '.join(SPLITS)}."
             )
         name = cells.get("id") or cells["path"]
         where, glosses = path.parent / cells["path"], tuple(cells["glosses"].split())
@@ -102,12 +102,15 @@ def find_corpus(data_path, corpus=""):
     found = {name: root for name, root in found.items() if root and corpus in ("", name)}
     if not found:
         raise ValueError(
-            f"{data_path} holds no corpus{' ' + corpus if corpus else ''}. Give the release folder "
-            "of PHOENIX-2014 or PHOENIX-2014-T (with annotations/manual in it), or a CSV with the "
-            "header path,glosses,split."
+            f"{data_path} contains no corpus{' ' + corpus if corpus else ''}. Give the "
+            "release folder of PHOENIX-2014 or PHOENIX-2014-T (with annotations/manual in "
+            "it), or a CSV with the header path,glosses,split."
         )
     if len(found) > 1:
-        raise ValueError(f"{data_path} holds {' and '.join(found)}; say which, or give its folder.")
+        raise ValueError(
+            f"{data_path} contains {' and '.join(found)}. Give --corpus, or the folder of one "
+            "of them."
+        )
     return next(iter(found.items()))
 
 
@@ -140,8 +143,9 @@ def leave_out(sentences, reasons, where):
     if lost:
         name, reason = next((s.id, r) for s, r in zip(sentences, reasons, strict=True) if r)
         raise ValueError(
-            f"{where}: nothing is left of {' and '.join(lost)}; {len(problems)} of "
-            f"{len(sentences)} sentences cannot be used, such as {name}: {reason}."
+            f"{where}: no sentence of {' and '.join(lost)} can be used. {len(problems)} of "
+            f"{len(sentences)} sentences are left out, such as {name}: "
+            f"{reason.rstrip('.')}."
         )
     return left, problems
 
@@ -168,9 +172,9 @@ def list_sentences(data_path, corpus="", needs_frames=True):
     ]
     twice = [name for name, count in Counter(s.id for s in sentences).items() if count > 1]
     if twice:
-        raise ValueError(f"{root}: {len(twice)} ids are there twice, such as {twice[0]}.")
+        raise ValueError(f"{root}: {len(twice)} ids occur twice, such as {twice[0]}.")
     if not any(sentence.split == "train" for sentence in sentences):
-        raise ValueError(f"{root}: no training sentence is listed.")
+        raise ValueError(f"{root}: there is no training sentence.")
     return leave_out(sentences, [_find_problem(s, needs_frames) for s in sentences], root)
 
 

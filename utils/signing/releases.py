@@ -88,7 +88,9 @@ def read_table(path, delimiter, quoting, errors="strict"):
         reader = csv.reader(text, delimiter=delimiter, quoting=quoting)
         yield from ((reader.line_num, row) for row in reader if row)
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such file; the corpus is not complete.") from error
+        raise ValueError(
+            f"{path}: no such file. The corpus is not complete; download and unpack it again."
+        ) from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}).") from error
 
@@ -130,8 +132,8 @@ def read_release(release, root):
         for number, row in rows:
             if len(row) != len(header):
                 raise ValueError(
-                    f"{path}, line {number}: {len(row)} columns; expected {len(header)}, which are "
-                    f"{'|'.join(header)}."
+                    f"{path}, line {number}: the line has {len(row)} columns; expected "
+                    f"{len(header)}: {'|'.join(header)}."
                 )
             cells = dict(zip(header, row, strict=True))
             name, pattern, signer, glosses = (cells[column] for column in release.columns)

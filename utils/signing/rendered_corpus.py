@@ -122,8 +122,8 @@ def plan_corpus(kind, counts, signers=5, seed=0, lengths=(3, 12)):
         raise ValueError(f"Unknown kind {kind!r}; known: {', '.join(LAYOUTS)}.")
     if signers < 2 or min(counts) < 1:
         raise ValueError(
-            f"{signers} signers and {', '.join(map(str, counts))} sentences; it must be at least 2 "
-            "signers, and 1 sentence of train, dev and test."
+            f"{signers} signers and {', '.join(map(str, counts))} sentences; give at least "
+            "2 signers, and at least 1 sentence for train, dev and test."
         )
     if not 1 <= lengths[0] <= lengths[1]:
         raise ValueError(f"Sentences of {lengths[0]} to {lengths[1]} glosses; give 1 or more.")

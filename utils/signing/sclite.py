@@ -17,8 +17,8 @@ def _check_words(name, words):
     for word in words:
         if re.search(r"\s|\{", word) or word in ("", "@"):
             raise ValueError(
-                f"Sentence {name}: sclite cannot read the gloss {word!r}; it must not be empty or "
-                "@, nor hold a blank or {. Rename it."
+                f"Sentence {name}: sclite cannot read the gloss {word!r}; a gloss must not "
+                "be empty or @, and must not contain a blank or {. Rename the gloss."
             )
 
 

@@ -19,7 +19,7 @@ def list_vocabulary(sentences):
     training = [sentence for sentence in sentences if sentence.split == "train"]
     glosses = {gloss for sentence in training for gloss in sentence.glosses}
     if not glosses:
-        raise ValueError(f"No gloss in {len(training)} sentences of train.")
+        raise ValueError(f"The {len(training)} training sentences contain no gloss.")
     return sorted(glosses)
 
 
@@ -86,11 +86,14 @@ def summarize_corpus(sentences, problems, vocabulary, corpus):
         line = f"{split}: {count} sentences, {tokens} glosses, {signers} signers"
         if split in unseen:
             lost = ", ".join(f"{gloss} x{n}" for gloss, n in unseen[split].counts.most_common(5))
-            line += f"; {unseen[split].share:.2f} % never in training, the floor of the WER"
+            line += (
+                f"; {unseen[split].share:.2f} % never occur in training, which is the "
+                "lowest possible WER"
+            )
             line += f" ({lost})" if lost else ""
         lines.append(line)
     lines.append(f"vocabulary: {len(vocabulary)} glosses")
     lines += [f"left out: {name}: {reason}" for name, reason in problems[:10]]
     if len(problems) > 10:
-        lines.append(f"left out: {len(problems) - 10} more")
+        lines.append(f"left out: {len(problems) - 10} more sentences")
     return "\n".join(lines)

@@ -44,8 +44,8 @@ class Score:
         """
         if not self.words:
             raise ValueError(
-                f"No word error rate: the reference has no word ({self.insertions} were inserted). "
-                "Score sentences that have glosses."
+                "There is no word error rate, because the reference has no words "
+                f"({self.insertions} were inserted). Score sentences that have glosses."
             )
         return 100 * self.errors / self.words
 
@@ -131,11 +131,12 @@ def align_corpus(references, hypotheses):
     lonely = sorted(references.keys() ^ hypotheses.keys())
     if lonely:
         raise ValueError(
-            f"{len(references)} references and {len(hypotheses)} hypotheses are not of the same "
-            f"sentences: {len(lonely)} are in one only, such as {', '.join(lonely[:3])}."
+            f"The {len(references)} references and {len(hypotheses)} hypotheses are not of "
+            f"the same sentences. {len(lonely)} sentences are in only one of the two, such "
+            f"as {', '.join(lonely[:3])}."
         )
     if not references:
-        raise ValueError("No sentence to score.")
+        raise ValueError("There is no sentence to score.")
     return {name: align(words, hypotheses[name]) for name, words in references.items()}
 
 
