@@ -257,7 +257,7 @@ def test_features_of_another_i3d(folder):
     [
         (
             ("--weights", "weights/windows", "--finetune", "Mixed_9"),
-            "Cannot fine-tune from 'Mixed_9'",
+            "Unknown --finetune Mixed_9",
         ),
         (
             ("--weights", "weights/windows", "--finetune", "all", "--front", "none"),

@@ -159,7 +159,7 @@ def test_bad_commands_say_what_is_wrong(folder):
     [
         (["--data-path", "nowhere"], "data_path nowhere: not there"),
         (["--network", "i3d_ltsm"], r"Unknown --network i3d_ltsm\. Did you mean i3d_lstm\?"),
-        (["--finetune", "Mixed_9"], "Cannot fine-tune from 'Mixed_9'"),
+        (["--finetune", "Mixed_9"], "Unknown --finetune Mixed_9"),
         (["--gpus", "3"], "gpus is 3, but TensorFlow finds"),
     ],
 )
