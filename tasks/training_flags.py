@@ -24,25 +24,8 @@ from utils.version import VERSION
 
 import tyro
 
-_STAGES = [stage.name for row in BACKBONES.values() for stage in row.stages if stage.learns]
-# Parameter: its possible values, where the type in utils/params.py does not say them.
-CHOICES = {
-    "network": NETWORKS,
-    "fusion": FUSIONS,
-    "finetune": ("auto", "none", "all", *dict.fromkeys(_STAGES)),
-    "pooling": POOLINGS,
-    "embedder": EMBEDDERS | BACKBONES,
-    "encoder": ENCODERS,
-    "attention": SCHEMES,
-    "positions": POSITIONS,
-    "size": SIZES,
-    "front": ("auto", *FRONTS),
-    "corpus": ("", *CORPORA),
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-}
-# By task: what is possible for it alone.
-TASK_CHOICES = {"classification": {}, "recognition": {"network": RECOGNIZERS}}
+# By task: its networks.
+TASK_NETWORKS = {"classification": NETWORKS, "recognition": RECOGNIZERS}
 # By task: parameters that it does not read. --help leaves them out. Those of recognition are
 # refused for classification, the others are not: command lines have had them since before.
 UNREAD = {
@@ -67,6 +50,29 @@ _DESCRIPTION = {
         "overrides the defaults in utils/params.py."
     ),
 }
+
+
+def list_choices(task):
+    """Return {parameter: its possible values}, where the types in utils/params.py do not say them.
+
+    They are the rows of tables, as they are now.
+    """
+    stages = [stage.name for row in BACKBONES.values() for stage in row.stages if stage.learns]
+    return {
+        "network": TASK_NETWORKS[task],
+        "fusion": FUSIONS,
+        "finetune": ("auto", "none", "all", *dict.fromkeys(stages)),
+        "pooling": POOLINGS,
+        "embedder": EMBEDDERS | BACKBONES,
+        "encoder": ENCODERS,
+        "attention": SCHEMES,
+        "positions": POSITIONS,
+        "size": SIZES,
+        "front": ("auto", *FRONTS),
+        "corpus": ("", *CORPORA),
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +114,7 @@ def _read_first(arguments):
 
 def _make_kind(preset, task, without):
     """Return the dataclass of all flags but some, for `parse`; a group is a field of it."""
-    choices = CHOICES | TASK_CHOICES[task]
+    choices = list_choices(task)
     defaults = PRESETS[preset].changes | {"task": task}
     fields = describe_fields(_First, defaults={"preset": preset})
     fields += describe_fields(Run, choices, defaults)

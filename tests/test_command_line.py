@@ -7,9 +7,9 @@ from scripts import __main__ as listing
 from scripts import compare_settings, explain, predict
 from support.commands import ROOT, run
 from tasks.training_flags import (
-    CHOICES,
-    TASK_CHOICES,
+    TASK_NETWORKS,
     UNREAD,
+    list_choices,
     list_presets,
     read_flags,
     read_params,
@@ -82,21 +82,27 @@ def test_help_is_wrapped_and_plain(monkeypatch, capsys):
     assert max(map(len, page.splitlines())) <= 60
 
 
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", list_choices("classification"))
 def test_a_typo_is_refused_with_the_nearest_value(name):
-    value = [choice for choice in CHOICES[name] if choice][-1]
-    flag, preset = f"--{name}", "phoenix" if name in UNREAD["classification"] else "default"
-    with pytest.raises(ValueError, match=rf"Unknown {flag} {value}x\. Did you mean {value}\?"):
-        read_flags([preset, flag, f"{value}x"])
+    preset = "phoenix" if name in UNREAD["classification"] else "default"
+    value = [choice for choice in list_choices("classification")[name] if choice][-1]
+    with pytest.raises(ValueError, match=rf"Unknown --{name} {value}x\. Did you mean {value}\?"):
+        read_flags([preset, f"--{name}", f"{value}x"])
 
 
-@pytest.mark.parametrize("task", TASK_CHOICES)
+@pytest.mark.parametrize("task", TASK_NETWORKS)
 def test_a_task_has_its_own_networks(task):
-    network = {"classification": "i3d", "recognition": "bilstm"}
-    assert read_flags(["--task", task, "--network", network[task]])["task"] == task
-    other = next(value for key, value in network.items() if key != task)
-    with pytest.raises(ValueError, match=f"Unknown --network {other}"):
-        read_flags(["--task", task, "--network", other])
+    (other,) = TASK_NETWORKS.keys() - {task}
+    for network in TASK_NETWORKS[task]:
+        assert read_flags(["--task", task, "--network", network])["network"] == network
+    for network in TASK_NETWORKS[other].keys() - TASK_NETWORKS[task].keys():
+        with pytest.raises(ValueError, match=f"Unknown --network {network}"):
+            read_flags(["--task", task, "--network", network])
+
+
+def test_a_row_that_is_added_can_be_given(monkeypatch):
+    monkeypatch.setitem(TASK_NETWORKS["classification"], "mine", None)
+    assert read_flags(["--network", "mine"])["network"] == "mine"
 
 
 @pytest.mark.parametrize("name", UNREAD["classification"])

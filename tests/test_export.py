@@ -22,6 +22,7 @@ from utils.runs.export_formats import FORMATS
 from utils.runs.networks import load_network
 from utils.signing.corpora import save_sentences
 from utils.signing.releases import Sentence
+from utils.version import VERSION
 from utils.video.reading import probe, read_rgb, resized_frames, write_video
 
 import keras
@@ -119,6 +120,7 @@ def needs(runtime):
 def load(path):
     """Return the metadata of an export, and what runs it."""
     metadata = json.loads((path / "metadata.json").read_text())
+    assert metadata["version"] == VERSION
     row = FORMATS[metadata["format"]]
     return metadata, row.run(path / row.file)
 

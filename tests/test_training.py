@@ -15,6 +15,7 @@ from support.runs import TINY, read_history
 from support.videos import write_dataset
 from tasks.options import EvaluationOptions
 from tasks.training_flags import parse_params
+from utils.version import VERSION
 
 import keras
 import numpy as np
@@ -69,6 +70,7 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
     made = {path.name for path in whole.iterdir()}
     assert made >= {"params.json", "classes.json", "splits.csv", "environment.json", "history.png"}
     assert {"best.keras", "state.json", "logs"} <= made
+    assert json.loads((whole / "environment.json").read_text())["version"] == VERSION
 
     with pytest.raises(ValueError, match="started with seed 0, not 5"):
         train("--run", "parts", *views, "--resume", "--seed", 5)
