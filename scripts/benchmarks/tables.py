@@ -112,12 +112,12 @@ TABLES = {
             Part(
                 "schemes",
                 (
-                    "going up or down, told by the order of frames: {attention} attention",
+                    "going up or down, told by the order of frames: divided attention",
                     "`python -m scripts.compare_settings --name schemes --vary attention --values "
                     "space divided --data sample_order --preset timesformer`",
-                    "accuracy {sample_order:.3f} (attention within frames: 0.5, chance)",
+                    "accuracy {divided:.3f} (attention within frames: {space:.3f})",
                 ),
-                {"attention": "divided"},
+                across=("{attention}", "sample_order"),
             ),
             Part(
                 "fight_heads",
@@ -135,9 +135,10 @@ TABLES = {
                     "the same, trained from Mixed_5b on, first block",
                     "the same with `--finetune Mixed_5b --folds 1 --seeds 1 --epochs 10 "
                     "--rate-epochs 5 8`",
-                    "accuracy {accuracy:.3f} (frozen: 0.806)",
+                    "accuracy {Mixed_5b on trained, first fold:.3f} "
+                    "(frozen: {frozen, first fold:.3f})",
                 ),
-                {"what": "Mixed_5b on trained, first fold"},
+                across=("{what}", "accuracy"),
             ),
             Part(
                 "isolated_signs",

@@ -32,9 +32,9 @@ import numpy as np
 CLASSES = 400  # Kinetics-400's
 SENTENCE, CHANNELS, GLOSSES, STRIDE = 200, 1024, 1100, 4  # frames of a sentence; of I3D's rows
 _LONG = 20.0  # seconds of a first call that stands for all
-_TRAINED_HERE = "no weights are published for this head: train it on your videos"
-_SMALL = "for training from scratch on small data; no published weights"
-_PAPER = "the paper's; its weights cannot be loaded yet"
+_TRAINED_HERE = "train it on your videos"
+_SMALL = "small: for training from scratch"
+_PAPER = "accuracy of the paper, whose weights cannot be loaded here"
 
 
 class Entry(NamedTuple):
