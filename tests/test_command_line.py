@@ -133,10 +133,16 @@ def test_unknown_words_of_training(line, message):
         read_params(line.split())
 
 
-def test_a_command_with_training_flags_knows_both():
+def test_a_command_with_training_flags_knows_both(capsys):
     line = "--name n --vary dropout --values 0 0.5".split()
     options, flags = compare_settings.COMMAND.parse([*line, "--preset", "paper"])
     assert (options.values, flags) == (("0", "0.5"), ["--preset", "paper"])
+    with pytest.raises(SystemExit):
+        compare_settings.COMMAND.parse(["--help"])
+    page = capsys.readouterr().out
+    assert page.endswith(
+        "\n\nThe flags of training.py can be given too: python training.py --help\n"
+    )
     for flag, nearest in (("--seds", "--seeds"), ("--epochz", "--epochs")):
         with pytest.raises(ValueError, match=f"Did you mean {nearest}"):
             compare_settings.COMMAND.parse([*line, flag, "1"])

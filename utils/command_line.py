@@ -179,8 +179,10 @@ def _show_help(page, description, below):
     width = shutil.get_terminal_size().columns
     texts = [" ".join(text.split()) for text in description.split("\n\n")]
     usage, _, flags = page.partition("\n\n")
-    print(usage, *("\n".join(textwrap.wrap(text, width)) for text in texts), sep="\n\n")
-    print("", *(line.rstrip() for line in flags.strip("\n").splitlines()), *below, sep="\n")
+    print(*("\n".join(textwrap.wrap(text, width)) for text in (usage, *texts)), sep="\n\n")
+    print(
+        "", *(line.rstrip() for line in flags.strip("\n").rstrip().splitlines()), *below, sep="\n"
+    )
 
 
 def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None, with_rest=False):
@@ -253,6 +255,7 @@ class Command:
         kind = dataclasses.make_dataclass(self.options.__name__, fields, kw_only=True)
         if self.read_rest is None:
             return self.options(**vars(parse(kind, arguments, self.description)))
-        parsed, others = parse(kind, arguments, self.description, with_rest=True)
+        below = ("", "The flags of training.py can be given too: python training.py --help")
+        parsed, others = parse(kind, arguments, self.description, below=below, with_rest=True)
         rest = self.read_rest(others, list_flags(kind))
         return self.options(**vars(parsed)), rest
