@@ -28,6 +28,10 @@ _CONFIG = (
 _SWITCHES = {True: "on", False: "off"}
 
 
+def _targets(node):
+    return node.targets if isinstance(node, ast.Assign) else ()
+
+
 def list_commands(folder):
     """Return {module: the first sentence of its docstring} of the commands in a folder.
 
@@ -37,7 +41,7 @@ def list_commands(folder):
     return {
         name: ast.get_docstring(tree).splitlines()[0].split(": ")[0].rstrip(".")
         for name, tree in trees.items()
-        if any(ast.unparse(node).startswith("COMMAND = ") for node in tree.body)
+        if "COMMAND" in {getattr(name, "id", "") for node in tree.body for name in _targets(node)}
     }
 
 

@@ -66,7 +66,7 @@ class Clips:
     num_segments: int = 4
     """Segments per video. They are spread over the whole video and are the LSTM's time steps."""
     frames_per_segment: int = 8
-    """Frames per segment, for I3D at least 8. Try 16 to 64 for longer videos or a faster machine."""
+    """Frames per segment, for I3D at least 8. Try 16 to 64 for long videos or a fast machine."""
     sampling: Literal["segments", "uniform"] = "segments"
     """segments: consecutive frames within each segment. uniform: frames spread evenly over the
     whole video."""
