@@ -42,7 +42,9 @@ def evaluate(options):
     defaults = {field.name: field.default for field in dataclasses.fields(EvaluationOptions)}
     for name in others:
         if getattr(options, name) != defaults[name]:
-            raise ValueError(f"{name} is {getattr(options, name)}, but {run} is one of {task}.")
+            raise ValueError(
+                f"{name} is {getattr(options, name)}, but {run} is a run of {task}. Leave it out."
+            )
     return TASKS[task][0](options)
 
 

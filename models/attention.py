@@ -150,10 +150,13 @@ class WindowAttention(layers.Layer):
     def build(self, input_shape):
         dim = input_shape[-1]
         if dim % self.heads:
-            raise ValueError(f"{dim} channels do not divide by {self.heads} attention heads.")
+            raise ValueError(
+                f"{dim} channels cannot be divided among {self.heads} attention heads."
+            )
         if input_shape[1] != self.class_tokens + math.prod(self.grid):
             raise ValueError(
-                f"{input_shape[1]} tokens are not {self.class_tokens} and a grid of {self.grid}."
+                f"There are {input_shape[1]} tokens; expected {self.class_tokens} class "
+                f"tokens and a grid of {self.grid}."
             )
         self.qkv = layers.Dense(3 * dim, name="qkv", dtype=self.dtype_policy)
         self.projection = layers.Dense(dim, name="projection", dtype=self.dtype_policy)

@@ -198,10 +198,13 @@ class Backbone(NamedTuple):
             raise ValueError(f"Unknown endpoint {endpoint!r}; known: {known}.")
         least = self.clip.least_frames, self.clip.least_size
         if frames is not None and frames < least[0]:
-            raise ValueError(f"{self.title} needs at least {least[0]} frames a clip, got {frames}.")
+            raise ValueError(
+                f"{self.title} needs clips of at least {least[0]} frames, but got {frames}."
+            )
         if frame_size is not None and frame_size < least[1]:
             raise ValueError(
-                f"{self.title} needs frames of at least {least[1]} pixels, got {frame_size}."
+                f"{self.title} needs frames of at least {least[1]} pixels, but frame_size "
+                f"is {frame_size}."
             )
         inputs = keras.Input((frames, frame_size, frame_size, CHANNELS[stream]), name="clip")
         x = self.apply(_change_values(inputs, *self.clip.values[stream]), endpoint)
@@ -221,8 +224,8 @@ class Backbone(NamedTuple):
         """
         if not self.published:
             raise WeightsError(
-                f"{self.title} has no published weights; give none, or a run (weights/<run>), not "
-                f"{weights}."
+                f"weights is {weights}, but {self.title} has no published weights. Give "
+                "none, or a run (weights/<run>)."
             )
         return self.published.load(model, weights, stream)
 

@@ -83,8 +83,8 @@ def _mask(logits, lengths):
         )
     if lengths.size and not 0 <= lengths.min() <= lengths.max() <= logits.shape[1]:
         raise ValueError(
-            f"Lengths from {lengths.min()} to {lengths.max()}; the logits have {logits.shape[1]} "
-            "steps."
+            f"The lengths go from {lengths.min()} to {lengths.max()}, but the logits have "
+            f"{logits.shape[1]} steps."
         )
     return np.arange(logits.shape[1]) < lengths[:, None]
 
@@ -105,7 +105,7 @@ def measure_blanks(logits, lengths, label_lengths):
     """
     real = _mask(logits, lengths)
     if not real.any():
-        raise ValueError("No step to measure blanks on.")
+        raise ValueError("There is no time step to measure blanks on.")
     blank = np.argmax(np.asarray(logits), -1) == BLANK
     return float(blank[real].mean()), float(1 - np.sum(label_lengths) / real.sum())
 
@@ -121,7 +121,7 @@ def measure_prior(logits, lengths):
     """
     real = _mask(logits, lengths)
     if not real.any():
-        raise ValueError("No step to measure the prior on.")
+        raise ValueError("There is no time step to measure the prior on.")
     chosen = keras.ops.softmax(np.asarray(logits, "float32")[real], -1)
     return keras.ops.convert_to_numpy(chosen).mean(0)
 
@@ -171,7 +171,9 @@ def align(logits, labels):
     """
     needed = count_needed_steps(labels)
     if len(logits) < needed:
-        raise ValueError(f"{len(labels)} labels need {needed} steps, there are {len(logits)}.")
+        raise ValueError(
+            f"{len(labels)} labels need {needed} time steps, but there are {len(logits)}."
+        )
     if not needed:
         return np.zeros((0, 2), int)
     states = np.full(2 * len(labels) + 1, BLANK)
@@ -216,7 +218,8 @@ def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):
     logits = np.where(real[..., None], np.asarray(logits, "float32"), 0)
     if not np.isfinite(logits).all():
         raise ValueError(
-            "Logits hold NaN or infinity: nothing to decode. Did the training diverge?"
+            "The logits contain NaN or infinity, so nothing can be decoded. Did the "
+            "training diverge?"
         )
     if prior is not None:
         logits = logits - prior_weight * np.log(np.maximum(prior, 1e-8)).astype("float32")

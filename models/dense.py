@@ -48,7 +48,7 @@ def build_maps(backbone, stream, window, frame_size, endpoint):
         ValueError: an endpoint behind "Features", or as `Backbone.build`.
     """
     if endpoint in backbone.endpoints and endpoint not in backbone.row_endpoints:
-        raise ValueError(f"Rows are features; {endpoint} lies behind them: give {FEATURES}.")
+        raise ValueError(f"{endpoint} lies behind the features. Give {FEATURES}.")
     if endpoint in backbone.top:
         endpoint = backbone.stages[-1].name if backbone.dense else FEATURES
     return backbone.build(stream, None if backbone.dense else window, frame_size, endpoint)
@@ -115,9 +115,9 @@ def _share(maps, length, window, starts, title):
     factor = 2 ** len(found)
     if len(starts) > 1 and (window % factor or length % factor):
         raise ValueError(
-            f"Windows of {window} frames in chunks of {length}: several of them share a chunk only "
-            f"where both are multiples of {factor}, by which {title} divides time. Give such a "
-            "window, or the route windows."
+            f"The window has {window} frames and the chunk {length}. Both must be "
+            f"multiples of {factor}, by which {title} divides time. Give such a window, or "
+            "the route windows."
         )
     splits, phases, places = plan_phases(starts, len(found))
     twice = {name for name, split in zip(found, splits, strict=True) if split}
@@ -169,9 +169,7 @@ def build_dense(maps, length, rows):
     backbone, window = BACKBONES[maps.name], rows.window
     least = backbone.clip.least_frames
     if not least <= window <= length:
-        raise ValueError(
-            f"A window of {window} frames in {length}; it must be {least} to {length}."
-        )
+        raise ValueError(f"The window has {window} frames; it must have {least} to {length}.")
     starts = np.arange(0, length - window + 1, rows.stride)
     units = {layer.name: layer.output for layer in maps.layers}
     cut = backbone.get_stage(rows.shared or backbone.dense.shared).layer

@@ -126,6 +126,6 @@ def copy_units(units, model):
     """
     for layer in model.layers:
         if layer.weights and layer.name not in units:
-            raise ValueError(f"What is to start {model.name} has no layer {layer.name}.")
+            raise ValueError(f"The weights for {model.name} have no layer {layer.name}.")
         if layer.weights:
             layer.set_weights(units[layer.name].get_weights())

@@ -9,7 +9,9 @@ from keras import layers
 
 def _size(shape):
     if None in shape:
-        raise ValueError(f"An output of unknown size {shape} cannot be counted.")
+        raise ValueError(
+            f"The multiply-adds of an output of unknown size {shape} cannot be counted."
+        )
     return int(np.prod(shape))
 
 

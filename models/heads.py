@@ -35,8 +35,8 @@ def _transformer(features, mask, design):
     slices, heads = 16, 4
     if dim % (slices * heads):
         raise ValueError(
-            f"The transformer head (i3d_transformer) needs dim to divide by 64, got {dim}; other "
-            "heads take any."
+            "The head of i3d_transformer needs features whose channels are a multiple of "
+            f"64, but got {dim}. Other heads take any number."
         )
     width = dim // slices
     mask = ops.repeat(mask, slices, axis=1)

@@ -158,7 +158,9 @@ def build_on_features(name, num_outputs, segments, length, stream="rgb", design=
         known = ", ".join(name for name, row in NETWORKS.items() if row.backbone)
         raise ValueError(f"{name} takes clips, not features; networks that take features: {known}.")
     if length % len(streams):
-        raise ValueError(f"Features of {length} channels are not two streams'; one has half.")
+        raise ValueError(
+            f"The features have {length} channels, which cannot be halved for two streams."
+        )
     features = keras.Input((segments, length), name="rows")
 
     def build_one(shape):

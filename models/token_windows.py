@@ -57,8 +57,8 @@ def plan_partition(grid, window):
         outer, inner, shared = RULES[rule](length)
         if outer * inner != length:
             raise ValueError(
-                f"This attention cuts the {axis} in two, but there are {length} tokens along it, "
-                "an odd number; change the frames, frame_size or patch_size."
+                f"This attention cuts the {axis} in two, but it has an odd number of "
+                f"tokens, {length}. Change the frames, frame_size or patch_size."
             )
         pieces += [outer, inner]
         inside += [shared == 0, shared == 1]

@@ -78,7 +78,7 @@ def encode(x, depth, heads, width, rates=(0.0, 0.0), mask=None, name="encoder"):
         ValueError: dim does not divide by the heads.
     """
     if x.shape[-1] % heads:
-        raise ValueError(f"{x.shape[-1]} channels do not divide by {heads} attention heads.")
+        raise ValueError(f"{x.shape[-1]} channels cannot be divided among {heads} attention heads.")
     dropout, last = rates
     for block in range(depth):
         drop, part = last * block / max(depth - 1, 1), f"{name}_{block + 1}"

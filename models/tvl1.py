@@ -227,7 +227,10 @@ class Flow(layers.Layer):
         if input_shape[0][1:] != input_shape[1][1:] or input_shape[0][3:] != (1,):
             raise ValueError(f"Expected two (batch, height, width, 1), received {input_shape}.")
         if min(input_shape[0][1:3]) < SMALLEST:
-            raise ValueError(f"Sides of {input_shape[0][1:3]} pixels are less than {SMALLEST}.")
+            raise ValueError(
+                f"The frames have {input_shape[0][1:3]} pixels; each side must have at least "
+                f"{SMALLEST}."
+            )
 
     def compute_output_shape(self, input_shape):
         return *input_shape[0][:3], 2

@@ -103,8 +103,9 @@ def cut_patches(frames, size, patch, depth):
     """
     if any(side % patch for side in frames.shape[2:4]) or frames.shape[1] % depth:
         raise ValueError(
-            f"{frames.shape[1]} frames of {frames.shape[2]} x {frames.shape[3]} pixels do not cut "
-            f"into pieces of {depth} x {patch} x {patch}; change the frames or patch_size."
+            f"{frames.shape[1]} frames of {frames.shape[2]} x {frames.shape[3]} pixels "
+            f"cannot be cut into pieces of {depth} x {patch} x {patch}. Change the frames "
+            "or patch_size."
         )
     window = (depth, patch, patch)
     initial = CentralFrame() if depth > 1 else "glorot_uniform"
@@ -137,7 +138,9 @@ def _joint(tokens, encoders, pooling):
 def _factorised(tokens, encoders, pooling):
     """Attend within each time, then over the times (model 2)."""
     if tokens.shape[2] == 1:
-        raise ValueError("The factorised encoder needs several tokens a frame; use joint.")
+        raise ValueError(
+            "The factorised encoder needs several tokens a frame. Give --encoder joint."
+        )
     places = keras.Input(tokens.shape[2:], name="places")
     spatial = keras.Model(places, summarize(places, encoders[0], pooling, name="spatial"))
     x = TimeDistributed(spatial, name="spatial")(tokens)

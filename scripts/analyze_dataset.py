@@ -143,8 +143,8 @@ def print_facts(facts):
         f"{facts['readable']} of {facts['videos']} videos can be read: {shorten(counts, 200)}"
     )
     print_line(
-        f"Pairs: {kinds['exact duplicate']} exact duplicates, {kinds['near-duplicate']} "
-        f"near-duplicates; {facts['scenes']['videos']} videos share one of "
+        f"{kinds['exact duplicate']} pairs of exact duplicates, {kinds['near-duplicate']} "
+        f"pairs of near-duplicates; {facts['scenes']['videos']} videos share one of "
         f"{len(facts['scenes']['members'])} scenes"
     )
     for row in facts["advice"]:
@@ -170,7 +170,9 @@ def analyze_dataset(options):
     )
     records, broken, odd = skim_examples(listed, options.workers)
     if not records:
-        raise ValueError(f"None of {len(listed)} videos can be read; {': '.join(broken[0])}")
+        raise ValueError(
+            f"None of the {len(listed)} videos can be read, such as {': '.join(broken[0])}"
+        )
     examples, pairs = [record.example for record in records], relate(records)
     facts = collect_facts(listed, records, {"broken": broken, "odd": odd}, pairs, options)
     fractions = (options.val_fraction, options.test_fraction)

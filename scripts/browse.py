@@ -224,14 +224,19 @@ def browse(options, params):
         ValueError: no such data, nothing readable, or a training that sees no frames.
     """
     if params.task != "classification":
-        raise ValueError(f"{params.task} is trained on features, which are no pictures.")
+        raise ValueError(
+            f"{params.task} is trained on features, which cannot be shown as pictures. Browse "
+            "the data of a classification run."
+        )
     plan = make_plan(params)
     clip_format = plan.clip_format
     check_flow(clip_format)
     plan, listed, classes = list_data(plan)
     params = plan.params
     if params.features:
-        raise ValueError(f"features, {params.features}, are no pictures; leave them out.")
+        raise ValueError(
+            f"features ({params.features}) cannot be shown as pictures. Leave out --features."
+        )
     labeling = choose_labeling(params.activation, listed, classes)
     mixes = bool(params.mixup or params.cutmix)
     shown = mixes and not plan.caches_features
@@ -252,7 +257,7 @@ def browse(options, params):
         draw_batch(folder / "batch.png", batches, names, classes, clip_format, options.columns)
         sheets["batch.png"] = "The first batch"
     elif mixes:
-        print("MixUp blends the cached features, not the frames: it is not shown.")
+        print("MixUp is not shown, because it blends cached features instead of frames.")
     facts = (
         f"{clip_format.segments} x {clip_format.frames} frames at {clip_format.fps:g} a second, "
         f"{clip_format.frame_size} pixels, stream {clip_format.stream}. "

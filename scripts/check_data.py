@@ -122,7 +122,9 @@ def check_data(options):
     for name, kind, reason in rows:
         print_line(f"  {kind}: {name}: {reason}")
     seconds = sum(video.duration() for video in videos.values())
-    print_line(f"{len(videos)} of {len(paths)} videos decode, {seconds / 60:.1f} minutes")
+    print_line(
+        f"{len(videos)} of {len(paths)} videos can be decoded, {seconds / 60:.1f} minutes in all"
+    )
     if found.others:
         print_line(describe_others(found.others))
     print_line(*summarize_problems(rows) or ["No problems."])

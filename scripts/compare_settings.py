@@ -64,8 +64,8 @@ class Options:
             raise ValueError(f"Unknown parameter {self.vary!r} to vary; known: {', '.join(known)}.")
         if len(self.values) < 2 or not self.data or self.seeds < 1:
             raise ValueError(
-                f"values {self.values}, data {self.data}, {self.seeds} seeds: a comparison needs "
-                "two or more values, some data, and at least one seed."
+                f"values {self.values}, data {self.data}, {self.seeds} seeds: a comparison "
+                "needs at least two values, one data set and one seed."
             )
 
 
@@ -84,7 +84,7 @@ def plan_runs(options, flags):
     """
     own = {f"--{name.replace('_', '-')}" for name in (*_OWN, options.vary, f"no_{options.vary}")}
     if own := own & {flag.split("=")[0].replace("_", "-") for flag in flags}:
-        raise ValueError(f"The comparison gives {', '.join(sorted(own))} itself; leave it out.")
+        raise ValueError(f"Leave out {', '.join(sorted(own))}; the comparison sets this itself.")
     runs = {}
     for value, data in product(options.values, options.data):
         every = [*flags, *_flags_of(options.vary, value), "--data-path", data]
@@ -93,7 +93,9 @@ def plan_runs(options, flags):
             run = f"{options.name}_{Path(data).stem}_{value}_seed{seed}"
             planned = replace(params, seed=seed, run=re.sub(r"[^\w.-]+", "-", run))
             if planned.run in {other.run for other, _ in runs.values()}:
-                raise ValueError(f"Two runs would be called {planned.run}; leave one out.")
+                raise ValueError(
+                    f"Two runs would have the same name, {planned.run}. Leave one out."
+                )
             runs[value, data, seed] = planned, [*every, "--seed", str(seed)]
     return runs
 

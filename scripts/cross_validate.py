@@ -31,7 +31,9 @@ def block_of(path, size):
     """
     numbers = re.findall(r"\d+", Path(path).stem)
     if not numbers:
-        raise ValueError(f"{path}: no number in the file name, so it belongs to no block.")
+        raise ValueError(
+            f"{path}: the file name contains no number, so the video belongs to no block."
+        )
     return max(int(numbers[-1]) - 1, 0) // size
 
 
@@ -115,10 +117,11 @@ def cross_validate(options, flags):
     examples = list_examples(options.data_path)
     blocks = sorted({block_of(example.path, options.block) for example in examples})
     if options.thin and options.thin not in {example.label for example in examples}:
-        raise ValueError(f"No class {options.thin!r} in {options.data_path} to thin.")
+        raise ValueError(f"There is no class {options.thin!r} in {options.data_path} for --thin.")
     if len(blocks) < 2:
         raise ValueError(
-            f"Only one block of {options.block} in {options.data_path}; give a smaller --block."
+            f"{options.data_path} has only one block of {options.block} videos; give a "
+            "smaller --block."
         )
     blocks = blocks[: options.folds or None]
     kept = [e for e in examples if e.label != options.thin]

@@ -56,20 +56,21 @@ class Options:
     def __post_init__(self):
         if self.max_megabytes <= 0 or self.max_seconds <= 0:
             raise ValueError(
-                f"max_megabytes is {self.max_megabytes:g}, max_seconds {self.max_seconds:g}; both "
-                "must be more than 0."
+                f"max_megabytes is {self.max_megabytes:g} and max_seconds is "
+                f"{self.max_seconds:g}; both must be more than 0."
             )
         if self.total_megabytes < self.max_megabytes:
             raise ValueError(
-                f"total_megabytes is {self.total_megabytes:g}; one video may have "
-                f"{self.max_megabytes:g} (max_megabytes)."
+                f"total_megabytes is {self.total_megabytes:g}; it must be at least "
+                f"max_megabytes, {self.max_megabytes:g}."
             )
         if self.auth is None and not is_loopback(self.host):
             raise ValueError(
-                f"host is {self.host}: others could use the page, and nobody would be asked for a "
-                "password. Write a line name:password into a file that you alone can read and give "
-                "--auth FILE, or leave the host out and reach the page through a tunnel: "
-                f"ssh -L {self.port or 7860}:127.0.0.1:{self.port or 7860} THIS_MACHINE"
+                f"host is {self.host}, so others could use the page without a password. "
+                "Write one line name:password into a file that only you can read, and "
+                "give --auth FILE. Or leave out the host and reach the page through a "
+                f"tunnel: ssh -L {self.port or 7860}:127.0.0.1:{self.port or 7860} "
+                "THIS_MACHINE"
             )
 
 
@@ -81,13 +82,13 @@ def read_auth(path):
         OSError: it cannot be read.
     """
     if os.name == "posix" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise ValueError(f"{path}: others can read the password; chmod 600 {path}")
+        raise ValueError(f"{path}: others can read this password file. Run chmod 600 {path}")
     lines = path.read_text(encoding="utf-8").split()
     name, colon, password = lines[0].partition(":") if len(lines) == 1 else ("", "", "")
     if not (name and colon and len(password) >= _SHORTEST):
         raise ValueError(
-            f"{path}: it must hold one line name:password without blanks, the password of at least "
-            f"{_SHORTEST} characters."
+            f"{path}: the file must contain one line name:password without blanks; the "
+            f"password needs at least {_SHORTEST} characters."
         )
     return name, password
 
@@ -276,8 +277,8 @@ def build_page(gr, demonstration, options, limits):
     """
     about = (
         f"{demonstration.about} Videos of up to {options.max_megabytes:g} MB and "
-        f"{options.max_seconds:g} s; a video is deleted when it is answered, and what you see of "
-        "it when you close this page."
+        f"{options.max_seconds:g} s are accepted. Your video is deleted as soon as it is "
+        "answered, and the results when you close this page."
     )
     settings = {"analytics_enabled": False, "delete_cache": (60, _AGE)}
     with gr.Blocks(title="What does this video show?", **settings) as page:
@@ -346,7 +347,7 @@ def serve(options):
         page = build_page(gr, demonstration, options, limits)
         address = launch(gr, page, options, limits)
         try:
-            print_line(f"{address} shows the page, until Ctrl-C", flush=True)
+            print_line(f"The page is at {address}. Press Ctrl-C to end it.", flush=True)
             threading.Event().wait()
         finally:
             page.close()

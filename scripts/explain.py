@@ -41,7 +41,9 @@ def explain(options):
     for field in dataclasses.fields(ExplanationOptions):
         given = getattr(options, field.name)
         if field.name in known - set(own) and given != field.default:
-            raise ValueError(f"{field.name} is {given}, but {options.run} is one of {kind}.")
+            raise ValueError(
+                f"{field.name} is {given}, but {options.run} is a run of {kind}. Leave it out."
+            )
     folder = run_one(options)
     print_line(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 

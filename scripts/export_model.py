@@ -82,8 +82,8 @@ def compare(subject, run):
     own, exported = (np.concatenate(each) for each in answers)
     if own.shape != exported.shape or not np.isfinite(exported).all():
         raise ValueError(
-            f"The export answers with {exported.shape}, the run with {own.shape}, or not with "
-            "numbers; nothing was written."
+            f"The export returns {exported.shape}, but the run {own.shape}, or there are "
+            "NaN. Nothing was written."
         )
     chosen = own[np.arange(len(own)), exported.argmax(1)]
     times = [round(total / len(answers[0]), 4) for total in seconds]
@@ -106,7 +106,7 @@ def _print_comparison(name, found, size):
         change = after[words] - value
         print_line(f"{words}: run {value:.3f}, export {after[words]:.3f} ({change:+.3f})")
     own, exported = found["seconds"].values()
-    print_line(f"{size:.1f} MB; {exported:.3g} s a sample, the run {own:.3g}")
+    print_line(f"{size:.1f} MB; {exported:.3g} s a sample (the run: {own:.3g} s)")
 
 
 def _allow(options, precision):
@@ -126,10 +126,10 @@ def _check(options, precision, found):
     allowed = _allow(options, precision)
     if found["difference"] > allowed.difference or found["agreement"] < allowed.agreement:
         raise ValueError(
-            f"The export differs from {options.run}: by {found['difference']:.2g} (allowed "
-            f"{allowed.difference:g}), the same top-1 for {found['agreement']:.3f} of the samples "
-            f"(needed {allowed.agreement:g}); nothing was written. --tolerance and --agreement "
-            "change what is allowed."
+            f"The export differs from {options.run} by up to {found['difference']:.2g} "
+            f"(allowed: {allowed.difference:g}), and has the same top-1 class for "
+            f"{found['agreement']:.3f} of the samples (required: {allowed.agreement:g}). "
+            "Nothing was written. Change what is allowed with --tolerance and --agreement."
         )
 
 
@@ -193,9 +193,12 @@ def export_model(options):
     check_run(options.run)
     best_network(options.run)
     if options.folder.exists():
-        raise ValueError(f"{options.folder} is there already; delete it, or give another --output.")
+        raise ValueError(f"{options.folder} exists already; delete it, or give another --output.")
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(f"Exports need KERAS_BACKEND=tensorflow, not {keras.backend.backend()}.")
+        raise ValueError(
+            "Exports need the TensorFlow backend, but Keras runs on "
+            f"{keras.backend.backend()}. Set KERAS_BACKEND=tensorflow."
+        )
     params = load_params(options.run / "params.json")
     subject = SUBJECTS[params.task](options)
     metadata = _list_metadata(options, subject.metadata)

@@ -55,7 +55,7 @@ def save_embeddings(folder, found, classes, neighbors):
     share = save_neighbors(folder / "neighbours.csv", examples, indices, similarities)
     plot_map(project(embeddings), columns["labels"], columns["splits"], folder / "map.png")
     if share is None:
-        print("All videos are of one group: none has a neighbor.")
+        print("All videos are in one group, so no video has a neighbor.")
     else:
         print_line(f"{share:.1%} of the videos have a nearest neighbor with their label")
     print_line(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
@@ -101,7 +101,7 @@ def extract_embeddings(options):
     for _, problem in found.problems:
         print_line(f"  problem: {problem}")
     if len(found.examples) < 2:
-        raise ValueError("Fewer than two readable videos; see the problems above.")
+        raise ValueError("Fewer than two videos can be read; see the problems above.")
     folder = Path(options.output or run / "embeddings")
     save_embeddings(folder, found, load_data(run)[1], count)
     if query:

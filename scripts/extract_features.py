@@ -26,6 +26,7 @@ from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
+from utils.system.progress import format_seconds
 from utils.system.words import print_line
 from utils.video.flow import FLOWS, flow_kind
 from utils.video.flow_store import check_store, find_store
@@ -129,11 +130,14 @@ class Options:
         if len(self.ray or ()) > 1:
             raise ValueError(f"ray is {' '.join(self.ray)}; give one address, or none.")
         if CENTER not in self.views or len(set(self.views)) < len(self.views):
-            raise ValueError(f"views are {', '.join(self.views)}; {CENTER} and others, each once.")
+            raise ValueError(
+                f"views are {', '.join(self.views)}; they must include {CENTER}, and each only "
+                "once."
+            )
         if self.endpoint not in backbone.row_endpoints:
             known = ", ".join(backbone.row_endpoints)
             raise ValueError(
-                f"endpoint is {self.endpoint}; {backbone.title}'s rows are read off {known}."
+                f"endpoint is {self.endpoint}; {backbone.title} gives features at {known}."
             )
         if self.route == "dense":
             self._check_dense(backbone)
@@ -142,19 +146,21 @@ class Options:
         factor = backbone.time_stride
         if not backbone.dense:
             raise ValueError(
-                f"route is dense, but windows of {backbone.title} share nothing; give windows."
+                f"route is dense, but windows of {backbone.title} share no computation. "
+                "Give windows."
             )
         backbone.get_stage(self.shared)
         if self.window % factor:
             raise ValueError(
-                f"window is {self.window}; --route dense takes multiples of {factor}, for "
-                f"{backbone.title} divides time by {factor}. Give another, or --route windows."
+                f"window is {self.window}, but --route dense needs a multiple of {factor}, "
+                f"by which {backbone.title} divides time. Give such a window, or --route "
+                "windows."
             )
         shortest = _LEAST_STEPS * factor
         if self.chunk % shortest or self.chunk < self.window:
             raise ValueError(
-                f"chunk is {self.chunk}; it must be a multiple of {shortest}, at least the window "
-                f"of {self.window}."
+                f"chunk is {self.chunk}; it must be a multiple of {shortest}, and at least "
+                f"the window of {self.window}."
             )
 
     @property
@@ -200,8 +206,8 @@ def list_data(options):
         output, root = Path(options.output).resolve(), path.resolve()
         if output.is_relative_to(root) or root.is_relative_to(output):
             raise ValueError(
-                f"output {options.output} and data {options.data} lie in one another; name a "
-                "folder for the features outside the data."
+                f"output {options.output} and data {options.data} lie inside one another. "
+                "Give an output folder outside the data."
             )
     found = list_paths(options.data, options.video_root)
     if found.others:
@@ -218,7 +224,9 @@ def load_extractor(options):
         with number_format(options.precision):
             maps[stream] = build_maps(backbone, stream, *shape)
         names[stream] = start_maps(maps[stream], start, stream)
-        print_line(f"{backbone.title} ({stream}) begins with {names[stream]}", flush=True)
+        print_line(
+            f"{backbone.title} ({stream}) starts from the weights {names[stream]}", flush=True
+        )
     same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
     dense = options.route == "dense"
     settings = FeatureSettings(
@@ -254,7 +262,7 @@ def extract_features(options):
     clear_leftovers(folder)
     missing, failed = list_missing(names, folder, settings, options.retry, options.workers)
     done = len(names) - len(missing) - len(failed)
-    print_line(f"{done} of {len(names)} videos are there already, {len(failed)} failed before")
+    print_line(f"{done} of {len(names)} videos are done already, {len(failed)} failed before")
     collector = Collector(folder, settings, row_format.views, options.dtype, failed)
     collector.save_failures()
     if missing:
@@ -266,18 +274,20 @@ def extract_features(options):
         with progress:
             run(list(missing.items()), row_format, extractor, collector, how, progress)
         seconds, rows = time.perf_counter() - begin, collector.rows
-        print_line(f"{len(collector.saved)} videos, {rows} rows in {seconds:.1f} s", end=", ")
-        print_line(f"{rows / seconds:.2f} rows/s, the network's first run included")
+        print_line(
+            f"{len(collector.saved)} videos, {rows} rows in {format_seconds(seconds)} "
+            f"({rows / seconds:.2f} rows a second)"
+        )
     paths = {name: path for path, name in names.items()}
     for name, note in collector.notes.items():
-        print_line(f"  odd: {paths[name]}: {note}")
+        print_line(f"  warning: {paths[name]}: {note}")
     for failure in collector.failures.values():
         print_line(f"  failed: {failure.path}: {failure.reason}")
     if collector.failures:
         kind = IncompleteError if len(collector.failures) < len(names) else ValueError
         raise kind(
-            f"{len(collector.failures)} of {len(names)} videos failed; see {folder}/{FAILURES}. "
-            "--retry tries them again."
+            f"{len(collector.failures)} of {len(names)} videos failed; see "
+            f"{folder}/{FAILURES}. Give --retry to try them again."
         )
 
 

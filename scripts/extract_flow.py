@@ -56,7 +56,9 @@ class Options:
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
         if self.batch and self.method != "tvl1":
-            raise ValueError(f"There is no {self.method} for whole batches; leave out --batch.")
+            raise ValueError(
+                f"method is {self.method}, but only tvl1 is computed in batches. Leave out --batch."
+            )
 
 
 def make_estimate(batch):
@@ -155,19 +157,20 @@ def extract_flow(options):
     problems += inspect_flow(found, kind, str(folder), options.cache_path, workers)
     for path, reason in problems:
         if path in found:
-            print_line(f"  odd: {reason}")
+            print_line(f"  warning: {reason}")
     videos = {video.digest: video for video in found.values()}
     missing = [video for video in videos.values() if not is_stored(folder, video, kind)]
-    print_line(
-        f"{len(videos) - len(missing)} of {len(videos)} videos are there already", flush=True
-    )
+    print_line(f"{len(videos) - len(missing)} of {len(videos)} videos are done already", flush=True)
     if missing and options.batch:
         failures += extract_batched(missing, folder, kind, options.batch)
     elif missing:
         failures += extract_videos(missing, folder, kind, workers)
     write_csv(folder / "failures.csv", ("path", "reason"), failures)
     size = sum(path.stat().st_size for path in folder.glob("*.h5")) / 2**20
-    print_line(f"{folder} holds {len(list(folder.glob('*.h5')))} videos' flow, {size:.1f} MiB")
+    print_line(
+        f"{folder} contains the optical flow of {len(list(folder.glob('*.h5')))} videos, "
+        f"{size:.1f} MiB"
+    )
     for path, reason in failures:
         print_line(f"  failed: {path}: {reason}")
     if failures:

@@ -53,13 +53,14 @@ class Options:
 
     def __post_init__(self):
         if not self.videos:
-            raise ValueError("Give a video, a folder, a pattern, or webcam.")
+            raise ValueError("Give a video, a folder, a pattern such as 'videos/*.mp4', or webcam.")
         if self.window < 0 or self.step < 0:
             raise ValueError(
-                f"window is {self.window}, step {self.step}; give seconds, or 0 for the default."
+                f"window is {self.window} and step is {self.step}; give a number of "
+                "seconds, or 0 for the default."
             )
         if self.overlay and Path(self.overlay).suffix not in (".mp4", ".avi"):
-            raise ValueError(f"overlay is {self.overlay}; it must be an .mp4 or .avi.")
+            raise ValueError(f"overlay is {self.overlay}; it must end in .mp4 or .avi.")
 
     @property
     def camera(self):
@@ -72,7 +73,7 @@ class Options:
         if not found or Path(self.videos[0]).exists():
             return None
         if len(self.videos) > 1 or self.overlay:
-            raise ValueError("A webcam goes alone, without other videos and without --overlay.")
+            raise ValueError("Give webcam alone, without other videos and without --overlay.")
         return int(found[0][1] or 0)
 
 
@@ -86,11 +87,14 @@ def list_inputs(names):
     for name in names:
         path = Path(name)
         if is_address(name):
-            raise ValueError(f"{name} is a URL; download the video, and give the file.")
+            raise ValueError(
+                f"{name}: this is an address on the internet; download the file first and give "
+                "its path."
+            )
         if path.is_dir() and not is_image_folder(path):
             tree = list_tree(path)
             if not tree.videos:
-                raise ValueError(f"{name}: no video in this folder or below it.")
+                raise ValueError(f"{name}: the folder contains no video.")
             if tree.others:
                 print_line(f"{name}: {describe_others(tree.others)}")
             paths += tree.videos
@@ -103,7 +107,7 @@ def list_inputs(names):
                 found = sorted(set(found) - set(others))
             paths += list_inputs(map(str, found))
         else:
-            raise ValueError(f"{name}: no such file, and no file of such a pattern.")
+            raise ValueError(f"{name}: there is no such file, and no file matches it as a pattern.")
     return list(dict.fromkeys(map(Path, paths)))
 
 
@@ -172,7 +176,7 @@ def follow_camera(predictor, number):
         top = ", ".join(f"{label} {probability:.2f}" for label, probability in step.top[:3])
         print_line(f"{step.end:8.1f} s  {' '.join(step.labels) or '-'}  ({top})", flush=True)
 
-    print_line(f"webcam:{number}, until Ctrl-C", flush=True)
+    print_line(f"Watching webcam:{number}. Press Ctrl-C to end.", flush=True)
     prediction = predictor.watch(play_camera(number, predictor.clip_format), show)
     return prediction._replace(video=f"webcam:{number}")
 
@@ -194,7 +198,7 @@ def predict(options):
     paths = list_inputs(options.videos) if camera is None else []
     alone = len(paths) == 1 and [Path(name) for name in options.videos] == paths
     if options.overlay and len(paths) != 1:
-        raise ValueError(f"overlay takes one video, not {len(paths)}.")
+        raise ValueError(f"overlay works on one video, but there are {len(paths)}.")
     predictor = open_predictor(options.run, options.window, options.step)
     if camera is not None:
         prediction = follow_camera(predictor, camera)

@@ -60,8 +60,8 @@ def _open_folder(options):
     found = path.read_text() if path.is_file() else ""
     if found != text and folder.exists() and any(folder.iterdir()):
         raise ValueError(
-            f"{folder} holds {'a corpus of other options' if found else 'other files'}; name a new "
-            "folder."
+            f"{folder} contains {'a corpus of other options' if found else 'other files'}. "
+            "Give a new folder."
         )
     write_atomically(path, text)
     return folder
@@ -95,7 +95,7 @@ def _render(plans, folder, options):
         rows = list_rows(plans, options.kind, split)
         table = folder / RELEASES[options.kind].annotations.format(split)
         write_atomically(table, "\n".join([*rows, ""]))
-    print_line(f"{folder} holds {len(plans)} sentences, {frames} frames, {size / 2**20:.0f} MiB")
+    print_line(f"{folder} contains {len(plans)} sentences, {frames} frames, {size / 2**20:.0f} MiB")
 
 
 COMMAND = Command(__doc__, Options)

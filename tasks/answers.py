@@ -71,7 +71,7 @@ class Prediction(NamedTuple):
             most: intervals that are listed, at most; None for all.
         """
         lines = [f"{self.video} ({self.duration:.1f} s): {' '.join(self.labels) or '-'}"]
-        lines += [f"  odd: {self.note}"] if self.note else []
+        lines += [f"  warning: {self.note}"] if self.note else []
         lines += [f"  {probability:.3f}  {label}" for label, probability in self.top]
         shown = self.intervals if len(self.times) > 2 else []
         lines += [

@@ -124,12 +124,19 @@ def _train(plan):
     state = load_state(job.folder) if params.resume else None
     averaged, patience = params.ema > 0, params.patience
     saver = SaveRun(job.folder, job.network, job.monitor, averaged, state, patience)
-    job.training.start(saver.state["epoch"])
+    first, last = saver.state["epoch"], params.epochs
+    if saver.ended or first >= last:
+        last = first
+        print_line(f"All epochs of {job.folder} are trained already")
+    else:
+        steps = f"{len(job.training)} steps each"
+        print_line(f"Training {job.folder}: epochs {first + 1} to {last}, {steps}", flush=True)
+    job.training.start(first)
     job.model.fit(
         job.training,
         validation_data=job.validation,
-        epochs=saver.state["epoch"] if saver.ended else params.epochs,
-        initial_epoch=saver.state["epoch"],
+        epochs=last,
+        initial_epoch=first,
         shuffle=False,  # the sequence shuffles; Keras would shuffle its batches unseeded
         callbacks=make_callbacks(saver, job.measure, job.draw, params.pictures),
         verbose=0,  # a callback prints a line an epoch

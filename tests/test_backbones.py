@@ -176,7 +176,7 @@ def test_values_are_those_that_the_weights_expect():
     np.testing.assert_allclose(to_array(values(clips)), expected, atol=1e-5)
     with pytest.raises(ValueError, match="Unknown stream 'flow' of Tiny; known: rgb"):
         TINY.build("flow", 6, 32)
-    with pytest.raises(ValueError, match="Tiny needs at least 2 frames a clip, got 1"):
+    with pytest.raises(ValueError, match="Tiny needs clips of at least 2 frames, but got 1"):
         TINY.build("rgb", 1, 32)
 
 
@@ -185,7 +185,7 @@ def test_networks_ask_the_row():
     assert find_backbone("vivit", "patches") is None
     with pytest.raises(ValueError, match="give none, all or one of stem, body, tokens"):
         check_network("tiny", "Mixed_5b")
-    with pytest.raises(ValueError, match="I3D has no published weights; give none, or a run"):
+    with pytest.raises(ValueError, match=r"I3D has no published weights\. Give none, or a run"):
         BACKBONES["i3d"]._replace(published=None).load_published(None, "kinetics", "rgb")
 
 
@@ -246,11 +246,11 @@ def test_rows_of_every_endpoint(tmp_path, endpoint, dim):
     ("changes", "message"),
     [
         ({"route": "dense"}, "windows of Tiny share nothing"),
-        ({"endpoint": "Mixed_5c"}, "Tiny's rows are read off stem, body, tokens, Features"),
+        ({"endpoint": "Mixed_5c"}, "Tiny gives features at stem, body, tokens, Features"),
         ({"window": 1}, "window is 1; it must be at least 2"),
         ({"weights": "weights/rows"}, "weights/rows has no Tiny for rgb; it has none"),
         ({"backbone": "i3d", "window": 8, "frame_size": 112, "short_side": 112,
-          "weights": "weights/frozen"}, "What is to start i3d has no layer Conv3d_1a_7x7"),
+          "weights": "weights/frozen"}, "The weights for i3d have no layer Conv3d_1a_7x7"),
     ],
 )  # fmt: skip
 def test_impossible_rows_are_refused(tmp_path, changes, message):

@@ -105,7 +105,7 @@ def test_cached_features_show_their_versions(shown, monkeypatch, capsys):
         for version, (_, _, clip) in enumerate(named):
             expected = script.read_clip(clips[3 * index + version], plan.clip_format)
             np.testing.assert_array_equal(clip, expected.reshape(8, 32, 32, 3))
-    assert "MixUp blends the cached features" in capsys.readouterr().out
+    assert "MixUp is not shown" in capsys.readouterr().out
     shown.clear()
     main(["videos", "--videos", "1", *SMALL])
     assert [label.split("\n")[0] for label, _, _ in shown[0]] == [
@@ -163,7 +163,7 @@ def test_transforms_in_words():
             ["videos", "phoenix"],
             "recognition is trained on features",
         ),
-        (["videos", "--features", "F"], "are no pictures; leave them out"),
+        (["videos", "--features", "F"], "cannot be shown as pictures. Leave out"),
     ],
 )
 def test_impossible_arguments(shown, arguments, words):

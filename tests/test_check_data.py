@@ -49,7 +49,7 @@ def test_all_that_is_wrong_is_named(data, capsys):
     assert set(rows) == {
         "empty.avi", "words.mp4", "words too.mp4", "cut.avi", "again.avi", "still.avi",
     }  # fmt: skip
-    assert "7 of 10 videos decode" in said
+    assert "7 of 10 videos can be decoded" in said
     assert "2 broken: not a video that FFmpeg can open." in said and "1 duplicate\n" in said
     assert "1 other files were ignored: .txt 1" in said
     assert "1 odd: the header says N frames, but only N can be decoded" in said
@@ -78,7 +78,7 @@ def test_a_list_a_video_and_frames(data, tmp_path, capsys):
 def test_exit_status(data, tmp_path):
     done = run(["scripts/check_data.py", "videos"], tmp_path)
     assert done.returncode == 1, done.stderr
-    assert "7 of 10 videos decode" in done.stdout and "Traceback" not in done.stderr
+    assert "7 of 10 videos can be decoded" in done.stdout and "Traceback" not in done.stderr
     with pytest.raises(ValueError, match="workers is -1"):
         Options("videos", workers=-1)
 

@@ -123,7 +123,7 @@ def test_rendering_goes_on_and_repeats(rendered, tmp_path):
     assert [path.name for path in (frames / "dev").iterdir()] == [name]
     refused = render(again, "--seed", "1")
     assert refused.returncode == 2
-    assert "a corpus of other options; name a new folder" in refused.stderr
+    assert "a corpus of other options. Give a new folder" in refused.stderr
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)
@@ -352,7 +352,7 @@ def test_the_floor_of_the_rate():
         "vocabulary: 4 glosses",
         f"left out: {BAD}: bad",
     ]
-    assert text.endswith("left out: 2 more")
+    assert text.endswith("left out: 2 more sentences")
 
 
 def test_every_release_has_a_layout():

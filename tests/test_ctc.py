@@ -135,7 +135,7 @@ def test_alignment_is_the_most_probable_of_all(logits, labels):
     taken = logits[0].argmax(-1)
     for label, (start, end) in zip(decoded, align(logits[0], decoded), strict=True):
         assert (taken[start:end] == label).all()  # of the best labels, the best path
-    with pytest.raises(ValueError, match="3 labels need 5 steps, there are 4"):
+    with pytest.raises(ValueError, match="3 labels need 5 time steps, but there are 4"):
         align(logits[0, :4], (1, 1, 1))
 
 
@@ -191,7 +191,7 @@ def test_blank_ratio_and_its_reference():
 def test_bad_arrays_are_errors(logits):
     with pytest.raises(ValueError, match="lengths \\(3,\\)"):
         decode(logits, [5, 3, 4])
-    with pytest.raises(ValueError, match="Lengths from 1 to 6"):
+    with pytest.raises(ValueError, match="lengths go from 1 to 6"):
         decode(logits, [6, 1, 1, 1])
     with pytest.raises(ValueError, match="NaN or infinity"):
         decode(np.full((1, 2, 3), np.nan), [2])

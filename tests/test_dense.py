@@ -161,9 +161,9 @@ def test_extractor_scales_levels_and_joins_streams():
 
 def test_impossible_rows_are_refused():
     maps = build_tiny(1, 1)
-    with pytest.raises(ValueError, match="both are multiples of 8"):
+    with pytest.raises(ValueError, match="Both must be multiples of 8"):
         build_dense(maps, 32, Rows(12, 4))
-    with pytest.raises(ValueError, match="A window of 64 frames in 32"):
+    with pytest.raises(ValueError, match="The window has 64 frames"):
         build_dense(maps, 32, Rows(64, 4))
-    with pytest.raises(ValueError, match="Logits lies behind them"):
+    with pytest.raises(ValueError, match="Logits lies behind the features"):
         build_maps(BACKBONES["i3d"], "rgb", 16, SIZE, "Logits")

@@ -184,7 +184,7 @@ def test_command_with_two_streams(folder):
     assert not (out / "attention.png").exists()
     with pytest.raises(ValueError, match="'rollout' cannot explain this vivit"):
         explain(VIDEO, run=run_folder, method="rollout")
-    with pytest.raises(ValueError, match="beam is 2, but weights/b is one of videos"):
+    with pytest.raises(ValueError, match="beam is 2, but weights/b is a run of videos"):
         explain(VIDEO, run=run_folder, beam=2)
 
 

@@ -127,7 +127,7 @@ def test_each_video_gets_its_rows(tmp_path, means, capsys, route):
     assert {shape[:2] for shape in means.shapes} == lengths  # one shape a length, whatever the end
     before = state(tmp_path / "features")
     extract_features(options(tmp_path, route=route, dtype="float16"))
-    assert "4 of 4 videos are there already" in capsys.readouterr().out
+    assert "4 of 4 videos are done already" in capsys.readouterr().out
     assert {p: t for p, t in before.items() if p.suffix != ".csv"}.items() <= state(
         tmp_path / "features"
     ).items()
@@ -192,7 +192,7 @@ def test_content_decides_what_is_done(tmp_path, means, capsys):
     (tmp_path / "features/images/1.npy").write_bytes(b"cut short")
     capsys.readouterr()
     extract_features(options(tmp_path))
-    assert "1 of 3 videos are there already" in capsys.readouterr().out
+    assert "1 of 3 videos are done already" in capsys.readouterr().out
     array = np.load(tmp_path / "features/part1/deep/1.npy")
     assert np.array_equal(array, np.load(tmp_path / "features/part0/deep/0.npy"))
     assert np.load(tmp_path / "features/images/1.npy").shape == (3, 3)
@@ -249,7 +249,7 @@ def test_a_folder_that_may_not_be_written(tmp_path, means, monkeypatch):
 @pytest.mark.parametrize("output", ["videos/features", ".", "videos"])
 def test_data_and_output_in_one_another(tmp_path, output):
     videos = write_videos(tmp_path / "videos", (12,))
-    with pytest.raises(ValueError, match="lie in one another"):
+    with pytest.raises(ValueError, match="lie inside one another"):
         list_data(options(tmp_path, data=str(videos), output=str(tmp_path / output)))
 
 
@@ -278,7 +278,7 @@ def test_no_data_is_said(tmp_path, data, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"window": 12, "route": "dense"}, "window is 12; --route dense takes multiples of 8"),
+        ({"window": 12, "route": "dense"}, "window is 12, but --route dense needs a multiple of 8"),
         ({"chunk": 100, "route": "dense"}, "chunk is 100"),
         ({"window": 7}, "window is 7; it must be at least 8"),
         ({"short_side": 100}, "frame_size is 112 but short_side 100"),

@@ -309,9 +309,11 @@ def test_a_network_of_clips_takes_no_features(name):
 def test_features_of_two_streams():
     both = build_on_features("i3d", 5, 3, 2 * DIM, "both")
     assert streams_of(both) == ("rgb", "flow") and both.count_params() == 2 * (5 * DIM + 5)
-    with pytest.raises(ValueError, match="65 channels are not two streams'"):
+    with pytest.raises(ValueError, match="65 channels, which cannot be halved"):
         build_on_features("i3d", 5, 3, 65, "both")
-    with pytest.raises(ValueError, match=r"\(i3d_transformer\) needs dim to divide by 64, got 500"):
+    with pytest.raises(
+        ValueError, match=r"i3d_transformer needs features whose .* 64, but got 500"
+    ):
         build_on_features("i3d_transformer", 5, 3, 500)
 
 

@@ -318,7 +318,7 @@ def test_extraction_names_what_fails_and_training_reads_the_rest(tmp_path):
 
     broken.unlink()
     done = run(script, tmp_path)
-    assert done.returncode == 0 and "4 of 4 videos are there already" in done.stdout
+    assert done.returncode == 0 and "4 of 4 videos are done already" in done.stdout
     assert (folder / "failures.csv").read_text().splitlines() == ["path,reason"]
     other = Options(str(tmp_path / "videos"), "farneback", str(folder), short_side=64)
     with pytest.raises(ValueError, match="contains flow of method dis, but method farneback"):
@@ -351,7 +351,7 @@ def test_killed_extraction_goes_on(tmp_path):
     assert 1 <= len(first) < 4
     done = run([*script, "--workers", 2], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"{len(first)} of 4 videos are there already" in done.stdout
+    assert f"{len(first)} of 4 videos are done already" in done.stdout
     assert done.stderr == ""
     assert len(list(folder.glob("*.h5"))) == 4
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in first.items())
@@ -386,5 +386,5 @@ def test_whole_batches_give_the_same_flow(tmp_path):
     assert np.median(clips[0][..., 0]) * 20 == pytest.approx(2, abs=0.2)
     assert not clips[0][:, -1].any() and not clips[1][:, -1].any()
     assert np.abs(clips[0] - clips[1]).mean() * 20 < 0.1  # pixels; a step of 8 bits is 0.16
-    with pytest.raises(ValueError, match="no dis for whole batches; leave out --batch"):
+    with pytest.raises(ValueError, match="method is dis, but only tvl1"):
         Options("videos", "dis", batch=2)

@@ -154,7 +154,7 @@ def test_features_are_read_the_same():
 def test_extracted_features_are_there_already(kept, route, monkeypatch):
     expected = EXPECTED["extract_again"][route]
     printed = type_in(expected["command"], kept, monkeypatch)
-    assert "6 of 6 videos are there already, 0 failed before" in printed
+    assert "6 of 6 videos are done already, 0 failed before" in printed
 
 
 def test_stored_flow_is_taken(kept):

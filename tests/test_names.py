@@ -164,4 +164,4 @@ def test_a_name_that_is_not_utf8_stops_no_command(tmp_path):
     write_dataset(tmp_path / "v", videos=2, frames=8)
     (tmp_path / "v/left/left_00.avi").rename(tmp_path / f"v/left/{LATIN}.avi")
     done = run(["scripts/check_data.py", "v"], tmp_path)
-    assert done.returncode == 0 and "4 of 4 videos decode" in done.stdout, done.stderr
+    assert done.returncode == 0 and "4 of 4 videos can be decoded" in done.stdout, done.stderr

@@ -144,10 +144,10 @@ def test_saved_head_gives_the_same_outputs(tmp_path, name):
     ("call", "message"),
     [
         (lambda: build("i3d_ltsm", 5, 2, 8), "Unknown network 'i3d_ltsm'; known: i3d, i3d_lstm"),
-        (lambda: build("i3d", 5, 2, 7), "at least 8 frames a clip, got 7"),
-        (lambda: build("i3d", 5, 2, 8, 64), "at least 112 pixels, got 64"),
+        (lambda: build("i3d", 5, 2, 7), "clips of at least 8 frames, but got 7"),
+        (lambda: build("i3d", 5, 2, 8, 64), "at least 112 pixels, but frame_size is 64"),
         (lambda: build_head("ltsm", 2, 8, 5), "Unknown head 'ltsm'; known: average, lstm"),
-        (lambda: build_head("transformer", 2, 72, 5), "dim to divide by 64, got 72"),
+        (lambda: build_head("transformer", 2, 72, 5), "a multiple of 64, but got 72"),
         (
             lambda: build_head("vivit", 2, 64, 5, Design(pooling="mean")),
             "Unknown pooling 'mean'; known: class, fused",

@@ -210,7 +210,7 @@ def test_this_machine_alone_needs_no_password(host):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "machine.example", "", "*"])
 def test_others_need_a_password(host, tmp_path):
-    with pytest.raises(ValueError, match=r"nobody would be asked for a password.*--auth FILE.*ssh"):
+    with pytest.raises(ValueError, match=r"without a password.*--auth FILE.*ssh"):
         Options(host=host)
     assert Options(host=host, auth=tmp_path / "auth").host == host
 
@@ -220,7 +220,7 @@ def test_others_need_a_password(host, tmp_path):
     [
         ("me:long-enough\n", 0o600, ""),
         ("me:with:colons\n", 0o400, ""),
-        ("me:long-enough\n", 0o640, "others can read the password; chmod 600"),
+        ("me:long-enough\n", 0o640, "others can read this password file. Run chmod 600"),
         ("me:short\n"[:-2], 0o600, "at least 8 characters"),
         ("me\n", 0o600, "one line name:password"),
         (":long-enough\n", 0o600, "one line name:password"),

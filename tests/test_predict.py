@@ -256,11 +256,14 @@ def write_bad_files():
         (("cut.mp4",), "cut.mp4: "),
         (("frameless.avi",), "frameless.avi: "),
         (("gone.mp4",), "gone.mp4: no such file"),
-        (("no*.mp4",), "no*.mp4: no such file, and no file of such a pattern"),
-        (("https://example.org/a.mp4",), "https://example.org/a.mp4 is a URL; download"),
-        (("nothing",), "nothing: no video in this folder or below it"),
+        (("no*.mp4",), "no*.mp4: there is no such file, and no file matches it"),
+        (
+            ("https://example.org/a.mp4",),
+            "https://example.org/a.mp4: this is an address on the internet; download",
+        ),
+        (("nothing",), "nothing: the folder contains no video"),
         (("webcam:97",), "webcam:97: no such camera"),
-        (("webcam", "whole.mp4"), "A webcam goes alone"),
+        (("webcam", "whole.mp4"), "Give webcam alone"),
         ((), "Give a video"),
     ],
 )
@@ -303,9 +306,12 @@ def test_runs_of_another_version(inside, capfd, changes, network, words):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"overlay": "a.gif"}, "must be an .mp4 or .avi"),
+        ({"overlay": "a.gif"}, "must end in .mp4 or .avi"),
         ({"step": -1.0}, "step is -1.0; give"),
-        ({"overlay": "a.mp4", "videos": ("videos",)}, "overlay takes one video, not 6"),
+        (
+            {"overlay": "a.mp4", "videos": ("videos",)},
+            "overlay works on one video, but there are 6",
+        ),
         ({"overlay": "a.mp4", "videos": ("webcam",)}, "without --overlay"),
     ],
 )

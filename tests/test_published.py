@@ -105,7 +105,7 @@ def test_tokens_and_logits_of_the_published_implementation(file, attention, posi
     tensors = load_file(path)
     known = {n: tensors.pop(f"reference.{n}") for n in ("pixel_values", "last_hidden", "logits")}
     model = network(attention, positions)
-    assert fill(model, tensors) == [f"TimeSformer, {count} tensors, none missing, none left over"]
+    assert fill(model, tensors) == [f"TimeSformer, all {count} tensors"]
     clips = known["pixel_values"].transpose(0, 1, 3, 4, 2)[:, None]
     head = model.get_layer("head")
     both = keras.Model(head.input, [head.get_layer("norm").input, head.output])
@@ -275,7 +275,7 @@ def test_positions_are_interpolated_and_a_foreign_classifier_left_out():
     assert notes[1:] == [
         "space_positions interpolated from 17 to 37",
         "time_positions interpolated from 4 to 6",
-        "the classifier begins anew",
+        "the classifier starts at random",
         "left out: classifier.bias, classifier.weight",
     ]
     found = values(model)
@@ -294,7 +294,7 @@ def test_an_image_network_starts_every_scheme_as_the_authors_do(attention):
     model = network(attention)
     notes = fill(model, tensors, None)
     left_out = "left out: classifier.bias, classifier.weight, pooler.dense.bias"
-    assert notes[1:] == ["the classifier begins anew", left_out]
+    assert notes[1:] == ["the classifier starts at random", left_out]
     found, (*earlier, last) = values(model), SCHEMES[attention].windows
     at = "vit.encoder.layer.2."
     joined = [tensors[f"{at}attention.attention.{n}.weight"].T for n in ("query", "key", "value")]
@@ -336,7 +336,7 @@ def test_what_is_no_checkpoint(tmp_path):
         WeightsError, match="Unknown weights 'kinetix'; known: kinetics, kinetics600"
     ):
         load_published(model, "kinetix")
-    with pytest.raises(WeightsError, match="vivit has no published weights; give --weights none"):
+    with pytest.raises(WeightsError, match=r"vivit has no published weights\. Give none"):
         load_published(build("vivit", 2, 1, 8, 32), "kinetics")
 
 

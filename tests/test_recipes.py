@@ -108,7 +108,7 @@ def test_several_labels_a_video(folder):
     rows.append(("left/left_00.avi", "slow"))
     rows.append(("left/left_01.avi", "slow"))
     write_table(folder, rows)
-    with pytest.raises(ValueError, match="has several labels, bright;fast; softmax takes one"):
+    with pytest.raises(ValueError, match="has several labels, bright;fast, but softmax takes one"):
         train("--data-path", "table.csv")
     flags = ("--activation", "sigmoid", "--balance", "weights", "--epochs", 1)
     run_folder, report = train("--data-path", "table.csv", *flags)
@@ -169,7 +169,10 @@ def test_a_wrong_choice_is_no_run(short):
         (["--encoder", "divided"], r"Unknown --encoder divided\. Possible: joint, factorised"),
         (["--size", "huge"], r"Unknown --size huge\. Possible: small, base"),
         (["--pooling", "max"], r"Unknown --pooling max\. Possible: class, fused"),
-        (["--embedder", "patches", "--patch-size", "12"], "do not cut into pieces of 1 x 12 x 12"),
+        (
+            ["--embedder", "patches", "--patch-size", "12"],
+            "cannot be cut into pieces of 1 x 12 x 12",
+        ),
         (
             ["--network", "timesformer", "--attention", "time"],
             r"Unknown --attention time",
@@ -178,7 +181,10 @@ def test_a_wrong_choice_is_no_run(short):
             ["--network", "timesformer", "--positions", "time"],
             r"Unknown --positions time",
         ),
-        (["--network", "timesformer", "--patch-size", "5"], "16 x 16 pixels do not cut into pie"),
+        (
+            ["--network", "timesformer", "--patch-size", "5"],
+            "16 x 16 pixels cannot be cut into pie",
+        ),
         (
             ["--network", "timesformer", "--patch-size", "8", "--frames-per-segment", "1"],
             "Attention over time needs several tokens there, but the grid is 1 x 2 x 2",
@@ -193,12 +199,12 @@ def test_a_wrong_choice_is_no_run(short):
             r"Unknown --optimizer adam\. Did you mean adamw",
         ),
         (["--schedule", "linear"], r"Unknown --schedule linear\. Possible: phases, cosine"),
-        (["--weights", "kinetics"], "has no published weights; give --weights none or a run"),
-        (["--weights", "weights/gone"], "has no published weights; give --weights none or a run"),
+        (["--weights", "kinetics"], "has no published weights. Give none, or a run"),
+        (["--weights", "weights/gone"], "has no published weights. Give none, or a run"),
         (["--class-names", "left", "up"], "unknown class: right; known classes: left, up"),
         (
             ["--weights", "weights/short", "--frames-per-segment", "16"],
-            "knows 9 places in its head/encoder_positions, this one has 17",
+            "has 9 positions in its head/encoder_positions, but this one has 17",
         ),
         (
             ["--run", "short", "--resume", "--num-segments", "2"],

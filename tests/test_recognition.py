@@ -262,7 +262,7 @@ def test_rows_alone_are_explained(folder):
     with open(FIRST / "explanations/other/alignment.csv", newline="") as file:
         assert {line["row"] for line in csv.DictReader(file)} == {"recognised"}
     with pytest.raises(
-        ValueError, match="class_name is A, but weights/first is one of recognition"
+        ValueError, match="class_name is A, but weights/first is a run of recognition"
     ):
         explain(ExplanationOptions("other.npy", FIRST, class_name="A"))
 
@@ -351,7 +351,7 @@ def test_a_flag_of_classification():
 
 
 def test_what_cannot_be_scored(folder):
-    with pytest.raises(ValueError, match=r"eval_clips is 2, but .* is one of recognition"):
+    with pytest.raises(ValueError, match=r"eval_clips is 2, but .* is a run of recognition"):
         score(FIRST, eval_clips=2)
     with pytest.raises(ValueError, match="no sentence of split 'x'; known: train 72"):
         score(FIRST, split="x")

@@ -177,7 +177,7 @@ def test_features_run_no_code(traps, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("a.npz", "a.npz cannot be read"), ("a.ckpt", "the only file of its kind")]
+    ("name", "said"), [("a.npz", "a.npz cannot be read"), ("a.ckpt", "the only file of this kind")]
 )
 def test_weights_run_no_code(traps, name, said):
     with pytest.raises(WeightsError, match=said):

@@ -54,14 +54,14 @@ def test_cross_validation_holds_out_blocks_and_keeps_what_is_done(tmp_path, monk
 
 def test_cross_validation_needs_numbers_and_blocks(tmp_path):
     assert [block_of(f"a_{number}.avi", 30) for number in (1, 30, 31)] == [0, 0, 1]
-    with pytest.raises(ValueError, match="no number in the file name"):
+    with pytest.raises(ValueError, match="the file name contains no number"):
         block_of("fight.avi", 30)
     with pytest.raises(ValueError, match="seeds is 0; it must be at least 1"):
         Options("videos", "cv", seeds=0)
     write_dataset(tmp_path / "videos", videos=2)
     script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
     done = run(script, tmp_path)
-    assert done.returncode == 2 and "Only one block of 30 in videos" in done.stderr
+    assert done.returncode == 2 and "has only one block of 30 videos" in done.stderr
 
 
 def test_benchmark_reads_videos(tmp_path):

@@ -85,7 +85,9 @@ def test_names_steer_no_screen(tmp_path, capsys):
         run_command(partial(list_inputs, [name]))
     said = capsys.readouterr()
     assert said.out == f"{shown}\nsecond\n"
-    assert said.err == f"Error: {shown}: no such file, and no file of such a pattern.\n"
+    assert (
+        said.err == f"Error: {shown}: there is no such file, and no file matches it as a pattern.\n"
+    )
     save_data(tmp_path, [], [], [(name, f"{name}: broken"), ("b", "b: odd")])
     assert (tmp_path / "problems.txt").read_text() == f"{shown}: broken\nb: odd\n"
 

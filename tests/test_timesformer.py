@@ -280,12 +280,12 @@ def test_resized_positions():
         ((4, 8, 8), {"attention": "time"}, "Unknown attention 'time'; known: space, joint, divid"),
         ((4, 8, 8), {"positions": "learned"}, "Unknown positions 'learned'; known: none, space"),
         ((4, 8, 8), {"pooling": "max"}, "Unknown pooling 'max'; known: class, fused"),
-        ((4, 9, 9), {}, "4 frames of 9 x 9 pixels do not cut into pieces of 1 x 2 x 2"),
+        ((4, 9, 9), {}, "4 frames of 9 x 9 pixels cannot be cut into pieces of 1 x 2 x 2"),
         ((1, 8, 8), {}, "Attention over time needs several tokens there, but the grid is 1 x 4"),
         ((4, 2, 2), {"attention": "axial"}, "Attention over width needs several tokens there"),
         ((4, 2, 2), {"attention": "space"}, "Attention over height and width needs several tok"),
-        ((3, 8, 8), {"attention": "local_global"}, "cuts the time in two, but there are 3 token"),
-        ((4, 6, 6), {"attention": "local_global"}, "cuts the height in two, but there are 3 tok"),
+        ((3, 8, 8), {"attention": "local_global"}, "cuts the time in two, but it has an odd"),
+        ((4, 6, 6), {"attention": "local_global"}, "cuts the height in two, but it has an odd"),
     ],
 )
 def test_bad_designs(shape, choices, message):
@@ -295,6 +295,6 @@ def test_bad_designs(shape, choices, message):
 
 def test_attention_needs_a_whole_grid():
     layer = WindowAttention((2, 2, 2), Window("all", "all", "all"), 2)
-    with pytest.raises(ValueError, match="10 tokens are not 1 and a grid of"):
+    with pytest.raises(ValueError, match="10 tokens; expected 1 class tokens and a grid of"):
         layer.build((None, 10, 16))
     assert timesformer.SCHEMES["axial"].windows["width"] == Window("each", "each", "all")

@@ -74,7 +74,7 @@ def test_frozen_run_resumes_and_is_scored(folder, small_i3d):
 
     with pytest.raises(ValueError, match="started with seed 0, not 5"):
         train("--run", "parts", *views, "--resume", "--seed", 5)
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="exists already"):
         train("--run", "parts")
     with pytest.raises(ValueError, match="no split 'test'; known: train, val"):
         evaluate.evaluate(EvaluationOptions([whole], split="test"))

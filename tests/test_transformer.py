@@ -137,7 +137,7 @@ def test_stochastic_depth_leaves_whole_branches_out():
 
 
 def test_heads_must_divide_the_channels():
-    with pytest.raises(ValueError, match="10 channels do not divide by 4"):
+    with pytest.raises(ValueError, match="10 channels cannot be divided among 4"):
         encode(keras.Input((3, 10)), 1, 4, 8)
 
 

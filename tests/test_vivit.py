@@ -64,7 +64,7 @@ def test_tokens_and_logits(embedder, encoder):
         shape, build_one = (2, 3, 3, 3, 64), build_vivit_on_maps
     design = Design(embedder=embedder, encoder=encoder)
     if (embedder, encoder) == ("flatten", "factorised"):
-        with pytest.raises(ValueError, match="needs several tokens a frame; use joint"):
+        with pytest.raises(ValueError, match="needs several tokens a frame"):
             build_vivit(shape, 5, design)
         return
     model = build_one(shape, 5, design)
@@ -117,7 +117,7 @@ def test_factorised_encoder_reads_places_before_times():
         (Design(encoder="divided"), "Unknown encoder 'divided'; known: joint, factorised"),
         (Design(size="huge"), "Unknown size 'huge'; known: small, base"),
         (Design(embedder="patches", patch_size=12), "do not cut into pieces of 1 x 12 x 12"),
-        (Design(embedder="tubelet"), "7 frames of 32 x 32 pixels do not cut into pieces of 2 x"),
+        (Design(embedder="tubelet"), "7 frames of 32 x 32 pixels cannot be cut into pieces of 2 x"),
     ],
 )
 def test_bad_designs(design, message):

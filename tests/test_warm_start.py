@@ -64,12 +64,12 @@ def test_timesformer_for_other_frames_frame_size_and_patch():
         (
             lambda: build_head("vivit", 2, 64, 5),
             lambda: build_head("vivit", 4, 64, 5),
-            "knows 3 places in its encoder_positions, this one has 5: give it as many segments",
+            "has 3 positions in its encoder_positions, but this one has 5. Give the same number",
         ),
         (
             lambda: build_head("transformer", 2, 64, 5),
             lambda: build_head("transformer", 3, 64, 5),
-            "knows 32 places in its positions, this one has 48",
+            "has 32 positions in its positions, but this one has 48",
         ),
         (
             lambda: build("vivit", 5, 1, 8, 112),

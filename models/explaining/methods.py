@@ -183,7 +183,9 @@ def map_windows(question, block=0):
                 name = f"{encoder} {window}".strip().replace("_", " ")
                 found[name] = int(number), Maps(maps, [times, *centers])
     if not found:
-        raise ValueError(f"block is {block}; the network has 1 to {highest}, 0 is the last.")
+        raise ValueError(
+            f"block is {block}; the network has blocks 1 to {highest} (0 means the last)."
+        )
     return found
 
 
@@ -279,5 +281,7 @@ def choose_method(name, network):
     fitting = [key for key, method in METHODS.items() if method.fits(network)]
     if name and name not in fitting:
         listed = "; ".join(f"{key}: {method.networks}" for key, method in METHODS.items())
-        raise ValueError(f"Method {name!r} cannot explain this {network.name}. Known are {listed}.")
+        raise ValueError(
+            f"The method {name!r} cannot explain this {network.name}; known: {listed}."
+        )
     return name or fitting[0]

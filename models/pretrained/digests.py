@@ -62,8 +62,8 @@ def check_pinned(content, pinned, where):
     found = hashlib.sha256(content).hexdigest()
     if found != pinned.sha256:
         raise WeightsError(
-            f"{where} is not {pinned.name}, the only file of its kind that is read: that has "
-            f"{pinned.size} bytes and the SHA-256 {pinned.sha256}."
+            f"{where} is not {pinned.name} with {pinned.size} bytes and the SHA-256 "
+            f"{pinned.sha256}, the only file of this kind that is read."
         )
 
 
@@ -84,6 +84,6 @@ def check_first(path, found):
             record.write_text(f"{found}\n", encoding="utf-8")
     elif found != first:
         raise WeightsError(
-            f"{path}: the weights have changed since they were first used: their SHA-256 is "
-            f"{found}, not {first}. If you trust the new ones, delete {record}."
+            f"{path}: the weights have changed since they were first used: their SHA-256 "
+            f"is {found}, not {first}. If you trust the new ones, delete {record}."
         )

@@ -99,8 +99,8 @@ def recognize_tensors(tensors, where):
     tensors = {name.removeprefix(KINDS[kind].prefix): array for name, array in tensors.items()}
     if not any(name.startswith(("embeddings.", "encoder.layer.")) for name in tensors):
         raise WeightsError(
-            f"{where} holds neither a TimeSformer nor a ViT under Hugging Face's names; its first "
-            f"tensors are {', '.join(sorted(tensors)[:3]) or 'none'}."
+            f"{where} contains neither a TimeSformer nor a ViT with Hugging Face's names. "
+            f"Its first tensors are {', '.join(sorted(tensors)[:3]) or 'none'}."
         )
     return kind, tensors
 
@@ -204,7 +204,7 @@ def set_tensors(network, kind, tensors, where, normalization=None):
     left_out = [name for name in tensors if name.startswith(extras)]
     used = {name: array for name, array in tensors.items() if name not in left_out}
     _check_complete(set(filter(None, sources.values())), used, where)
-    arrays, notes = {}, [f"{kind}, {len(used)} tensors, none missing, none left over"]
+    arrays, notes = {}, [f"{kind}, all {len(used)} tensors"]
     variables = {v.path: v for v in head.weights if v.path in sources}
     for path, variable in variables.items():
         arrays[path], note = np.zeros(variable.shape, "float32"), ""
@@ -216,6 +216,6 @@ def set_tensors(network, kind, tensors, where, normalization=None):
     arrays["projection/kernel"], arrays["projection/bias"] = folded
     for path, variable in variables.items():
         variable.assign(arrays[path])
-    notes += ["the classifier begins anew"] * bool(extras)
+    notes += ["the classifier starts at random"] * bool(extras)
     notes += [f"left out: {', '.join(sorted(left_out))}"] * bool(left_out)
     return notes

@@ -69,7 +69,9 @@ def _read_sdist(path):
 
 def _check_size(size, path):
     if size > _MOST:
-        raise WeightsError(f"{path} holds {size} bytes of tensors; I3D has fewer than {_MOST}.")
+        raise WeightsError(
+            f"{path} contains {size} bytes of tensors, but I3D has fewer than {_MOST}."
+        )
 
 
 def _read_npz(path):
@@ -119,4 +121,6 @@ def read_tensors(path):
         raise
     except Exception as error:  # each reader has its own kinds; the file is what matters
         raise WeightsError(f"{path} cannot be read as I3D weights: {error}") from error
-    raise WeightsError(f"{path}: no weights there (a checkpoint, .npz, .tar.gz or .ckpt file).")
+    raise WeightsError(
+        f"{path}: no weights were found (a checkpoint, .npz, .tar.gz or .ckpt file)."
+    )

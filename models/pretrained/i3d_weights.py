@@ -143,8 +143,8 @@ def verify(tensors, name):
     published = PRETRAINED[name]["sha256"]
     if published and hash_tensors(checked) != published:
         raise DamagedError(
-            f"{name}: the tensors have the published CRC32C, but not the published SHA-256, "
-            f"{published}: they were made to pass."
+            f"{name}: the tensors have the published CRC32C, but not the published "
+            f"SHA-256, {published}. They may be forged; do not use them."
         )
     return checked
 
@@ -261,18 +261,18 @@ def _hint(name, others, folder):
     lines = [
         f"Fetch {' and '.join(CHECKPOINT_FILES)} from",
         f"  {PRETRAINED[name]['sources']['official']}",
-        f"into {Path(folder, name)}/, or name a local copy: --weights <file>.",
+        f"into {Path(folder, name)}/, or give a local copy: --weights <file>.",
         "To train from scratch: --weights none.",
     ]
     if PRETRAINED[name]["stream"] == "flow":
-        lines.append(f"To begin with RGB's weights, inflated: --weights {INFLATED}.")
+        lines.append(f"To start from the inflated weights of RGB: --weights {INFLATED}.")
     for other in others:
         try:
             fetch(other, folder)
         except WeightsError:
             continue
         weights = PRETRAINED[other]["weights"]
-        lines.append(f"{other}, of the same stream, can be had: --weights {weights}.")
+        lines.append(f"{other}, of the same stream, is available: --weights {weights}.")
     return "\n".join(lines)
 
 

@@ -154,7 +154,8 @@ def _check_digest(path, row):
     elif found != row.sha256:
         raise WeightsError(
             f"{path} is not the {FILE} of {row.repository}: its SHA-256 is {found}, not "
-            f"{row.sha256}. Delete it and run again, or name your own: --weights <file>."
+            f"{row.sha256}. Delete the file and run again, or give your own: --weights "
+            "<file>."
         )
     return path
 
@@ -211,7 +212,7 @@ def read_file(path):
     """
     path = Path(path, FILE) if Path(path).is_dir() else Path(path)
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give a .safetensors file, or its folder.")
+        raise WeightsError(f"{path}: no such file. Give a .safetensors file, or its folder.")
     try:
         return load_file(path)
     except (SafetensorError, KeyError, TypeError) as error:
@@ -229,8 +230,8 @@ def _check_published(name, tensors, where):
         found = tensors[tensor].size if tensor in tensors else 0
         if found != size:
             raise WeightsError(
-                f"{where} is not {row.repository}: its {tensor} holds {found} numbers, not {size}. "
-                "Delete it and run again."
+                f"{where} is not {row.repository}: its {tensor} has {found} numbers, not "
+                f"{size}. Delete the file and run again."
             )
 
 
@@ -252,8 +253,8 @@ def load_published(network, weights, folder="weights/pretrained"):
     """
     if network.name != "timesformer":
         raise WeightsError(
-            f"{network.name} has no published weights; give --weights none or a run "
-            f"(weights/<run>), not {weights}."
+            f"weights is {weights}, but {network.name} has no published weights. Give "
+            "none, or a run (weights/<run>)."
         )
     known = {row.weights for row in PUBLISHED.values()}
     if weights not in known and Path(weights).exists():

@@ -23,8 +23,9 @@ def _fit_positions(name, here, there):
         return resize(keras.ops.convert_to_numpy(there[0]), here.shape[1])[None]
     if not resize and name.endswith("positions"):
         raise ValueError(
-            f"The saved network knows {there.shape[1]} places in its {name}, this one has "
-            f"{here.shape[1]}: give it as many segments and frames, cut the same way."
+            f"The saved network has {there.shape[1]} positions in its {name}, but this one "
+            f"has {here.shape[1]}. Give the same number of segments and frames, and the "
+            "same patches."
         )
     return None
 

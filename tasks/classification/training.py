@@ -66,10 +66,11 @@ def inspect_data(params, folder, listed, classes):
         examples = assign_splits(examples, params.val_fraction, params.test_fraction, params.seed)
         check_readable(examples, examples)
         save_data(folder, examples, classes, problems)
+    parts = ", ".join(f"{sum(e.split == s for e in examples)} {s}" for s in SPLITS)
+    found_problems = f"; {len(problems)} problems, see {folder}/problems.txt" if problems else ""
     print_line(
-        f"{len(examples)} videos of {len(classes)} classes, {len(problems)} problems", end="; "
+        f"{len(examples)} videos of {len(classes)} classes: {parts}{found_problems}", flush=True
     )
-    print_line(", ".join(f"{s} {sum(e.split == s for e in examples)}" for s in SPLITS), flush=True)
     return examples, found
 
 
@@ -137,7 +138,7 @@ def make_network(plan, num_outputs, length=0):
     trained = sum(int(np.prod(variable.shape)) for variable in network.trainable_variables)
     work = f"{count_flops(network) / 2e9:.3g} billion multiply-adds a video"
     print_line(
-        f"{network.name}: {network.count_params():,} parameters, {trained:,} trained, {work}"
+        f"{network.name}: {network.count_params():,} parameters ({trained:,} trained), {work}"
     )
     return network
 

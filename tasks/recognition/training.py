@@ -87,7 +87,9 @@ def prepare(plan, scope, replicas):
         stage.network.count_params(),
         sum(np.prod(v.shape) for v in stage.part.trainable_variables),
     )
-    print_line(f"{stage.network.name}: {counts[0]:,} parameters, {counts[1]:,} trained", flush=True)
+    print_line(
+        f"{stage.network.name}: {counts[0]:,} parameters ({counts[1]:,} trained)", flush=True
+    )
     folder = _begin_run(material, stage)
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     training = _make_training(params, members["train"], labels, stage, replicas)

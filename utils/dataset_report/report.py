@@ -68,7 +68,7 @@ def _pairs(records, pairs, splits):
         if chosen:
             number = sum(pair.kind == kind for pair in pairs)
             shown = min(len(chosen), MOST_PAIRS)
-            each = ", one of each scene" if kind == "same scene" else ""
+            each = ", one for each scene" if kind == "same scene" else ""
             sides = [
                 (
                     f"similarity {pair.similarity:.3f}, in "
