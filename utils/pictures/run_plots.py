@@ -44,7 +44,8 @@ def plot_history(history, path):
         axis.grid(alpha=0.3)
     axes[0].legend()
     axes[1].set_ylim(0, None if score == "wer" else 1.02)
-    _use_log(axes[2])
+    if any(row["learning_rate"] for row in history):
+        _use_log(axes[2])
     save_figure(figure, path, tight=True)
 
 

@@ -6,6 +6,7 @@ TensorFlow's SavedModel (what TensorFlow Serving loads), ONNX, LiteRT (TensorFlo
 import json
 import logging
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -113,7 +114,9 @@ def _write_litert(model, path, examples, optimize=False, types=()):
 def _run_litert(path):
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
+    with warnings.catch_warnings():  # of its successor, a package of its own
+        warnings.filterwarnings("ignore", r"(?s).*tf\.lite\.Interpreter", UserWarning)
+        interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
     run = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
     return lambda inputs: run(**inputs)[_OUTPUT]
 
