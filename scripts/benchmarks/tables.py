@@ -69,7 +69,7 @@ LISTS = {"weights_i3d": list_i3d, "weights_timesformer": list_timesformer}
 def _long(*figures):
     """Return the `Table` of rows of `utils.system.figures.make_row` that have a name."""
     cells = ("{name}", "{value} {unit}")
-    return Table(("", ""), tuple(Part(each, cells) for each in figures))
+    return Table(("what", "figure"), tuple(Part(each, cells) for each in figures))
 
 
 _FOLDS = ("{mean:.3f}", "{folds:.2f}")
@@ -320,7 +320,7 @@ TABLES = {
     ),
     # docs/reliability.md
     "faults": Table(
-        ("", *_FOUND),
+        ("what", *_FOUND),
         tuple(
             Part(name, (f"{{group}}{more}", *(f"{{{key}:,}}" for key in _FOUND)), total="group")
             for name, more in {
@@ -334,7 +334,7 @@ TABLES = {
     ),
     # docs/results.md
     "sample": Table(
-        ("data", "command", "accuracy", "", "time"),
+        ("data", "command", "accuracy", "note", "time"),
         (Part("sample", ("{data}", "{command}", "{accuracy:.3f}", "{note}", "{time}")),),
     ),
     "schemes": Table(
@@ -368,7 +368,7 @@ TABLES = {
         ),
     ),
     "fight_finetuned": Table(
-        ("", "accuracy", "peak memory"),
+        ("what is trained", "accuracy", "peak memory"),
         (Part("fight_finetuned", ("{what}", "{accuracy:.3f}", "{gib} GiB")),),
     ),
     "fight_context": Table(
@@ -469,7 +469,7 @@ TABLES = {
         ),
     ),
     "gpu_video": Table(
-        ("", "a second"),
+        ("what", "a second"),
         (
             *(
                 Part(
@@ -494,7 +494,7 @@ TABLES = {
         ),
     ),
     "gpu_errors": Table(
-        ("", "relative error"),
+        ("what", "relative error"),
         (
             *(
                 Part("gpu_h100", ("{name}", "{relative_error:.1g}"), {"part": part, "name": name})
@@ -581,12 +581,12 @@ TABLES = {
     ),
     "extraction": _long("extraction", "extraction_fights"),
     "extraction_memory": Table(
-        ("", "peak memory"),
+        ("what", "peak memory"),
         (Part("extraction_memory", ("{name}", "{value:.2f} {unit}")),),
     ),
     "ray": _long("ray"),
     "estimates": Table(
-        ("", "", "estimate"), (Part("estimates", ("{what}", "{name}", "{value} {unit}")),)
+        ("of", "what", "estimate"), (Part("estimates", ("{what}", "{name}", "{value} {unit}")),)
     ),
     "flow": Table(
         ("`--flow`", "2 px", "10 px", "3 degrees", "zoom 1.05", "s a pair"),

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from utils.system.commands import ROOT
 from utils.system.files import read_json, write_atomically
+from utils.system.words import print_line
 
 KEYS = ("command", "date", "commit", "rows")
 # What processors call the features that decide how fast networks are: what people call them.
@@ -142,7 +143,7 @@ class Figures:
         for row in rows:
             self.add(**row)
             what = ", ".join(str(row[key]) for key in row if not key.startswith(("value", "unit")))
-            print(f"{what:<62} {row['value']:10.4g} {row['unit']}", flush=True)
+            print_line(f"{what:<62} {row['value']:10.4g} {row['unit']}", flush=True)
 
     def write(self):
         """Write the file, where there is to be one."""
