@@ -82,7 +82,7 @@ class Published(NamedTuple):
     Attributes:
         weights: what the flag `weights` auto stands for.
         load: function (model, weights, stream) -> name of what was loaded; `WeightsError` for what
-            cannot be had.
+            cannot be fetched.
         find_weights: function name of what was loaded -> what `load` takes.
         data: the data set that they were trained on.
         license: of the weights.
@@ -220,7 +220,7 @@ class Backbone(NamedTuple):
         """Load published weights into a model of `build`; return the name of what was loaded.
 
         Raises:
-            WeightsError: there are none, or they cannot be had.
+            WeightsError: there are none, or they cannot be fetched.
         """
         if not self.published:
             raise WeightsError(

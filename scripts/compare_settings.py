@@ -190,7 +190,7 @@ def list_rows(vary, cells):
 
     Args:
         vary: the parameter.
-        cells: as of `format_table`.
+        cells: as in `format_table`.
 
     Yields:
         {parameter: value, data set: mean score, "<data set>_spread", "parameters" in millions,

@@ -142,7 +142,7 @@ def check_source(headers, host, names=()):
 
     Args:
         headers: {lower-case name: value} of what is asked.
-        host, names: as of `Limits`.
+        host, names: as in `Limits`.
     """
     asked, names = headers.get("host", ""), {name.lower() for name in names}
     name = urlsplit(f"//{asked}").hostname or ""

@@ -41,8 +41,8 @@ def open_predictor(run=None, window=0.0, step=0.0):
         step: seconds from a window to the next; 0 for half a window.
 
     Raises:
-        ValueError: no run there, weights that cannot be had, or features that no video can be made
-            into.
+        ValueError: not a run, weights that cannot be fetched, or features that cannot be made of a
+            video.
     """
     if run is None:
         return open_published((window, step))

@@ -216,7 +216,7 @@ def test_sentences_that_cannot_be_used_are_named(release):
     assert [s.id for s in sentences if s.split == "train"] == [second]
     assert [name for name, _ in problems] == [BAD, first, "empty", "tag"]
     reasons = dict(problems)
-    assert reasons[first].endswith(f"{FRAMES}/train/{first}/1 is not there")
+    assert reasons[first].endswith(f"{FRAMES}/train/{first}/1 does not exist")
     assert reasons["empty"] == "no glosses"
     assert reasons["tag"] == "no glosses (only ('__PU__',))"
     shutil.rmtree(folder / FRAMES / "dev")
@@ -290,7 +290,7 @@ def test_a_csv_of_videos(tmp_path):
         (str(tmp_path / "frames"), "Ann", "train"),
     ]
     assert sentences[0].glosses == sentences[0].raw == ("HELLO", "YOU")
-    assert problems == [("missing.avi", f"{tmp_path}/missing.avi is not there")]
+    assert problems == [("missing.avi", f"{tmp_path}/missing.avi does not exist")]
     (tmp_path / "a.avi").write_bytes(b"nothing")
     both = [sentences[1], dataclasses.replace(sentences[0], split="dev")]
     assert drop_unreadable(both, tmp_path)[0] == both[:1]

@@ -213,6 +213,7 @@ def test_each_weight_is_written_once(folder):
     assert needed <= written.stat().st_size < 1.1 * needed
 
 
+@pytest.mark.filterwarnings("error:.*tf.lite.Interpreter is deprecated")
 def test_what_does_not_agree_is_not_kept(folder):
     with pytest.raises(ValueError, match=r"differs from weights/rows: by .*Nothing was written"):
         export("rows", "litert", precision="float16", tolerance=0.0)

@@ -74,7 +74,7 @@ KINDS = {
 
 
 def recognize_tensors(tensors, where):
-    """Tell what a file holds.
+    """Say what a file holds.
 
     Args:
         tensors: {Hugging Face's name: array}.

@@ -2,8 +2,8 @@
 
 DeepMind's kinetics-i3d (Apache-2.0). `i3d_checkpoints.json` holds, for each tensor, its shape and
 the masked CRC32C that the official `model.ckpt.index` records; nothing is used before it agrees.
-CRC32C finds damage, not forgery: where all tensors could be had, their SHA-256 is here too, and the
-others' is kept beside the cache as they first came.
+CRC32C finds damage, not forgery. The SHA-256 of checkpoints that could be fetched is therefore here
+too; that of others is kept beside the cache when they first come.
 """
 
 import json
@@ -257,7 +257,7 @@ def _match(path, names):
 
 
 def _hint(name, others, folder):
-    """Say what to put where, and which other checkpoint of the stream can be had."""
+    """Say what to put where, and which other checkpoint of the stream is available."""
     lines = [
         f"Fetch {' and '.join(CHECKPOINT_FILES)} from",
         f"  {PRETRAINED[name]['sources']['official']}",
@@ -297,7 +297,8 @@ def load_pretrained(backbone, weights, stream, folder="weights/pretrained"):
         What was loaded: a key of `PRETRAINED`, or of what it was inflated.
 
     Raises:
-        WeightsError: unknown weights; not to be had; or a tensor that is not the published one.
+        WeightsError: unknown weights, weights that cannot be fetched, or a tensor that is not the
+            published one.
     """
     rows = {row["weights"]: key for key, row in PRETRAINED.items() if row["stream"] == stream}
     if weights == INFLATED and stream == "flow":

@@ -169,8 +169,8 @@ def fetch(name, folder="weights/pretrained"):
             hand, is taken.
 
     Raises:
-        WeightsError: it cannot be had; what to put where. Or its SHA-256 is another than the
-            published one, or than when it was first used.
+        WeightsError: it cannot be fetched (the message says what to put where), or its SHA-256 is
+            not the published one, or not that of its first use.
     """
     row, target = PUBLISHED[name], Path(folder, name)
     if (target / FILE).is_file():
@@ -248,8 +248,8 @@ def load_published(network, weights, folder="weights/pretrained"):
         (what was loaded, sentences on what was interpolated and left out).
 
     Raises:
-        WeightsError: another network, unknown weights, not to be had, or a checkpoint of another
-            attention, size and so on; the network is unchanged.
+        WeightsError: another network, unknown weights, weights that cannot be fetched, or a
+            checkpoint of another attention, size and so on; the network is unchanged.
     """
     if network.name != "timesformer":
         raise WeightsError(

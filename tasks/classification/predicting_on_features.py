@@ -24,7 +24,7 @@ class RowClassifier:
         inquiry: an `Inquiry`; its network takes rows, (batch, segments, channels).
         reader: a `tasks.features.reader.RowReader`.
         views: (clips, crops) that are averaged for a whole video.
-        seconds: as of `tasks.classification.predicting.Classifier`.
+        seconds: as in `tasks.classification.predicting.Classifier`.
     """
 
     kind, live, clip_format, watch = "classes", False, None, staticmethod(refuse_live)

@@ -29,7 +29,7 @@ def start_maps(maps, start, stream):
         stream: rgb or flow.
 
     Raises:
-        ValueError: a run without such a backbone for the stream, or weights that cannot be had.
+        ValueError: a run without such a backbone for the stream, or weights that cannot be fetched.
     """
     if start == "none":
         return start

@@ -1,4 +1,4 @@
-"""Whether a corpus' rows come often enough for CTC, and what mends it where they do not."""
+"""Whether a corpus' rows come often enough for CTC, and how to fix it if they do not."""
 
 from models.ctc import count_needed_steps, find_impossible
 from models.recognizer import POOLING_FRONTS, choose_front, count_pooled, output_lengths
@@ -52,7 +52,7 @@ def drop_impossible(sentences, labels, rows, front, stride, row_step=1):
         [(id, reason)] of them.
 
     Raises:
-        ValueError: they are more than `MOST_IMPOSSIBLE`; the stride that mends it is named.
+        ValueError: they are more than `MOST_IMPOSSIBLE`; the message says which stride would do.
     """
     steps = output_lengths(rows, front)
     found = find_impossible(labels, steps)

@@ -153,7 +153,7 @@ def _read_video(run, params, path):
 
 
 def read_sentence_of(options, params, sentences):
-    """Return the `Recognition` of a video by a run; arguments and errors as of `explain_sentence`.
+    """Return the `Recognition` of a video by a run; arguments and errors as in `explain_sentence`.
 
     Args:
         options: `tasks.options.ExplanationOptions`.

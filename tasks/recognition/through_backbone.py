@@ -102,7 +102,7 @@ def open_network(plan, settings):
         settings: `FeatureSettings`.
 
     Raises:
-        ValueError: weights that are no more to be had.
+        ValueError: weights that are no longer available.
     """
     params = plan.params
     run = Path(params.weights)

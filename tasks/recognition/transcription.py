@@ -245,7 +245,7 @@ def open_rows(run, params):
         params: its `Params`; without features, the backbone is in its network (stage 2).
 
     Raises:
-        ValueError: as of `RowReader`, or no such network.
+        ValueError: as in `RowReader`, or no such network.
     """
     if params.features:
         return load_recognizer(run, params.features), RowReader(run, params.row_step)

@@ -20,7 +20,7 @@ from utils.video.reading import probe
 from utils.video.video import Video, VideoError
 from utils.video.views import CENTER
 
-# Of what `probe` finds: what an older one wrote down is found anew.
+# Of what `probe` finds: what an older one wrote down is searched again.
 _READER = 2
 
 

@@ -119,7 +119,7 @@ def join_scenes(examples, pairs):
 
 
 def draw_clean_split(examples, pairs, fractions, seed):
-    """Draw a split that no pair crosses; splits that are given are drawn anew, as large.
+    """Draw a split that no pair crosses; given splits are replaced by new ones of their size.
 
     Args:
         examples: list of `Example`.

@@ -194,7 +194,7 @@ def read_blocks(video, name, row_format):
 
 
 def read_video(path, name, row_format):
-    """Yield the blocks of a video, and in place of those that cannot be had a `Failure`.
+    """Yield the blocks of a video, and a `Failure` for each that cannot be read.
 
     The video is decoded once before, for its length and its times.
 

@@ -55,7 +55,7 @@ def row_starts(num_frames, window, stride, edges):
 def plan_rows(num_frames, window, stride, edges):
     """Return the places in the resampled video that each row sees, int (rows, window).
 
-    Arguments and errors as of `row_starts`. What lies beyond the ends is the first or last frame.
+    Arguments and errors as in `row_starts`. What lies beyond the ends is the first or last frame.
     """
     starts = row_starts(num_frames, window, stride, edges)
     return np.clip(starts[:, None] + np.arange(window), 0, num_frames - 1)

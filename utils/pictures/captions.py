@@ -121,7 +121,7 @@ def save_captions(path, source, intervals, duration, subtitles=False):
     Args:
         path: an .mp4, .avi or .webm.
         source: the video's path.
-        intervals, duration: as of `caption_frames`.
+        intervals, duration: as in `caption_frames`.
         subtitles: whether a label stays until the next one begins, as glosses should.
 
     Raises:

@@ -75,7 +75,7 @@ def merge_steps(decided, probabilities, times, labels):
     Args:
         decided: bool (steps, classes), whether a step is of a class; of several, or of none.
         probabilities: (steps, classes).
-        times: (steps + 1,), as of `smooth_windows`.
+        times: (steps + 1,), as in `smooth_windows`.
         labels: of the classes.
 
     Returns:

@@ -10,7 +10,7 @@ _GROUPING = 2  # ends the seed of an epoch's grouping by length
 def plan_lengths(longest, count=4):
     """Return the few lengths, multiples of 4, that batches of up to `longest` rows are padded to.
 
-    Few, since every other shape of a batch would be compiled anew.
+    Few, since every other shape of a batch would be compiled again.
     """
     return [4 * -(-longest * part // (4 * count)) for part in range(1, count + 1)]
 

@@ -120,7 +120,7 @@ def _find_problem(sentence, needs_frames):
     if not sentence.glosses:
         return f"no glosses{f' (only {sentence.raw})' if sentence.raw else ''}"
     missing = needs_frames and not Path(sentence.path).exists()
-    return f"{sentence.path} is not there" if missing else ""
+    return f"{sentence.path} does not exist" if missing else ""
 
 
 def leave_out(sentences, reasons, where):

@@ -77,8 +77,8 @@ def read_table(path, delimiter, quoting, errors="strict"):
 
     Args:
         path: of the file.
-        delimiter, quoting: as of `csv.reader`.
-        errors: as of `utils.system.tables.read_text`.
+        delimiter, quoting: as in `csv.reader`.
+        errors: as in `utils.system.tables.read_text`.
 
     Raises:
         ValueError: no such file, or no text.

@@ -67,7 +67,7 @@ def read_sentence(features):
 
 
 def change_sentence(features, least, generator, changes, deviation):
-    """Read the rows of a sentence and change them; arguments as of `change_rows`."""
+    """Read the rows of a sentence and change them; arguments as in `change_rows`."""
     return change_rows(read_sentence(features), changes, least, deviation, generator)
 
 

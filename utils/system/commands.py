@@ -1,4 +1,4 @@
-"""How commands run and end: what a user can mend is one sentence, anything else a traceback."""
+"""How commands run and end: an error that you can fix is one line, any other is a traceback."""
 
 import os
 import shlex

@@ -25,7 +25,7 @@ def start_child(command, **options):
     input, by `follow_parent`.
 
     Args:
-        command, options: as of `subprocess.Popen`, which is yielded.
+        command, options: as in `subprocess.Popen`, which is yielded.
     """
     environment = os.environ | {_FOLLOWS: "1"}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)

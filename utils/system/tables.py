@@ -19,7 +19,7 @@ def read_text(path, errors="surrogateescape"):
 
     Args:
         path: of the file.
-        errors: what becomes of other bytes behind the first line, as of `bytes.decode`: names of
+        errors: what becomes of other bytes behind the first line, as in `bytes.decode`: names of
             files may have such.
 
     Raises:

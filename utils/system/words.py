@@ -12,7 +12,7 @@ def escape(text):
 
 
 def print_line(*lines, **options):
-    """Print lines, each as `escape` gives it; options as of `print`."""
+    """Print lines, each as `escape` gives it; options as in `print`."""
     print("\n".join(map(escape, lines)), **options)
 
 

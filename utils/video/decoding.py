@@ -21,7 +21,7 @@ _MOST_RATE = 240  # of a file whose length is limited
 _HDR = {16: "PQ", 18: "HLG"}  # transfer functions, by FFmpeg's numbers
 
 
-# Decoders that begin anew at a key frame; others keep something of the frames before it.
+# Decoders that start again at a key frame; others keep something of the frames before it.
 _SEEKABLE = (
     "h264 hevc vp8 vp9 libdav1d av1 mpeg1video mpeg2video mpeg4 msmpeg4 msmpeg4v2 wmv1 wmv2 wmv3 "
     "vc1 h263 flv theora mjpeg prores dnxhd ffv1 huffyuv ffvhuff utvideo"

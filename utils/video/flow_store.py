@@ -99,7 +99,7 @@ def find_damage(folder, video, kind, known=None):
     All of it is read, in another process; once, as long as the file does not change.
 
     Args:
-        folder, video, kind: as of `stamp_stored`.
+        folder, video, kind: as in `stamp_stored`.
         known: its text where the flow was found whole before.
     """
     stamp = stamp_stored(folder, video, kind)
@@ -159,7 +159,7 @@ def flow_frames(video, kind, folder, places):
     """Return a generator of the flow of a video, stored or else computed, as `compute_flow` gives.
 
     Args:
-        video, kind, places: as of `compute_flow`.
+        video, kind, places: as in `compute_flow`.
         folder: a store; flow that is not there or damaged, or all for "", is computed.
 
     Raises:
@@ -178,7 +178,7 @@ def read_flow(video, places, kind, folder="", frame_size=224, crop=(0.5, 0.5)):
         video: a `Video`.
         places: 1-D array of frames of the resampled video, in any order, repeats allowed.
         kind: of `flow_kind`.
-        folder: as of `flow_frames`.
+        folder: as in `flow_frames`.
         frame_size: height and width of the crop.
         crop: its position, from top left (0, 0) to bottom right (1, 1).
 
@@ -187,7 +187,7 @@ def read_flow(video, places, kind, folder="", frame_size=224, crop=(0.5, 0.5)):
         20 and rounded to steps of 20 / 127; zero for the video's last frame.
 
     Raises:
-        VideoError, ValueError: as of `flow_frames`.
+        VideoError, ValueError: as in `flow_frames`.
     """
     wanted, order = np.unique(places, return_inverse=True)
     frames = flow_frames(video, kind, folder, wanted)

@@ -16,7 +16,7 @@ from utils.video.video_files import IMAGE_SUFFIXES, is_video_file
 IMAGE_FPS = FPS
 # What macOS, Synology and Windows put beside files, for themselves.
 _JUNK_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-_FLOW_NAME = re.compile(r"(flow.*|[xyuv])[_-]?$")  # of flow beside frames, as of mmaction2
+_FLOW_NAME = re.compile(r"(flow.*|[xyuv])[_-]?$")  # of flow beside frames, as in mmaction2
 _NUMBER_AT_END = re.compile(r"\d+$")
 _COUNTED_WORD = re.compile(r"[^\W\d_][ _-]?$")  # such as the cam of cam1_0001
 
@@ -97,7 +97,7 @@ def name_flow(path):
 
 
 def sort_images(folder):
-    """Tell what a folder's images are: the frames of one video, or something else.
+    """Say what a folder's images are: the frames of one video, or something else.
 
     A folder is a video where it holds numbered images, no video and no folder. Frames may have
     stored flow (`flow_x_`, `flow_y_`) and single pictures beside them, which are left out; several

@@ -12,7 +12,7 @@ _FLATTEST = 100  # times the shorter side; frames are resized by that one
 # Matrices from YCbCr that swscale knows, by FFmpeg's numbers; others are BT.601, as for its scaler.
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 _BT601, _UNKNOWN = 5, 2
-# Turns against the clock in degrees, as of `_read_turn`.
+# Turns against the clock in degrees, as in `_read_turn`.
 _QUARTERS = {90: (True, True, False), 180: (False, True, True), -90: (True, False, True)}
 _FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}  # OpenCV's numbers
 

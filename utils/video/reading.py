@@ -133,7 +133,7 @@ def resized_frames(video, indices, short_side, square=0):
     Args:
         video: a `Video`.
         indices: of the file's frames, sorted and distinct.
-        short_side, square: as of `utils.video.frames.resize_frame`.
+        short_side, square: as in `utils.video.frames.resize_frame`.
 
     Returns:
         A generator of uint8 (height, width, 3), RGB.
