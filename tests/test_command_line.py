@@ -122,6 +122,7 @@ def test_recognition_does_not_read_what_its_help_leaves_out(name):
     [
         ("pheonix", "Unknown --preset pheonix. Did you mean phoenix? Possible: default, paper"),
         ("--preset papr", "Unknown --preset papr. Did you mean paper?"),
+        ("--preset", "--preset takes a value. Possible: default, paper, finetune"),
         ("--epoch 3", "Unknown flag --epoch. Did you mean --epochs?"),
         ("--frame_sze 3", "Unknown flag --frame-sze. Did you mean --frame-size?"),
         ("--flip yes", "No flag takes the value 'yes'."),

@@ -67,45 +67,57 @@ def suggest(name, known):
     return f". Did you mean {similar[0]}?" if similar else "."
 
 
-def refuse_flag(tokens, known, elsewhere):
-    """Raise a ValueError for what no flag of a command takes.
-
-    Args:
-        tokens: of the command line; the first one is named.
-        known: the command's flags.
-        elsewhere: {flag: why the command does not take it}.
-    """
-    flag = tokens[0].split("=")[0].replace("_", "-")
+def _refuse_flag(event, known, elsewhere):
+    given = event.tokens[0]
+    flag = given.split("=")[0].replace("_", "-")
     if flag in elsewhere:
-        raise ValueError(f"{flag} {elsewhere[flag]}")
+        return f"{flag} {elsewhere[flag]}"
     if flag.startswith("-"):
-        raise ValueError(f"Unknown flag {flag}{suggest(flag, known)} --help lists all flags.")
-    raise ValueError(f"No flag takes the value {tokens[0]!r}. --help lists all flags.")
+        return f"Unknown flag {flag}{suggest(flag, known)} --help lists all flags."
+    return f"No flag takes the value {given!r}. --help lists all flags."
 
 
-def _refuse(event, known, elsewhere):
-    """Raise a ValueError for what tyro is about to refuse."""
-    if isinstance(event, _errors.UnrecognizedArgs):
-        refuse_flag(event.tokens, known, elsewhere)
-    if isinstance(event, _errors.MissingArgs):
-        if event.unrecognized_tokens:
-            refuse_flag(event.unrecognized_tokens, known, elsewhere)
-        missing = event.missing_arguments[0].arg
-        usage = missing.get_invocation_text()[1].as_str_no_ansi()
-        text = missing.field.helptext.split(". ")[0].rstrip(".")
-        raise ValueError(f"{usage} is missing: {text}. --help lists all flags.")
-    name = event.argument.display_name()
-    if isinstance(event, _errors.InvalidChoice):
-        possible = ", ".join(choice for choice in event.choices if choice)
-        hint = suggest(event.value, event.choices)
-        raise ValueError(f"Unknown {name} {event.value}{hint} Possible: {possible}.")
-    if isinstance(event, _errors.BadValue):
-        count = event.argument.lowered.nargs
-        raise ValueError(f"{name} takes {'a value' if count == 1 else f'{count} values'}.")
-    kinds = str(event.argument.lowered.metavar).split()
+def _refuse_gap(event, known, elsewhere):
+    if event.unrecognized_tokens:
+        unknown = _errors.UnrecognizedArgs(event.prog, event.unrecognized_tokens)
+        return _refuse_flag(unknown, known, elsewhere)
+    missing = event.missing_arguments[0].arg
+    usage = missing.get_invocation_text()[1].as_str_no_ansi()
+    text = missing.field.helptext.split(". ")[0].rstrip(".")
+    return f"{usage} is missing: {text}. --help lists all flags."
+
+
+def _list_choices(argument):
+    choices = argument.lowered.choices
+    return f" Possible: {', '.join(filter(None, choices))}." if choices else ""
+
+
+def _refuse_choice(event, known, elsewhere):
+    name, hint = event.argument.display_name(), suggest(event.value, event.choices)
+    return f"Unknown {name} {event.value}{hint}{_list_choices(event.argument)}"
+
+
+def _refuse_count(event, known, elsewhere):
+    name, count = event.argument.display_name(), event.argument.lowered.nargs
+    values = "a value" if count == 1 else f"{count} values"
+    return f"{name} takes {values}.{_list_choices(event.argument)}"
+
+
+def _refuse_kind(event, known, elsewhere):
+    name, kinds = event.argument.display_name(), event.argument.lowered.metavar.split()
     expected = f"{len(kinds)} values" if len(kinds) > 1 else _KINDS.get(kinds[0], kinds[0])
     given = re.search("'.*'", event.message)
-    raise ValueError(f"{name} takes {expected}, not {given[0] if given else event.message}.")
+    return f"{name} takes {expected}, not {given[0] if given else event.message}."
+
+
+# What tyro refuses: function (event, flags that there are, {flag: why it is refused}) -> a sentence.
+_REFUSALS = {
+    _errors.UnrecognizedArgs: _refuse_flag,
+    _errors.MissingArgs: _refuse_gap,
+    _errors.InvalidChoice: _refuse_choice,
+    _errors.BadValue: _refuse_count,
+    _errors.InstantiationFailure: _refuse_kind,
+}
 
 
 def _describe(field, text, choices, default):
@@ -210,7 +222,8 @@ def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None
     """
 
     def refuse(event):
-        _refuse(event, [*known, *list_flags(kind)], elsewhere or {})
+        flags = [*known, *list_flags(kind)]
+        raise ValueError(_REFUSALS[type(event)](event, flags, elsewhere or {}))
 
     page = io.StringIO()
     try:
