@@ -110,7 +110,7 @@ def _refuse_kind(event, known, elsewhere):
     return f"{name} takes {expected}, not {given[0] if given else event.message}."
 
 
-# What tyro refuses: function (event, flags that there are, {flag: why it is refused}) -> a sentence.
+# What tyro refuses: function (event, known flags, {flag: why it is refused}) -> a sentence.
 _REFUSALS = {
     _errors.UnrecognizedArgs: _refuse_flag,
     _errors.MissingArgs: _refuse_gap,
