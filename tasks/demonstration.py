@@ -70,10 +70,10 @@ class Demonstration:
         self.neighbors = None
         if run is None:
             title, data = BACKBONES[DEFAULT].title, BACKBONES[DEFAULT].published.data
-            self.about = f"The published {title}, trained on {data}. It knows {known}."
+            self.about = f"This is the published {title}, trained on {data}. It knows {known}."
             return
         params = load_params(Path(run, "params.json"))
-        self.about = f"The run {Path(run).name}, {params.network}. It knows {known}."
+        self.about = f"This is the run {Path(run).name} ({params.network}). It knows {known}."
         if self.predictor.clip_format and Path(run, "embeddings", EMBEDDINGS).is_file():
             self.neighbors = Neighbors(run, self.predictor.network, make_plan(params))
 

@@ -184,8 +184,9 @@ def _find_data(params):
     if params.data_path == Params.data_path:
         if not features.is_dir() or not any(path.is_dir() for path in features.iterdir()):
             raise ValueError(
-                f"features {features}: no folder of class folders (class/video.npy), so it tells "
-                "no labels; give data_path too, such as a .csv (path,label[,split])."
+                f"features {features}: not a folder of class folders (class/video.npy), so "
+                "the labels are unknown. Give data_path too, such as a .csv "
+                "(path,label[,split])."
             )
         params = dataclasses.replace(params, data_path=str(features))
     return dataclasses.replace(params, features=os.path.realpath(features))

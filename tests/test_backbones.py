@@ -278,7 +278,7 @@ def test_decisions_are_explained(tmp_path, endpoint, places):
     maps = np.load(tmp_path / "why/maps.npz")
     assert maps["maps"].shape == (2, 6 if endpoint == "stem" else 3, places, places)
     assert maps["rows"].tolist() == sorted(maps["rows"].tolist()) and np.ptp(maps["maps"]) > 0
-    assert "Grad-CAM: where and when" in (tmp_path / "why/explanation.html").read_text()
+    assert "Grad-CAM shows where and when" in (tmp_path / "why/explanation.html").read_text()
 
 
 @pytest.mark.parametrize("clip_format", ["keras", "litert", "onnx"])

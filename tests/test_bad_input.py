@@ -257,7 +257,7 @@ CASES = [
     (
         train,
         ("--task", "recognition", "--network", "bilstm", "--features", "wide.npy"),
-        "no folder of class folders",
+        "not a folder of class folders",
     ),
     (explain_it, ("wide.npy", "rows"), "wide.npy: its rows have 48 channels, the network takes 64"),
     (

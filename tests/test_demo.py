@@ -321,7 +321,10 @@ def upload(page, path):
 
 
 def test_the_page_in_a_browser(served, page, inside, demonstration):
-    assert "The run small, timesformer. It knows 2 classes: left, right." in page.inner_text("body")
+    assert (
+        "This is the run small (timesformer). It knows 2 classes: left, right."
+        in page.inner_text("body")
+    )
     upload(page, "text.mp4")
     page.wait_for_selector(".problem")
     assert page.inner_text(".problem") == "text.mp4: not a video that FFmpeg can open."

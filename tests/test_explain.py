@@ -105,7 +105,7 @@ def test_command_with_a_timesformer(timesformer_run, capsys):
     look(out / "temporal_weights.png")
     page = (out / "explanation.html").read_text()
     assert page.count('src="data:image/png;base64,') == 3 and 'src="data:video/mp4;' in page
-    assert "Integrated gradients: the pixels" in page and "<td>left</td>" in page
+    assert "Integrated gradients show which patches" in page and "<td>left</td>" in page
     assert page.count("http") == 0 and "<h1>videos/left/left_01.avi: right 0." in page
 
 
@@ -134,7 +134,7 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     assert np.load(out / "maps.npz")["maps"].shape == (2, 1, 4, 4)
     assert not (out / "attention.png").exists()
     assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 36, 448, 3)
-    assert "Grad-CAM: where" in (out / "explanation.html").read_text()
+    assert "Grad-CAM shows where" in (out / "explanation.html").read_text()
     look(out / "contact_sheet.png")
     Path("text.avi").write_text("no video")
     for arguments, message in (

@@ -386,7 +386,7 @@ def test_other_features_are_not_scored(misfits):
         ((*DATA, "--network", "timesformer"), "timesformer takes clips, not features"),
         ((*DATA, "--weights", "kinetics"), "weights is kinetics, but on features"),
         (("--features", "odd", "--network", "i3d_transformer"), "divide by 64, got 100"),
-        (("--features", "F/left"), "no folder of class folders"),
+        (("--features", "F/left"), "not a folder of class folders"),
         (("--features", "list.csv", "--data-path", "list.csv"), "no features of any of the 16"),
         (("--features", "gone", "--data-path", "list.csv"), "gone: not there"),
     ],
@@ -451,7 +451,7 @@ def test_the_rows_that_decide_are_named(folder, capsys):
     assert [row["seconds"] for row in found] == ["0.080", "0.240", "0.400"]
     assert [float(row["weight"]) for row in found] == [0, 1, 0]
     page = Path("why/explanation.html").read_text()
-    assert page.count("<img") == 1 and "Occlusion: how far" in page and "<video" not in page
+    assert page.count("<img") == 1 and "Occlusion shows how much" in page and "<video" not in page
 
 
 def test_rows_with_times_are_shown_with_their_frames(folder, capsys):

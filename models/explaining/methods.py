@@ -245,29 +245,31 @@ METHODS = {
         _grad_cam,
         lambda n: bool(backbones_of(n)),
         "networks with a backbone",
-        "Grad-CAM: where and when the backbone's features, weighed by the gradient of the class's "
-        "logit, speak for it. A place of the map sees a good part of the frame around it.",
+        "Grad-CAM shows where and when the backbone's features raise the score of this "
+        "class. Each place of the map sees a large part of the frame around it, so the "
+        "map is coarse.",
     ),
     # Through the strided convolution that a backbone begins with it would take minutes.
     "integrated_gradients": Method(
         _integrate,
         lambda n: not (backbones_of(n) or _takes_features(n)),
         "networks without a backbone",
-        "Integrated gradients: the pixels that raise the class's log-odds on the way from a gray "
-        "clip to this one, summed over each patch.",
+        "Integrated gradients show which patches raise the score of this class (its "
+        "log-odds) when a gray clip gradually turns into this clip.",
     ),
     "rollout": Method(
         _roll_out,
         lambda n: has_grid(n.get_layer("head")),
         "timesformer, vivit (two streams: fusion features)",
-        "Attention rollout: which tokens what is classified attends to, through all layers. It is "
-        "of no class in particular.",
+        "Attention rollout shows which tokens the network attends to, through all layers. "
+        "It does not depend on the class.",
     ),
     "occlusion": Method(
         _occlude,
         _takes_features,
         "networks on features",
-        "Occlusion: how far the class's log-odds fall when a row of features is left out.",
+        "Occlusion shows how much the score of this class (its log-odds) falls when a row "
+        "of features is left out.",
     ),
 }
 

@@ -175,19 +175,25 @@ def save_attention(path, question, block, views):
     rows |= {f"block {number}\n{name}": maps for name, (number, maps) in windows.items()}
     rows = {name: resize_maps(*maps, *frames.shape[:2]) for name, maps in rows.items()}
     labels = [f"{time:.2f} s" for time in views.seconds]
-    plot_sheet(path, frames, rows, labels, "attention, of no class in particular")
+    plot_sheet(path, frames, rows, labels, "attention (does not depend on the class)")
     return {f"attention_{name.replace(' ', '_')}": m.values for name, (_, m) in windows.items()}
 
 
 # Picture of a page: (its heading, what it shows).
 _PICTURES = {
-    "contact_sheet.png": ("Where", "Frames as the network saw them; red is the most relevance."),
-    "frames.png": ("Frames", "What the video shows at these times; the network saw its features."),
-    "temporal_weights.png": ("When", "Each one's share of the relevance."),
+    "contact_sheet.png": (
+        "Where",
+        "The frames as the network saw them. Red marks the most relevant places.",
+    ),
+    "frames.png": (
+        "Frames",
+        "The frames of the video at these times. The network saw only their features.",
+    ),
+    "temporal_weights.png": ("When", "The share of the relevance at each time."),
     "attention.png": (
         "Attention",
-        "Rollout follows attention through all layers to what is classified; a block's raw "
-        "attention is the mean of its heads. Both are of no class in particular.",
+        "Rollout follows attention through all layers. The raw attention of a block is "
+        "the mean of its heads. Neither depends on the class.",
     ),
 }
 

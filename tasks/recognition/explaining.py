@@ -36,9 +36,10 @@ import keras
 import numpy as np
 
 MEANING = (
-    "The probability of each gloss at each step, and where the most probable alignment of all "
-    "glosses puts each one. A recognizer trained by CTC tends to say a gloss at a few steps within "
-    "its sign, so beginnings and ends are those of its answer, not of the movement."
+    "The probability of each gloss at each time step, and the most probable alignment of "
+    "all glosses. A recognizer trained with CTC recognizes a gloss at only a few steps "
+    "within its sign. The starts and ends are therefore those of the network's answer, "
+    "not of the movement."
 )
 
 
