@@ -5,6 +5,7 @@ set here. What the user has set stays.
 """
 
 import ctypes
+import logging
 import os
 import shutil
 import subprocess
@@ -28,6 +29,11 @@ def _finds_gpus():
 # as errors that there is none, and each oneDNN kernel that the processor cannot run. What really
 # fails raises an exception or ends the process, both of which are shown at any level.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _finds_gpus() else "3")
+
+# A notebook opens networks one after another, and each is traced once: no reason to warn of it.
+logging.getLogger("tensorflow").addFilter(
+    lambda record: "triggered tf.function retracing" not in record.getMessage()
+)
 
 # What TensorFlow logs while it is loaded, before it reads its level: its notes, no error of it.
 _NOTES = r"^(WARNING: All log messages before absl::InitializeLog|I0000 )"

@@ -71,7 +71,9 @@ def train(preset="default", **values):
         ValueError: unknown or impossible parameters, data or weights; the message names them.
         KeyboardInterrupt: after an interrupt; the same call with resume=True goes on.
     """
-    return train_run(parse_params(["--preset", preset, *_write_flags(values)]))
+    with seeded(0):  # the parser draws random numbers, which are the caller's
+        params = parse_params(["--preset", preset, *_write_flags(values)])
+    return train_run(params)
 
 
 def _write_flags(values):

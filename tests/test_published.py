@@ -391,10 +391,10 @@ def test_the_next_revision_and_a_file_put_by_hand(tmp_path, monkeypatch):
         return str(Path(local_dir, file))
 
     monkeypatch.setattr(published, "reachable", lambda _: None)
-    monkeypatch.setattr(published, "hf_hub_download", download)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     expected = tmp_path / "timesformer_hr_k600/model.safetensors"
     assert fetch("timesformer_hr_k600", tmp_path) == expected and asked == ["main", "refs/pr/4"]
-    monkeypatch.setattr(published, "hf_hub_download", refuse)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
     assert fetch("timesformer_hr_k600", tmp_path) == expected
     with pytest.raises(
         WeightsError, match=r"main/model.safetensors: unreachable\n  .*pr%2F7/.*: unreachable"

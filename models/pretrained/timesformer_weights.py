@@ -19,8 +19,6 @@ from models.pretrained.download import (
 )
 from models.pretrained.hugging_face import recognize_tensors, set_tensors
 
-from huggingface_hub import constants, hf_hub_download
-from huggingface_hub.errors import HTTPError, XetDownloadError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -175,16 +173,21 @@ def fetch(name, folder="weights/pretrained"):
     row, target = PUBLISHED[name], Path(folder, name)
     if (target / FILE).is_file():
         return _check_digest(target / FILE, row)
+    # Slow, and in a notebook it warns that its bars lack widgets; few runs need it.
+    import huggingface_hub as hub
+    from huggingface_hub.errors import HTTPError, XetDownloadError
+
+    endpoint = hub.constants.ENDPOINT
     links = {
-        f"{constants.ENDPOINT}/{row.repository}/resolve/{quote(revision, safe='')}/{FILE}": revision
+        f"{endpoint}/{row.repository}/resolve/{quote(revision, safe='')}/{FILE}": revision
         for revision in row.revisions
     }
 
     def download(revision):
-        reachable(constants.ENDPOINT)  # without a network the hub itself tries for half a minute
+        reachable(endpoint)  # without a network the hub itself tries for half a minute
         options = {"revision": revision, "local_dir": target, "etag_timeout": TIMEOUT}
         try:
-            return Path(hf_hub_download(row.repository, FILE, tqdm_class=Bar, **options))
+            return Path(hub.hf_hub_download(row.repository, FILE, tqdm_class=Bar, **options))
         except (HTTPError, XetDownloadError) as error:
             raise WeightsError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 

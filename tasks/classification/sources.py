@@ -3,8 +3,6 @@
 from tasks.plan import make_plan
 from utils.clips.inputs import ClipSource, FeatureSource
 from utils.data.inspection import inspect_features, inspect_flow, inspect_videos
-from utils.features.lookup import find_features
-from utils.video.reading import probe
 from utils.video.streams import STREAMS
 
 
@@ -22,11 +20,6 @@ def inspect(paths, params):
         form, how = make_plan(params).clip_format, (params.cache_path, params.workers)
         problems += inspect_flow(videos, form.flow_kind, form.flow_path, *how)
     return videos, problems
-
-
-def inspect_one(path, params):
-    """Decode one more video, or find its features; return the `Video` or `VideoFeatures`."""
-    return find_features(path, params.features) if params.features else probe(path)
 
 
 def open_source(plan, network, frozen=None, replicas=1):

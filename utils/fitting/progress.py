@@ -1,5 +1,6 @@
 """What a training shows while it runs: a line an epoch on the screen, pictures in TensorBoard."""
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -69,7 +70,8 @@ class EpochLines(keras.callbacks.Callback):
         self.bar.update()
 
     def on_test_begin(self, logs=None):
-        self.bar.set_postfix_str("validating")
+        # A refresh prints a line at once where output is no terminal.
+        self.bar.set_postfix_str("validating", refresh=sys.stderr.isatty())
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()

@@ -1,5 +1,6 @@
 """Figures as PNG, drawn without a screen."""
 
+import os
 from io import BytesIO
 
 from utils.pictures import lettering  # noqa: F401 (the fonts of all figures)
@@ -8,7 +9,8 @@ from utils.system.files import atomic_path
 import matplotlib
 import matplotlib.pyplot as plt
 
-matplotlib.use("Agg")
+if "MPLBACKEND" not in os.environ:  # which a notebook sets, to show figures
+    matplotlib.use("Agg")
 
 
 def save_figure(figure, path, dpi=120, tight=False):

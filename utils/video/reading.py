@@ -177,7 +177,7 @@ def write_video(path, frames, fps, codec=""):
     long to write.
 
     Raises:
-        VideoError: the file cannot be written.
+        VideoError: the file cannot be written, or frames of several sizes.
     """
     path, writer = Path(path), None
     if not is_text(str(path)):  # such a name ends OpenCV
@@ -189,9 +189,15 @@ def write_video(path, frames, fps, codec=""):
     for frame in frames:
         if writer is None:
             fourcc = cv2.VideoWriter_fourcc(*(codec or _CODECS[path.suffix]))
-            writer = cv2.VideoWriter(str(path), fourcc, fps, frame.shape[1::-1])
+            size = frame.shape[1::-1]
+            writer = cv2.VideoWriter(str(path), fourcc, fps, size)
         if not writer.isOpened():
             raise VideoError(f"{path}: the video cannot be written.")
+        if frame.shape[1::-1] != size:  # OpenCV would leave it out without a word
+            raise VideoError(
+                f"{path}: the first frame is {size[0]}x{size[1]}, another one "
+                f"{frame.shape[1]}x{frame.shape[0]}. Give frames of one size."
+            )
         writer.write(np.ascontiguousarray(frame[..., ::-1]))
     if writer is None:
         raise VideoError(f"{path}: there are no frames to write.")
