@@ -109,6 +109,7 @@ def test_cells_are_templates():
     assert write_cell("{none} s", row, "") == ""
     assert write_cell("{why:.2f}", row, "") == "over 18"
     assert write_cell("{mean}", row, "", carried=True) == "0.8"
+    assert write_cell("{seconds} s", row | {"failure": "out of memory"}, "") == "out of memory"
     with pytest.raises(ValueError, match="here: count is 13174"):
         write_cell("{count:q}", row, "here")
 

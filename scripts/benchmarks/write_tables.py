@@ -53,7 +53,10 @@ def _write_value(value, form, spread, carried):
 
 
 def write_cell(template, row, where, carried=False):
-    """Return a cell: a template with a row's values, empty where one of them is None.
+    """Return a cell: a template with a row's values.
+
+    It is empty where one of them is None. Where one is missing because the measurement failed, it
+    is the row's `failure`.
 
     Args:
         template: such as "{mean:.3f} of {videos}", the part behind the colon as for `format`.
@@ -67,6 +70,8 @@ def write_cell(template, row, where, carried=False):
     """
     cell, values = template, []
     for key, form in _FIELD.findall(template):
+        if key not in row and "failure" in row:
+            return _write_value(row["failure"], "", None, carried)
         if key not in row:
             raise ValueError(f"{where}: no {key!r} in {json.dumps(row)[:200]}.")
         values.append(row[key])
