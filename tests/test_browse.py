@@ -158,7 +158,7 @@ def test_transforms_in_words():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "data_path nowhere: not there"),
+        (["nowhere"], "data_path nowhere: no such file"),
         (
             ["videos", "phoenix"],
             "recognition is trained on features",

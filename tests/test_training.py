@@ -159,7 +159,7 @@ def test_bad_commands_say_what_is_wrong(folder):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--data-path", "nowhere"], "data_path nowhere: not there"),
+        (["--data-path", "nowhere"], "data_path nowhere: no such file"),
         (["--network", "i3d_ltsm"], r"Unknown --network i3d_ltsm\. Did you mean i3d_lstm\?"),
         (["--finetune", "Mixed_9"], "Unknown --finetune Mixed_9"),
         (["--gpus", "3"], "gpus is 3, but TensorFlow finds"),
