@@ -49,6 +49,10 @@ def test_on_a_terminal_it_is_a_bar_that_is_gone_at_the_end(unit, monkeypatch):
     assert shown.endswith("\r") and not shown.rstrip("\r").rsplit("\r", 1)[1].strip()
 
 
+def test_a_single_item_is_not_counted(monkeypatch):
+    assert count(Terminal(), monkeypatch, 60, total=1) == ""
+
+
 def test_a_name_steers_no_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert show_progress("a\x1b[2J\nb.mp4", "window", [1]).desc == "a\\x1b[2J\\nb.mp4"
+    assert show_progress("a\x1b[2J\nb.mp4", "window", [1, 2]).desc == "a\\x1b[2J\\nb.mp4"

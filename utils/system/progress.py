@@ -36,7 +36,7 @@ def show_progress(title, unit, items=None, total=None):
 
     On a terminal it is a bar, which is gone when the work is done. In a file, a pipe or a notebook
     it is a line every 20 seconds, such as "Checking videos: 120 of 500, 00:40 left"; work that
-    takes less prints nothing.
+    takes less prints nothing. A single item is not counted.
 
     Args:
         title: what is done, such as "Checking videos".
@@ -53,4 +53,6 @@ def show_progress(title, unit, items=None, total=None):
     else:
         pace = {"delay": _PAUSE, "mininterval": _PAUSE, "miniters": 1}
         style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN.format(size), **pace}
-    return tqdm(items, escape(title), total, unit=unit, unit_scale=bool(size), **style)
+    style |= {"unit": unit, "unit_scale": bool(size)}
+    total = len(items) if total is None else total
+    return tqdm(items, escape(title), total, disable=total == 1, **style)
