@@ -98,12 +98,14 @@ def list_presets(width):
 def _read_first(arguments):
     """Return (preset, task, arguments) of a command line that may begin with a preset's name."""
     if arguments and not arguments[0].startswith("-"):
+        if Path(arguments[0]).exists() and arguments[0] not in PRESETS:
+            raise ValueError(
+                f"{arguments[0]} is not a preset. Give your data as --data-path {arguments[0]}."
+            )
         arguments = ["--preset", *arguments]
-    fields = describe_fields(_First) + [
-        field for field in describe_fields(Run) if field[0] == "task"
-    ]
+    fields = describe_fields(_First) + describe_fields(Run, without=("run", "resume"))
     kind = dataclasses.make_dataclass("First", fields)
-    first, _ = parse(kind, arguments, None, with_rest=True)
+    first, _ = parse(kind, arguments, with_rest=True)
     if first.version:
         print(VERSION)
         sys.exit()
@@ -167,7 +169,7 @@ def check_flags(arguments, known=()):
 
 
 def read_params(arguments, known=()):
-    """Make the `Params` of training.py's flags; nothing on the disk is looked at.
+    """Make the `Params` of training.py's flags; data and features need not exist.
 
     Raises:
         ValueError: as `read_flags`, or values that contradict each other.

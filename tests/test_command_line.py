@@ -134,6 +134,11 @@ def test_unknown_words_of_training(line, message):
         read_params(line.split())
 
 
+def test_data_without_its_flag(tmp_path):
+    with pytest.raises(ValueError, match=f"Give your data as --data-path {tmp_path}"):
+        read_params([str(tmp_path), "--epochs", "2"])
+
+
 def test_a_command_with_training_flags_knows_both(capsys):
     line = "--name n --vary dropout --values 0 0.5".split()
     options, flags = compare_settings.COMMAND.parse([*line, "--preset", "paper"])
