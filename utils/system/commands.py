@@ -106,4 +106,5 @@ def run_script(script, *arguments):
 def train_run(run, *flags):
     """Train weights/<run>, or go on with it where it was begun; see `run_script`."""
     resume = ["--resume"] if Path("weights", run, "params.json").is_file() else []
+    print_line(f"Training weights/{run}", flush=True)
     run_script("training.py", *flags, "--run", run, *resume)
