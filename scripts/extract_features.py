@@ -276,7 +276,7 @@ def extract_features(options):
         seconds, rows = time.perf_counter() - begin, collector.rows
         print_line(
             f"{len(collector.saved)} videos, {rows} rows in {format_seconds(seconds)} "
-            f"({rows / seconds:.2f} rows a second)"
+            f"({rows / seconds:.2f} rows/s)"
         )
     paths = {name: path for path, name in names.items()}
     for name, note in collector.notes.items():

@@ -195,5 +195,5 @@ def test_bad_arrays_are_errors(logits):
         decode(logits, [6, 1, 1, 1])
     with pytest.raises(ValueError, match="NaN or infinity"):
         decode(np.full((1, 2, 3), np.nan), [2])
-    with pytest.raises(ValueError, match="No step"):
+    with pytest.raises(ValueError, match="no time step"):
         measure_blanks(logits, [0] * 4, [0] * 4)
