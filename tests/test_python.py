@@ -122,7 +122,7 @@ def test_a_long_prediction_is_cut_short_in_a_notebook_only():
     times = np.arange(15)
     prediction = Prediction("a.mp4", 14.0, [("b", 0.9)], ["b"], intervals, times, None, "cut short")
     lines = repr(prediction).splitlines()
-    assert lines[:3] == ["a.mp4 (14.0 s): b", "  odd: cut short", "  0.900  b"]
+    assert lines[:3] == ["a.mp4 (14.0 s): b", "  warning: cut short", "  0.900  b"]
     assert lines[-1] == "  and 4 more intervals" and len(lines) == 3 + 10 + 1
     assert lines[3].endswith(r"0.500  gloss\n0")
     assert len(prediction.describe().splitlines()) == 3 + 14
@@ -204,7 +204,7 @@ def test_what_cannot_be_embedded(told, tmp_path):
     assert "  problem: " in repr(found) and "text.avi: not a video" in repr(found)
     with pytest.raises(ValueError, match=r"No video can be read\. gone\.avi: no such file"):
         embedder.embed_videos(["gone.avi"])
-    with pytest.raises(ValueError, match="Unknown class 'up'; the run knows sit_down, squats"):
+    with pytest.raises(ValueError, match="Unknown class 'up'; known: sit_down, squats"):
         names["predictor"].explain(names["prediction"], "up")
     run = names["run"].folder
     params = load_params(run / "params.json")

@@ -174,20 +174,19 @@ def fetch(name, folder="weights/pretrained"):
     if (target / FILE).is_file():
         return _check_digest(target / FILE, row)
     # Slow, and in a notebook it warns that its bars lack widgets; few runs need it.
-    import huggingface_hub as hub
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import HTTPError, XetDownloadError
 
-    endpoint = hub.constants.ENDPOINT
     links = {
-        f"{endpoint}/{row.repository}/resolve/{quote(revision, safe='')}/{FILE}": revision
+        f"{constants.ENDPOINT}/{row.repository}/resolve/{quote(revision, safe='')}/{FILE}": revision
         for revision in row.revisions
     }
 
     def download(revision):
-        reachable(endpoint)  # without a network the hub itself tries for half a minute
+        reachable(constants.ENDPOINT)  # without a network the hub itself tries for half a minute
         options = {"revision": revision, "local_dir": target, "etag_timeout": TIMEOUT}
         try:
-            return Path(hub.hf_hub_download(row.repository, FILE, tqdm_class=Bar, **options))
+            return Path(hf_hub_download(row.repository, FILE, tqdm_class=Bar, **options))
         except (HTTPError, XetDownloadError) as error:
             raise WeightsError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
 
