@@ -112,7 +112,7 @@ def test_embeddings_of_another_network_are_refused(inside, demonstration, tmp_pa
     arrays = dict(np.load(run_folder / "embeddings/embeddings.npz"))
     narrow = arrays | {"embeddings": arrays["embeddings"][:, :5]}
     np.savez(run_folder / "embeddings/embeddings.npz", **narrow)
-    with pytest.raises(ValueError, match=r"of another network.*scripts\.extract_embeddings"):
+    with pytest.raises(ValueError, match=r"made by another network.*scripts\.extract_embeddings"):
         Demonstration(run_folder)
     (run_folder / "embeddings/embeddings.npz").unlink()
     assert Demonstration(run_folder).neighbors is None
@@ -204,7 +204,7 @@ def test_files_are_gone_after_the_program(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"max_seconds": 0}, "max_seconds 0"), ({}, "requirements-demo.txt")]
+    ("options", "words"), [({"max_seconds": 0}, "max_seconds is 0"), ({}, "requirements-demo.txt")]
 )
 def test_wrong_options_and_no_gradio(inside, monkeypatch, capsys, options, words):
     monkeypatch.setitem(sys.modules, "gradio", None)

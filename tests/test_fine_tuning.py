@@ -261,7 +261,7 @@ def test_features_of_another_i3d(folder):
         ),
         (
             ("--weights", "weights/windows", "--finetune", "all", "--front", "none"),
-            "front is none, but .* has K5-K5",
+            "front is none, but .* has front K5-K5",
         ),
         (
             ("--weights", "weights/dense", "--finetune", "Mixed_4f"),
