@@ -202,7 +202,7 @@ def predict(options):
     predictor = open_predictor(options.run, options.window, options.step)
     if camera is not None:
         prediction = follow_camera(predictor, camera)
-        print(prediction.describe(), flush=True)
+        print_line(*prediction.describe().split("\n"), flush=True)
         save_results(options, [describe(prediction)], {})
         return
     found, failed, ended, took = [], {}, time.monotonic(), 0.0
@@ -216,7 +216,7 @@ def predict(options):
                 failed[str(path)] = str(error)
                 print_line(f"  failed: {error}", flush=True)
             else:
-                print(prediction.describe(), flush=True)
+                print_line(*prediction.describe().split("\n"), flush=True)
                 found.append(describe(prediction))
             if (begin := time.monotonic()) - ended >= _PAUSE * took:
                 save_results(options, found, failed)

@@ -26,7 +26,7 @@ from utils.scores.labelings import to_probabilities
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, whole_path, write_atomically
-from utils.system.words import escape
+from utils.system.words import escape, print_line
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.reading import probe
 from utils.video.resampling import FPS
@@ -287,5 +287,5 @@ def explain_sentence(options):
     if recognition.sentence:
         compared = compare(recognition.sentence, recognition.found, vocabulary, params.corpus)
     _draw_page(folder, alignment, compared)
-    print(alignment.describe(compared))
+    print_line(*alignment.describe(compared).split("\n"))
     return folder

@@ -2,7 +2,7 @@
 
 import sys
 
-from utils.system.words import escape
+from utils.system.words import escape, print_line
 
 from tqdm import tqdm
 
@@ -24,7 +24,7 @@ class _Lines:
     def write(self, text):
         """Print a text, unless it is empty or the last one again."""
         if (line := text.strip()) not in ("", self.last):
-            print(line, file=self.screen, flush=True)
+            print_line(line, file=self.screen, flush=True)
             self.last = line
 
     def flush(self):
