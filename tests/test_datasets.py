@@ -335,6 +335,17 @@ def test_groups():
     assert group_of("fi031.mp4", r"(\d)\d\d$") == "0"
 
 
+def test_a_pattern_that_matches_nothing_is_said(tmp_path, capsys):
+    for name in ("a/x1.avi", "b/y2.avi"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    list_examples(tmp_path, group_pattern=r"_(cam\d)_")
+    said = capsys.readouterr().out
+    assert r"'_(cam\\d)_' matches none of the 2 videos, such as" in said
+    list_examples(tmp_path, group_pattern=r"^[xy]")
+    assert "matches none" not in capsys.readouterr().out
+
+
 def test_a_folder_may_be_the_group(tmp_path, capsys):
     names = [f"{c}/rec{n}/{v}.avi" for c in "ab" for n in range(4) for v in ("front", "rear")]
     touch(tmp_path, *names)

@@ -119,6 +119,11 @@ def list_examples(data_path, root="", group_pattern=""):
     examples = [replace(e, group=group) for e, group in zip(examples, groups, strict=True)]
     if not group_pattern and not any(example.split for example in examples):
         _hint_at_folders(examples, data_path)
+    if group_pattern and all(each.group == Path(each.path).stem for each in examples):
+        print_line(
+            f"Note: group_pattern {group_pattern!r} matches none of the {len(examples)} videos, such "
+            f"as {examples[0].path}. So each video is a group of its own."
+        )
     return examples
 
 
