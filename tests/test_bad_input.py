@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import wave
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +28,7 @@ from scripts import (
     render_corpus,
     summarize_network,
 )
-from support.commands import run
+from support.commands import ROOT, run
 from support.runs import save_run
 from support.videos import moving_square, split_examples, write_dataset
 from tasks.demonstration import Demonstration
@@ -323,6 +325,13 @@ def test_the_status_is_that_of_the_process(folder):
     done = run(["scripts/explain.py", "v/text.mp4", "--run", "weights/good"], folder)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: v/text.mp4: not a video")
+
+
+def test_a_reader_that_leaves_is_no_error():
+    code = "from utils.system.commands import run_command as r; r(lambda: print('a\\n' * 10**6))"
+    line = f'"{sys.executable}" -c "{code}" | head -1; echo ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("a\n141\n", "")
 
 
 @pytest.mark.parametrize(("status", "kind"), [(2, ValueError), (1, IncompleteError)])

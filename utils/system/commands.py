@@ -70,6 +70,10 @@ def run_command(command, resuming="run the same command to start again"):
         alone = not follow_parent()
         try:
             command()
+            sys.stdout.flush()
+        except BrokenPipeError:  # nobody reads what is printed any more, as after `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+            sys.exit(128 + signal.SIGPIPE)
         except (ValueError, OSError) as error:
             if os.environ.get("DEBUG"):
                 raise
