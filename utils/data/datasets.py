@@ -121,8 +121,8 @@ def list_examples(data_path, root="", group_pattern=""):
         _hint_at_folders(examples, data_path)
     if group_pattern and all(each.group == Path(each.path).stem for each in examples):
         print_line(
-            f"Note: group_pattern {group_pattern!r} matches none of the {len(examples)} videos, such as"
-            f" {examples[0].path}. So each video is a group of its own."
+            f"Note: group_pattern {group_pattern!r} matches none of the {len(examples)} videos, "
+            f"such as {examples[0].path}. So each video is a group of its own."
         )
     return examples
 
