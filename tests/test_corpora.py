@@ -47,7 +47,7 @@ def rendered(tmp_path_factory):
     for kind in ("phoenix2014", "phoenix2014t"):
         done = render(folder, "--kind", kind)
         assert done.returncode == 0, done.stderr
-        assert f"{RELEASES[kind].folder} holds" in done.stdout
+        assert f"{RELEASES[kind].folder} contains" in done.stdout
     return folder
 
 

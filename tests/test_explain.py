@@ -68,7 +68,7 @@ def test_a_damaged_video_is_named(timesformer_run, capsys):
     cut_video(Path("videos/cut.avi"))
     explain("videos/cut.avi", run=timesformer_run, method="rollout")
     damage = "videos/cut.avi: the header says 120 frames, "
-    assert capsys.readouterr().out.count(f"odd: {damage}") == 1
+    assert capsys.readouterr().out.count(f"warning: {damage}") == 1
     assert damage in Path(timesformer_run, "explanations/cut/explanation.html").read_text()
 
 

@@ -138,7 +138,7 @@ def test_a_damaged_video_is_named(tmp_path, means, capsys):
     cut = cut_video(tmp_path / "videos/cut.avi")
     extract_features(options(tmp_path))
     said, record = capsys.readouterr().out, tmp_path / "features/cut.json"
-    assert said.count(f"odd: {cut}: the header says 120 frames, ") == 1
+    assert said.count(f"warning: {cut}: the header says 120 frames, ") == 1
     assert json.loads(record.read_text())["note"].startswith("the header says 120 frames, ")
 
 
@@ -202,7 +202,7 @@ def test_other_settings_are_refused(tmp_path, means):
     write_videos(tmp_path / "videos", (12,))
     extract_features(options(tmp_path))
     before = state(tmp_path / "features")
-    with pytest.raises(ValueError, match="holds features of dtype float32; asked for is dtype fl"):
+    with pytest.raises(ValueError, match="contains features of dtype float32, but dtype fl"):
         extract_features(options(tmp_path, dtype="float16"))
     assert state(tmp_path / "features") == before
 

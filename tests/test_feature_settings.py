@@ -118,7 +118,7 @@ def test_json_that_python_cannot_read_is_named(tmp_path, text):
     np.save(tmp_path / "a.npy", np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"manifest\.json is damaged or not a file of this kind"):
         find_stride(tmp_path)
-    with pytest.raises(ValueError, match=r"thresholds\.json holds"):
+    with pytest.raises(ValueError, match=r"thresholds\.json contains"):
         load_thresholds(tmp_path / "thresholds.json", "binary", ["a", "b"])
     assert not find_features("a.mp4", tmp_path).find_times()[1]
 

@@ -331,7 +331,7 @@ def test_a_damaged_video_is_named(tmp_path, monkeypatch, capsys):
     cut_video(Path("videos/left/cut.avi"))
     extract_flow(Options("videos", "farneback", short_side=16, workers=1))
     said = capsys.readouterr().out
-    assert said.count("odd: videos/left/cut.avi: the header says 120 frames, ") == 1
+    assert said.count("warning: videos/left/cut.avi: the header says 120 frames, ") == 1
 
 
 def test_killed_extraction_goes_on(tmp_path):

@@ -239,14 +239,14 @@ def test_no_more_is_read_than_i3d_has(tmp_path):
         for _ in range(70):
             member.write(bytes(1 << 20))
     assert (tmp_path / "bomb.npz").stat().st_size < 100_000
-    with pytest.raises(WeightsError, match=r"bomb\.npz holds 73400320 bytes of tensors"):
+    with pytest.raises(WeightsError, match=r"bomb\.npz contains 73400320 bytes of tensors"):
         read_tensors(tmp_path / "bomb.npz")
 
 
 def test_a_large_checkpoint_is_not_read(tmp_path, monkeypatch):
     write_checkpoint(tmp_path / "model.ckpt", {"a": np.zeros(100, "float32")})
     monkeypatch.setattr(i3d_files, "_MOST", 399)
-    with pytest.raises(WeightsError, match=r"model\.ckpt holds 400 bytes of tensors"):
+    with pytest.raises(WeightsError, match=r"model\.ckpt contains 400 bytes of tensors"):
         read_tensors(tmp_path / "model.ckpt")
 
 

@@ -427,5 +427,5 @@ def test_a_file_of_another_name_is_not_taken(tmp_path, monkeypatch):
     monkeypatch.delitem(SIZES, "tiny")
     (tmp_path / "timesformer_base_k400").mkdir()
     save_file(draw_timesformer(), tmp_path / "timesformer_base_k400/model.safetensors")
-    with pytest.raises(WeightsError, match=r"is not facebook/.*-k400: its classifier.bias holds 7"):
+    with pytest.raises(WeightsError, match=r"is not facebook/.*-k400: its classifier.bias has 7"):
         load_published(model, "kinetics", tmp_path)
