@@ -31,6 +31,7 @@ from utils.clips.reading import ClipFormat
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_features
 from utils.params import Params
+from utils.pictures.answer_html import draw_note
 from utils.runs.folders import keep_features
 from utils.signing.corpora import save_sentences
 from utils.signing.row_changes import measure_statistics
@@ -421,7 +422,7 @@ def test_glosses_on_the_page(inside, signs, monkeypatch, tmp_path):
     run_folder, (row, *_) = signs
     predictor = open_predictor(run_folder)
     shown = show_on_page(predictor, run_folder, row["id"], tmp_path, monkeypatch)
-    assert shown["why"] == f"<p>{MEANING}</p>" and cv2.imread(shown["sheet"]).std() > 5
+    assert shown["why"] == draw_note(MEANING) and cv2.imread(shown["sheet"]).std() > 5
     glosses = [line["gloss"] for line in read_table(tmp_path / "alignment.csv")]
     assert " ".join(glosses) == row["hypothesis"]
 
