@@ -53,9 +53,9 @@ def test_a_table_is_written_once_and_then_agrees(house):
     assert write_tables.write_tables(Options(root=house)) == [house / "README.md"]
     text = (house / "README.md").read_text()
     assert text.startswith(
-        "# A\n\n<!-- table: tiny -->\n| what | seconds |\n|---|---|\n| a\\|b | 1.87 s |\n\n<sub>`"
+        "# A\n\n<!-- table: tiny -->\n| what | seconds |\n|---|---|\n| a\\|b | 1.87 s |\n\n> `"
     )
-    assert text.endswith("[figures](docs/figures/tiny.json)</sub>\n<!-- end -->\n\nB\n")
+    assert text.endswith("[figures](docs/figures/tiny.json)\n<!-- end -->\n\nB\n")
     assert write_tables.write_tables(Options(check=True, root=house)) == []
 
 

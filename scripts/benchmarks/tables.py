@@ -78,7 +78,7 @@ _SCORES = ("{sample_order:.3f}", "{sample_appearance:.3f}", "{parameters:.2f} M"
 _READERS = ("this", "OpenCV", "decord2", "torchcodec")
 _TIMES = tuple(f"{name} times OpenCV" for name in ("this", "decord2", "torchcodec"))
 _FOUND = ("tried", "crashed", "hung", "unnamed", "lost")
-_NETWORK = ("`{name}`", "{what}", "{parameters:.1f} M", "{multiply_adds:.4g} G")
+_NETWORK = ("`{name}`", "{what}", "{parameters:.1f} M", "{multiply_adds:,.2f} G")
 _SPEEDS = ("forward bfloat16", "forward float32", "train bfloat16", "train float32")
 
 
@@ -218,8 +218,8 @@ TABLES = {
                     "{what}",
                     "{clip}",
                     "{parameters:.1f} M",
-                    "{multiply_adds:.4g} G",
-                    "{published:.4g} G",
+                    "{multiply_adds:,.2f} G",
+                    "{published:,.2f} G",
                     "{seconds}",
                     "{gib} GiB",
                     "`{flags}`",

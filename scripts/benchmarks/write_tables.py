@@ -177,7 +177,7 @@ def write_origin(found, link):
         ]
     words += [found["date"], f"commit {found['commit']}" if found["commit"] else ""]
     words += [found.get("carried_over"), f"[figures]({link})"]
-    return f"<sub>{' · '.join(filter(None, words))}</sub>"
+    return f"> {' · '.join(filter(None, words))}"
 
 
 def write_table(name, source, page):
@@ -198,7 +198,7 @@ def write_table(name, source, page):
     for part in table.parts:
         lines += _write_part(part, source, name)
     if table.origin:
-        lines += ["", f"<sub>{table.origin}</sub>"]
+        lines += ["", f"> {table.origin}"]
     for figures in dict.fromkeys(part.figures for part in table.parts):
         if figures not in LISTS and not table.origin:
             link = Path(os.path.relpath(source.path(figures), page.parent)).as_posix()
