@@ -279,7 +279,7 @@ SPOKEN = {
     ),
     "advise_classes": (
         {"classes": {n: {"videos": v, "splits": {}} for n, v in (("x", 90), ("y", 30))}},
-        "x has 90 training videos, y 30",
+        "x has 90 training videos, y has 30",
     ),
     "advise_clips": (
         {"clips": {"looped": 30, "overlapping": 40, "p10": 9, "median": 20.0}
@@ -330,7 +330,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch):
         (tmp_path / "bad" / name).mkdir(parents=True)
         (tmp_path / "bad" / name / "a.avi").write_text("no video")
     with pytest.raises(
-        ValueError, match=r"None of 2 videos can be read; bad/x/a\.avi: not a video"
+        ValueError, match=r"None of the 2 videos can be read, such as bad/x/a\.avi: not a video"
     ):
         analyze_dataset(Options("bad"))
     assert not (tmp_path / "weights").exists()

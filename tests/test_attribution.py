@@ -152,7 +152,7 @@ def test_rollout_of_a_factorised_vivit_goes_through_time_to_space(pooling):
     }
     assert [maps.values.shape for _, maps in windows.values()] == [(1, 4, 4, 4), (1, 4, 1, 1)]
     assert list(map_windows(Question(network, clip, 0, 1, None), 2)) == ["space attention"]
-    with pytest.raises(ValueError, match="block is 3; the network has 1 to 2"):
+    with pytest.raises(ValueError, match="block is 3; the network has blocks 1 to 2"):
         map_windows(Question(network, clip, 0, 1, None), 3)
 
 

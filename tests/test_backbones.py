@@ -245,7 +245,7 @@ def test_rows_of_every_endpoint(tmp_path, endpoint, dim):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"route": "dense"}, "windows of Tiny share nothing"),
+        ({"route": "dense"}, "windows of Tiny share no computation"),
         ({"endpoint": "Mixed_5c"}, "Tiny gives features at stem, body, tokens, Features"),
         ({"window": 1}, "window is 1; it must be at least 2"),
         ({"weights": "weights/rows"}, "weights/rows has no Tiny for rgb; it has none"),

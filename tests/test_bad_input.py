@@ -241,7 +241,7 @@ CASES = [
     (look_through, ("bad",), "no video can be held out"),
     (train, ("--data-path", "bad"), "No readable training video is left of left, right"),
     (lambda: score(data_path="bad"), (), "None of the videos can be read"),
-    (analyze, ("bad",), "None of 4 videos can be read; bad/left/cut.mp4: not a video"),
+    (analyze, ("bad",), "None of the 4 videos can be read, such as bad/left/cut.mp4: not a video"),
     (flow, ("bad",), "4 of 4 videos failed"),
     (rows, ("gone",), "data_path gone: no such file or folder"),
     (rows, ("empty",), "data empty: the folder contains no video, only 0 other files"),
@@ -257,7 +257,7 @@ CASES = [
     (train, ("--data-path", "good", "--weights", "weights/other"), "without a layer head"),
     (train, ("--data-path", "good", "--features", "wide.npy"), "no features of any of the 4 vid"),
     (
-        train,
+        lambda *flags: parse_params(flags),
         ("--task", "recognition", "--network", "bilstm", "--features", "wide.npy"),
         "not a folder of class folders",
     ),

@@ -21,8 +21,8 @@ def start(code, **wish):
 
 def test_one_dnn_is_on_and_nothing_is_said():
     """As TensorFlow's own tests ask it; without a GPU it would log that as an error."""
-    code = "import training; from tensorflow.python.util import _pywrap_util_port as port"
-    code += "; training.keras.ops.ones(1) + 1; print(port.IsMklEnabled())"
+    code = "import training, keras; from tensorflow.python.util import _pywrap_util_port as port"
+    code += "; keras.ops.ones(1) + 1; print(port.IsMklEnabled())"
     assert start(code) == ("True", "")
 
 

@@ -137,7 +137,7 @@ def test_maps_are_kept_and_training_goes_on(folder, untraced, capsys):
     said = capsys.readouterr().out
     assert "weights/windows: network bilstm, front K5-K5, width 16" in said
     assert "with the frozen part of I3D" in said
-    assert "rows of stride 4" in said
+    assert "features have stride 4" in said
     began, now = (
         {v.path.split("/")[-2] + v.name: v.numpy() for v in list_variables(network)}
         for network in (load_start(flags), keras.saving.load_model(run / "best.keras"))

@@ -106,7 +106,7 @@ def test_what_training_leaves(folder, trained):
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
     assert "val wer " in trained.printed and "Best checkpoint on dev: wer" in trained.printed
-    assert "NEBEL x" in trained.printed and "rows of stride 2, front K5-K5" in trained.printed
+    assert "NEBEL x" in trained.printed and "features have stride 2; front K5-K5" in trained.printed
     assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
     params = json.loads((FIRST / "params.json").read_text())
@@ -222,7 +222,7 @@ def test_glosses_are_found_in_time(folder, capsys):
         cv2.imwrite(str(frames / f"show_fn{number:06d}-0.png"), image)
     explain(ExplanationOptions(known.id, FIRST))
     printed = capsys.readouterr().out
-    assert "a row is taken for 2 / 25 s" in printed and "REF:" in printed
+    assert "2 / 25 s a row is assumed" in printed and "REF:" in printed
     out = FIRST / "explanations" / known.id
     names = {path.name for path in out.iterdir()}
     assert names == {"alignment.csv", "alignment.png", "explanation.html", "probabilities.npz"}
@@ -299,14 +299,14 @@ def test_too_few_steps_stop_the_run(folder):
     (extracted, mend), (taken, other) = messages
     assert extracted == taken and "again with --stride" in mend and "Give --row-step" in other
     assert not Path("weights/coarse").exists()
-    with pytest.raises(ValueError, match=r"front K5-P2-K5-P2: .* Give --front K5-K5"):
+    with pytest.raises(ValueError, match=r"front K5-P2-K5-P2. .* Give --front K5-K5"):
         train("--row-step", 2, "--front", "K5-P2-K5-P2", "--run", "pooled")
 
 
 def test_every_other_row_is_taken_as_told(folder, untraced, capsys):
     flags = (*FEW, "--row-step", 2, "--front", "auto", "--epochs", 1)
     _, report = train("--run", "thin", *flags)
-    assert f"rows of stride {2 * STRIDE}, front K5-K5" in capsys.readouterr().out
+    assert f"features have stride {2 * STRIDE}; front K5-K5" in capsys.readouterr().out
     sentences = list_sentences("few/release", needs_frames=False)[0]
     _, inputs, _ = read_features(sentences, parse_params([*FLAGS, *FEW, "--row-step", "2"]))
     features = inputs[sentences[0].path]
@@ -332,7 +332,7 @@ def test_impossible_sentences_are_listed(folder):
         drop_impossible(sentences, labels, np.where(rows == 3, 3, 9), "K5-K5", 4)
     few = np.array([4]), np.array([3])
     assert "2 times as many rows" in advise_stride(*few, None)
-    assert "Give --row-step 3; --front K5-K5 suits" in advise_stride(*few, None, 6)
+    assert "Give --row-step 3; --front K5-K5 fits those" in advise_stride(*few, None, 6)
     assert "Give --row-step 4;" in advise_stride(np.array([9]), np.array([5]), 16, 8)
     assert "again with --stride 1;" in advise_stride(*few, 2)
 

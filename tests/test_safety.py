@@ -13,6 +13,7 @@ from models.pretrained.download import WeightsError
 from models.pretrained.i3d_files import read_tensors
 from scripts.explain import explain
 from scripts.export_model import export_model
+from scripts.extract_embeddings import Options as EmbeddingOptions
 from scripts.extract_embeddings import extract_embeddings
 from support.commands import ROOT
 from support.runs import save_run
@@ -133,7 +134,7 @@ def test_networks_run_no_code(folder, what):
 COMMANDS = {
     "evaluate": lambda run: evaluate.evaluate(EvaluationOptions((run,), split="val")),
     "explain": lambda run: explain(ExplanationOptions(str(VIDEO), run)),
-    "extract_embeddings": lambda run: extract_embeddings(run),
+    "extract_embeddings": lambda run: extract_embeddings(EmbeddingOptions(run)),
     "export_model": lambda run: export_model(ExportOptions(run, "keras")),
     "a warm start": lambda run: load_start(
         build("vivit", 2, 1, 4, 32), make_plan(Params(network="vivit", weights=str(run)))
