@@ -152,7 +152,7 @@ def test_panels():
     assert ">2.0 s<" in html and 'title="a&lt;b, 3.0 to 4.0 s: 0.70"' in html
     steps = np.arange(2), np.zeros((1, 1))
     html = draw_answer(Prediction("v", 1.0, [("<i>", 0.25)], [], [], *steps, "breaks <off>"))
-    assert "nothing that it knows" in html and "&lt;i&gt;" in html and "25.0%" in html
+    assert "none of the known classes" in html and "&lt;i&gt;" in html and "25.0%" in html
     assert "width:25.00%" in html and "breaks &lt;off&gt;" in html
 
 

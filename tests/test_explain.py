@@ -115,7 +115,7 @@ def test_choices_for_a_timesformer(timesformer_run, capsys):
     rolled = np.load("elsewhere/maps.npz")
     assert rolled["maps"].sum() == pytest.approx(1, abs=1e-5)
     assert "Explained: " in capsys.readouterr().out
-    with pytest.raises(ValueError, match="block is 3; the network has 1 to 2"):
+    with pytest.raises(ValueError, match="block is 3; the network has blocks 1 to 2"):
         explain(VIDEO, run=run_folder, block=3)
     with pytest.raises(ValueError, match="'grad_cam' cannot explain this timesformer"):
         explain(VIDEO, run=run_folder, method="grad_cam")

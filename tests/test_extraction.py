@@ -281,9 +281,9 @@ def test_no_data_is_said(tmp_path, data, message):
         ({"window": 12, "route": "dense"}, "window is 12, but --route dense needs a multiple of 8"),
         ({"chunk": 100, "route": "dense"}, "chunk is 100"),
         ({"window": 7}, "window is 7; it must be at least 8"),
-        ({"short_side": 100}, "frame_size is 112 but short_side 100"),
+        ({"short_side": 100}, "frame_size is 112, but short_side is only 100"),
         ({"short_side": 0, "stream": "both"}, "flow is not computed on stretched frames"),
-        ({"views": ("flip",)}, f"views are flip; {CENTER} and others"),
+        ({"views": ("flip",)}, f"views are flip; they must include {CENTER}, and each only once"),
     ],
 )
 def test_impossible_options_are_named(tmp_path, changes, message):
@@ -423,7 +423,7 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     extract_features(chosen)
     said = capsys.readouterr()
     assert f"{24 - len(before)} videos, " in said.out
-    assert re.search(r"Extracting features: (.+kB) of \1, 00:00 left\n$", said.err)
+    assert re.search(r"Extracting features: (.+[kM]B) of \1, 00:00 left\n$", said.err)
     assert len(list(folder.glob("*.npy"))) == 24 and before.items() <= state(folder).items()
     for name in ("00", "23"):  # by the killed process and by this one
         path = tmp_path / f"videos/{name}.avi"

@@ -113,7 +113,7 @@ def test_scales():
     ],
 )
 def test_bad_shapes(shapes):
-    with pytest.raises(ValueError, match=r"Expected two|less than 16"):
+    with pytest.raises(ValueError, match=r"Expected two|each side must have at least 16"):
         Flow()([np.zeros(shape, "float32") for shape in shapes])
 
 

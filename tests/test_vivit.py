@@ -116,7 +116,7 @@ def test_factorised_encoder_reads_places_before_times():
         (Design(embedder="pixels"), "Unknown embedder 'pixels'; known: flatten, patches, tubelet"),
         (Design(encoder="divided"), "Unknown encoder 'divided'; known: joint, factorised"),
         (Design(size="huge"), "Unknown size 'huge'; known: small, base"),
-        (Design(embedder="patches", patch_size=12), "do not cut into pieces of 1 x 12 x 12"),
+        (Design(embedder="patches", patch_size=12), "cannot be cut into pieces of 1 x 12 x 12"),
         (Design(embedder="tubelet"), "7 frames of 32 x 32 pixels cannot be cut into pieces of 2 x"),
     ],
 )
