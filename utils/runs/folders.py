@@ -145,9 +145,9 @@ def keep_features(folder, features, videos):
     if (folder / "splits.csv").is_file():
         began = read_kind(path)["digest"] if path.is_file() else ""
         if began != (digest if features else ""):
-            has, gets = f"features {began}" if began else "videos", features or "videos"
+            has = "other features" if began and features else "features" if began else "videos"
             raise ValueError(
-                f"{folder} was started on {has}, which differ from {gets}. Resume it on "
+                f"{folder} was started on {has}, not on {features or 'videos'}. Resume it on "
                 "the same data, or leave out --resume to start a new run."
             )
     elif features:
