@@ -147,8 +147,10 @@ def lay_out(gr, about):
     with gr.Column(visible=False) as parts["when"]:
         gr.Markdown("## When")
         with gr.Row():
-            parts["captions"] = gr.Video(label="Captions", **playing)
-            parts["timeline"] = gr.HTML()
+            with gr.Column():  # columns stand below one another on a phone
+                parts["captions"] = gr.Video(label="Captions", **playing)
+            with gr.Column():
+                parts["timeline"] = gr.HTML()
     with gr.Column(visible=False) as parts["explanation"]:
         gr.Markdown("## Why")
         parts["why"] = gr.HTML()
@@ -158,7 +160,7 @@ def lay_out(gr, about):
             show_label=False, elem_id="sheet", buttons=["fullscreen", "download"]
         )
     with gr.Column(visible=False) as parts["alike"]:
-        gr.Markdown("## Similar training videos\nLabel, and cosine similarity of the embeddings.")
+        gr.Markdown("## Similar training videos\nCosine similarity of the embeddings, and label.")
         parts["similar"] = gr.Gallery(
             columns=6, height=180, show_label=False, object_fit="contain", buttons=["fullscreen"]
         )

@@ -113,6 +113,6 @@ class Demonstration:
             on_progress(None, "Searching")
             found = self.neighbors.find(video, _NEAREST)
             shown = [
-                (_read_middle(path), f"{label}, {cosine:.2f}") for path, label, cosine in found
+                (_read_middle(path), f"{cosine:.2f} {label}") for path, label, cosine in found
             ]
             yield {"similar": shown}

@@ -103,7 +103,7 @@ def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
     assert len(read_pixels(found["overlay"])) == 4
     assert cv2.imread(found["sheet"]).std() > 5
     pictures, texts = zip(*found["similar"], strict=True)
-    assert len(texts) == 4 and texts[0] == "left, 1.00"  # of four, the video itself
+    assert len(texts) == 4 and texts[0] == "1.00 left"  # of four, the video itself
     assert np.array_equal(pictures[0], original[11][..., ::-1])  # in its middle
 
 
