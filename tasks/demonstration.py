@@ -112,7 +112,5 @@ class Demonstration:
         if self.neighbors:
             on_progress(None, "Searching")
             found = self.neighbors.find(video, _NEAREST)
-            shown = [
-                (_read_middle(path), f"{cosine:.2f} {label}") for path, label, cosine in found
-            ]
+            shown = [(_read_middle(path), f"{cosine:.2f} {label}") for path, label, cosine in found]
             yield {"similar": shown}
