@@ -334,7 +334,7 @@ def test_the_page_in_a_browser(served, page, inside, demonstration):
     page.wait_for_selector(".problem", state="detached")
     upload(page, VIDEO)
     page.wait_for_selector("text=Similar training videos")
-    page.wait_for_selector("text='left, 1.00'")
+    page.wait_for_selector("text='1.00 left'")
     expected = demonstration.predictor.predict_video(VIDEO)
     assert page.inner_text(".panel h2") == expected.labels[0]
     lines = page.locator(".panel").first.locator(".line").all_inner_texts()
