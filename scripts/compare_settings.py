@@ -19,7 +19,7 @@ from pathlib import Path
 from tasks.classification.training import build_network
 from tasks.plan import make_plan
 from tasks.training_flags import check_flags, parse_params
-from utils.command_line import Command
+from utils.command_line import Command, name_flag, read_flag
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.data.splits import assign_splits
@@ -70,9 +70,8 @@ class Options:
 
 
 def _flags_of(name, value):
-    flag = name.replace("_", "-")
-    switches = {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}
-    return switches.get(value.lower(), [f"--{flag}", *value.split()])
+    switches = {"true": [name_flag(name)], "false": [name_flag(f"no_{name}")]}
+    return switches.get(value.lower(), [name_flag(name), *value.split()])
 
 
 def plan_runs(options, flags):
@@ -82,8 +81,8 @@ def plan_runs(options, flags):
         ValueError: impossible parameters, unknown flags, flags that the comparison gives itself, or
             two runs of one name.
     """
-    own = {f"--{name.replace('_', '-')}" for name in (*_OWN, options.vary, f"no_{options.vary}")}
-    if own := own & {flag.split("=")[0].replace("_", "-") for flag in flags}:
+    own = {name_flag(name) for name in (*_OWN, options.vary, f"no_{options.vary}")}
+    if own := own & {read_flag(flag) for flag in flags}:
         raise ValueError(f"Leave out {', '.join(sorted(own))}; the comparison sets this itself.")
     runs = {}
     for value, data in product(options.values, options.data):

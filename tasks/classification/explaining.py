@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 from models.explaining.methods import METHODS, Maps, map_windows
 from tasks.answers import Judge, rank_labels
-from tasks.classification.questions import Asked, Inquiry, check_class, load_rows, load_views
+from tasks.classification.questions import (
+    Asked,
+    Inquiry,
+    check_class,
+    load_rows,
+    load_views,
+    make_title,
+)
 from tasks.plan import make_plan
 from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
@@ -81,7 +88,7 @@ class Explanation(NamedTuple):
     @property
     def title(self):
         """The class, its probability and the method."""
-        return f"{self.label} {self.probability:.3f}, {self.method.replace('_', ' ')}"
+        return make_title(self.label, self.probability, self.method)
 
     @property
     def why(self):
@@ -305,7 +312,7 @@ def explain_video(options):
     columns = {"segment": numbers, "frame": indices}
     save_weights(folder / "temporal_weights.csv", columns, views.seconds, weights)
     curves = views.seconds.reshape(shape), weights.reshape(shape)
-    plot_weights(folder / pictures[1], *curves, asked.title)
+    plot_weights(folder / pictures[1], *curves, explanation.title)
     maps, centers = explanation.coarse
     arrays |= dict(zip(("times", "rows", "columns"), centers, strict=True))
     return _finish(options, answer, arrays | {"maps": maps}, pictures)

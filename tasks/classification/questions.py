@@ -53,6 +53,11 @@ class RowViews(NamedTuple):
     note: str
 
 
+def make_title(label, share, method):
+    """Return the title of pictures: a class, its probability and the method."""
+    return f"{label} {share:.3f}, {method.replace('_', ' ')}"
+
+
 class Asked(NamedTuple):
     """What a network is asked: why a video is of a class.
 
@@ -76,7 +81,7 @@ class Asked(NamedTuple):
     @property
     def title(self):
         """The class, its probability and the method."""
-        return f"{self.said}, {self.method.replace('_', ' ')}"
+        return make_title(self.label, self.share, self.method)
 
     def explain(self):
         """Return the `Maps` that answer."""
