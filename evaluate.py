@@ -5,9 +5,8 @@ Two runs are fused by: python evaluate.py weights/<run> weights/<other run> --fu
 
 import dataclasses
 
-from tasks.classification.scoring import score_videos
+from models.later import later
 from tasks.options import EvaluationOptions
-from tasks.recognition.scoring import score_sentences
 from utils.command_line import Command
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
@@ -16,10 +15,10 @@ from utils.system.commands import run_command
 # What a run was trained for: function of the options -> report, and the options that are its own.
 TASKS = {
     "classification": (
-        score_videos,
+        later("tasks.classification.scoring", "score_videos"),
         ("eval_clips", "eval_crops", "flow_path", "fuse", "fusion_weight"),
     ),
-    "recognition": (score_sentences, ("beam", "worst")),
+    "recognition": (later("tasks.recognition.scoring", "score_sentences"), ("beam", "worst")),
 }
 
 

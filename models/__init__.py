@@ -1,7 +1,7 @@
 """Networks: tensors in, tensors out.
 
 Imported before keras (the linter sorts it there): TensorFlow reads once, when it begins, what is
-set here. What the user has set stays.
+set here. What the user has set stays. Nothing here imports it: that takes seconds.
 """
 
 import ctypes
@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.util import find_spec
 
 # On CPUs without AVX-512 VNNI, TensorFlow leaves its oneDNN kernels off, with which the default
 # backbone runs at twice the speed there and trains at three times.
@@ -56,11 +58,29 @@ def _without_notes():
             filtering.wait(5)
 
 
-if (
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0"
-    and "tensorflow" not in sys.modules
-    and sys.__stderr__
-    and shutil.which("grep")
-):
-    with _without_notes():
-        import keras  # noqa: F401  whose backend is perhaps TensorFlow
+class _Quietly:
+    """Finds Keras and TensorFlow as Python does; the one that is loaded first is without notes."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        """Return the spec of one of the two, None of others."""
+        if name not in ("keras", "tensorflow"):
+            return None
+        sys.meta_path.remove(cls)
+        try:
+            spec = find_spec(name)
+        finally:
+            sys.meta_path.insert(0, cls)
+        if spec:
+            spec.loader.exec_module = partial(cls._load, spec.loader.exec_module)
+        return spec
+
+    @classmethod
+    def _load(cls, load, module):
+        sys.meta_path.remove(cls)
+        with _without_notes():
+            load(module)
+
+
+if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0" and sys.__stderr__ and shutil.which("grep"):
+    sys.meta_path.insert(0, _Quietly)

@@ -6,8 +6,9 @@ Dao et al., FlashAttention, NeurIPS 2022.
 
 import math
 
+from models.choices import Window
 from models.layers import map_in_turn
-from models.token_windows import Window, merge, partition, plan_partition
+from models.token_windows import merge, partition, plan_partition
 
 import keras
 from keras import layers, ops

@@ -2,26 +2,17 @@
 
 All that is particular to a backbone is in its row: networks (`models.networks`), cutting,
 fine-tuning, explaining, extraction of features and what is printed ask it. Its models carry its
-name, also inside saved networks, and that is how the row is found again.
+name, also inside saved networks, and that is how the row is found again. Names of stages are
+flags' values, so Keras is imported by what builds layers.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from models.i3d import STAGES, TOP, apply_i3d, weigh_steps
-from models.pretrained.download import WeightsError
-from models.pretrained.i3d_weights import (
-    PRETRAINED,
-    find_weights,
-    load_pretrained,
-    read_classes,
-)
+from models.i3d_stages import STAGES, TOP
+from models.later import later
 from models.streams import CHANNELS
-
-import keras
-import numpy as np
-from keras import layers
 
 FEATURES = "Features"  # the endpoint that every backbone has: (batch, dim), what heads take
 AS_THEY_ARE = (0.5, 0.5)  # the mean and deviation of values in [-1, 1]
@@ -81,11 +72,10 @@ class Published(NamedTuple):
 
     Attributes:
         weights: what the flag `weights` auto stands for.
-        load: function (model, weights, stream) -> name of what was loaded; `WeightsError` for what
-            cannot be fetched.
+        load: function (model, weights, stream) -> name of what was loaded, or a ValueError for
+            what cannot be fetched.
         find_weights: function name of what was loaded -> what `load` takes.
         data: the data set that they were trained on.
-        license: of the weights.
         logits: the endpoint of the data set's classes; "" where no such head is published.
         read_classes: function -> names of those classes, in order.
     """
@@ -94,7 +84,6 @@ class Published(NamedTuple):
     load: Callable
     find_weights: Callable
     data: str
-    license: str
     logits: str = ""
     read_classes: Callable | None = None
 
@@ -206,12 +195,16 @@ class Backbone(NamedTuple):
                 f"{self.title} needs frames of at least {least[1]} pixels, but frame_size "
                 f"is {frame_size}."
             )
+        import keras
+
         inputs = keras.Input((frames, frame_size, frame_size, CHANNELS[stream]), name="clip")
         x = self.apply(_change_values(inputs, *self.clip.values[stream]), endpoint)
         return keras.Model(inputs, x, name=self.name)
 
     def build_maps(self, stream, frames, frame_size):
         """Build it, as `build` does, up to the maps (batch, time, height, width, channels)."""
+        import keras
+
         model = self.build(stream, frames, frame_size, self.stages[-1].name)
         maps = self.lay_out(model.output, model.input_shape[1:4])
         return model if maps is model.output else keras.Model(model.input, maps, name=self.name)
@@ -220,10 +213,10 @@ class Backbone(NamedTuple):
         """Load published weights into a model of `build`; return the name of what was loaded.
 
         Raises:
-            WeightsError: there are none, or they cannot be fetched.
+            ValueError: there are none, or they cannot be fetched.
         """
         if not self.published:
-            raise WeightsError(
+            raise ValueError(
                 f"weights is {weights}, but {self.title} has no published weights. Give "
                 "none, or a run (weights/<run>)."
             )
@@ -234,12 +227,15 @@ def _change_values(clips, mean, deviation):
     """Bring clips in [-1, 1] to the mean and deviation that a backbone expects."""
     if (mean, deviation) == AS_THEY_ARE:
         return clips
+    import numpy as np
+    from keras import layers
+
     scale, offset = 0.5 / np.array(deviation), (0.5 - np.array(mean)) / deviation
     return layers.Rescaling(scale.tolist(), offset.tolist(), name="values")(clips)
 
 
 def _list_i3d_stages(stages):
-    """Yield the `Stage` of each row of a table such as `models.i3d.STAGES`."""
+    """Yield the `Stage` of each row of a table such as `models.i3d_stages.STAGES`."""
     for name, kind, arguments in stages:
         layer = f"{name}.relu" if kind == "conv" else name
         # The kernels of Inception's branches are centered, and step by one.
@@ -252,23 +248,23 @@ def _spread(number):
 
 
 def make_i3d(stages):
-    """Return the `Backbone` of an I3D with a table such as `models.i3d.STAGES`."""
+    """Return the `Backbone` of an I3D with a table such as `models.i3d_stages.STAGES`."""
     return Backbone(
         name="i3d",
         title="I3D",
-        apply=partial(apply_i3d, stages=stages),
+        apply=partial(later("models.i3d", "apply_i3d"), stages=stages),
         clip=ClipSpec(64, 224, 8, 112, {"rgb": AS_THEY_ARE, "flow": AS_THEY_ARE}),
         stages=tuple(_list_i3d_stages(stages)),
         top=TOP,
-        dense=Dense("Mixed_4f", weigh_steps),  # what lies behind it is little work
+        # What lies behind Mixed_4f is little work.
+        dense=Dense("Mixed_4f", later("models.i3d", "weigh_steps")),
         published=Published(
             weights="kinetics",
-            load=load_pretrained,
-            find_weights=find_weights,
+            load=later("models.pretrained.i3d_weights", "load_pretrained"),
+            find_weights=later("models.pretrained.i3d_weights", "find_weights"),
             data="Kinetics",
-            license=PRETRAINED["rgb_scratch"]["license"],
             logits="Logits",
-            read_classes=read_classes,
+            read_classes=later("models.pretrained.i3d_weights", "read_classes"),
         ),
     )
 

@@ -6,6 +6,7 @@ False for padded segments, and a `Design`; it returns the embedding (batch, unit
 
 from functools import partial
 
+from models.choices import HEADS
 from models.design import Design, choose
 from models.layers import LearnedTokens, join_channels, side_by_side
 from models.transformer import add_positions, decode, encode, summarize
@@ -14,18 +15,18 @@ import keras
 from keras import layers, ops
 
 
-def _average(features, mask, design):
+def average(features, mask, design):
     """Average the segments (temporal segment networks, Wang et al., ECCV 2016)."""
     return layers.GlobalAveragePooling1D(name="average")(features, mask=mask)
 
 
-def _lstm(features, mask, design):
+def run_lstms(features, mask, design):
     """Two stacked LSTMs (ConvNet+LSTM of Carreira and Zisserman, CVPR 2017, section 2.1)."""
     x = layers.LSTM(512, return_sequences=True, name="lstm_1")(features, mask=mask)
     return layers.LSTM(256, name="lstm_2")(x, mask=mask)
 
 
-def _transformer(features, mask, design):
+def query_slices(features, mask, design):
     """Encode 16 slices of each segment's channels as tokens; learned class queries read them.
 
     The I3D-Transformer for isolated signs: a Transformer encoder and decoder over tokens of
@@ -56,7 +57,7 @@ def _transformer(features, mask, design):
     return layers.LeakyReLU(0.2, name="adaptor_2_relu")(layers.Dense(256, name="adaptor_2")(x))
 
 
-def _vivit(features, mask, design):
+def run_transformer(features, mask, design):
     """Run a pre-norm Transformer over the segments (Arnab et al., ViViT, ICCV 2021, model 2)."""
     x = layers.Dense(256, name="projection")(features)
     encoder = partial(_encode_segments, rates=(0.1, design.stochastic_depth))
@@ -66,9 +67,6 @@ def _vivit(features, mask, design):
 
 def _encode_segments(x, mask, rates):
     return encode(x, 2, 4, 512, rates, mask)
-
-
-HEADS = {"average": _average, "lstm": _lstm, "transformer": _transformer, "vivit": _vivit}
 
 
 def end_head(inputs, embedding, num_outputs, dropout):

@@ -1,57 +1,17 @@
 """Networks, a row each: clips (batch, segments, frames, height, width, channels) to logits."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
+from models import attention, vivit  # noqa: F401 (files of networks name their classes)
 from models.backbones import BACKBONES
+from models.choices import EMBEDDERS, FUSIONS, NETWORKS
 from models.design import Design, choose
-from models.heads import build_head
 from models.layers import TimeDistributed, join_channels, side_by_side
 from models.streams import CHANNELS, STREAMS
-from models.timesformer import build_timesformer
-from models.vivit import EMBEDDERS, build_vivit, build_vivit_on_maps
 
 import keras
 from keras import ops
 
 
-class Network(NamedTuple):
-    """A network.
-
-    Attributes:
-        build_head: function (input_shape, num_outputs, design) -> the model "head".
-        backbone: the key of `BACKBONES` whose features the head takes; "" where it takes clips.
-        build_on_maps: the same function of the maps of the backbone that the design's embedder
-            names, where it may name one.
-    """
-
-    build_head: Callable
-    backbone: str = ""
-    build_on_maps: Callable | None = None
-
-
-# What follows a backbone's name in that of a network: the head, a key of `models.heads.HEADS`.
-_HEADS = {"": "average", "_lstm": "lstm", "_transformer": "transformer", "_vivit": "vivit"}
-
-
-def list_networks(backbone):
-    """Return {name: `Network`} of a backbone under each head."""
-    return {
-        f"{backbone}{suffix}": Network(
-            lambda shape, *rest, head=head: build_head(head, *shape, *rest), backbone
-        )
-        for suffix, head in _HEADS.items()
-    }
-
-
-NETWORKS = {
-    **{name: row for backbone in BACKBONES for name, row in list_networks(backbone).items()},
-    "vivit": Network(build_vivit, build_on_maps=build_vivit_on_maps),
-    "timesformer": Network(build_timesformer),
-}
-
-
-def _add_logits(build_one, shape, channels):
+def add_logits(build_one, shape, channels):
     """Build a head for each stream and add their logits (Carreira and Zisserman, section 2.4)."""
     total = sum(channels.values())
     heads = {
@@ -59,14 +19,6 @@ def _add_logits(build_one, shape, channels):
         for stream, count in channels.items()
     }
     return side_by_side(heads, lambda logits: ops.add(*logits), "head")
-
-
-# How two streams become one decision: function (function of a shape that builds a head, shape of
-# what all streams give, {stream: its share of the channels}) -> the model "head".
-FUSIONS = {
-    "logits": _add_logits,
-    "features": lambda build_one, shape, channels: build_one(shape),
-}
 
 
 def find_backbone(name, embedder="flatten"):

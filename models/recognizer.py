@@ -7,6 +7,7 @@ beyond their lengths changes nothing.
 
 from math import log, prod
 
+from models.choices import FRONTS, RECOGNIZERS
 from models.ctc import ctc_loss, drop_blank
 from models.design import choose
 from models.transformer import encode
@@ -15,14 +16,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-# The convolutions before the encoder: (kernel, pooling behind it) each, in steps.
-FRONTS = {
-    "none": ((1, 1),),
-    "K5-K5": ((5, 1), (5, 1)),
-    "K5-P2-K5": ((5, 2), (5, 1)),
-    "K5-P2-K5-P2": ((5, 2), (5, 2)),
-}
-# Of those, what auto chooses among, the most pooling first.
+# Of the fronts, what auto chooses among, the most pooling first.
 POOLING_FRONTS = ("K5-P2-K5-P2", "K5-P2-K5", "K5-K5")
 STEP_FRAMES = 4  # of a step of the encoder at most: three to four steps a gloss
 
@@ -81,7 +75,7 @@ def _reverse(x, lengths):
     return ops.take_along_axis(x, ops.expand_dims(turned, -1), axis=1)
 
 
-def _bilstm(x, lengths, dropout):
+def run_lstms(x, lengths, dropout):
     """Run two LSTMs in both directions (Graves and Schmidhuber, 2005).
 
     Without masks, of which cuDNN knows less: forwards, padding comes after all that is real.
@@ -96,17 +90,13 @@ def _bilstm(x, lengths, dropout):
     return x
 
 
-def _transformer(x, lengths, dropout):
+def run_transformer(x, lengths, dropout):
     """Run three Transformer blocks over steps with sine positions (Vaswani et al., 2017)."""
     width = x.shape[-1]
     rates = np.exp(-log(10000) * np.arange(0, width, 2) / width).astype("float32")
     angles = ops.cast(ops.expand_dims(_number_steps(x), -1), "float32") * rates
     x = x + ops.cast(ops.concatenate([ops.sin(angles), ops.cos(angles)], -1), x.dtype)
     return encode(x, 3, 8, 2 * width, (dropout, 0.0), _find_real(x, lengths))
-
-
-# What reads the steps: function ((batch, steps, width), lengths, dropout) -> the same shape.
-ENCODERS = {"bilstm": _bilstm, "transformer": _transformer}
 
 
 def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, dropout=0.5):
@@ -116,7 +106,7 @@ def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, drop
         dim: channels of a row.
         num_glosses: of the vocabulary; the blank comes before them.
         front: a key of `FRONTS`.
-        encoder: a key of `ENCODERS`.
+        encoder: a key of `RECOGNIZERS`.
         width: channels of a step, a multiple of 16: half of them each direction's.
         dropout: rate in the encoder.
 
@@ -130,7 +120,7 @@ def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, drop
     Raises:
         ValueError: an unknown front or encoder, or a width that does not divide.
     """
-    layout, read = choose(FRONTS, "front", front), choose(ENCODERS, "encoder", encoder)
+    layout, read = choose(FRONTS, "front", front), choose(RECOGNIZERS, "encoder", encoder)
     if width % 16:
         raise ValueError(f"width is {width}; give a multiple of 16.")
     features = keras.Input((None, dim), name="features")

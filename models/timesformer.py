@@ -6,61 +6,29 @@ authors' divided attention: the last window of a block has the class token, thos
 """
 
 import math
-from typing import NamedTuple
 
 from models.attention import WindowAttention
+from models.choices import POSITIONS, SCHEMES, SIZES
 from models.design import Design, choose
 from models.heads import end_head
 from models.layers import LearnedTokens
-from models.token_windows import Window
 from models.transformer import add_branch, feed_forward, normalize
-from models.vivit import SIZES, cut_patches
+from models.vivit import cut_patches
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 
-class Scheme(NamedTuple):
-    """An attention scheme.
-
-    Attributes:
-        windows: {name: `Window`} of a block, in order.
-        frame_classes: whether each frame has a class token of its own, averaged at the end, and
-            no time embedding, as when no window joins frames; else the video has one.
-    """
-
-    windows: dict[str, Window]
-    frame_classes: bool = False
-
-
-SCHEMES = {
-    "space": Scheme({"space": Window("each", "all", "all")}, frame_classes=True),
-    "joint": Scheme({"space_time": Window("all", "all", "all")}),
-    "divided": Scheme(
-        {"time": Window("all", "each", "each"), "space": Window("each", "all", "all")}
-    ),
-    "local_global": Scheme(
-        {"local": Window("all", "half", "half"), "global": Window("second", "second", "second")}
-    ),
-    "axial": Scheme(
-        {
-            "time": Window("all", "each", "each"),
-            "width": Window("each", "each", "all"),
-            "height": Window("each", "all", "each"),
-        }
-    ),
-}
-
-
-def _add_space(classes, patches):
+def add_space(classes, patches):
     """Add a place's embedding to the patches (batch, time, places, dim), and one to the classes."""
     places, dim = patches.shape[2:]
     positions = LearnedTokens(1 + places, dim, POSITION_STDDEV, name="space_positions")(patches)
     return classes + positions[:, :1], patches + positions[:, None, 1:]
 
 
-def _add_time(classes, patches):
+def add_time(classes, patches):
+    """Add a time's embedding to the patches (batch, time, places, dim)."""
     frames, dim = patches.shape[1], patches.shape[3]
     positions = LearnedTokens(frames, dim, POSITION_STDDEV, name="time_positions")(patches)
     return classes, patches + positions[:, :, None]
@@ -69,7 +37,6 @@ def _add_time(classes, patches):
 # What position embeddings begin with. With ViT's 0.02 a network trained from scratch on a few
 # hundred videos did not find the order of the frames; with 0.3, about half a patch token, it did.
 POSITION_STDDEV = 0.3
-POSITIONS = {"none": (), "space": (_add_space,), "space_time": (_add_space, _add_time)}
 # Which of (class tokens, patches) are averaged at the end.
 _POOLED = {"class": 0, "fused": 1}
 

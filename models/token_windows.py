@@ -7,16 +7,9 @@ A scheme of Bertasius et al., Is Space-Time Attention All You Need for Video Und
 import math
 from typing import NamedTuple
 
+from models.choices import Window
+
 from keras import ops
-
-
-class Window(NamedTuple):
-    """Which tokens attend to one another: a rule for each axis of the grid, a key of `RULES`."""
-
-    time: str
-    height: str
-    width: str
-
 
 # Rule: an axis of n tokens as (outer, inner), and which of the two shares a window.
 RULES = {

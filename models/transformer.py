@@ -4,6 +4,7 @@ Vaswani et al., Attention Is All You Need, NeurIPS 2017; pre-norm and GELU as in
 al., An Image Is Worth 16x16 Words, ICLR 2021.
 """
 
+from models.choices import POOLINGS
 from models.design import choose
 from models.layers import LearnedTokens
 
@@ -110,7 +111,8 @@ def decode(queries, memory, heads, width, dropout=0.0, mask=None, name="decoder"
     return normalize(feed_forward(x, width, dropout, 0.0, f"{name}_mlp"), f"{name}_norm")
 
 
-def _pool_class(x, mask, encoder, name):
+def pool_class(x, mask, encoder, name):
+    """Encode tokens together with a learned one, whose output it is."""
     token = LearnedTokens(1, x.shape[-1], name=f"{name}_class_token")(x)
     x = layers.Concatenate(axis=1, name=f"{name}_tokens")([token, x])
     if mask is not None:
@@ -118,12 +120,10 @@ def _pool_class(x, mask, encoder, name):
     return encoder(add_positions(x, f"{name}_positions"), mask)[:, 0]
 
 
-def _pool_fused(x, mask, encoder, name):
+def pool_fused(x, mask, encoder, name):
+    """Encode tokens, and take the mean of their outputs."""
     x = encoder(add_positions(x, f"{name}_positions"), mask)
     return layers.GlobalAveragePooling1D(name=f"{name}_fused")(x, mask=mask)
-
-
-POOLINGS = {"class": _pool_class, "fused": _pool_fused}
 
 
 def summarize(x, encoder, pooling, mask=None, name="encoder"):

@@ -5,9 +5,7 @@ joint space-time attention (model 1), factorised encoder (model 2), central-fram
 (3.4). The embedder `flatten`, one token a frame, is not theirs.
 """
 
-from functools import partial
-from typing import NamedTuple
-
+from models.choices import EMBEDDERS, ENCODERS, SIZES
 from models.design import Design, choose
 from models.heads import end_head
 from models.layers import PatchProjection, TimeDistributed
@@ -15,35 +13,6 @@ from models.transformer import encode, summarize
 
 import keras
 from keras import layers, ops
-
-
-class Size(NamedTuple):
-    """Widths and depths.
-
-    Attributes:
-        dim: length of a token.
-        depth, temporal_depth: blocks of the (spatial) encoder and of the temporal one.
-        heads: attention heads.
-        width: hidden width of a block's MLP.
-        hidden: hidden width of the flatten embedder.
-        head: width of the GELU layer before the logits; 0: none, as published.
-        dropout: rate inside the blocks.
-    """
-
-    dim: int
-    depth: int
-    temporal_depth: int
-    heads: int
-    width: int
-    hidden: int
-    head: int
-    dropout: float
-
-
-SIZES = {
-    "small": Size(128, 2, 2, 4, 256, 128, 128, 0.1),
-    "base": Size(768, 12, 4, 12, 3072, 768, 0, 0.0),
-}
 
 
 @keras.saving.register_keras_serializable("video")
@@ -74,7 +43,7 @@ class CentralFrame(keras.initializers.Initializer):
         return {"kernel": self.kernel if isinstance(self.kernel, str) else "glorot_uniform"}
 
 
-def _flatten(frames, size, patch):
+def flatten(frames, size, patch):
     """Make a token of each frame: all its pixels, a hidden layer, a projection.
 
     The video's mean frame is subtracted first: dense layers share nothing between places, and
@@ -121,21 +90,13 @@ def _project_maps(maps, size):
     return layers.Reshape((-1, *x.shape[3:]), name="grid")(x)
 
 
-# Each from frames (batch, frames, height, width, channels) to tokens (batch, time, [places,] dim).
-EMBEDDERS = {
-    "flatten": _flatten,
-    "patches": partial(cut_patches, depth=1),
-    "tubelet": partial(cut_patches, depth=2),
-}
-
-
-def _joint(tokens, encoders, pooling):
+def encode_jointly(tokens, encoders, pooling):
     """Attend over all tokens of the video (model 1)."""
     x = layers.Reshape((-1, tokens.shape[-1]), name="sequence")(tokens)
     return summarize(x, encoders[0], pooling, name="encoder")
 
 
-def _factorised(tokens, encoders, pooling):
+def encode_factorised(tokens, encoders, pooling):
     """Attend within each time, then over the times (model 2)."""
     if tokens.shape[2] == 1:
         raise ValueError(
@@ -145,9 +106,6 @@ def _factorised(tokens, encoders, pooling):
     spatial = keras.Model(places, summarize(places, encoders[0], pooling, name="spatial"))
     x = TimeDistributed(spatial, name="spatial")(tokens)
     return summarize(x, encoders[1], pooling, name="temporal")
-
-
-ENCODERS = {"joint": _joint, "factorised": _factorised}
 
 
 def build_vivit(input_shape, num_outputs, design=Design()):

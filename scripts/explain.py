@@ -6,9 +6,8 @@ time.
 
 import dataclasses
 
-from tasks.classification.explaining import explain_rows, explain_video
+from models.later import later
 from tasks.options import ExplanationOptions
-from tasks.recognition.explaining import explain_sentence
 from utils.command_line import Command
 from utils.runs.folders import check_run
 from utils.runs.saved_params import load_params
@@ -17,9 +16,18 @@ from utils.system.words import print_line
 
 # What a run is: (function of the options -> folder of what is written, options that are its own).
 KINDS = {
-    "videos": (explain_video, ("class_name", "method", "endpoint", "block")),
-    "features": (explain_rows, ("class_name", "method", "features")),
-    "recognition": (explain_sentence, ("features", "beam")),
+    "videos": (
+        later("tasks.classification.explaining", "explain_video"),
+        ("class_name", "method", "endpoint", "block"),
+    ),
+    "features": (
+        later("tasks.classification.explaining", "explain_rows"),
+        ("class_name", "method", "features"),
+    ),
+    "recognition": (
+        later("tasks.recognition.explaining", "explain_sentence"),
+        ("features", "beam"),
+    ),
 }
 
 

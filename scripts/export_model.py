@@ -9,9 +9,8 @@ import time
 from importlib import import_module
 from typing import NamedTuple
 
-from tasks.classification.exporting import VideoSubject
+from models.later import later
 from tasks.options import ExportOptions
-from tasks.recognition.exporting import SentenceSubject
 from utils.command_line import Command
 from utils.runs.export_formats import FORMATS, write_model
 from utils.runs.folders import check_run
@@ -23,11 +22,13 @@ from utils.system.progress import show_progress
 from utils.system.words import print_line
 from utils.version import VERSION
 
-import keras
 import numpy as np
 
 # By task, what a run's export is made from and tried on: see `tasks.export_subject`.
-SUBJECTS = {"classification": VideoSubject, "recognition": SentenceSubject}
+SUBJECTS = {
+    "classification": later("tasks.classification.exporting", "VideoSubject"),
+    "recognition": later("tasks.recognition.exporting", "SentenceSubject"),
+}
 TIE = 1e-3  # probabilities this near count as the same top-1
 
 
@@ -194,6 +195,8 @@ def export_model(options):
     best_network(options.run)
     if options.folder.exists():
         raise ValueError(f"{options.folder} exists already; delete it, or give another --output.")
+    import keras  # slow: the errors above, and those of the flags, come first
+
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "Exports need the TensorFlow backend, but Keras runs on "

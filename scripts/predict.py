@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.predictors import open_predictor
+from models.later import later
 from utils.command_line import Command
 from utils.pictures.captions import save_captions
 from utils.system.commands import IncompleteError, run_command
@@ -24,6 +24,8 @@ from utils.video.live import play_camera
 from utils.video.video_files import is_video_file
 
 import tyro
+
+open_predictor = later("tasks.predictors", "open_predictor")
 
 _PAUSE = 20  # times as long as writing all that was found took, until it is written again
 _WEBCAM = re.compile(r"webcam(?::(\d+))?")

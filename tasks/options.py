@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from models.explaining.methods import METHODS
+from models.explaining.choices import METHODS
 from utils.params import Params
 from utils.runs.export_formats import FORMATS, check_format
 

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Literal
 
 from models.backbones import BACKBONES
-from models.networks import FUSIONS, NETWORKS
-from models.recognizer import ENCODERS as RECOGNIZERS
-from models.recognizer import FRONTS
-from models.timesformer import POSITIONS, SCHEMES
-from models.transformer import POOLINGS
-from models.vivit import EMBEDDERS, ENCODERS, SIZES
+from models.choices import (
+    EMBEDDERS,
+    ENCODERS,
+    FRONTS,
+    FUSIONS,
+    NETWORKS,
+    POOLINGS,
+    POSITIONS,
+    RECOGNIZERS,
+    SCHEMES,
+    SIZES,
+)
 from utils.command_line import describe_fields, describe_group, name_flag, parse, read_flag
 from utils.fitting.optimization import OPTIMIZERS, SCHEDULES
 from utils.params import GROUPS, Params, Recognition, Run

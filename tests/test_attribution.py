@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from models import vivit
 from models.backbones import BACKBONES
+from models.choices import SCHEMES, Size
 from models.cutting import backbones_of, cut_after
 from models.design import Design
 from models.explaining.attribution import (
@@ -15,12 +16,13 @@ from models.explaining.attribution import (
     tap_attention,
     tap_spatial,
 )
-from models.explaining.methods import METHODS, Question, choose_method, integrate, map_windows
-from models.i3d import STAGES
+from models.explaining.choices import METHODS, choose_method
+from models.explaining.methods import Question, integrate, map_windows
+from models.i3d_stages import STAGES
 from models.networks import build, build_on_features
-from models.timesformer import SCHEMES, build_timesformer
+from models.timesformer import build_timesformer
 from models.token_windows import partition
-from models.vivit import Size, build_vivit
+from models.vivit import build_vivit
 from support.backends import once
 from utils.fitting.gradients import differentiate
 from utils.pictures.heat_maps import resize_maps

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import training
 from models.backbones import BACKBONES, FEATURES, Backbone, ClipSpec, Published, Stage
+from models.choices import NETWORKS, list_networks
 from models.cutting import backbones_of, cut_network, freeze, name_backbone
 from models.design import Design
 from models.end_to_end import build_end_to_end, build_windows, copy_units, list_units, trained_part
 from models.explaining.attribution import find_centers
-from models.networks import NETWORKS, build, check_network, find_backbone, list_networks
+from models.networks import build, check_network, find_backbone
 from models.recognizer import build_recognizer
 from scripts import explain, export_model, extract_features
 from support.runs import read_history
@@ -92,7 +93,6 @@ TINY = Backbone(
         load=load_made_up,
         find_weights=lambda name: name.removesuffix("_rgb"),
         data="nothing",
-        license="none",
     ),
 )
 
@@ -165,7 +165,7 @@ def test_every_backbone_has_a_test(name):
             places = find_centers(length, row.stages[:count], axis)
             assert maps.shape[1 + axis] == len(places)
     published = row.published
-    assert published is None or published.license
+    assert published is None or published.data
 
 
 def test_values_are_those_that_the_weights_expect():

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import evaluate
 import training
+from models.choices import NETWORKS
 from models.cutting import streams_of
-from models.networks import NETWORKS, build_on_features
+from models.networks import build_on_features
 from scripts import cross_validate, extract_embeddings
 from scripts.compare_settings import inspect_run
 from scripts.explain import explain

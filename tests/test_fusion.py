@@ -5,7 +5,7 @@ from pathlib import Path
 
 import training
 from evaluate import evaluate
-from models.vivit import SIZES, Size
+from models.choices import SIZES, Size
 from support.videos import write_dataset
 from tasks.options import EvaluationOptions
 from tasks.training_flags import parse_params

@@ -1,11 +1,12 @@
 """Networks and heads: shapes, exact sizes, freezing, and equal outputs however they are cut."""
 
 from models.backbones import BACKBONES
+from models.choices import HEADS, NETWORKS
 from models.cutting import as_network, backbones_of, cut_after, cut_network, freeze
 from models.design import Design
-from models.heads import HEADS, build_head, embedding_model
+from models.heads import build_head, embedding_model
 from models.layers import TimeDistributed
-from models.networks import NETWORKS, build, check_network
+from models.networks import build, check_network
 from support.backends import once
 
 import keras

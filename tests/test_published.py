@@ -4,6 +4,7 @@ import math
 from functools import cache
 from pathlib import Path
 
+from models.choices import SCHEMES, SIZES, Size
 from models.design import Design
 from models.networks import build
 from models.pretrained import timesformer_weights as published
@@ -20,8 +21,7 @@ from models.pretrained.timesformer_weights import (
     fetch,
     load_published,
 )
-from models.timesformer import SCHEMES, resize_space, resize_time
-from models.vivit import SIZES, Size
+from models.timesformer import resize_space, resize_time
 from support.backends import once
 
 import keras

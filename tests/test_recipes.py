@@ -6,7 +6,7 @@ from pathlib import Path
 
 import evaluate
 import training
-from models.vivit import SIZES, Size
+from models.choices import SIZES, Size
 from scripts.summarize_network import Options, summarize_network
 from support.backends import untraced_steps
 from support.runs import break_off, check_same_runs, read_history, read_pictures

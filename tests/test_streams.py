@@ -1,11 +1,12 @@
 """Two streams: their networks, what they start from, and two finished runs fused."""
 
 from models.backbones import BACKBONES
+from models.choices import NETWORKS
 from models.cutting import backbones_of, cut_network, freeze, streams_of
 from models.design import Design
 from models.heads import embedding_model
 from models.i3d import inflate, set_tensors
-from models.networks import NETWORKS, STREAMS, build
+from models.networks import STREAMS, build
 from models.pretrained.warm_start import warm_start
 
 import keras

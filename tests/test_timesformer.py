@@ -4,12 +4,12 @@ import itertools
 
 from models import attention, timesformer, vivit
 from models.attention import WindowAttention
+from models.choices import POSITIONS, SCHEMES, Size, Window
 from models.design import Design
 from models.flops import count_flops
 from models.networks import build
-from models.timesformer import POSITIONS, RESIZERS, SCHEMES, build_timesformer
-from models.token_windows import Window, merge, partition, plan_partition
-from models.vivit import Size
+from models.timesformer import RESIZERS, build_timesformer
+from models.token_windows import merge, partition, plan_partition
 from support.backends import once
 
 import keras

@@ -1,11 +1,12 @@
 """ViViT: published sizes, tokens of every embedder, and encoders that see what they should."""
 
 from models.backbones import BACKBONES
+from models.choices import EMBEDDERS, ENCODERS
 from models.design import Design
 from models.flops import count_flops, list_parts
 from models.layers import PatchProjection
 from models.networks import build
-from models.vivit import EMBEDDERS, ENCODERS, CentralFrame, build_vivit, build_vivit_on_maps
+from models.vivit import CentralFrame, build_vivit, build_vivit_on_maps
 from support.backends import once
 
 import keras

@@ -8,7 +8,8 @@ import math
 from typing import NamedTuple
 
 from models.attention import WindowAttention
-from models.token_windows import Partition, Window, merge, partition, plan_partition
+from models.choices import Window
+from models.token_windows import Partition, merge, partition, plan_partition
 
 import keras
 import numpy as np

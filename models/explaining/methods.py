@@ -1,4 +1,6 @@
-"""Ways to explain a network's decision by maps over space and time, a row each.
+"""Ways to explain a network's decision by maps over space and time.
+
+`models.explaining.choices` has a row for each.
 
 Integrated gradients: Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017;
 occlusion: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;
@@ -101,7 +103,7 @@ def integrate(question):
     return (clip[0] * total / steps).sum(-1)
 
 
-def _integrate(question):
+def integrate_patches(question):
     """Sum integrated gradients within each patch and frame; what speaks for the class."""
     values = integrate(question)
     segments, frames, side = values.shape[:3]
@@ -134,7 +136,7 @@ def _read_attention(question):
     return encoders, centers
 
 
-def _roll_out(question):
+def roll_out_attention(question):
     """Roll attention out from what is classified to the tokens.
 
     Through a factorised ViViT the relevance of a time, of the temporal encoder, goes on to the
@@ -189,7 +191,7 @@ def map_windows(question, block=0):
     return found
 
 
-def _grad_cam(question):
+def grad_cam(question):
     """Weigh the channels of a backbone's maps by the gradient of the class's logit."""
     backbone = BACKBONES[name_backbone(question.network)]
     stage = backbone.get_stage(question.endpoint or backbone.stages[-1].name)
@@ -202,7 +204,7 @@ def _grad_cam(question):
     return Maps(np.asarray(weigh_channels(maps, gradients))[0], centers)
 
 
-def _occlude(question):
+def occlude_rows(question):
     """Leave out a segment's features at a time: how far the class's log-odds fall by that.
 
     Gradients would tell little: heads normalize each segment, so its scale counts for nothing.
@@ -219,71 +221,21 @@ def _occlude(question):
     return Maps(falls.reshape(-1, 1, 1, 1), [np.zeros(1)] * 3)
 
 
-def _takes_features(network):
+def has_backbone(network):
+    """Return whether a network has a backbone."""
+    return bool(backbones_of(network))
+
+
+def has_patches(network):
+    """Return whether a network takes clips and has no backbone."""
+    return not (backbones_of(network) or takes_features(network))
+
+
+def attends(network):
+    """Return whether a network attends over a grid of tokens."""
+    return has_grid(network.get_layer("head"))
+
+
+def takes_features(network):
+    """Return whether a network takes features instead of clips."""
     return len(network.input_shape) == 3
-
-
-class Method(NamedTuple):
-    """A way to explain.
-
-    Attributes:
-        explain: function `Question` -> `Maps`.
-        fits: function network -> whether it can be explained so.
-        networks: which those are, in words.
-        meaning: of the maps, in a sentence.
-    """
-
-    explain: Callable
-    fits: Callable
-    networks: str
-    meaning: str
-
-
-# The first that fits is the default.
-METHODS = {
-    "grad_cam": Method(
-        _grad_cam,
-        lambda n: bool(backbones_of(n)),
-        "networks with a backbone",
-        "Grad-CAM shows where and when the backbone's features raise the score of this "
-        "class. Each place of the map sees a large part of the frame around it, so the "
-        "map is coarse.",
-    ),
-    # Through the strided convolution that a backbone begins with it would take minutes.
-    "integrated_gradients": Method(
-        _integrate,
-        lambda n: not (backbones_of(n) or _takes_features(n)),
-        "networks without a backbone",
-        "Integrated gradients show which patches raise the score of this class (its "
-        "log-odds) when a gray clip gradually turns into this clip.",
-    ),
-    "rollout": Method(
-        _roll_out,
-        lambda n: has_grid(n.get_layer("head")),
-        "timesformer, vivit (two streams: fusion features)",
-        "Attention rollout shows which tokens the network attends to, through all layers. "
-        "It does not depend on the class.",
-    ),
-    "occlusion": Method(
-        _occlude,
-        _takes_features,
-        "networks on features",
-        "Occlusion shows how much the score of this class (its log-odds) falls when a row "
-        "of features is left out.",
-    ),
-}
-
-
-def choose_method(name, network):
-    """Return the name of a method that fits a network, the first such where none is given.
-
-    Raises:
-        ValueError: unknown, or one that does not fit.
-    """
-    fitting = [key for key, method in METHODS.items() if method.fits(network)]
-    if name and name not in fitting:
-        listed = "; ".join(f"{key}: {method.networks}" for key, method in METHODS.items())
-        raise ValueError(
-            f"The method {name!r} cannot explain this {network.name}; known: {listed}."
-        )
-    return name or fitting[0]

@@ -1,10 +1,9 @@
 """What a checkpoint is made for and what a TimeSformer is, in the flags that choose it."""
 
+from models.choices import SCHEMES, SIZES
 from models.pretrained.download import WeightsError
 from models.pretrained.hugging_face import list_windows
 from models.streams import CHANNELS
-from models.timesformer import SCHEMES
-from models.vivit import SIZES
 
 
 def _name_size(*widths):

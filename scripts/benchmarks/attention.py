@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from models import attention
+from models.choices import SCHEMES
 from models.design import Design
 from models.networks import build
-from models.timesformer import SCHEMES
 from utils.command_line import Command
 from utils.fitting.devices import number_format, prepare_steps
 from utils.system.commands import run_command

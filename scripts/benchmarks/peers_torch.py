@@ -11,7 +11,7 @@ import os
 import sys
 from functools import partial
 
-from models.i3d import STAGES
+from models.i3d_stages import STAGES
 from utils.system.measuring import Recorder, say
 
 import numpy as np

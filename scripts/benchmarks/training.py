@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT
+from models.choices import HEADS, SCHEMES
 from models.cutting import cut_network
 from models.design import Design
 from models.flops import count_flops
-from models.heads import HEADS, build_head
+from models.heads import build_head
 from models.networks import build
-from models.timesformer import SCHEMES
 from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip

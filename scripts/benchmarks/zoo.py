@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from models.choices import SCHEMES
 from models.flops import count_flops
 from models.pretrained.i3d_weights import PRETRAINED
 from models.pretrained.timesformer_weights import PUBLISHED
 from models.recognizer import build_recognizer, choose_front
-from models.timesformer import SCHEMES
 from tasks.classification.training import build_network
 from tasks.training_flags import parse_params
 from utils.command_line import Command

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.explaining.methods import METHODS, Maps, map_windows
+from models.explaining.choices import METHODS
+from models.explaining.methods import Maps, map_windows
 from tasks.answers import Judge, rank_labels
 from tasks.classification.questions import (
     Asked,

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from models.explaining.methods import METHODS, Question, choose_method
+from models.explaining.choices import METHODS, choose_method
+from models.explaining.methods import Question
 from tasks.answers import Judge
 from utils.clips.augmentation import restore_rgb
 from utils.clips.inputs import FeatureSource

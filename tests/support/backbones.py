@@ -19,7 +19,7 @@ def _changed_i3d(change):
 
 def _shrink(row):
     from models.backbones import make_i3d
-    from models.i3d import STAGES
+    from models.i3d_stages import STAGES
 
     kept = ("Conv3d_1a_7x7", "Mixed_4f", "Mixed_5b", "Mixed_5c")
 

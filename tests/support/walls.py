@@ -11,10 +11,11 @@ ORDER = """
 utils.version utils.presets utils.checks utils.params utils.command_line utils.system utils.video
 utils.features utils.rendering utils.data utils.scores utils.runs utils.clips utils.fitting
 utils.signing utils.pictures utils.dataset_report
-models.streams models.design models.layers models.transformer models.heads models.token_windows
-models.attention models.vivit models.timesformer models.i3d models.pretrained models.backbones
-models.networks models.cutting models.dense models.end_to_end models.ctc models.recognizer
-models.tvl1 models.flops models.explaining models.exporting
+models.streams models.later models.design models.i3d_stages models.backbones models.choices
+models.layers models.transformer models.heads models.token_windows models.attention models.vivit
+models.timesformer models.i3d models.pretrained models.networks models.cutting models.dense
+models.end_to_end models.ctc models.recognizer models.tvl1 models.flops models.explaining
+models.exporting
 tasks.options tasks.training_flags tasks.plan tasks.job tasks.answers tasks.export_subject
 tasks.features tasks.classification tasks.recognition tasks.training tasks.predictors
 tasks.demonstration tasks.page_guard
@@ -37,7 +38,7 @@ LIBRARIES = {
 }
 # Networks are tensors in, tensors out. Weights come from files and the network.
 TENSORS = {"keras", "numpy"} | set(
-    "collections dataclasses functools itertools math typing".split()
+    "collections dataclasses functools importlib itertools math typing".split()
 )
 FILES_TOO = ("models.pretrained",)
 # What figures are made of: no ways to do something. What measures needs no test of each row.

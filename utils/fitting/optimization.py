@@ -1,8 +1,9 @@
-"""Optimizers and learning-rate schedules, a row each."""
+"""Optimizers and learning-rate schedules, a row each.
+
+Their names are flags' values, so Keras is imported by what makes one.
+"""
 
 from dataclasses import dataclass
-
-import keras
 
 
 @dataclass(frozen=True)
@@ -28,35 +29,12 @@ class Optimization:
                 raise ValueError(f"Unknown {kind} {name!r}; known: {', '.join(table)}.")
 
 
-@keras.saving.register_keras_serializable("video")
-class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule whose rates rise linearly to their full height over its first steps.
-
-    Args:
-        schedule: any other schedule.
-        steps: how many.
-    """
-
-    def __init__(self, schedule, steps):
-        super().__init__()
-        self.schedule, self.steps = schedule, steps
-
-    def __call__(self, step):
-        done = keras.ops.cast(step, "float32") / self.steps
-        return self.schedule(step) * keras.ops.minimum(done, 1.0)
-
-    def get_config(self):
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "steps": self.steps}
-
-    @classmethod
-    def from_config(cls, config):
-        """Make one of what `get_config` returned."""
-        return cls(keras.saving.deserialize_keras_object(config["schedule"]), config["steps"])
-
-
 def _phases(settings, steps):
     """Hold each rate until the last step of its phase's last epoch."""
+    from utils.fitting.warm_up import WarmUp
+
+    import keras
+
     boundaries = [last * steps - 1 for last in settings.rate_epochs]
     phases = keras.optimizers.schedules.PiecewiseConstantDecay(
         boundaries, [float(rate) for rate in settings.learning_rates]
@@ -66,6 +44,8 @@ def _phases(settings, steps):
 
 def _cosine(settings, steps):
     """Rise linearly, then fall as half a cosine (SGDR, Loshchilov and Hutter, ICLR 2017)."""
+    import keras
+
     peak, warmup = float(settings.learning_rates[0]), settings.warmup_epochs * steps
     return keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else peak,
@@ -76,11 +56,15 @@ def _cosine(settings, steps):
 
 
 def _sgd(settings, **options):
+    import keras
+
     return keras.optimizers.SGD(momentum=float(settings.momentum), **options)
 
 
 def _adamw(settings, **options):
     """Make AdamW (Loshchilov and Hutter, ICLR 2019)."""
+    import keras
+
     return keras.optimizers.AdamW(**options | {"weight_decay": float(settings.weight_decay)})
 
 

@@ -1,6 +1,7 @@
 """FORMATS: a model written for another runtime, and run there.
 
 TensorFlow's SavedModel (what TensorFlow Serving loads), ONNX, LiteRT (TensorFlow Lite), Keras.
+Each is imported by what needs it: the names are flags' values.
 """
 
 import json
@@ -16,15 +17,14 @@ from typing import NamedTuple
 
 from utils.runs.networks import read_network
 
-import keras
-import numpy as np
-
 _OUTPUT = "probabilities"
 _INSIDE = "export.json"  # what the metadata is called inside a zip archive
 
 
 def _sign(model):
     """Return what a model takes; Keras finds it by itself only for one that was called."""
+    import keras
+
     return {
         name: keras.InputSpec(dtype=x.dtype, shape=x.shape, name=name)
         for name, x in model.input.items()
@@ -32,6 +32,8 @@ def _sign(model):
 
 
 def _write_savedmodel(model, path, examples):
+    import keras
+
     archive = keras.export.ExportArchive()  # model.export would write each variable twice
     archive.add_endpoint("serve", model.__call__, [_sign(model)])
     archive.write_out(path, verbose=False)
@@ -131,6 +133,8 @@ def _attach_zip(path, metadata):
 
 
 def _run_keras(path):
+    import numpy as np
+
     model = read_network(path)
     return lambda inputs: np.asarray(model(inputs, training=False)[_OUTPUT])
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from utils.data.examples import find_split
-from utils.data.inspection import inspect_videos
 from utils.signing.cleaning import clean_reference
 from utils.signing.releases import (
     RELEASES,
@@ -192,6 +191,8 @@ def drop_unreadable(sentences, cache_path, workers=2):
     Raises:
         ValueError: nothing is left of a split.
     """
+    from utils.data.inspection import inspect_videos  # slow, and the names of corpora need none
+
     videos, problems = inspect_videos([s.path for s in sentences], cache_path, workers)
     reasons = {path: reason for path, reason in problems if path not in videos}
     return leave_out(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")
