@@ -1,11 +1,15 @@
 """Fixtures of many modules; what they and the tests call is in support/."""
 
+import shutil
+
 import models  # noqa: F401  before TensorFlow
 from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
 from support.videos import write_dataset
 
 import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
@@ -34,3 +38,18 @@ def no_pictures(monkeypatch):
 
     close = run_plots.plt.close
     monkeypatch.setattr(run_plots, "save_figure", lambda figure, *_, **__: close(figure))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Playwright's Chromium, with a camera that is made up."""
+    reason = "Playwright is not installed (requirements-demo.txt)"
+    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    if not found:
+        pytest.skip("No Chromium on this machine, such as Debian's package chromium")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=found[0], args=["--no-sandbox", *camera])
+        yield browser
+        browser.close()

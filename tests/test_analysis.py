@@ -24,7 +24,8 @@ from utils.dataset_report.leaks import (
 )
 from utils.dataset_report.plots import PLOTS, draw_plots
 from utils.dataset_report.skimming import look_at, skim_examples
-from utils.video.reading import skim, write_video
+from utils.video.reading import skim
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

@@ -37,7 +37,7 @@ from tasks.training_flags import parse_params
 from utils.params import Params
 from utils.runs.saved_params import load_params
 from utils.system.commands import IncompleteError, run_command, run_script
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import keras
 import numpy as np

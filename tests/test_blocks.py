@@ -15,9 +15,10 @@ from utils.features.rows import plan_rows, row_starts
 from utils.pictures.frame_sheets import PAINTERS
 from utils.video.flow import flow_kind
 from utils.video.flow_store import open_store, store_flow
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
 from utils.video.streams import STREAMS
 from utils.video.views import VIEWS
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

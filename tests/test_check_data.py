@@ -7,7 +7,7 @@ from pathlib import Path
 from scripts.check_data import Options, check_data
 from support.commands import run
 from support.videos import moving_square, write_dataset
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

@@ -26,7 +26,7 @@ from utils.signing.vocabulary import (
     list_vocabulary,
     summarize_corpus,
 )
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import cv2
 import pytest

@@ -20,7 +20,8 @@ from utils.features.lookup import locate_features
 from utils.features.store import name_features
 from utils.signing.releases import SPLITS
 from utils.video.image_folders import stamp_video
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
+from utils.video.writing import write_video
 
 import pytest
 

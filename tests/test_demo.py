@@ -30,8 +30,8 @@ from tasks.demonstration import Demonstration, check_video
 from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
-from utils.video.reading import write_video
 from utils.video.video import VideoError
+from utils.video.writing import write_video
 
 import cv2
 import keras
@@ -39,7 +39,6 @@ import numpy as np
 import pytest
 
 VIDEO = Path("videos/left/left_01.avi")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -286,20 +285,6 @@ def test_the_server_asks_for_a_password(served, folder, demonstration, tmp_path)
         connection.close()
     page.close()
     assert found == [401, 401, 200]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    reason = "Playwright is not installed (requirements-demo.txt)"
-    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
-    if not found:
-        pytest.skip("No Chromium on this machine, such as Debian's package chromium")
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found[0], args=["--no-sandbox", *camera])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

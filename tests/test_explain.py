@@ -13,7 +13,7 @@ from tasks.options import ExplanationOptions
 from tasks.plan import make_plan
 from utils.params import Params
 from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import keras
 import matplotlib.pyplot as plt

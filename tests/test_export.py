@@ -23,7 +23,8 @@ from utils.runs.networks import load_network
 from utils.signing.corpora import save_sentences
 from utils.signing.releases import Sentence
 from utils.version import VERSION
-from utils.video.reading import probe, read_rgb, resized_frames, write_video
+from utils.video.reading import probe, read_rgb, resized_frames
+from utils.video.writing import write_video
 
 import keras
 import numpy as np

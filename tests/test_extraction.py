@@ -39,8 +39,9 @@ from utils.features.extraction import (
 from utils.features.rows import plan_rows
 from utils.features.store import settings_hash
 from utils.system import progress
-from utils.video.reading import probe, read_rgb, write_video
+from utils.video.reading import probe, read_rgb
 from utils.video.views import CENTER
+from utils.video.writing import write_video
 
 import keras
 import numpy as np

@@ -36,7 +36,8 @@ from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.pictures.frame_sheets import read_moments
 from utils.system.figures import read_figures
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
+from utils.video.writing import write_video
 
 import cv2
 import h5py

@@ -37,7 +37,8 @@ from utils.runs.saved_params import load_params
 from utils.signing.batches import pad_rows
 from utils.signing.row_changes import RowChanges
 from utils.signing.sentence_frames import SentenceFrames, change_frames, read_frames
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
+from utils.video.writing import write_video
 
 import keras
 import numpy as np

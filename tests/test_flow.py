@@ -24,8 +24,9 @@ from utils.clips.reading import Clip, ClipFormat, clip_key, list_views, read_cli
 from utils.data.inspection import inspect_flow
 from utils.video.flow import FLOWS, compute_flow, flow_kind, make_method, to_levels, to_pixels
 from utils.video.flow_store import check_store, is_stored, open_store, read_flow, store_flow
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
 from utils.video.video import VideoError
+from utils.video.writing import write_video
 
 import h5py
 import numpy as np

@@ -29,7 +29,8 @@ from utils.pictures.saving import encode_figure
 from utils.runs.folders import open_run
 from utils.system.files import fit_name, write_atomically
 from utils.system.tables import is_text, read_text, write_csv
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
+from utils.video.writing import write_video
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -14,8 +14,9 @@ from tasks import page_guard
 from tasks.demonstration import Demonstration, check_video
 from tasks.page_guard import Guard, Limits, is_loopback
 from utils.video.decoding import VideoFile
-from utils.video.reading import read_length, write_video
+from utils.video.reading import read_length
 from utils.video.video import VideoError
+from utils.video.writing import write_video
 
 import pytest
 

@@ -9,9 +9,10 @@ from utils.clips.reading import ClipFormat, list_views, read_clip
 from utils.clips.windows import Window, count_windows, cut_windows, play_windows, show_window
 from utils.video import live as playing
 from utils.video.live import play_camera, play_video, take_newest
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
 from utils.video.resampling import resample
 from utils.video.video import Video, VideoError
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

@@ -37,7 +37,8 @@ from utils.signing.corpora import save_sentences
 from utils.signing.row_changes import measure_statistics
 from utils.system.commands import run_command
 from utils.video.live import play_video
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
+from utils.video.writing import write_video
 
 import cv2
 import keras

@@ -24,8 +24,8 @@ from utils.rendering.samples import SAMPLES
 from utils.runs.saved_params import load_params, save_params
 from utils.scores.intervals import Interval
 from utils.system.locks import holds_locks
-from utils.video.reading import write_video
 from utils.video.video import VideoError
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

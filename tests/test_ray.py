@@ -11,7 +11,7 @@ from scripts.extract_features import Options, extract_features, load_extractor
 from support.commands import ROOT
 from support.videos import moving_square
 from utils.features.ray_extraction import plan_actors, start_ray
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

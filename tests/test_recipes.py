@@ -14,7 +14,7 @@ from support.videos import moving_square, write_dataset
 from tasks.classification import training as classification
 from tasks.options import EvaluationOptions
 from tasks.training_flags import parse_params
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ from scripts.cross_validate import Options, block_of
 from support.commands import run, run_in_process
 from support.runs import TINY
 from support.videos import moving_square, write_dataset
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import pytest
 

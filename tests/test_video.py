@@ -4,8 +4,9 @@ import struct
 
 from support.videos import moving_square
 from utils.clips.sampling import SAMPLINGS, sample_segments, sample_uniform
-from utils.video.reading import probe, read_rgb, write_video
+from utils.video.reading import probe, read_rgb
 from utils.video.video import Video, VideoError
+from utils.video.writing import write_video
 
 import cv2
 import numpy as np

@@ -2,7 +2,7 @@
 
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import cv2
 import numpy as np

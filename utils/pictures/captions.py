@@ -4,7 +4,8 @@ from functools import lru_cache
 
 from utils.pictures.lettering import find_font, spell
 from utils.system.files import atomic_path
-from utils.video.reading import probe, resized_frames, write_video
+from utils.video.reading import probe, resized_frames
+from utils.video.writing import write_video
 
 import matplotlib
 import numpy as np

@@ -6,7 +6,7 @@ from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.system.files import atomic_path
 from utils.system.tables import write_csv
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -167,8 +167,7 @@ def save_overlay(path, frames, maps, labels, fps):
     def draw():
         for pair, label in zip(pairs, labels, strict=True):
             large = pair.repeat(factor, axis=0).repeat(factor, axis=1)
-            large = large[: len(large) // 2 * 2]  # codecs want even sides
             yield np.concatenate([write_line(((label, "white"),), large.shape[1]), large])
 
     with atomic_path(path) as temporary:
-        write_video(temporary, draw(), fps, "vp09")
+        write_video(temporary, draw(), fps)

@@ -19,7 +19,8 @@ from utils.rendering.signer import FPS, render_signing
 from utils.rendering.signs import SIGNS
 from utils.system.locks import wait_for_lock
 from utils.system.progress import show_progress
-from utils.video.reading import probe, write_video
+from utils.video.reading import probe
+from utils.video.writing import write_video
 
 import numpy as np
 

@@ -53,6 +53,25 @@ def _choose_stream(path, container):
     return max(streams, key=_rank)
 
 
+def _open(path, file):
+    """Return PyAV's open container."""
+
+    def refuse(url, *_):
+        raise VideoError(f"{path}: the file refers to another file, {url}, which is not read.")
+
+    try:
+        return av.open(file, options=_OPTIONS, metadata_errors="replace", io_open=refuse)
+    except (av.FFmpegError, OSError) as error:
+        reason = _REFUSED if error.errno == errno.EINVAL else "not a video that FFmpeg can open"
+        raise VideoError(f"{path}: {reason}.") from error
+
+
+def _keep(container, chosen):
+    """Leave out the packets of all streams but the chosen one."""
+    for stream in container.streams:
+        stream.discard = Discard.none if stream is chosen else Discard.all
+
+
 def open_stream(path, file, most_pixels=0):
     """Return (PyAV's open container, its stream that FFmpeg's command would take).
 
@@ -64,20 +83,28 @@ def open_stream(path, file, most_pixels=0):
     Raises:
         VideoError: not a file with a video that can be read.
     """
-
-    def refuse(url, *_):
-        raise VideoError(f"{path}: the file refers to another file, {url}, which is not read.")
-
-    try:
-        container = av.open(file, options=_OPTIONS, metadata_errors="replace", io_open=refuse)
-    except (av.FFmpegError, OSError) as error:
-        reason = _REFUSED if error.errno == errno.EINVAL else "not a video that FFmpeg can open"
-        raise VideoError(f"{path}: {reason}.") from error
+    container = _open(path, file)
     chosen = _choose_stream(path, container)
-    for stream in container.streams:
-        stream.discard = Discard.none if stream is chosen else Discard.all
+    _keep(container, chosen)
     context = chosen.codec_context
     check_size(path, context.width, context.height, most_pixels)
     # Clips are read by several threads at once; threads inside a decoder would only compete.
     context.thread_count, context.options = 1, {"max_pixels": str(most_pixels or MOST_PIXELS)}
     return container, chosen
+
+
+def open_sound(path, file):
+    """Return (PyAV's open container, the stream of `open_stream`, that of its sound or None).
+
+    Args:
+        path, file: as in `open_stream`.
+
+    Raises:
+        VideoError: as `open_stream`.
+    """
+    container = _open(path, file)
+    pictures = _choose_stream(path, container)
+    sound = container.streams.best("audio", related=pictures)
+    sound = sound if sound and sound.codec_context else None
+    _keep(container, sound)
+    return container, pictures, sound

@@ -5,13 +5,10 @@ resized bilinearly with the aspect ratio kept, cropped. `utils.video.decoding` d
 """
 
 import math
-import shutil
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from utils.system.files import explain_missing
-from utils.system.tables import is_text
 from utils.video.decoding import VideoFile
 from utils.video.frames import crop_frame, resize_frame
 from utils.video.image_folders import ImageFolder, digest_video, explain_folder, list_images
@@ -21,7 +18,6 @@ import cv2
 import numpy as np
 
 _FAR = 48  # frames from one that is looked at to the next: what is farther is sought
-_CODECS = {".avi": "MJPG", ".mp4": "mp4v", ".webm": "VP80"}
 
 
 def open_camera(number):
@@ -168,37 +164,3 @@ def read_rgb(video, frames, short_side=256, frame_size=224, crop=(0.5, 0.5)):
     for slot, frame in enumerate(resized_frames(video, wanted, short_side, frame_size)):
         clip[slot] = crop_frame(frame, frame_size, crop)
     return clip if np.array_equal(wanted, frames) else clip[places]
-
-
-def write_video(path, frames, fps, codec=""):
-    """Write RGB frames, uint8 (height, width, 3), as MJPEG `.avi`, MPEG-4 `.mp4`, VP8 `.webm`.
-
-    `codec` is another FourCC. Browsers play `.webm`, and "vp09" in `.mp4`, which takes six times as
-    long to write.
-
-    Raises:
-        VideoError: the file cannot be written, or frames of several sizes.
-    """
-    path, writer = Path(path), None
-    if not is_text(str(path)):  # such a name ends OpenCV
-        with tempfile.TemporaryDirectory() as folder:
-            plain = Path(folder, f"video{path.suffix}")
-            write_video(plain, frames, fps, codec)
-            shutil.move(plain, path)
-        return
-    for frame in frames:
-        if writer is None:
-            fourcc = cv2.VideoWriter_fourcc(*(codec or _CODECS[path.suffix]))
-            size = frame.shape[1::-1]
-            writer = cv2.VideoWriter(str(path), fourcc, fps, size)
-        if not writer.isOpened():
-            raise VideoError(f"{path}: the video cannot be written.")
-        if frame.shape[1::-1] != size:  # OpenCV would leave it out without a word
-            raise VideoError(
-                f"{path}: the first frame is {size[0]}x{size[1]}, another one "
-                f"{frame.shape[1]}x{frame.shape[0]}. Give frames of one size."
-            )
-        writer.write(np.ascontiguousarray(frame[..., ::-1]))
-    if writer is None:
-        raise VideoError(f"{path}: there are no frames to write.")
-    writer.release()
