@@ -12,6 +12,7 @@ class Job(NamedTuple):
 
     Attributes:
         folder: the run's.
+        title: its name, and how many examples each split has.
         network: what is kept.
         model: what is fitted: the network, or the part of it that is trained.
         training, validation: `utils.clips.batches.Sequence`; no validation: None.
@@ -20,12 +21,12 @@ class Job(NamedTuple):
         monitor: what makes the best epoch, as `utils.fitting.callbacks.SaveRun` takes it.
         score: function that scores the best checkpoint, loaded already -> report, or None.
         measure: function -> {name: number}, called after each epoch; None for nothing.
-        draw: function of a folder that writes what TensorBoard shows, as
-            `utils.fitting.progress.Pictures`
-            takes it; None for nothing.
+        draw: function of a folder, and of which epoch it is in words, that writes what TensorBoard
+            shows, as `utils.fitting.progress.Pictures` takes it; None for nothing.
     """
 
     folder: Path
+    title: str
     network: keras.Model
     model: keras.Model
     training: keras.utils.PyDataset
@@ -35,7 +36,7 @@ class Job(NamedTuple):
     monitor: str
     score: Callable[[], Any]
     measure: Callable[[], dict] | None = None
-    draw: Callable[[Path], None] | None = None
+    draw: Callable[[Path, str], None] | None = None
 
 
 SHOWN = 6  # videos or sentences, the same ones each time

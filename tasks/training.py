@@ -142,7 +142,7 @@ def _train(plan):
         callbacks=make_callbacks(saver, job.measure, job.draw, params.pictures),
         verbose=0,  # a callback prints a line an epoch
     )
-    plot_history(saver.state["history"], job.folder / "history.png")
+    plot_history(saver.state["history"], job.folder / "history.png", job.title)
     load_weights(job.network, job.folder / "best.keras")
     report = job.score()
     print_line(f"Run saved in {job.folder}. Evaluate it with: python evaluate.py {job.folder}")

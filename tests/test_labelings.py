@@ -262,15 +262,15 @@ def test_roc_pictures(tmp_path, outputs):
     probabilities = generator.random((30, outputs))
     names = [f"class {number}" for number in range(max(outputs, 2))]
     for label, shown in (("some", targets), ("none", targets & False), ("all", targets | True)):
-        plot_roc(shown, probabilities, names, tmp_path / f"{label}.png")
+        plot_roc(shown, probabilities, names, tmp_path / f"{label}.png", "a run")
         assert (tmp_path / f"{label}.png").stat().st_size > 5000
 
 
 def test_history_picture(tmp_path):
     rows = [{"epoch": e, "loss": 1, "accuracy": 1, "learning_rate": 0.1} for e in (1, 2)]
-    plot_history(rows, tmp_path / "accuracy.png")
+    plot_history(rows, tmp_path / "accuracy.png", "a run")
     rows = [row | {"average_precision": 0.2, "val_average_precision": 0.1} for row in rows]
-    plot_history(rows, tmp_path / "precision.png")
+    plot_history(rows, tmp_path / "precision.png", "a run")
     pictures = [(tmp_path / name).read_bytes() for name in ("accuracy.png", "precision.png")]
     assert pictures[0] != pictures[1]
 

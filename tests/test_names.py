@@ -42,17 +42,17 @@ NAMES = ["win_$a_b_c$", "_under", "a^b\\c", "\u8dd1\u6b65", "\U0001f3c3 run", LA
 
 def draw_report(folder):
     confusion = np.eye(len(NAMES), dtype=int)
-    plot_confusion(confusion, NAMES, folder / "a.png")
+    plot_confusion(confusion, NAMES, folder / "a.png", LATIN)
     scores = dict.fromkeys(("precision", "recall", "f1"), 0.5)
-    plot_classes(dict.fromkeys(NAMES, scores), folder / "a.png")
-    plot_roc(confusion, confusion * 0.5, NAMES, folder / "a.png")
+    plot_classes(dict.fromkeys(NAMES, scores), folder / "a.png", "$a_b_c$")
+    plot_roc(confusion, confusion * 0.5, NAMES, folder / "a.png", "_under")
 
 
 def draw_runs(folder):
     history = [
         {"epoch": n, "loss": 1.0, "accuracy": 0.5, "learning_rate": 10.0**-n} for n in (1, 2)
     ]
-    plot_history(history, folder / "a.png")
+    plot_history(history, folder / "a.png", "".join(NAMES))
     plot_runs(dict.fromkeys(NAMES, history), folder / "a.png")
     cell = {"score": "accuracy", "seeds": [0.5], "mean": 0.5, "chance": 0.1}
     plot_comparison({name: {name: cell} for name in NAMES[:1]}, NAMES[0], folder / "a.png")
@@ -98,7 +98,7 @@ def test_dollars_are_no_formula_and_logarithms_are_numbers(tmp_path, monkeypatch
     assert encode_figure(figure).startswith(b"\x89PNG")
     drawn = []
     monkeypatch.setattr("utils.pictures.run_plots.save_figure", lambda f, *_, **__: drawn.append(f))
-    plot_history([{"epoch": 1, "loss": 1.0, "learning_rate": 1e-3}], tmp_path / "a.png")
+    plot_history([{"epoch": 1, "loss": 1.0, "learning_rate": 1e-3}], tmp_path / "a.png", "a")
     drawn[0].canvas.draw()
     ticks = [text.get_text() for text in drawn[0].axes[2].get_yticklabels(which="both")]
     assert any(ticks) and not any("$" in text for text in ticks)

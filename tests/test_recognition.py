@@ -116,6 +116,8 @@ def test_what_training_leaves(folder, trained):
 def test_sentences_are_shown_from_time_to_time(folder):
     rows, shown = read_history(FIRST), read_pictures(FIRST)["sentences"]
     assert min(shown) == 1 and max(shown) == len(rows) and len(shown) < len(rows)
+    assert shown[1].startswith(b"first, epoch 1, dev, 6 sentences")
+    assert b", the best of %d, dev" % len(rows) in shown[len(rows)]
     assert shown[1].count(b"REF:") == shown[len(rows)].count(b"HYP:") == 6
     assert shown[1] != shown[len(rows)]
 

@@ -45,15 +45,15 @@ def test_an_epoch_is_a_line():
     assert describe_epoch(state, 2, "val_accuracy") == "epoch 1/2, 0.123 s: loss 2; 0.123 s left"
 
 
-def fit(folder, share, epochs=3):
+def fit(folder, share, epochs=3, rate=0.01):
     """Train a point; a picture tells the epoch's weight."""
     network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    network.compile("sgd", "mse")
+    network.compile(keras.optimizers.SGD(rate), "mse")
 
-    def draw(where):
+    def draw(where, moment):
         weight = float(network.get_weights()[0][0, 0])
         imsave(where / "gray.png", np.full((4, 6, 3), abs(weight) % 1))
-        (where / "words.md").write_text(f"weight {weight:.3f}")
+        (where / "words.md").write_text(f"{moment}: weight {weight:.3f}")
 
     saver = SaveRun(folder, network, "-val_loss")
     inputs = np.ones((8, 1), np.float32)
@@ -84,7 +84,9 @@ def test_pictures_take_their_share_of_the_time(tmp_path, capsys):
     fit(tmp_path / "all", 1)
     shown = read_pictures(tmp_path / "all")
     assert [*shown["gray"]] == [*shown["words"]] == [1, 2, 3]
-    assert shown["words"][1].startswith(b"weight ") and len(set(shown["words"].values())) == 3
+    assert (
+        shown["words"][1].startswith(b"epoch 1: weight ") and len(set(shown["words"].values())) == 3
+    )
     assert imread(io.BytesIO(shown["gray"][3])).shape == (4, 6, 3)
     said = capsys.readouterr()
     assert [line.split(",")[0] for line in said.out.splitlines()] == [
@@ -96,6 +98,15 @@ def test_pictures_take_their_share_of_the_time(tmp_path, capsys):
     assert [*read_pictures(tmp_path / "ends")["gray"]] == [1, 3]
     fit(tmp_path / "none", 0)
     assert not (tmp_path / "none/logs/pictures").exists()
+
+
+def test_the_last_pictures_are_those_of_the_best_epoch(tmp_path):
+    state = fit(tmp_path, 1, rate=0.6)  # it diverges
+    assert state["best_epoch"] == 1
+    words = {step: text.decode() for step, text in read_pictures(tmp_path)["words"].items()}
+    assert words[2].startswith("epoch 2: weight ")
+    best, weight = words[1].split(": ")
+    assert (best, words[3]) == ("epoch 1", f"epoch 1, the best of 3: {weight}")
 
 
 class Terminal(io.StringIO):
@@ -144,12 +155,18 @@ ASKED = {  # labeling: classes, targets, probabilities, the file besides clips.p
 def test_predictions_are_drawn(labeling, tmp_path, monkeypatch):
     classes, targets, probabilities, file, said = ASKED[labeling]
     drawn = []
-    monkeypatch.setattr(watching, "plot_strips", lambda path, rows: drawn.extend(rows))
+    titles = []
+
+    def keep(path, rows, title):
+        drawn.extend(rows)
+        titles.append(title)
+
+    monkeypatch.setattr(watching, "plot_strips", keep)
     strips = {i: np.full((2, 8, 8, 3), 100 * i, np.uint8) for i in (0, 1)}
     labels = labeling, np.array(targets, float)
-    draw_classifier(
-        lambda: np.array(probabilities), strips, ["a.mp4", "b.mp4"], labels, classes, tmp_path
-    )
+    what = strips, ["a.mp4", "b.mp4"], labels, classes, "fights"
+    draw_classifier(lambda: np.array(probabilities), *what, tmp_path, "epoch 3, the best of 20")
+    assert titles == ["fights, epoch 3, the best of 20, val, 2 videos"]
     assert [path.name for path in tmp_path.iterdir()] == [file]
     for row, name, (text, right) in zip(drawn, ("a.mp4", "b.mp4"), said, strict=True):
         assert row.label == f"{name}\n{text}"

@@ -7,6 +7,7 @@ from utils.clips.reading import list_views, time_frames
 from utils.clips.sampling import spread
 from utils.pictures.frame_sheets import Strip, plot_strips
 from utils.pictures.run_plots import plot_classes, plot_confusion
+from utils.pictures.saving import name_scope
 from utils.scores.metrics import decide_classes, score_classes, spread_outputs
 from utils.video.reading import read_rgb
 from utils.video.video import VideoError
@@ -56,7 +57,7 @@ def describe_prediction(name, truth, decided, probabilities, classes):
     return text, bool(np.array_equal(truth, decided))
 
 
-def draw_classifier(predict, strips, names, labels, classes, folder):
+def draw_classifier(predict, strips, names, labels, classes, run, folder, moment):
     """Draw what a classifier makes of its validation videos.
 
     Args:
@@ -65,15 +66,18 @@ def draw_classifier(predict, strips, names, labels, classes, folder):
         names: of the videos.
         labels: (a key of `utils.scores.labelings.LABELINGS`, targets (videos, outputs)).
         classes: names.
+        run: its name.
         folder: where `confusion.png` is written (of several labels a video: `classes.png`, each
             class's scores), and `clips.png`.
+        moment: which epoch it is, in words.
     """
+    title = name_scope(f"{run}, {moment}", "val", len(names))
     (labeling, targets), probabilities = labels, predict()
     report = score_classes(labeling, targets, probabilities, classes)
     if "confusion" in report:
-        plot_confusion(report["confusion"], classes, folder / "confusion.png")
+        plot_confusion(report["confusion"], classes, folder / "confusion.png", title)
     else:
-        plot_classes(report["per_class"], folder / "classes.png")
+        plot_classes(report["per_class"], folder / "classes.png", title)
     decided = decide_classes(labeling, probabilities)
     truth = spread_outputs(targets, classes) > 0.5
     scores, rows = spread_outputs(probabilities, classes), []
@@ -82,4 +86,4 @@ def draw_classifier(predict, strips, names, labels, classes, folder):
         text, right = describe_prediction(names[index], *each, classes)
         rows.append(Strip(text, frames, color="darkgreen" if right else "firebrick"))
     if rows:
-        plot_strips(folder / "clips.png", rows)
+        plot_strips(folder / "clips.png", rows, title)

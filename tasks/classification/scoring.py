@@ -15,6 +15,7 @@ from utils.data.examples import find_split, select_split
 from utils.features.lookup import own_features
 from utils.fitting.devices import number_format
 from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
+from utils.pictures.saving import name_scope
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
 from utils.scores.fusion import choose_weight
@@ -88,13 +89,14 @@ def save_evaluation(folder, report, scored):
     """Write a report of `score_classes`, the predictions and the pictures; return their names."""
     classes = list(report["per_class"])
     judge = Judge(classes, report["labeling"], report["thresholds"])
+    title = name_scope(folder.parents[1].name, folder.name, len(scored.examples))
     write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
     save_predictions(folder / "predictions.csv", scored, judge)
-    plot_classes(report["per_class"], folder / "classes.png")
-    plot_roc(scored.targets, scored.probabilities, classes, folder / "roc.png")
+    plot_classes(report["per_class"], folder / "classes.png", title)
+    plot_roc(scored.targets, scored.probabilities, classes, folder / "roc.png", title)
     names = ["report.json", "predictions.csv", "classes.png", "roc.png"]
     if "confusion" in report:
-        plot_confusion(report["confusion"], classes, folder / "confusion.png")
+        plot_confusion(report["confusion"], classes, folder / "confusion.png", title)
         names.append("confusion.png")
     return names
 

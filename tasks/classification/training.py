@@ -25,6 +25,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import SPLITS, check_readable, list_classes
 from utils.data.splits import assign_splits
 from utils.features.lookup import find_length, own_features
+from utils.pictures.saving import name_splits
 from utils.runs.folders import keep_features, load_data, open_run, save_data
 from utils.runs.networks import load_network
 from utils.runs.saved_params import load_params
@@ -215,7 +216,7 @@ def score_validation(folder, labeling, targets, classes, predict):
     return report
 
 
-def plan_pictures(plan, source, predict, videos, labels, classes):
+def plan_pictures(plan, source, predict, videos, labels, classes, run):
     """Return what draws the validation videos for TensorBoard, or None where it is not wanted.
 
     Args:
@@ -225,12 +226,13 @@ def plan_pictures(plan, source, predict, videos, labels, classes):
         videos: list of `Video`, or of `VideoFeatures`.
         labels: labeling and targets, as `tasks.classification.pictures.draw_classifier` takes them.
         classes: names.
+        run: its name.
     """
     if not (videos and plan.params.pictures):
         return None
     strips = read_strips(source, videos, plan.clip_format)
     names = [Path(video.path).name for video in videos]
-    return partial(draw_classifier, predict, strips, names, labels, classes)
+    return partial(draw_classifier, predict, strips, names, labels, classes, run)
 
 
 def prepare(plan, scope, replicas):
@@ -272,6 +274,7 @@ def prepare(plan, scope, replicas):
     score = partial(score_validation, folder, labeling, targets["val"], classes, predict)
     return Job(
         folder=folder,
+        title=name_splits(folder.name, members, "videos"),
         network=network,
         model=model,
         training=training,
@@ -280,5 +283,7 @@ def prepare(plan, scope, replicas):
         metrics=metrics,
         monitor=row.monitor,
         score=score if val else lambda: None,
-        draw=plan_pictures(plan, source, predict, val, (labeling, targets["val"]), classes),
+        draw=plan_pictures(
+            plan, source, predict, val, (labeling, targets["val"]), classes, folder.name
+        ),
     )

@@ -10,6 +10,7 @@ from tasks.recognition.stages import prepare_features, prepare_frames
 from tasks.recognition.transcription import Trial, make_sequence, measure
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
+from utils.pictures.saving import name_scope, name_splits
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
@@ -104,6 +105,7 @@ def prepare(plan, scope, replicas):
         trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
     return Job(
         folder=folder,
+        title=name_splits(folder.name, members, "sentences"),
         network=stage.network,
         model=type(part)(part.input, part.output),  # the kept one knows no optimizer
         training=training,
@@ -113,7 +115,7 @@ def prepare(plan, scope, replicas):
         monitor="-val_wer",
         score=partial(_report_best, trial) if trial else lambda: None,
         measure=partial(measure, trial) if trial else None,
-        draw=partial(write_hypotheses, few) if few else None,
+        draw=partial(write_hypotheses, few, folder.name) if few else None,
     )
 
 
@@ -130,14 +132,17 @@ def _report_best(trial):
     return report
 
 
-def write_hypotheses(trial, folder):
+def write_hypotheses(trial, run, folder, moment):
     """Write what is recognized in a `Trial`, beside the references, to `sentences.md`.
 
     Args:
         trial: `tasks.recognition.transcription.Trial`.
+        run: its name.
         folder: where.
+        moment: which epoch it is, in words.
     """
-    found, texts = trial.transcribe(), []
+    found = trial.transcribe()
+    texts = [name_scope(f"{run}, {moment}", "dev", len(found.references), "sentence")]
     for name, words in found.references.items():
         lines = format_alignment(align(words, found.hypotheses[name])).splitlines()
         texts.append("\n".join([f"**{name}**", "", *(f"    {line}" for line in lines)]))

@@ -4,18 +4,17 @@ Training's inspection decodes every frame and trusts no header; this look takes 
 and codecs from the headers and measures brightness and motion on 16 pairs of neighboring frames.
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 from utils.data.examples import Example
 from utils.dataset_report.duplicates import LUMA, sign
+from utils.pictures.saving import encode_frame
 from utils.system.processes import open_threads
 from utils.system.progress import show_progress
 from utils.video.reading import skim
 from utils.video.video import VideoError
 
-import matplotlib.image
 import numpy as np
 
 
@@ -59,10 +58,7 @@ class Record:
 
 def _picture(frames):
     chosen = frames[[len(frames) // 6, len(frames) // 2, len(frames) * 5 // 6]]
-    file = io.BytesIO()
-    strip = np.ascontiguousarray(np.concatenate(chosen, axis=1))
-    matplotlib.image.imsave(file, strip, format="jpg", pil_kwargs={"quality": 80})
-    return file.getvalue()
+    return encode_frame(np.concatenate(chosen, axis=1))
 
 
 def look_at(example):

@@ -136,5 +136,5 @@ def make_callbacks(saver, measure=None, draw=None, share=0.0):
         logs = saver.folder / "logs"
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
         if draw and share:
-            callbacks.append(Pictures(draw, logs / "pictures", share, saver.swap))
+            callbacks.append(Pictures(draw, logs / "pictures", share, saver))
     return callbacks

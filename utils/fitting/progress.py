@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from utils.runs.networks import load_weights
 from utils.system.progress import format_seconds, show_progress
 from utils.system.words import print_line
 
@@ -82,42 +83,45 @@ class EpochLines(keras.callbacks.Callback):
 class Pictures(keras.callbacks.Callback):
     """Show pictures and texts of a run in TensorBoard, for no more than a share of its time.
 
-    They are drawn after the first and the last epoch, and after others as long as all drawing has
-    taken no more than that share of the time.
+    They are drawn after the first epoch, and after others as long as all drawing has taken no more
+    than that share of the time. Those of the last step are of the best epoch, whose weights the
+    network then has.
 
     Args:
-        draw: function of a folder that writes `.png` and `.md` files there, named after what they
-            show.
+        draw: function of a folder, and of which epoch it is in words, that writes `.png` and `.md`
+            files there, named after what they show.
         folder: of the logs.
         share: of the time since training began; 1 draws after each epoch.
-        swap: the callback that scores averaged weights, or one that does nothing.
+        saver: the run's `utils.fitting.callbacks.SaveRun`, which is called before.
     """
 
-    def __init__(self, draw, folder, share, swap):
+    def __init__(self, draw, folder, share, saver):
         super().__init__()
-        self.draw, self.folder, self.share, self.swap = draw, Path(folder), share, swap
-        self.epoch = self.drawn = 0
+        self.draw, self.folder, self.share, self.saver = draw, Path(folder), share, saver
+        self.epoch = 0
 
     def on_train_begin(self, logs=None):
         self.began, self.spent = time.perf_counter(), 0.0
 
     def on_epoch_end(self, epoch, logs=None):
         self.epoch = epoch + 1
-        if self.spent <= self.share * (time.perf_counter() - self.began):
-            self._show()
+        last = self.epoch == self.params["epochs"] or self.model.stop_training
+        if not last and self.spent <= self.share * (time.perf_counter() - self.began):
+            self.saver.swap.on_test_begin()
+            self._show(f"epoch {self.epoch}")
+            self.saver.swap.on_test_end()
 
     def on_train_end(self, logs=None):
-        if self.drawn < self.epoch:
-            self._show()
+        if self.epoch:
+            load_weights(self.saver.network, self.saver.folder / "best.keras")
+            self._show(f"epoch {self.saver.state['best_epoch']}, the best of {self.epoch}")
 
-    def _show(self):
+    def _show(self, moment):
         import tensorflow as tf  # TensorBoard's writer; training on JAX needs none
 
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            self.swap.on_test_begin()
-            self.draw(Path(folder))
-            self.swap.on_test_end()
+            self.draw(Path(folder), moment)
             writer = tf.summary.create_file_writer(str(self.folder))
             with writer.as_default(self.epoch):
                 for path in sorted(Path(folder).iterdir()):
@@ -127,5 +131,4 @@ class Pictures(keras.callbacks.Callback):
                     else:
                         tf.summary.text(path.stem, path.read_text(encoding="utf-8"))
             writer.close()
-        self.drawn = self.epoch
         self.spent += time.perf_counter() - begun

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from utils.clips.augmentation import restore_rgb
 from utils.pictures.lettering import spell
-from utils.pictures.saving import save_figure
+from utils.pictures.saving import save_figure, write_title
 from utils.video.flow import FLOW_LIMIT
 from utils.video.reading import probe, resized_frames
 from utils.video.resampling import shown_at
@@ -95,8 +95,8 @@ def _join(frames, columns):
     return strip
 
 
-def plot_strips(path, rows, title=""):
-    """Draw rows of frames, all of one size.
+def plot_strips(path, rows, title):
+    """Draw rows of frames; those of a row are of one size.
 
     Args:
         path: of the PNG.
@@ -104,10 +104,9 @@ def plot_strips(path, rows, title=""):
         title: over all.
     """
     columns = max(len(row.frames) for row in rows)
-    width = rows[0].frames.shape[2]
     size = (_TILE * columns + 2.6, (_TILE + 0.22) * len(rows) + 0.6)
     figure, axes = plt.subplots(len(rows), 1, figsize=size, layout="constrained", squeeze=False)
-    figure.suptitle(fill(spell(title), int(12 * size[0])), fontsize=10)
+    write_title(figure, title)
     for axis, row in zip(axes[:, 0], rows, strict=True):
         axis.imshow(_join(row.frames, columns))
         axis.set(xticks=[], yticks=[])
@@ -115,6 +114,7 @@ def plot_strips(path, rows, title=""):
         label = "\n".join(fill(spell(line), _LETTERS) for line in row.label.splitlines())
         how = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 8}
         axis.set_ylabel(label, color=row.color, **how)
+        width = row.frames.shape[2]
         for place, caption in enumerate(row.captions):
             axis.text(place * (width + _GAP), -0.02 * width, caption, fontsize=7)
     save_figure(figure, path, dpi=100, tight=True)

@@ -1,7 +1,7 @@
 """Pictures of a run, from arrays."""
 
 from utils.pictures.lettering import spell
-from utils.pictures.saving import save_figure
+from utils.pictures.saving import save_figure, write_title
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,12 +25,13 @@ def _use_log(axis):
     axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
 
 
-def plot_history(history, path):
+def plot_history(history, path, title):
     """Draw loss, accuracy (or average precision, or WER) and learning rate over the epochs.
 
     Args:
         history: list of one dict an epoch, as `SaveRun` keeps it.
         path: of the PNG.
+        title: over all.
     """
     epochs = [row["epoch"] for row in history]
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
@@ -42,6 +43,7 @@ def plot_history(history, path):
         axis.set(title=name.replace("_", " "), xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
+    write_title(figure, title)
     axes[0].legend()
     axes[1].set_ylim(0, None if score == "wer" else 1.02)
     if any(row["learning_rate"] for row in history):
@@ -82,18 +84,20 @@ def plot_runs(histories, path):
     save_figure(figure, path, tight=True)
 
 
-def plot_confusion(confusion, classes, path):
+def plot_confusion(confusion, classes, path, title):
     """Draw a confusion matrix, rows normalized, counts written where there is room.
 
     Args:
         confusion: (classes, classes) counts, rows true, columns predicted.
         classes: names.
         path: of the PNG.
+        title: over all.
     """
     confusion = np.asarray(confusion)
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
     size = min(max(4.0, 0.45 * len(classes) + 2), 40)
     figure, axis = plt.subplots(figsize=(size + 1, size), layout="constrained")
+    write_title(figure, title)
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
     names = list(map(spell, classes))
@@ -107,15 +111,17 @@ def plot_confusion(confusion, classes, path):
     save_figure(figure, path, tight=True)
 
 
-def plot_classes(per_class, path):
+def plot_classes(per_class, path, title):
     """Draw precision, recall and F1 of each class as bars.
 
     Args:
         per_class: of a report of `score_classes`.
         path: of the PNG.
+        title: over all.
     """
     names = list(per_class)
     figure, axis = plt.subplots(figsize=(7, min(1.5 + 0.5 * len(names), 60)), layout="constrained")
+    write_title(figure, title)
     places = np.arange(len(names))
     for offset, column in enumerate(("precision", "recall", "f1")):
         values = [per_class[name][column] for name in names]
@@ -128,7 +134,7 @@ def plot_classes(per_class, path):
     save_figure(figure, path, tight=True)
 
 
-def plot_roc(targets, probabilities, classes, path, named=10):
+def plot_roc(targets, probabilities, classes, path, title, named=10):
     """Draw the ROC curve of each class that has positives and negatives, and their mean.
 
     Args:
@@ -136,6 +142,7 @@ def plot_roc(targets, probabilities, classes, path, named=10):
         probabilities: (videos, outputs).
         classes: names; with one output the last one is meant.
         path: of the PNG.
+        title: over all.
         named: classes that get a color and a name, those with the lowest areas first.
     """
     truth = np.asarray(targets).T > 0.5
@@ -146,6 +153,7 @@ def plot_roc(targets, probabilities, classes, path, named=10):
             curves.append((auc(false_rate, true_rate), name, false_rate, true_rate))
     curves.sort(key=lambda curve: curve[0])
     figure, axis = plt.subplots(figsize=(8, 5), layout="constrained")
+    write_title(figure, title)
     axis.plot([0, 1], [0, 1], color="gray", linestyle=":", label="chance 0.500")
     for place, (area, name, *rates) in enumerate(curves):
         shown = (
@@ -159,10 +167,10 @@ def plot_roc(targets, probabilities, classes, path, named=10):
         area = np.mean([curve[0] for curve in curves])
         axis.plot([0, *grid], [0, *mean], color="black", linewidth=2.5, label=f"mean {area:.3f}")
     axis.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-    title = "area under the curve"
+    legend = "area under the curve"
     if len(curves) > named:
-        title += f",\nlowest {named} of {len(curves)} classes"
-    axis.legend(title=title, loc="center left", bbox_to_anchor=(1.02, 0.5))
+        legend += f",\nlowest {named} of {len(curves)} classes"
+    axis.legend(title=legend, loc="center left", bbox_to_anchor=(1.02, 0.5))
     axis.grid(alpha=0.3)
     save_figure(figure, path, tight=True)
 
