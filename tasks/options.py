@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from models.explaining.choices import METHODS
 from utils.params import Params
 from utils.runs.export_formats import FORMATS, check_format
+from utils.system.files import whole_path
 
 import tyro
 
@@ -57,6 +58,12 @@ class EvaluationOptions:
             raise ValueError(
                 f"fusion_weight is {self.fusion_weight}; it must be from 0 to 1, and needs --fuse."
             )
+
+
+def list_flags(options):
+    """Return the words that scripts.explain needs to see what `EvaluationOptions` scored."""
+    features = ["--features", whole_path(options.features)] if options.features else []
+    return [*features, "--beam", str(options.beam)] if options.beam > 1 else features
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from math import exp, log
 from pathlib import Path
@@ -310,7 +311,12 @@ def test_evaluated_run(make_run, labeling):
     assert (report["labeling"], report["videos"]) == (labeling, 4)
     made = {path.name for path in (run / "evaluation/all").iterdir()}
     pictures = {"classes.png", "roc.png"} | ({"confusion.png"} if labeling != "multi" else set())
-    assert made == {"report.json", "predictions.csv"} | pictures
+    mistakes = {"mistakes.html", "mistakes.png"}
+    assert made == {"report.json", "predictions.csv"} | pictures | mistakes
+    page = (run / "evaluation/all/mistakes.html").read_text()
+    wrong, right = re.findall(r"<h2>.*: \d of (\d)</h2>", page)
+    assert int(right) == 4 * report["subset_accuracy" if labeling == "multi" else "accuracy"]
+    assert int(wrong) + int(right) == 4
     with open(run / "evaluation/all/predictions.csv") as file:
         rows = list(csv.DictReader(file))
     assert rows[3]["label"] == ("right; left" if labeling == "multi" else "right")

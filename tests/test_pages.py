@@ -1,15 +1,18 @@
 """Every page that is written, in a real Chromium: on a desk and on a phone, light and dark."""
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 from support.browser import SCHEMES, WIDTHS, find_browser, look_at_pages
 from support.commands import ROOT
 from utils.pictures.gloss_timeline import Span
 from utils.pictures.html import render
-from utils.pictures.saving import encode_figure
+from utils.pictures.mistakes import Case, Reason
+from utils.pictures.saving import encode_figure, encode_frame
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 LONG = "videos_of_a_camera/" + "x" * 90 + "/0123456789" * 4 + " ä 漢字.mp4"
@@ -61,11 +64,22 @@ def sheets():
     return {"facts": LONG, "sheets": {"sheet.png": LONG}}
 
 
+def mistakes():
+    reason = Reason("a_run", Path("explanation.html"), f"python -m scripts.explain '{LONG}'")
+    case = Case(LONG, LONG, {"true": "fight 0.08", "predicted": LONG}, [], f"REF: {'A B ' * 99}")
+    row = {"case": case, "file": "a.mp4", "problem": f"No frames are shown: {LONG}"}
+    frames = [encode_frame(np.full((90, 160, 3), 99, np.uint8))] * 6
+    asked = [(reason, "a.html", True), (reason, "a.html", False)]
+    rows = [row | {"frames": frames, "reasons": asked}]
+    return {"sections": [("Wrong, the most confident first: 1 of 1", rows), ("Right", [])]}
+
+
 PAGES = {
     "classification.html": classification,
     "recognition.html": recognition,
     "dataset.html": dataset,
     "sheets.html": sheets,
+    "mistakes.html": mistakes,
 }
 # What the checks are there to find, each on a page of its own.
 BAD = {

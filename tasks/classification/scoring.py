@@ -7,13 +7,16 @@ from typing import NamedTuple
 
 from models.cutting import cut_network
 from tasks.answers import Judge
+from tasks.classification.mistakes import list_mistakes
 from tasks.classification.sources import inspect, open_source
+from tasks.options import list_flags
 from tasks.plan import make_plan
 from utils.clips.inputs import predict_videos
 from utils.data.datasets import list_examples
 from utils.data.examples import find_split, select_split
 from utils.features.lookup import own_features
 from utils.fitting.devices import number_format
+from utils.pictures.mistakes import save_mistakes
 from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
 from utils.pictures.saving import name_scope
 from utils.runs.folders import evaluation_folder, load_changed, load_data
@@ -85,8 +88,16 @@ def save_predictions(path, scored, judge):
     write_csv(path, ("path", "label", "predicted", *classes), rows)
 
 
-def save_evaluation(folder, report, scored):
-    """Write a report of `score_classes`, the predictions and the pictures; return their names."""
+def save_evaluation(folder, report, scored, runs, flags=()):
+    """Write a report of `score_classes`, the predictions and the pictures; return their names.
+
+    Args:
+        folder: where.
+        report: of `score_classes`.
+        scored: `Scored`.
+        runs: folders of the runs that were scored.
+        flags: that scripts.explain needs besides to explain what was scored.
+    """
     classes = list(report["per_class"])
     judge = Judge(classes, report["labeling"], report["thresholds"])
     title = name_scope(folder.parents[1].name, folder.name, len(scored.examples))
@@ -98,7 +109,7 @@ def save_evaluation(folder, report, scored):
     if "confusion" in report:
         plot_confusion(report["confusion"], classes, folder / "confusion.png", title)
         names.append("confusion.png")
-    return names
+    return names + save_mistakes(folder, title, list_mistakes(scored, judge, runs, flags))
 
 
 def inspect_examples(examples, runs):
@@ -248,7 +259,8 @@ def score_videos(options):
     else:
         probabilities, fusion = predict_run(run, plans[run], labeling, videos[0]), {}
     report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion
-    names = save_evaluation(folder, report, Scored(examples, targets, probabilities))
+    scored = Scored(examples, targets, probabilities)
+    names = save_evaluation(folder, report, scored, runs, list_flags(options))
     views = f"{params.eval_clips} x {params.eval_crops} views a video"
     print_line(f"{split}, {views}:", *format_report(report).split("\n"))
     print_line(f"Written to {folder}: {', '.join(names)}")

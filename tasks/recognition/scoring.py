@@ -5,6 +5,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from models.recognizer import count_channels
+from tasks.options import list_flags
 from tasks.plan import make_plan
 from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
 from tasks.recognition.transcription import (
@@ -19,6 +20,8 @@ from tasks.recognition.transcription import (
 from utils.data.examples import find_split
 from utils.features.lookup import check_lengths
 from utils.features.settings import ROWS, read_settings
+from utils.pictures.mistakes import SHOWN, Case, Section, find_reason, save_mistakes
+from utils.pictures.saving import name_scope
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
 from utils.signing.corpora import find_corpus, list_sentences
@@ -107,6 +110,29 @@ def compare_sclite(folder, score):
     if theirs is None:
         return "sclite is not installed"
     return f"sclite: {theirs}" + ("" if theirs == score else ", which DIFFERS from ours")
+
+
+def list_mistakes(scored, run, options):
+    """Return the `Section` of the sentences with the most errors.
+
+    Args:
+        scored: `Scored`.
+        run: its folder.
+        options: `EvaluationOptions`.
+    """
+    worst, flags = list_worst(scored.alignments, len(scored.alignments)), list_flags(options)
+    sentences = {sentence.id: sentence for sentence in scored.sentences}
+
+    def make_case(name):
+        sentence, score = sentences[name], count_errors(scored.alignments[name])
+        # A run knows its own sentences by their ids, and those of other corpora by their videos.
+        reason = find_reason(run, sentence.path if options.data_path else name, flags=flags)
+        facts = {"signer": sentence.signer or "unknown", "score": str(score)}
+        lines = format_alignment(scored.alignments[name])
+        return Case(sentence.path, name, facts, [reason], lines)
+
+    heading = f"The most errors first: {min(len(worst), SHOWN)} of {len(worst)} with errors"
+    return Section(heading, False, [make_case(name) for name in worst[:SHOWN]])
 
 
 def save_evaluation(folder, report, scored):
@@ -232,6 +258,8 @@ def score_sentences(options):
     name = split if options.beam == 1 else f"{split}-beam{options.beam}"
     folder = evaluation_folder(run, name, options.data_path, options.features)
     names = save_evaluation(folder, report, scored)
+    title = name_scope(run.name, folder.name, len(chosen), "sentence")
+    names += save_mistakes(folder, title, [list_mistakes(scored, run, options)])
     print_line(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
     _print_report(report, scored, options.worst)
     print_line(compare_sclite(folder, scored.score))

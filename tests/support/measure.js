@@ -52,6 +52,7 @@ const measure = async frame => {
   const view = doc.defaultView, {name, width, scheme} = frame.dataset;
   const images = [...doc.images].filter(image => image.src);
   for (const image of images) image.loading = 'eager';
+  for (const details of doc.querySelectorAll('details')) details.open = true;
   await Promise.all(images.map(image => image.complete || new Promise(done => {
     image.onload = image.onerror = done;
   })));

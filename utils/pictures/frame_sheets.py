@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.colors import hsv_to_rgb
 
 _TILE = 1.45  # inches of a frame
+_LEAST = 0.6  # inches of a row, for its label
 _GAP = 6  # pixels between frames
 _LETTERS = 34  # of a label's line
 
@@ -104,8 +105,17 @@ def plot_strips(path, rows, title):
         title: over all.
     """
     columns = max(len(row.frames) for row in rows)
-    size = (_TILE * columns + 2.6, (_TILE + 0.22) * len(rows) + 0.6)
-    figure, axes = plt.subplots(len(rows), 1, figsize=size, layout="constrained", squeeze=False)
+    heights = [
+        max(_TILE * row.frames.shape[1] / row.frames.shape[2], _LEAST) + 0.22 for row in rows
+    ]
+    figure, axes = plt.subplots(
+        len(rows),
+        1,
+        figsize=(_TILE * columns + 2.6, sum(heights) + 0.6),
+        height_ratios=heights,
+        layout="constrained",
+        squeeze=False,
+    )
     write_title(figure, title)
     for axis, row in zip(axes[:, 0], rows, strict=True):
         axis.imshow(_join(row.frames, columns))
