@@ -227,7 +227,9 @@ def test_scores_of_one_class_of_several():
     assert json.loads(json.dumps(report)) == report
     lines = format_report(report).splitlines()
     assert lines[3].split() == ["sit", "0.000", "0.000", "0.000", "-", "-", "0"]
-    assert lines[-1] == "top-1 0.750  top-5 1.000  macro F1 0.733  mAP 0.917  on 4 videos"
+    assert lines[-1] == "top-1 0.750  macro F1 0.733  mAP 0.917  on 4 videos"
+    report = score_classes("single", np.eye(6), np.eye(6), list("abcdef"))
+    assert format_report(report).splitlines()[-1].startswith("top-1 1.000  top-5 1.000  macro")
 
 
 def test_scores_of_yes_or_no():

@@ -21,6 +21,7 @@ from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
 from utils.pictures.saving import name_scope
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
+from utils.scores.caveats import say_all, say_optimism
 from utils.scores.fusion import choose_weight
 from utils.scores.fusion import fuse as fuse_logits
 from utils.scores.labelings import (
@@ -216,6 +217,12 @@ def predict_fused(runs, labeling, examples, videos, weight=None):
     return Fused(fuse_logits(labeling, *alone, weight), alone, thresholds, weight)
 
 
+def _name_videos(examples, own):
+    """Return the scored videos' whole paths, and {whole path: split} of the run's own examples."""
+    known = {os.path.realpath(each.path): each.split for each in own}
+    return [os.path.realpath(each.path) for each in examples], known
+
+
 def score_videos(options):
     """Score a classifier's best checkpoint, or two fused; their folders are all that is needed.
 
@@ -254,8 +261,6 @@ def score_videos(options):
         for name, row in zip(runs, fused.alone, strict=True):
             score = format_summary(score_classes(labeling, targets, row, classes))
             print_line(f"{name} alone, weight {weights[str(name)]:.2f}: {score}")
-        if split == "val" and options.fusion_weight is None:
-            print("The fusion weights were chosen on the same videos. Score a test split too.")
     else:
         probabilities, fusion = predict_run(run, plans[run], labeling, videos[0]), {}
     report = score_classes(labeling, targets, probabilities, classes, thresholds) | fusion
@@ -263,5 +268,13 @@ def score_videos(options):
     names = save_evaluation(folder, report, scored, runs, list_flags(options))
     views = f"{params.eval_clips} x {params.eval_crops} views a video"
     print_line(f"{split}, {views}:", *format_report(report).split("\n"))
+    chosen = ["the best epoch", *(["the thresholds"] if report["thresholds"] else [])]
+    if options.fuse and options.fusion_weight is None:
+        chosen.append("the fusion weights")
+    for sentence in (
+        *say_optimism(*_name_videos(examples, own), "videos", " and ".join(chosen)),
+        *say_all(report, split, data_path or params.data_path),
+    ):
+        print_line(sentence)
     print_line(f"Written to {folder}: {', '.join(names)}")
     return report

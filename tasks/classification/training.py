@@ -23,18 +23,26 @@ from utils.clips.reading import check_flow, list_views, random_clip
 from utils.command_line import pick_fields
 from utils.data.datasets import list_examples
 from utils.data.examples import SPLITS, check_readable, list_classes
-from utils.data.splits import assign_splits
+from utils.data.splits import assign_splits, list_missing
 from utils.features.lookup import find_length, own_features
 from utils.pictures.saving import name_splits
 from utils.runs.folders import keep_features, load_data, open_run, save_data
 from utils.runs.networks import load_network
 from utils.runs.saved_params import load_params
+from utils.scores.caveats import say_all
 from utils.scores.labelings import LABELINGS, choose_labeling, choose_thresholds, encode_targets
 from utils.scores.metrics import format_report, score_classes
 from utils.system.files import write_atomically
-from utils.system.words import print_line
+from utils.system.words import list_some, print_line
 
 import numpy as np
+
+# What it means that a split has no video of a class.
+_MISSING = {
+    "train": "training cannot learn what it looks like.",
+    "val": "the choice of the best epoch, and its score, say nothing of that.",
+    "test": "the test score will say nothing of that.",
+}
 
 
 def list_data(plan):
@@ -72,6 +80,8 @@ def inspect_data(params, folder, listed, classes):
     print_line(
         f"{len(examples)} videos of {len(classes)} classes: {parts}{found_problems}", flush=True
     )
+    for split, missing in list_missing(examples, classes).items():
+        print_line(f"No {split} video of {list_some(missing)}: {_MISSING[split]}")
     return examples, found
 
 
@@ -197,7 +207,7 @@ def make_sequences(plan, source, videos, targets):
     return training, Sequence(lambda index, epoch: read(index), targets["val"], **batches)
 
 
-def score_validation(folder, labeling, targets, classes, predict):
+def score_validation(folder, labeling, targets, classes, data, predict):
     """Choose the thresholds on the validation examples, save them, and return the report.
 
     Args:
@@ -205,6 +215,7 @@ def score_validation(folder, labeling, targets, classes, predict):
         labeling: a key of `LABELINGS`.
         targets: of the validation examples.
         classes: names.
+        data: the videos, as --data-path takes them.
         predict: function -> their probabilities.
     """
     probabilities = predict()
@@ -213,6 +224,8 @@ def score_validation(folder, labeling, targets, classes, predict):
         write_atomically(folder / "thresholds.json", json.dumps(thresholds) + "\n")
     report = score_classes(labeling, targets, probabilities, classes, thresholds)
     print_line("Best checkpoint on validation:", *format_report(report).split("\n"))
+    for sentence in say_all(report, "val", data):
+        print_line(sentence)
     return report
 
 
@@ -271,7 +284,8 @@ def prepare(plan, scope, replicas):
         metrics = row.metrics(row.outputs(len(classes)))
     val, batch_size = videos["val"], params.batch_size
     predict = partial(predict_videos, model, source, val, (1, 1), batch_size, labeling)
-    score = partial(score_validation, folder, labeling, targets["val"], classes, predict)
+    known = (labeling, targets["val"], classes, params.data_path)
+    score = partial(score_validation, folder, *known, predict)
     return Job(
         folder=folder,
         title=name_splits(folder.name, members, "videos"),

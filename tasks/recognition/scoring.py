@@ -13,6 +13,7 @@ from tasks.recognition.transcription import (
     Reading,
     Transcript,
     Trial,
+    list_caveats,
     load_sentences,
     make_sequence,
     read_features,
@@ -24,6 +25,7 @@ from utils.pictures.mistakes import SHOWN, Case, Section, find_reason, save_mist
 from utils.pictures.saving import name_scope
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
+from utils.scores.caveats import say_optimism
 from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.releases import SPLITS
 from utils.signing.sclite import run_sclite, write_ctm, write_stm
@@ -263,5 +265,11 @@ def score_sentences(options):
     print_line(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
     _print_report(report, scored, options.worst)
     print_line(compare_sclite(folder, scored.score))
+    scored_ids, known = [s.id for s in chosen], {s.id: s.split for s in own}
+    for sentence in (
+        *say_optimism(scored_ids, known, "sentences", "the best epoch"),
+        *list_caveats(found, scored.score.wer),
+    ):
+        print_line(sentence)
     print_line(f"Written to {folder}: {', '.join(names)}")
     return report

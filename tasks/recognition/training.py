@@ -7,7 +7,7 @@ from models.ctc import count_needed_steps, encode_glosses
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
 from tasks.job import SHOWN, Job
 from tasks.recognition.stages import prepare_features, prepare_frames
-from tasks.recognition.transcription import Trial, make_sequence, measure
+from tasks.recognition.transcription import Trial, list_caveats, make_sequence, measure, sum_up
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.pictures.saving import name_scope, name_splits
@@ -99,7 +99,7 @@ def prepare(plan, scope, replicas):
     def try_on(sentences):
         options = (stage.inputs, vocabulary, params.front, stage.reading)
         sequence = make_sequence(sentences, *options, **batches)
-        return Trial(part, sequence, sentences, vocabulary, params.corpus)
+        return Trial(part, sequence, sentences, vocabulary, params.corpus, loss)
 
     if dev:
         trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
@@ -121,14 +121,12 @@ def prepare(plan, scope, replicas):
 
 def _report_best(trial):
     """Print what the best checkpoint scores on dev, and return it."""
-    report = measure(trial)
+    found = trial.transcribe()
+    report = sum_up(found)
     shown = ", ".join(f"{name.removeprefix('val_')} {n:.4g}" for name, n in report.items())
     print_line(f"Best checkpoint on dev: {shown}")
-    if report["val_empty"] == 1:
-        print(
-            "Every hypothesis is empty: the network has not learned more than the blank yet. "
-            "Train it longer."
-        )
+    for sentence in list_caveats(found, report["val_wer"]):
+        print_line(sentence)
     return report
 
 

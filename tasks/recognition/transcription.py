@@ -6,17 +6,25 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import BLANK, decode, decode_glosses, encode_glosses, measure_blanks
+from models.ctc import (
+    BLANK,
+    decode,
+    decode_glosses,
+    encode_glosses,
+    find_impossible,
+    measure_blanks,
+)
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from tasks.features.reader import RowReader
 from utils.data.inspection import inspect_features
 from utils.runs.networks import load_network
+from utils.scores.caveats import say_worth
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import clean_hypothesis, clean_reference
 from utils.signing.corpora import leave_out, read_csv
 from utils.signing.row_changes import read_sentence
-from utils.signing.wer import align_corpus, score_corpus
+from utils.signing.wer import align_corpus, find_constant, score_corpus
 from utils.system.progress import show_progress
 
 import keras
@@ -83,32 +91,47 @@ class Decoded(NamedTuple):
         classes: of each sentence a list, without blanks.
         blanks: share of blanks in all real steps.
         blanks_reference: what it would be with one step a gloss.
+        loss: mean over the sentences that CTC can spell; None where it was not asked for, or there
+            is none.
     """
 
     classes: list
     blanks: float
     blanks_reference: float
+    loss: float | None
 
 
-def recognize(network, sequence, beam=1):
+def _find_losses(loss, targets, outputs):
+    """Return the loss of each sentence that has as many steps as its glosses need."""
+    labels = [row[2 : 2 + row[1]] for row in targets.astype(int)]
+    lost = find_impossible(labels, targets[:, 0])
+    values = keras.ops.convert_to_numpy(loss.call(targets, outputs))
+    return np.delete(values, lost).tolist()
+
+
+def recognize(network, sequence, beam=1, loss=None):
     """Return what is `Decoded` of sentences.
 
     Args:
         network: a recognizer.
         sequence: `SentenceSequence` without an order.
         beam: width of the search.
+        loss: a `models.recognizer.RecognitionLoss` to measure; None for none.
     """
-    found, blanks, steps, glosses = [], 0.0, 0, 0
+    found, losses, blanks, steps, glosses = [], [], 0.0, 0, 0
     for batch in show_progress("Recognizing", "batch", range(len(sequence))):
         inputs, targets, weights = sequence[batch]
         real = weights > 0
-        logits = network.predict(inputs, batch_size=len(real), verbose=0)[real, 0]
-        lengths, counts = targets[real, 0].astype(int), targets[real, 1]
+        outputs = network.predict(inputs, batch_size=len(real), verbose=0)[real]
+        logits, targets = outputs[:, 0], targets[real]
+        losses += _find_losses(loss, targets, outputs) if loss else []
+        lengths, counts = targets[:, 0].astype(int), targets[:, 1]
         found += decode(logits, lengths, beam)
         if lengths.any():
             blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
-    return Decoded(found, float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1)))
+    shares = float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1))
+    return Decoded(found, *shares, float(np.mean(losses)) if losses else None)
 
 
 def locate_glosses(scores):
@@ -169,6 +192,7 @@ class Trial(NamedTuple):
         sentences: list of `Sentence`.
         vocabulary: list of glosses.
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, whose rules hold.
+        loss: a `models.recognizer.RecognitionLoss` to measure; None for none.
     """
 
     network: keras.Model
@@ -176,23 +200,54 @@ class Trial(NamedTuple):
     sentences: list
     vocabulary: list
     corpus: str
+    loss: keras.losses.Loss | None = None
 
     def transcribe(self, beam=1):
         """Return the `Transcript` of a search of a width."""
-        decoded = recognize(self.network, self.sequence, beam)
+        decoded = recognize(self.network, self.sequence, beam, self.loss)
         said = spell(decoded.classes, self.sentences, self.vocabulary, self.corpus)
         return Transcript(*said, decoded)
 
 
 def measure(trial):
-    """Return what an epoch shows of a `Trial`'s sentences: WER, blanks, empty hypotheses."""
-    found = trial.transcribe()
-    return {
+    """Return what an epoch shows of a `Trial`'s sentences, as `sum_up` does."""
+    return sum_up(trial.transcribe())
+
+
+def sum_up(found):
+    """Return the loss, the WER, and the shares of blanks and empty hypotheses of a `Transcript`."""
+    loss = {} if found.decoded.loss is None else {"val_loss": found.decoded.loss}
+    return loss | {
         "val_wer": score_corpus(align_corpus(found.references, found.hypotheses)).wer,
         "val_blanks": found.decoded.blanks,
         "val_blanks_reference": found.decoded.blanks_reference,
         "val_empty": found.count_empty() / len(found.hypotheses),
     }
+
+
+def list_caveats(found, wer):
+    """Return sentences on what a WER is worth, and whether it is no better than a constant answer.
+
+    Args:
+        found: `Transcript`.
+        wer: its, in percent.
+    """
+    count, words = len(found.references), sum(map(len, found.references.values()))
+    what = f"Only {count} sentences of {words} glosses"
+    said = say_worth(count, what, "gloss", "WER", words)
+    gloss, constant = find_constant(found.references)
+    if found.count_empty() == count:
+        said.append(
+            "Every hypothesis is empty: the network has not learned more than the blank yet. Give "
+            "more --epochs."
+        )
+    elif wer >= constant:
+        said.append(
+            f"The network does no better than always answering {gloss} (WER {constant:.2f} % on "
+            "these sentences). If the training loss still falls, give more --epochs; if it stays "
+            "high, other --learning-rates; if it is low, more sentences."
+        )
+    return said
 
 
 def make_sequence(sentences, inputs, vocabulary, front, reading=FEATURES, **batches):

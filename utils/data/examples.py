@@ -143,10 +143,14 @@ def check_readable(listed, readable):
         *(labels_of(listed) - labels_of(trained)),
     ]
     if lost:
-        raise ValueError(
-            f"No readable {'' if lost[0] in SPLITS else 'training '}video is left of "
-            f"{', '.join(sorted(filter(None, lost)))}; see the problems above."
-        )
+        what = "" if lost[0] in SPLITS else "training "
+        names = ", ".join(sorted(filter(None, lost)))
+        if len(listed) == len(readable):
+            raise ValueError(
+                f"There is no {what}video of {names}: all are in other splits. Put some into the "
+                "split train, or leave those classes out."
+            )
+        raise ValueError(f"No readable {what}video is left of {names}; see the problems above.")
 
 
 def select_split(examples, split=""):

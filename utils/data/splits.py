@@ -2,11 +2,12 @@
 
 import re
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
-from utils.data.examples import check_training
+from utils.data.examples import SPLITS, check_training, labels_of
 
 import numpy as np
 
@@ -49,26 +50,75 @@ def find_groups(paths, pattern="", root=""):
     return groups
 
 
+def _cover_classes(examples, held, seed):
+    """Return groups to hold out, like those given, of every class that has two groups or more.
+
+    Every class keeps a group to train on, and where groups are of several classes, this comes
+    first. Groups that move are small, and drawn among those of the same size.
+
+    Args:
+        examples: list of `Example`.
+        held: set of groups.
+        seed: of the draw.
+    """
+    sizes, classes, held = Counter(e.group for e in examples), defaultdict(set), set(held)
+    for example in examples:
+        classes[example.group].update(example.labels)
+    groups = np.random.default_rng(seed).permutation(sorted(sizes)).tolist()
+    groups.sort(key=sizes.get)
+    own = {label: [g for g in groups if label in classes[g]] for label in labels_of(examples)}
+    for label in sorted(own):
+        if held.issuperset(own[label]):
+            held.remove(own[label][0])
+    for label in sorted(own):
+        if held.isdisjoint(own[label]):
+            spare = (
+                g for g in own[label] if all(set(own[each]) - held - {g} for each in classes[g])
+            )
+            held.update(islice(spare, 1))
+    return held
+
+
 def _hold_out(examples, fraction, seed):
-    """Return the positions of about `fraction` of the examples, stratified, groups kept whole."""
+    """Return the positions of about `fraction` of the examples, stratified, groups kept whole.
+
+    No class loses all its groups, and one is held out of every class that has two or more.
+    """
     counts = Counter(label for example in examples for label in example.labels)
     labels = [min(e.labels, key=lambda label: (counts[label], label)) for e in examples]  # rarest
     groups = [example.group for example in examples]
     largest = max(Counter(labels).values())
-    folds = min(max(2, round(1 / fraction)), len(set(groups)), largest)
-    if folds < 2:
+    folds, held = min(max(2, round(1 / fraction)), len(set(groups)), largest), set()
+    if folds >= 2:
+        from sklearn.model_selection import StratifiedGroupKFold  # slow; no worker process needs it
+
+        with warnings.catch_warnings():  # of classes smaller than the number of folds
+            warnings.simplefilter("ignore", UserWarning)
+            splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+            drawn = next(splitter.split(np.zeros(len(labels)), labels, groups))[1]
+        held = _cover_classes(examples, {groups[position] for position in drawn}, seed)
+    if not held:
         raise ValueError(
             f"All {len(examples)} videos are in one group ({groups[0]!r}), or each class "
             "is one group, so no video can be held out for validation. Give "
             f"--group-pattern ('{FOLDER_PATTERN}' takes the folder, such as rec1 of "
             "rec1/front.mp4), more videos, or --val-fraction 0."
         )
-    from sklearn.model_selection import StratifiedGroupKFold  # slow, and no worker process needs it
+    return {position for position, group in enumerate(groups) if group in held}
 
-    with warnings.catch_warnings():  # a class smaller than the number of folds is no matter
-        warnings.simplefilter("ignore", UserWarning)
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        return set(next(splitter.split(np.zeros(len(labels)), labels, groups))[1].tolist())
+
+def list_missing(examples, classes):
+    """Return {split: [class]} of the splits that lack classes; those without examples are not.
+
+    Args:
+        examples: list of `Example`.
+        classes: all their names.
+    """
+    found = defaultdict(set)
+    for example in examples:
+        found[example.split].update(example.labels)
+    missing = {s: [name for name in classes if name not in found[s]] for s in SPLITS if s in found}
+    return {split: names for split, names in missing.items() if names}
 
 
 def assign_splits(examples, val_fraction, test_fraction=0.0, seed=0):
@@ -76,7 +126,8 @@ def assign_splits(examples, val_fraction, test_fraction=0.0, seed=0):
 
     Given splits stay. Without any, a test and a validation split are held out; with a training
     split but no validation split, the latter is held out of the former. What is held out is
-    stratified by class, by the rarest of an example with several.
+    stratified by class, by the rarest of an example with several; of every class that has two
+    groups or more some are held out and some are not, as far as groups of several classes allow.
 
     Args:
         examples: list of `Example`.

@@ -41,9 +41,10 @@ def _size(model):
 class SaveRun(keras.callbacks.Callback):
     """Keep the best network, the last state and the history of a run, all replaced atomically.
 
-    `best.keras` is the whole network whenever the monitored metric improves (every epoch, where
-    nothing is validated). `state.json` names the weights of the last finished epoch, optimizer
-    included, and is written last: whatever is killed when, it points to whole files.
+    `best.keras` is the whole network of the epoch with the best monitored metric, and of several
+    such epochs the one with the lowest validation loss (of the last epoch, where nothing is
+    validated). `state.json` names the weights of the last finished epoch, optimizer included, and
+    is written last: whatever is killed when, it points to whole files.
 
     Args:
         folder: the run's folder.
@@ -51,7 +52,7 @@ class SaveRun(keras.callbacks.Callback):
         monitor: the metric whose highest value makes the best epoch; "-" before its name: lowest.
         averaged: whether the optimizer averages the weights: then those are scored and kept.
         state: from `utils.runs.folders.load_state`, to go on with.
-        patience: epochs without a better one after which training ends; 0: any.
+        patience: epochs without a better one, by the same rule, after which training ends; 0: any.
     """
 
     def __init__(
@@ -69,6 +70,23 @@ class SaveRun(keras.callbacks.Callback):
         """Whether so many epochs were no better that training ends."""
         better = self.state.get("best_epoch", self.state["epoch"])
         return 0 < self.patience <= self.state["epoch"] - better
+
+    def _rank(self, row):
+        """Return what makes an epoch better, by its row of the history: score, then loss.
+
+        What an older version did not measure, or what is no number, loses a tie.
+        """
+        values = self.sign * row.get(self.monitor, math.nan), -row.get("val_loss", math.nan)
+        return tuple(-math.inf if math.isnan(value) else value for value in values)
+
+    def _is_best(self, row):
+        """Whether an epoch is better than the best of those before it."""
+        state = self.state
+        if self.monitor not in row or state["best"] is None:
+            return True
+        known = "best_epoch" in state  # not in runs of older versions
+        best = state["history"][state["best_epoch"] - 1] if known else {self.monitor: state["best"]}
+        return self._rank(row) > self._rank(best)
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -88,10 +106,9 @@ class SaveRun(keras.callbacks.Callback):
             raise FileNotFoundError(f"{self.folder} was deleted or moved during training.")
         seconds = round(time.perf_counter() - self.began, 3)
         logs = {name: round(float(value), 6) for name, value in logs.items()}
-        score, best = logs.get(self.monitor), self.state["best"]
-        best_epoch = self.state.get("best_epoch", epoch)
-        if score is None or best is None or self.sign * score > self.sign * best:
-            best, best_epoch = score, epoch + 1
+        best, best_epoch = self.state["best"], self.state.get("best_epoch", epoch)
+        if self._is_best(logs):
+            best, best_epoch = logs.get(self.monitor), epoch + 1
             self.swap.on_test_begin()
             with atomic_path(self.folder / "best.keras") as temporary:
                 self.network.save(temporary)
@@ -115,7 +132,7 @@ class SaveRun(keras.callbacks.Callback):
                 old.unlink()
 
     def _write_history(self):
-        names = list(self.state["history"][0])
+        names = list(dict.fromkeys(name for row in self.state["history"] for name in row))
         rows = ([row.get(name, "") for name in names] for row in self.state["history"])
         write_csv(self.folder / "history.csv", names, rows)
 

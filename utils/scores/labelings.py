@@ -13,6 +13,8 @@ from utils.system.files import read_json
 import keras
 import numpy as np
 
+TOP = 5  # the k of top-k accuracy, which tells nothing of as few classes or fewer
+
 
 @dataclass(frozen=True)
 class Labeling:
@@ -54,8 +56,8 @@ class Labeling:
 
 def _single_metrics(outputs):
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
-    if outputs > 5:
-        metrics.append(keras.metrics.TopKCategoricalAccuracy(5, name="top5"))
+    if outputs > TOP:
+        metrics.append(keras.metrics.TopKCategoricalAccuracy(TOP, name="top5"))
     return metrics
 
 

@@ -1,5 +1,6 @@
 """Scores of a classifier, from arrays; `labeling`: a key of `utils.scores.labelings.LABELINGS`."""
 
+from utils.scores.labelings import TOP
 from utils.system.words import escape
 
 import numpy as np
@@ -94,7 +95,7 @@ def score_classes(labeling, targets, probabilities, classes, thresholds=()):
     if labeling == "multi":
         report |= {"accuracy": float(np.mean(truth == predicted)), "subset_accuracy": whole}
     else:
-        top5 = top_k(truth.argmax(1), scores, 5)
+        top5 = top_k(truth.argmax(1), scores, TOP)
         confusion = truth.T.astype(int) @ predicted
         report |= {"accuracy": whole, "top1": whole, "top5": top5, "confusion": confusion.tolist()}
     return report | {
@@ -105,10 +106,18 @@ def score_classes(labeling, targets, probabilities, classes, thresholds=()):
 
 
 def format_summary(report):
-    """Return the numbers of a report of `score_classes` that are over all classes, as a line."""
+    """Return the numbers of a report of `score_classes` that are over all classes, as a line.
+
+    Top-5 is left out of five classes or fewer, where it is always 1.
+    """
     summary = SUMMARIES[report["labeling"]]
     summary = summary | {"macro F1": "macro_f1", "mAP": "mean_average_precision"}
-    scores = "  ".join(f"{words} {report[key]:.3f}" for words, key in summary.items())
+    shown = (
+        f"{words} {report[key]:.3f}"
+        for words, key in summary.items()
+        if key != "top5" or len(report["per_class"]) > TOP
+    )
+    scores = "  ".join(shown)
     return f"{scores}  on {report['videos']} videos"
 
 

@@ -159,6 +159,26 @@ def score_corpus(alignments, groups=None):
     }
 
 
+def find_constant(references):
+    """Return (gloss, WER) of the gloss that, given as every sentence's answer, makes fewest errors.
+
+    Each answer is right in the sentences that have the gloss, and one substitution elsewhere.
+
+    Args:
+        references: {id: glosses}.
+
+    Raises:
+        ValueError: no sentence has a gloss.
+    """
+    words = sum(map(len, references.values()))
+    counts = Counter(gloss for glosses in references.values() for gloss in set(glosses))
+    if not counts:
+        raise ValueError("No sentence has a gloss, so no answer can be right.")
+    gloss, count = counts.most_common(1)[0]
+    empty = sum(not glosses for glosses in references.values())  # where an answer is an insertion
+    return gloss, 100 * (words - count + empty) / words
+
+
 def list_worst(alignments, count):
     """Return the ids of the `count` sentences with most errors, the most errors a word first."""
     scores = {name: count_errors(alignment) for name, alignment in alignments.items()}
