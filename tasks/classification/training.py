@@ -14,6 +14,7 @@ from models.pretrained.timesformer_weights import load_published
 from models.pretrained.warm_start import warm_start
 from tasks.classification.pictures import draw_classifier, read_strips
 from tasks.classification.sources import inspect, open_source
+from tasks.idle import Facts, say_idle
 from tasks.job import Job
 from tasks.plan import make_plan
 from utils.clips.augmentation import Augmentation
@@ -276,6 +277,8 @@ def prepare(plan, scope, replicas):
     members = {s: [e for e in examples if e.split == s] for s in SPLITS}
     videos = {s: [found[e.path] for e in members[s]] for s in SPLITS}
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
+    views = {v for video in found.values() for v in video.views} if params.features else set()
+    say_idle(Facts(plan, {example.split for example in listed}, bool(videos["val"]), views))
     frozen, model = cut_network(network, plan.cut)
     source = open_source(plan, network, frozen, replicas)
     training, validation = make_sequences(plan, source, videos, targets)

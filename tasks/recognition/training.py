@@ -5,6 +5,7 @@ from functools import partial
 
 from models.ctc import count_needed_steps, encode_glosses
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
+from tasks.idle import Facts, say_idle
 from tasks.job import SHOWN, Job
 from tasks.recognition.stages import prepare_features, prepare_frames
 from tasks.recognition.transcription import Trial, list_caveats, make_sequence, measure, sum_up
@@ -81,6 +82,7 @@ def prepare(plan, scope, replicas):
     material, stage = (prepare_features if on_features else prepare_frames)(plan, scope)
     params, sentences, vocabulary = material.params, material.sentences, material.vocabulary
     members = {split: [s for s in sentences if s.split == split] for split in ("train", "dev")}
+    say_idle(Facts(plan, validates=bool(members["dev"])))
     labels = [encode_glosses(s.glosses, vocabulary) for s in members["train"]]
     with scope():
         loss = RecognitionLoss(params.auxiliary, params.distillation)
