@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     Path("text.mp4").write_text("no video\n")
     Path("empty.mp4").touch()
     write_video("whole.mp4", moving_square(), 25)
-    Path("part.mp4").write_bytes(Path("whole.mp4").read_bytes().replace(b"moov", b"free"))
+    Path("part.mp4").write_bytes(Path("whole.mp4").read_bytes()[5000:])
     write_video("long.avi", moving_square(100), 5)
     run_folder = Path("weights/small")
     keras.utils.set_random_seed(0)
