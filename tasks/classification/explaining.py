@@ -155,7 +155,7 @@ def save_maps(folder, explanation):
     places = zip(explanation.indices, seconds, strict=True)
     labels = [f"frame {index}, {time:.2f} s" for index, time in places]
     plot_sheet(paths["sheet"], frames, {"relevance": maps}, labels, explanation.title)
-    lines = [f"{explanation.title}\n{label}" for label in labels]
+    lines = [(explanation.title, label) for label in labels]
     gap = np.median(np.diff(seconds)) if len(seconds) > 1 else 1
     save_overlay(paths["overlay"], frames, maps, lines, 1 / np.clip(gap, 0.1, 1))
     return paths

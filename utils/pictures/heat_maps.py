@@ -1,7 +1,7 @@
 """Maps laid over the frames that they explain: pictures, a video, and numbers a frame."""
 
 from utils.clips.sampling import spread
-from utils.pictures.captions import write_line
+from utils.pictures.captions import count_lines, write_text
 from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure
 from utils.system.files import atomic_path
@@ -152,22 +152,23 @@ def save_weights(path, columns, seconds, weights):
 def save_overlay(path, frames, maps, labels, fps):
     """Write a video of the frames with the maps laid over them, beside the frames alone.
 
-    Browsers play it.
-
     Args:
         path: an .mp4.
         frames: uint8 (frames, height, width, 3).
         maps: (frames, height, width).
-        labels: a line over each frame.
+        labels: of each frame, the texts over it.
         fps: frames per second.
     """
     factor = max(round(SIDE / frames.shape[1]), 1)
     pairs = np.concatenate([frames, blend(frames, _scale(maps))], axis=2)
+    texts = [tuple((text, "white") for text in label) for label in labels]
+    width = factor * pairs.shape[2]
+    lines = count_lines(set(texts), width)
 
     def draw():
-        for pair, label in zip(pairs, labels, strict=True):
+        for pair, text in zip(pairs, texts, strict=True):
             large = pair.repeat(factor, axis=0).repeat(factor, axis=1)
-            yield np.concatenate([write_line(((label, "white"),), large.shape[1]), large])
+            yield np.concatenate([write_text(text, width, lines), large])
 
     with atomic_path(path) as temporary:
         write_video(temporary, draw(), fps)
