@@ -96,9 +96,9 @@ def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
     assert found["answer"].index(f"{share:.1%}") < found["answer"].index(f"{second[1]:.1%}")
     assert f"<p>Why {label}, " in found["why"] and "Integrated gradients" in found["why"]
     captioned = read_pixels(found["captions"])
-    assert captioned.shape == (24, 188, 160, 3)  # a line and a timeline below 128 rows
+    assert captioned.shape == (24, 256 + 28 + 14, 320, 3)  # widened; a line and a timeline below
     original = read_pixels(VIDEO)
-    assert np.abs(captioned[:, :128].astype(int) - original).mean() < 12
+    assert np.abs(captioned[:, :256:2, ::2].astype(int) - original).mean() < 12
     assert len(read_pixels(found["overlay"])) == 4
     assert cv2.imread(found["sheet"]).std() > 5
     pictures, texts = zip(*found["similar"], strict=True)
@@ -185,7 +185,7 @@ def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
         first, second, _ = shown_video
         assert "<h2>REGEN NORD</h2>" in first["answer"] and "<i " not in first["answer"]
         assert first["timeline"].count("<i ") == 2
-        lines = read_pixels(second["captions"])[:, 130:160]
+        lines = read_pixels(second["captions"])[:, 260:282]
         shown[kind] = np.flatnonzero(lines.max((1, 2, 3)) > 60).tolist()
     assert shown == {"classes": [3, 13], "glosses": [*range(3, 24)]}
 
@@ -328,7 +328,7 @@ def test_the_page_in_a_browser(served, page, inside, demonstration):
     ]
     assert page.locator(".lanes .track i").count() == len(expected.intervals)
     played = "videos => videos.map(video => video.readyState > 1 && video.videoWidth)"
-    page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(160)")
+    page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(320)")
     page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(512)")
     assert page.is_visible("#sheet img") and any(served[1].rglob("answer-*/captions.webm"))
     assert not any(served[1].rglob(VIDEO.name))  # it was answered

@@ -10,7 +10,7 @@ from support.videos import write_dataset
 from utils.features.lookup import locate_features
 from utils.features.store import array_path, is_done, name_features, save_features, settings_hash
 from utils.params import Params
-from utils.pictures.captions import write_line
+from utils.pictures.captions import write_text
 from utils.pictures.embedding_map import plot_map
 from utils.pictures.frame_sheets import Strip, plot_strips
 from utils.pictures.gloss_timeline import Span, plot_alignment
@@ -89,7 +89,7 @@ def test_letters_that_no_font_has_are_spelled():
     private = "\ue123"
     assert spell(private) in (private, r"\ue123")
     assert find_font("run") == FONTS["DejaVu Sans"] == find_font(private * 99)
-    assert write_line(((LATIN, "white"), ("_$", "white")), 80).max() > 0
+    assert write_text(((LATIN, "white"), ("_$", "white")), 80, 2).max() > 0
 
 
 def test_dollars_are_no_formula_and_logarithms_are_numbers(tmp_path, monkeypatch):

@@ -214,12 +214,13 @@ def test_command_writes_what_it_finds(colors, capsys):
     while (read := capture.read())[0]:
         frames.append(read[1][..., ::-1])
     frames = np.array(frames).astype(int)
-    assert frames.shape == (120, 48 + 60, 64, 3)
-    assert (frames[[20, 60, 100], 20, 30].argmax(-1) == [0, 1, 2]).all()
-    bar = frames[60, 48 + 40 :].mean(0)
-    assert np.abs(bar[10] - bar[54]).max() > 60  # another label, another color
-    assert (bar[31:34] > 180).all(-1).any() and not (bar[:28] > 180).all(-1).any()  # where it is
-    assert frames[60, 48:84].max() > 100  # words
+    assert frames.shape == (120, 240 + 28 + 14, 320, 3)  # widened to 320 pixels
+    assert (frames[[20, 60, 100], 100, 150].argmax(-1) == [0, 1, 2]).all()
+    bar = frames[60, -10:-4].mean(0)
+    assert np.abs(bar[50] - bar[270]).max() > 60  # another label, another color
+    lit = (bar > 180).all(-1)
+    assert lit[157:165].any() and not lit[:150].any()  # where it is
+    assert frames[60, 240:268].max() > 100  # words
 
 
 def test_many_videos_and_a_broken_one(colors, capsys):

@@ -34,7 +34,7 @@ def _break_lines(parts, width, size):
         for word in _WORD.findall(spell(text)):
             font, length = whole, whole.getlength(word.rstrip(" "))
             if length > room:
-                font = whole.font_variant(size=max(int(size * room / length), _SMALLEST))
+                font = whole.font_variant(size=max(size * room / length, 1))
                 length = font.getlength(word.rstrip(" "))
             if left and left + length > room:
                 lines.append([])
