@@ -162,8 +162,9 @@ SCHEMES = {
 }
 
 # TimeSformer: functions (class tokens, patches) -> both with position embeddings added.
-_SPACE, _TIME = (later("models.timesformer", name) for name in ("add_space", "add_time"))
-POSITIONS = {"none": (), "space": (_SPACE,), "space_time": (_SPACE, _TIME)}
+_add_space = later("models.timesformer", "add_space")
+_add_time = later("models.timesformer", "add_time")
+POSITIONS = {"none": (), "space": (_add_space,), "space_time": (_add_space, _add_time)}
 
 # Recognition: the convolutions before the encoder: (kernel, pooling behind it) each, in steps.
 FRONTS = {

@@ -7,21 +7,13 @@ training clips. With MixUp or CutMix, the first batch is drawn too.
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.classification.training import list_data, make_drawer
-from tasks.plan import make_plan
+from models.later import later
 from tasks.training_flags import check_flags, parse_params
 from utils.clips.augmentation import UNCHANGED
-from utils.clips.batches import Sequence, TrainingOrder
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
 from utils.command_line import Command
 from utils.data.examples import check_readable
-from utils.data.inspection import inspect_videos
-from utils.data.splits import assign_splits
-from utils.pictures.frame_sheets import paint_clips, plot_strips
-from utils.pictures.html import render
-from utils.scores.labelings import choose_labeling, encode_targets
-from utils.scores.metrics import spread_outputs
 from utils.system.commands import run_command
 from utils.system.files import fit_name, write_atomically
 from utils.system.progress import show_progress
@@ -29,6 +21,20 @@ from utils.system.words import print_line
 
 import numpy as np
 import tyro
+
+list_data = later("tasks.classification.training", "list_data")
+make_drawer = later("tasks.classification.training", "make_drawer")
+make_plan = later("tasks.plan", "make_plan")
+Sequence = later("utils.clips.batches", "Sequence")
+TrainingOrder = later("utils.clips.batches", "TrainingOrder")
+inspect_videos = later("utils.data.inspection", "inspect_videos")
+assign_splits = later("utils.data.splits", "assign_splits")
+paint_clips = later("utils.pictures.frame_sheets", "paint_clips")
+plot_strips = later("utils.pictures.frame_sheets", "plot_strips")
+render = later("utils.pictures.html", "render")
+choose_labeling = later("utils.scores.labelings", "choose_labeling")
+encode_targets = later("utils.scores.labelings", "encode_targets")
+spread_outputs = later("utils.scores.metrics", "spread_outputs")
 
 
 @dataclass(frozen=True)

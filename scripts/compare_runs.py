@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from models.later import later
 from utils.command_line import Command
-from utils.pictures.run_plots import find_score, plot_runs
 from utils.runs.folders import RUNS
 from utils.runs.summaries import read_runs
 from utils.system.commands import run_command
 from utils.system.words import print_line
 
 import tyro
+
+find_score = later("utils.pictures.run_plots", "find_score")
+plot_runs = later("utils.pictures.run_plots", "plot_runs")
 
 # Parameters that make no other run.
 _ALIKE = {"run", "resume", "workers", "gpus", "cache_path", "pictures", "network"}

@@ -16,25 +16,27 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from tasks.classification.training import build_network
-from tasks.plan import make_plan
+from models.later import later
 from tasks.training_flags import check_flags, parse_params
 from utils.command_line import Command, name_flag, read_flag
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
-from utils.data.splits import assign_splits
-from utils.features.lookup import find_length, own_features
-from utils.fitting.devices import choose_devices
 from utils.params import Params
-from utils.pictures.run_plots import plot_comparison
 from utils.runs.folders import RUNS, find_run, load_data, load_state
-from utils.scores.labelings import LABELINGS, choose_labeling
 from utils.system.commands import run_command, train_run
 from utils.system.figures import Figures
 from utils.system.files import write_atomically
 from utils.system.words import print_line
 
 import numpy as np
+
+build_network = later("tasks.classification.training", "build_network")
+make_plan = later("tasks.plan", "make_plan")
+assign_splits = later("utils.data.splits", "assign_splits")
+find_length = later("utils.features.lookup", "find_length")
+own_features = later("utils.features.lookup", "own_features")
+choose_devices = later("utils.fitting.devices", "choose_devices")
+plot_comparison = later("utils.pictures.run_plots", "plot_comparison")
 
 _OWN = ("data_path", "seed", "run", "resume")
 
@@ -105,6 +107,8 @@ def inspect_run(params):
     Raises:
         ValueError: unknown data or network, or no validation videos.
     """
+    from utils.scores.labelings import LABELINGS, choose_labeling  # slow: it imports Keras
+
     examples = list_examples(params.data_path, params.video_root, params.group_pattern)
     classes = list_classes(examples, params.class_names)
     labeling = LABELINGS[choose_labeling(params.activation, examples, classes)]

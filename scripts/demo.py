@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.demonstration import Demonstration
+from models.later import later
 from tasks.page_guard import Guard, Limits, is_loopback
 from utils.command_line import Command
 from utils.pictures.answer_html import STYLE, draw_note, draw_problem
 from utils.system.commands import ROOT, run_command
 from utils.system.files import clear_leftovers, marked_alive
 from utils.system.words import print_line
+
+Demonstration = later("tasks.demonstration", "Demonstration")
 
 _WAITING = 8  # videos that wait for the network, at most
 _ANSWERS = 20  # pages whose answers are kept, at most

@@ -8,12 +8,10 @@ videos.
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.classification.embedding import EMBEDDINGS, Embedder
+from models.later import later
 from utils.command_line import Command
 from utils.params import Params
-from utils.pictures.embedding_map import plot_map, project
 from utils.runs.folders import load_data
-from utils.scores.neighbors import nearest
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
 from utils.system.tables import write_csv
@@ -21,6 +19,11 @@ from utils.system.words import print_line
 
 import numpy as np
 import tyro
+
+Embedder = later("tasks.classification.embedding", "Embedder")
+plot_map = later("utils.pictures.embedding_map", "plot_map")
+project = later("utils.pictures.embedding_map", "project")
+nearest = later("utils.scores.neighbors", "nearest")
 
 
 def save_neighbors(path, examples, indices, similarities):
@@ -44,6 +47,8 @@ def save_neighbors(path, examples, indices, similarities):
 
 def save_embeddings(folder, found, classes, neighbors):
     """Write embeddings.npz, neighbours.csv and map.png, and print whether neighbors agree."""
+    from tasks.classification.embedding import EMBEDDINGS  # slow: it imports Keras
+
     embeddings, examples, _ = found
     columns = {
         f"{name}s": np.array([getattr(example, name) for example in examples])

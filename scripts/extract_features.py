@@ -10,19 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT, FEATURES
-from models.dense import build_maps
-from tasks.features.networks import make_extractor, start_maps
+from models.later import later
 from utils.checks import check_sizes
-from utils.clips.inputs import fingerprint
 from utils.command_line import Command
 from utils.data.datasets import list_paths
 from utils.features.blocks import RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
-from utils.features.ray_extraction import extract_on_ray, start_ray
 from utils.features.rows import EDGES
 from utils.features.settings import FeatureSettings
 from utils.features.store import name_features, open_store
-from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
@@ -35,7 +31,13 @@ from utils.video.listing import describe_others
 from utils.video.streams import STREAMS
 from utils.video.views import CENTER, VIEWS
 
-import keras
+build_maps = later("models.dense", "build_maps")
+make_extractor = later("tasks.features.networks", "make_extractor")
+start_maps = later("tasks.features.networks", "start_maps")
+fingerprint = later("utils.clips.inputs", "fingerprint")
+extract_on_ray = later("utils.features.ray_extraction", "extract_on_ray")
+start_ray = later("utils.features.ray_extraction", "start_ray")
+number_format = later("utils.fitting.devices", "number_format")
 
 _LEAST_STEPS = 4  # of the last map of a chunk, unless a window is longer
 _STAGES = [stage.name for backbone in BACKBONES.values() for stage in backbone.stages]
@@ -217,6 +219,8 @@ def list_data(options):
 
 def load_extractor(options):
     """Build the network and load its weights; return (the extractor, `FeatureSettings`)."""
+    import keras  # slow: the errors of flags and data come first
+
     keras.utils.set_random_seed(0)
     maps, names, backbone = {}, {}, BACKBONES[options.backbone]
     for stream, start in options.starts.items():

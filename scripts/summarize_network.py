@@ -5,14 +5,16 @@ Takes the flags of training.py, such as --network, --preset and --frame-size. No
 
 from dataclasses import dataclass
 
-from models.flops import list_parts
-from tasks.classification.training import build_network
-from tasks.plan import make_plan
+from models.later import later
 from tasks.training_flags import read_params
 from utils.command_line import Command
-from utils.features.lookup import find_length
 from utils.system.commands import run_command
 from utils.system.words import print_line
+
+list_parts = later("models.flops", "list_parts")
+build_network = later("tasks.classification.training", "build_network")
+make_plan = later("tasks.plan", "make_plan")
+find_length = later("utils.features.lookup", "find_length")
 
 
 @dataclass(frozen=True)

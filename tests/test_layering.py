@@ -99,6 +99,26 @@ FAULTS = {
         {"scripts/a.py": '"""A."""', "scripts/b.py": "import scripts.a"},
         "b",
     ),
+    "an entry point, later": (
+        "entry_points",
+        {"tasks/recognition/a.py": '"""A."""\nlater("scripts.benchmarks.flow", "run")'},
+        "scripts.benchmarks.flow",
+    ),
+    "tasks that know each other later": (
+        "strangers",
+        {"tasks/recognition/a.py": '_M = "tasks.classification.training"\nlater(_M, "train")'},
+        "tasks.recognition.a imports tasks.classification.training",
+    ),
+    "a lost function": (
+        "lost",
+        {"models/heads.py": HEADS + 'later("models.layers", "gone")\n'},
+        "models.heads takes gone of models.layers",
+    ),
+    "a lost module": (
+        "lost",
+        {"models/heads.py": HEADS + 'later("models.gone", "build")\n'},
+        "models.heads takes build of models.gone",
+    ),
     "modules in a circle": (
         "circles",
         {

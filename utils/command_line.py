@@ -72,8 +72,7 @@ def suggest(name, known):
     return f". Did you mean {similar[0]}?" if similar else "."
 
 
-def _refuse_flag(event, known, elsewhere):
-    given = event.tokens[0]
+def _refuse_word(given, known, elsewhere):
     flag = read_flag(given)
     if flag in elsewhere:
         return f"{flag} {elsewhere[flag]}"
@@ -82,14 +81,20 @@ def _refuse_flag(event, known, elsewhere):
     return f"No flag takes the value {given!r}. --help lists all flags."
 
 
+def _refuse_unknown(event, known, elsewhere):
+    return _refuse_word(event.tokens[0], known, elsewhere)
+
+
+def _say_missing(argument):
+    usage = argument.get_invocation_text()[1].as_str_no_ansi()
+    text = argument.field.helptext.split(". ")[0].rstrip(".")
+    return f"{usage} is missing: {text}. --help lists all flags."
+
+
 def _refuse_gap(event, known, elsewhere):
     if event.unrecognized_tokens:
-        unknown = _errors.UnrecognizedArgs(event.prog, event.unrecognized_tokens)
-        return _refuse_flag(unknown, known, elsewhere)
-    missing = event.missing_arguments[0].arg
-    usage = missing.get_invocation_text()[1].as_str_no_ansi()
-    text = missing.field.helptext.split(". ")[0].rstrip(".")
-    return f"{usage} is missing: {text}. --help lists all flags."
+        return _refuse_word(event.unrecognized_tokens[0], known, elsewhere)
+    return _say_missing(event.missing_arguments[0].arg)
 
 
 def _list_choices(argument):
@@ -103,6 +108,8 @@ def _refuse_choice(event, known, elsewhere):
 
 
 def _refuse_count(event, known, elsewhere):
+    if event.argument.is_positional():
+        return _say_missing(event.argument)
     name, count = event.argument.display_name(), event.argument.lowered.nargs
     values = "a value" if count == 1 else f"{count} values"
     return f"{name} takes {values}.{_list_choices(event.argument)}"
@@ -117,7 +124,7 @@ def _refuse_kind(event, known, elsewhere):
 
 # What tyro refuses: function (event, known flags, {flag: why it is refused}) -> a sentence.
 _REFUSALS = {
-    _errors.UnrecognizedArgs: _refuse_flag,
+    _errors.UnrecognizedArgs: _refuse_unknown,
     _errors.MissingArgs: _refuse_gap,
     _errors.InvalidChoice: _refuse_choice,
     _errors.BadValue: _refuse_count,
@@ -228,6 +235,10 @@ def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None
 
     def refuse(event):
         flags = [*known, *list_flags(kind)]
+        words = [word for word in arguments if word.startswith("--")]
+        unknown = [word for word in words if not with_rest and read_flag(word) not in flags]
+        if unknown:  # it comes first: what it stands for may be what tyro misses
+            raise ValueError(_refuse_word(unknown[0], flags, elsewhere or {}))
         raise ValueError(_REFUSALS[type(event)](event, flags, elsewhere or {}))
 
     page = io.StringIO()

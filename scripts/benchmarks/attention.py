@@ -13,17 +13,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from models import attention
 from models.choices import SCHEMES
 from models.design import Design
-from models.networks import build
+from models.later import later
 from utils.command_line import Command
-from utils.fitting.devices import number_format, prepare_steps
 from utils.system.commands import run_command
 from utils.system.figures import Figures
 from utils.system.timing import limit_memory, measure_seconds
 
-import keras
+build = later("models.networks", "build")
+number_format = later("utils.fitting.devices", "number_format")
+prepare_steps = later("utils.fitting.devices", "prepare_steps")
 
 # A scheme's name in Hugging Face's transformers, with PyTorch the peer.
 _PEERS = {"space": "space_only", "joint": "joint_space_time", "divided": "divided_space_time"}
@@ -85,6 +85,8 @@ class Options:
 
 def _peak_gib():
     """Return the peak memory of the accelerator where JAX has one, else of this process."""
+    import keras
+
     if keras.backend.backend() == "jax":
         import jax
 
@@ -98,6 +100,8 @@ def measure(options):
     """Measure the first scheme, number of frames and step of `Options`; return seconds and GiB."""
     limit_memory(options.memory)
     if options.whole:
+        from models import attention
+
         attention.SCORES = 2**60
     scheme, frames = options.attention[0], options.frames[0]
     design = Design(size=options.size, attention=scheme)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT, FEATURES
-from models.dense import Extractor, Rows, build_maps
+from models.later import later
 from utils.clips.augmentation import list_levels
 from utils.command_line import Command
 from utils.features.blocks import RowFormat
@@ -29,6 +29,10 @@ from utils.system.processes import measure_peak
 from utils.system.timing import measure_seconds, summarize_seconds
 
 import numpy as np
+
+Extractor = later("models.dense", "Extractor")
+Rows = later("models.dense", "Rows")
+build_maps = later("models.dense", "build_maps")
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 BATCH_FRAMES = 128

@@ -18,8 +18,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
 
-from models.pretrained.i3d_files import read_tensors
-from models.pretrained.timesformer_weights import read_file
+from models.later import later
 from scripts.benchmarks.kills import CRASHED, HUNG, UNNAMED
 from utils.data.datasets import list_examples
 from utils.data.examples import Example
@@ -35,7 +34,6 @@ from utils.features.store import (
     settings_hash,
 )
 from utils.features.store import open_store as open_features_store
-from utils.fitting.callbacks import SaveRun
 from utils.params import Params
 from utils.runs.folders import load_data, load_state, save_data
 from utils.runs.networks import load_network
@@ -52,8 +50,12 @@ from utils.video.views import CENTER
 import av
 import h5py
 import numpy as np
-import scipy.io
 from PIL import Image
+
+savemat = later("scipy.io", "savemat")
+read_tensors = later("models.pretrained.i3d_files", "read_tensors")
+read_file = later("models.pretrained.timesformer_weights", "read_file")
+SaveRun = later("utils.fitting.callbacks", "SaveRun")
 
 READ, REFUSED = "read", "refused"
 _SIZE, _FRAMES = (64, 48), 12  # of rendered videos
@@ -163,8 +165,8 @@ FEATURES = {
     ".npy": np.save,
     ".npz": lambda path, rows: np.savez_compressed(path, features=rows),
     ".h5": _write_hdf5,
-    ".mat": lambda path, rows: scipy.io.savemat(path, {"features": rows}, do_compression=True),
-    "-plain.mat": lambda path, rows: scipy.io.savemat(path, {"features": rows}),
+    ".mat": lambda path, rows: savemat(path, {"features": rows}, do_compression=True),
+    "-plain.mat": lambda path, rows: savemat(path, {"features": rows}),
     "-73.mat": _write_mat73,
 }
 

@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT, FEATURES
-from models.end_to_end import build_end_to_end, build_windows, trained_part
-from models.recognizer import RecognitionLoss, build_recognizer, choose_front, output_lengths
+from models.later import later
 from utils.command_line import Command
-from utils.fitting.devices import compile_model, number_format
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures
@@ -26,6 +24,16 @@ from utils.system.processes import measure_peak
 from utils.system.timing import limit_memory, measure_seconds
 
 import numpy as np
+
+build_end_to_end = later("models.end_to_end", "build_end_to_end")
+build_windows = later("models.end_to_end", "build_windows")
+trained_part = later("models.end_to_end", "trained_part")
+RecognitionLoss = later("models.recognizer", "RecognitionLoss")
+build_recognizer = later("models.recognizer", "build_recognizer")
+choose_front = later("models.recognizer", "choose_front")
+output_lengths = later("models.recognizer", "output_lengths")
+compile_model = later("utils.fitting.devices", "compile_model")
+number_format = later("utils.fitting.devices", "number_format")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,6 @@
 
 from typing import NamedTuple
 
-from models.pretrained.i3d_weights import PRETRAINED
-from models.pretrained.timesformer_weights import PUBLISHED
-
 
 class Part(NamedTuple):
     """Rows of a table.
@@ -42,6 +39,8 @@ class Table(NamedTuple):
 
 def list_i3d():
     """Return a row for each published checkpoint of I3D."""
+    from models.pretrained.i3d_weights import PRETRAINED  # slow: it imports Keras
+
     return [
         {"name": name, "stream": "" if row["stream"] == "rgb" else f"--stream {row['stream']} "}
         | {key: row[key] for key in ("weights", "accuracy", "protocol", "megabytes", "license")}
@@ -52,6 +51,8 @@ def list_i3d():
 
 def list_timesformer():
     """Return a row for each published checkpoint of TimeSformer, and of the ViTs it starts from."""
+    from models.pretrained.timesformer_weights import PUBLISHED  # slow: it imports Keras
+
     return [
         row._asdict()
         | {

@@ -14,28 +14,30 @@ from typing import Literal
 
 from models.backbones import BACKBONES, DEFAULT
 from models.choices import HEADS, SCHEMES
-from models.cutting import cut_network
 from models.design import Design
-from models.flops import count_flops
-from models.heads import build_head
-from models.networks import build
-from utils.clips.batches import Sequence, TrainingOrder
-from utils.clips.inputs import ClipSource
+from models.later import later
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
 from utils.command_line import Command
-from utils.fitting.devices import compile_model, number_format, prepare_steps
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.rendering.samples import render_video
-from utils.scores.labelings import LABELINGS
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures, make_row
 from utils.system.processes import measure_peak
 from utils.system.timing import measure_seconds, time_call
 from utils.video.reading import probe
 
-import keras
 import numpy as np
-from keras import ops
+
+cut_network = later("models.cutting", "cut_network")
+count_flops = later("models.flops", "count_flops")
+build_head = later("models.heads", "build_head")
+build = later("models.networks", "build")
+Sequence = later("utils.clips.batches", "Sequence")
+TrainingOrder = later("utils.clips.batches", "TrainingOrder")
+ClipSource = later("utils.clips.inputs", "ClipSource")
+compile_model = later("utils.fitting.devices", "compile_model")
+number_format = later("utils.fitting.devices", "number_format")
+prepare_steps = later("utils.fitting.devices", "prepare_steps")
 
 SIZES = ((320, 240), (1280, 720), (1920, 1080))  # (width, height)
 FORM = ClipFormat(segments=4, frames=16)
@@ -45,10 +47,12 @@ CLIP_FRAMES = FORM.segments * FORM.frames
 
 def measure_matmul(dtype, repeats, size=3072):
     """Return the rate of a square matrix product in operations per second."""
+    import keras
+
     matrix = keras.Input((size,), dtype=dtype)
     product = keras.Model(matrix, keras.layers.Dense(size, use_bias=False, dtype=dtype)(matrix))
     values = np.random.default_rng(0).normal(size=(size, size)).astype("float32")
-    values = ops.cast(values, dtype)
+    values = keras.ops.cast(values, dtype)
     return 2 * size**3 / time_call(lambda: product.predict_on_batch(values), repeats)[0]
 
 
@@ -65,6 +69,8 @@ def _measure_steps(name, model, repeats, peak):
 
 def measure_networks(parts, precision, frames, repeats):
     """Yield rows of the backbone on `frames` x 224 x 224, and of TimeSformer-B's schemes on 8."""
+    import keras
+
     with number_format(precision):
         peak = measure_matmul(keras.config.dtype_policy().compute_dtype, repeats)
         yield make_row(peak / 1e9, "GFLOP/s", name=f"{precision} matrix product")
@@ -80,6 +86,8 @@ def measure_networks(parts, precision, frames, repeats):
 
 def measure_heads(folder, repeats, videos=180, segments=4):
     """Yield rows of one training epoch of each head on features kept on disk, as `fit` runs it."""
+    from utils.scores.labelings import LABELINGS
+
     features = np.random.default_rng(0).random((videos, segments, 1024), np.float32)
     paths = [folder / f"{index}.npy" for index in range(videos)]
     for path, array in zip(paths, features, strict=True):

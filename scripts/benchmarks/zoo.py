@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from models.choices import SCHEMES
-from models.flops import count_flops
-from models.pretrained.i3d_weights import PRETRAINED
-from models.pretrained.timesformer_weights import PUBLISHED
-from models.recognizer import build_recognizer, choose_front
-from tasks.classification.training import build_network
+from models.later import later
 from tasks.training_flags import parse_params
 from utils.command_line import Command
-from utils.fitting.devices import choose_devices, prepare_steps
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures
 from utils.system.timing import measure_seconds, summarize_seconds
 
-import keras
 import numpy as np
+
+count_flops = later("models.flops", "count_flops")
+build_recognizer = later("models.recognizer", "build_recognizer")
+choose_front = later("models.recognizer", "choose_front")
+build_network = later("tasks.classification.training", "build_network")
+choose_devices = later("utils.fitting.devices", "choose_devices")
+prepare_steps = later("utils.fitting.devices", "prepare_steps")
 
 CLASSES = 400  # Kinetics-400's
 SENTENCE, CHANNELS, GLOSSES, STRIDE = 200, 1024, 1100, 4  # frames of a sentence; of I3D's rows
@@ -135,6 +136,9 @@ _SCHEMES = {
 
 def describe_weights(entry):
     """Return {key: value} of what is published of an `Entry`."""
+    from models.pretrained.i3d_weights import PRETRAINED
+    from models.pretrained.timesformer_weights import PUBLISHED
+
     keys = ("accuracy", "protocol", "megabytes", "license")
     published = PRETRAINED | {name: row._asdict() for name, row in PUBLISHED.items()}
     if entry.checkpoint:
@@ -152,6 +156,8 @@ def count_recognizer(network, rows):
     Each kernel is applied once a row, that of the logits twice; attention compares all rows with
     all. What has no weights does less than 1 % of the work.
     """
+    import keras
+
     kernels = [weight for weight in network.weights if weight.name.endswith("kernel")]
     work = rows * sum(int(np.prod(kernel.shape)) for kernel in kernels)
     work += rows * int(np.prod(network.get_layer("logits").kernel.shape))

@@ -54,6 +54,8 @@ class House:
         trees: {module: syntax tree}, packages too.
         packages: the set of those that are packages.
         tests: the syntax trees of the tests.
+        imports: {module: the set of what it imports}.
+        later: [(module, other, name of what it calls in that one)]: imported by the first call.
     """
 
     def __init__(self, root):
@@ -69,6 +71,7 @@ class House:
             self.trees[".".join(parts)] = ast.parse(path.read_text())
         self.tests = [ast.parse(p.read_text()) for p in sorted((root / "tests").rglob("*.py"))]
         self.imports = {module: {*self._list_imports(module)} for module in self.trees}
+        self.later = [row for module in self.trees for row in self._list_later(module)]
 
     def _list_imports(self, module):
         for node in ast.walk(self.trees[module]):
@@ -79,6 +82,18 @@ class House:
                 for alias in node.names:
                     whole = f"{source}.{alias.name}"
                     yield whole if whole in self.trees else source
+
+    def _list_later(self, module):
+        """Yield (module, other, name) of each `later(other, name)`, which imports no earlier."""
+        constants = {
+            ast.unparse(node.targets[0]): node.value.value
+            for node in self.trees[module].body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(self.trees[module]):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "later":
+                other, name = (getattr(each, "value", None) for each in node.args)
+                yield module, other or constants[ast.unparse(node.args[0])], name
 
     def find_source(self, module, node):
         """Return the module that an `import from` imports from, by its whole name."""
@@ -92,6 +107,11 @@ class House:
         """Yield (module, module of the house that it imports)."""
         for module, imported in self.imports.items():
             yield from ((module, other) for other in sorted(imported & set(self.trees)))
+
+    def list_all_arrows(self):
+        """Yield (module, module of the house that it imports now or later)."""
+        yield from self.list_arrows()
+        yield from ((module, other) for module, other, _ in self.later if other in self.trees)
 
 
 def is_in(module, place):
@@ -129,7 +149,7 @@ def find_upward(house):
 def find_strangers(house):
     """Imports between what does not know each other."""
     apart = [*STRANGERS, *((b, a) for a, b in STRANGERS)]
-    for module, other in house.list_arrows():
+    for module, other in house.list_all_arrows():
         floor = FLOORS.get(module.split(".")[0])
         strange = any(is_in(module, a) and is_in(other, b) for a, b in apart)
         if strange or (floor and other.split(".")[0] not in (*floor, *ENTRY_POINTS)):
@@ -138,10 +158,18 @@ def find_strangers(house):
 
 def find_entry_points(house):
     """Imports of what is run; the parts of one room of scripts know each other."""
-    for module, other in house.list_arrows():
+    for module, other in house.list_all_arrows():
         room = module.rpartition(".")[0]
         if find_place(other) in ENTRY_POINTS and not (room.count(".") and is_in(other, room)):
             yield f"{module} imports {other}, an entry point"
+
+
+def find_lost(house):
+    """Names that are imported later and are not there."""
+    for module, other, name in house.later:
+        body = house.trees[other].body if other in house.trees else ()
+        if other.split(".")[0] in ROOMS and name not in {getattr(n, "name", "") for n in body}:
+            yield f"{module} takes {name} of {other}, which has none"
 
 
 def find_circles(house):
@@ -269,6 +297,7 @@ CHECKS = (
     find_upward,
     find_strangers,
     find_entry_points,
+    find_lost,
     find_circles,
     find_libraries,
     find_private,

@@ -1,4 +1,4 @@
-"""What to do about a dataset, in words: rules over the facts of `scripts/analyze_dataset.py`.
+"""What to do about a dataset, in words: rules over the facts of `utils.dataset_report.analysis`.
 
 A rule takes the facts and yields (level, text): "fix" for what spoils training or its score,
 "check" for what deserves a look, "note" for what is good to know.

@@ -6,9 +6,6 @@ from pathlib import Path
 from utils.video.resampling import count_slots
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.tree import DecisionTreeClassifier
 
 # Property: (unit, from a record to a number).
 PROPERTIES = {
@@ -86,6 +83,8 @@ def summarize_clips(records, segments, length, fps):
 
 
 def _differing_properties(records, inside):
+    from sklearn.metrics import roc_auc_score  # slow, and data that are not there need none
+
     for name, (unit, _) in PROPERTIES.items():
         values = measure(records, name)
         area = roc_auc_score(inside, values)
@@ -147,6 +146,9 @@ def score_shortcuts(records, groups):
     columns += [[r.width for r in records], [r.height for r in records]]
     columns += [[codecs.index(record.codec) for record in records]]
     truth = np.array([classes.index(record.example.labels[0]) for record in records])
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from sklearn.tree import DecisionTreeClassifier
+
     tree = DecisionTreeClassifier(max_depth=4, class_weight="balanced", random_state=0)
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
     held = [groups[i] for i in chosen]

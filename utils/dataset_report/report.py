@@ -92,7 +92,7 @@ def make_report(facts, records, pairs, splits, plots):
     """Return the report as one string of HTML.
 
     Args:
-        facts: of `scripts/analyze_dataset.py`, its advice included.
+        facts: of `utils.dataset_report.analysis`, its advice included.
         records: list of `Record`.
         pairs: list of `Pair` of their indices.
         splits: the split of each, given or drawn.
