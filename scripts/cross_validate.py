@@ -6,7 +6,6 @@ that are not listed below go to training.py. Choose their values on other data.
 """
 
 import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tasks.training_flags import check_flags
 from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
+from utils.data.splits import block_of
 from utils.runs.folders import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
 from utils.system.figures import Figures
@@ -21,20 +21,6 @@ from utils.system.files import atomic_path, write_atomically
 from utils.system.words import print_line
 
 import numpy as np
-
-
-def block_of(path, size):
-    """Return the block that a file's number (the last in its name, from 1) falls into.
-
-    Raises:
-        ValueError: no number in the name.
-    """
-    numbers = re.findall(r"\d+", Path(path).stem)
-    if not numbers:
-        raise ValueError(
-            f"{path}: the file name contains no number, so the video belongs to no block."
-        )
-    return max(int(numbers[-1]) - 1, 0) // size
 
 
 def write_fold(examples, block, size, path):

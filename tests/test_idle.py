@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from models.choices import NETWORKS
 from models.design import Design
-from models.networks import NETWORKS
 from tasks.idle import Facts, list_idle, say_idle
 from tasks.plan import make_plan
 from utils.params import Params

@@ -7,13 +7,15 @@ import sys
 from dataclasses import replace
 
 from scripts import cross_validate
-from scripts.benchmarks import attention, reading
-from scripts.cross_validate import Options, block_of
+from scripts.benchmarks import attention, feature_views, reading
+from scripts.cross_validate import Options
 from support.commands import run, run_in_process
 from support.runs import TINY
 from support.videos import moving_square, write_dataset
+from utils.data.splits import block_of
 from utils.video.writing import write_video
 
+import numpy as np
 import pytest
 
 
@@ -118,3 +120,21 @@ def test_attention_is_measured_and_running_out_is_said(tmp_path, monkeypatch, ca
     failures = [row["failure"] for row in rows[1:]]
     assert failures == ["out of memory", "over 3 s", "exit 1: no such thing"]
     assert json.loads((tmp_path / "rows.json").read_text())["rows"] == rows
+
+
+def test_views_are_chosen_on_inner_folds():
+    """A second view that lies is not chosen; one that tells what the center hides is."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    clear = 4.0 * labels[:, None, None] + generator.normal(size=(40, 2, 3))
+    blocks, trained = np.repeat([0, 1, 2, 3], 10), np.arange(40) % 4 < 2
+    for other, counts in ((4.0 - clear, {1}), (clear, {1, 2})):
+        views = [[a, b] for a, b in zip(clear, other, strict=True)]
+        data = feature_views.Data(views, np.eye(2)[labels], blocks, trained)
+        assert set(data.train_on([0])) == {0, 1, 4, 5, 8, 9} and len(data.test_on(0)[0]) == 10
+        learner = feature_views.Learner(feature_views.regress, (0.01, 1.0), 1)
+        one, two, chosen = feature_views.measure("test", learner, data, 2)
+        assert one["mean"] > 0.9 and (two["mean"] > 0.9) == (counts == {1, 2})
+        assert chosen["mean"] >= one["mean"] and len(one["folds"]) == 4
+    with pytest.raises(ValueError, match="every is 0; it must be at least 1"):
+        feature_views.Options("videos", every=0)

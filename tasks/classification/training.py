@@ -38,11 +38,11 @@ from utils.system.words import list_some, print_line
 
 import numpy as np
 
-# What it means that a split has no video of a class.
+# What it means that a split has no video of some classes.
 _MISSING = {
-    "train": "training cannot learn what it looks like.",
-    "val": "the choice of the best epoch, and its score, say nothing of that.",
-    "test": "the test score will say nothing of that.",
+    "train": "No training video of {}: the network cannot learn it.",
+    "val": "No validation video of {}: the score and the choice of the best epoch leave it out.",
+    "test": "No test video of {}: the test score leaves it out.",
 }
 
 
@@ -82,7 +82,7 @@ def inspect_data(params, folder, listed, classes):
         f"{len(examples)} videos of {len(classes)} classes: {parts}{found_problems}", flush=True
     )
     for split, missing in list_missing(examples, classes).items():
-        print_line(f"No {split} video of {list_some(missing)}: {_MISSING[split]}")
+        print_line(_MISSING[split].format(list_some(missing)))
     return examples, found
 
 

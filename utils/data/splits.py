@@ -79,6 +79,21 @@ def _cover_classes(examples, held, seed):
     return held
 
 
+def block_of(path, size):
+    """Return the block that a file's number (the last in its name, from 1) falls into.
+
+    Raises:
+        ValueError: no number in the name.
+    """
+    numbers = re.findall(r"\d+", Path(path).stem)
+    if not numbers:
+        raise ValueError(
+            f"{path}: the file name contains no number, so the video belongs to no block. "
+            "Number the files, or train with --val-fraction and several --seed."
+        )
+    return max(int(numbers[-1]) - 1, 0) // size
+
+
 def _hold_out(examples, fraction, seed):
     """Return the positions of about `fraction` of the examples, stratified, groups kept whole.
 
