@@ -1,27 +1,31 @@
-"""Say what a video shows, and when: python -m scripts.predict VIDEO [--run weights/<run>].
+"""Say what videos show, and when: python -m scripts.predict VIDEO [--run weights/<run>].
 
-Prints the five most probable classes of each video, and which class is seen when. Runs of
-recognition give glosses and their times. Without a run, it knows the 400 classes of Kinetics.
+Of one video it prints the five most probable classes, and which class is seen when; of a folder a
+line for each video, and a summary. Runs of recognition give glosses and their times. Without a run,
+it knows the 400 classes of Kinetics.
 """
 
-import json
+import os
 import re
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from models.later import later
+from tasks.findings import Findings
 from utils.command_line import Command
 from utils.pictures.captions import save_captions
+from utils.runs.folders import load_data
 from utils.system.commands import IncompleteError, run_command
-from utils.system.files import is_address, write_atomically
+from utils.system.files import is_address, whole_path
 from utils.system.progress import show_progress
-from utils.system.tables import write_csv
-from utils.system.words import print_line
+from utils.system.words import escape, print_line
 from utils.video.image_folders import is_image_folder
 from utils.video.listing import describe_others, list_tree
 from utils.video.live import play_camera
 from utils.video.video_files import is_video_file
+from utils.video.writing import check_ending
 
 import tyro
 
@@ -48,10 +52,11 @@ class Options:
     json: str = ""
     """JSON file for all results."""
     csv: str = ""
-    """Table of all results: one row per label and per interval."""
+    """Tables of all results. A folder gets predictions.csv, a row a video, and intervals.csv, a
+    row an interval. NAME.csv is the first, and NAME_intervals.csv the second."""
     overlay: str = ""
-    """Video file (.mp4 or .avi) that shows the labels and a timeline over the video. Takes a single
-    video."""
+    """Video with labels, a timeline and the sound of the original: NAME.mp4 (plays in browsers and
+    on phones), NAME.webm or NAME.avi. Of several videos, a folder for theirs."""
 
     def __post_init__(self):
         if not self.videos:
@@ -61,8 +66,8 @@ class Options:
                 f"window is {self.window} and step is {self.step}; give a number of "
                 "seconds, or 0 for the default."
             )
-        if self.overlay and Path(self.overlay).suffix not in (".mp4", ".avi"):
-            raise ValueError(f"overlay is {self.overlay}; it must end in .mp4 or .avi.")
+        if Path(self.overlay).suffix:
+            check_ending(self.overlay)
 
     @property
     def camera(self):
@@ -113,46 +118,44 @@ def list_inputs(names):
     return list(dict.fromkeys(map(Path, paths)))
 
 
-def describe(prediction):
-    """Return a `Prediction` as a dict for JSON, without the steps."""
-    intervals = [
-        {**each._asdict(), "start": round(each.start, 3), "end": round(each.end, 3)}
-        for each in prediction.intervals
-    ]
-    return {
-        "video": prediction.video,
-        "duration": round(prediction.duration, 3),
-        "labels": prediction.labels,
-        "top": [{"label": label, "probability": p} for label, p in prediction.top],
-        "intervals": intervals,
-        "note": prediction.note,
-    }
-
-
-def save_results(options, found, failed):
-    """Write what was found as JSON and as CSV, where options ask for it.
+def name_overlays(overlay, paths):
+    """Return {path of a video: path of the video with its labels}.
 
     Args:
-        options: `Options`.
-        found: [dict of `describe`].
-        failed: {path: why}.
+        overlay: a file, for one video, or a folder; "" for none.
+        paths: of the videos.
+
+    Raises:
+        ValueError: a file for several videos, or one of the videos themselves.
     """
+    if not overlay:
+        return {}
+    if Path(overlay).suffix:
+        if len(paths) > 1:
+            raise ValueError(
+                f"overlay is the file {overlay}, but there are {len(paths)} videos. Give a "
+                f"folder: --overlay {Path(overlay).with_suffix('')}"
+            )
+        named = dict.fromkeys(paths, Path(overlay))
+    else:
+        whole = [whole_path(path) for path in paths]
+        root = os.path.commonpath([Path(path).parent for path in whole])
+        own = [Path(overlay, os.path.relpath(path, root)) for path in whole]
+        endings = ["" if path.suffix == ".mp4" else ".mp4" for path in own]
+        own = [path.with_name(path.name + end) for path, end in zip(own, endings, strict=True)]
+        named = dict(zip(paths, own, strict=True))
+    sources = {os.path.realpath(path) for path in paths}
+    if taken := [path for path in named.values() if os.path.realpath(path) in sources]:
+        raise ValueError(f"{taken[0]} is one of the videos; --overlay would replace it.")
+    return named
+
+
+def save_results(options, findings):
+    """Write `Findings` as JSON and as tables, where options ask for it."""
     if options.json:
-        run = None if options.run is None else str(options.run)
-        failures = [{"video": path, "reason": why} for path, why in failed.items()]
-        whole = {"run": run, "videos": found, "failed": failures}
-        write_atomically(options.json, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+        findings.save_json(options.json, options.run)
     if options.csv:
-        rows = []
-        for row in found:
-            name, duration = row["video"], f"{row['duration']:.3f}"
-            for each in row["top"]:
-                number = f"{each['probability']:.6f}"
-                rows.append((name, "top", "0.000", duration, each["label"], number))
-            for each in row["intervals"]:
-                times, number = (f"{each[n]:.3f}" for n in ("start", "end")), f"{each['score']:.6f}"
-                rows.append((name, "interval", *times, each["label"], number))
-        write_csv(options.csv, ("video", "kind", "start", "end", "label", "score"), rows)
+        findings.save_tables(options.csv)
 
 
 def predict_file(predictor, path):
@@ -171,6 +174,30 @@ def predict_file(predictor, path):
             bar.close()
 
 
+def predict_files(predictor, paths):
+    """Yield (path, its `Prediction`, "") or (path, None, why it cannot be read), with one bar.
+
+    What the caller prints stands above the bar.
+    """
+    with closing(show_progress("Predicting", "video", total=len(paths))) as bar:
+
+        def advance(done, total):
+            if total > 1:
+                bar.set_postfix_str(f"{name}: {done} of {total} windows")
+
+        for path in paths:
+            name = escape(path.name)
+            prediction, reason = None, ""
+            try:
+                prediction = predictor.predict_video(path, advance)
+            except (ValueError, OSError) as error:
+                reason = str(error)
+            bar.set_postfix_str("", refresh=False)
+            bar.update()
+            with bar.external_write_mode():
+                yield path, prediction, reason
+
+
 def follow_camera(predictor, number):
     """Print what a camera sees, a line a window, until Ctrl-C; return the `Prediction` of all."""
 
@@ -181,6 +208,13 @@ def follow_camera(predictor, number):
     print_line(f"Watching webcam:{number}. Press Ctrl-C to end.", flush=True)
     prediction = predictor.watch(play_camera(number, predictor.clip_format), show)
     return prediction._replace(video=f"webcam:{number}")
+
+
+def list_trained(run):
+    """Return the real paths of the videos that a run was trained on; none without a run."""
+    if run is None:
+        return set()
+    return {os.path.realpath(each.path) for each in load_data(run)[0] if each.split == "train"}
 
 
 def predict(options):
@@ -199,40 +233,49 @@ def predict(options):
     camera = options.camera
     paths = list_inputs(options.videos) if camera is None else []
     alone = len(paths) == 1 and [Path(name) for name in options.videos] == paths
-    if options.overlay and len(paths) != 1:
-        raise ValueError(f"overlay works on one video, but there are {len(paths)}.")
+    overlays = name_overlays(options.overlay, paths)
     predictor = open_predictor(options.run, options.window, options.step)
+    classified = predictor.kind == "classes"
+    trained = list_trained(options.run) if classified and len(paths) > 1 else set()
+    findings = Findings(predictor.labels if classified else [], trained)
     if camera is not None:
         prediction = follow_camera(predictor, camera)
         print_line(*prediction.describe().split("\n"), flush=True)
-        save_results(options, [describe(prediction)], {})
+        findings.add(prediction)
+        save_results(options, findings)
         return
-    found, failed, ended, took = [], {}, time.monotonic(), 0.0
+    if alone:
+        each = [(paths[0], predict_file(predictor, paths[0]), "")]
+    else:
+        each = predict_files(predictor, paths)
+    ended, took = time.monotonic(), 0.0
     try:
-        for path in paths:
-            try:
-                prediction = predict_file(predictor, path)
-            except (ValueError, OSError) as error:
-                if alone:
-                    raise
-                failed[str(path)] = str(error)
-                print_line(f"  failed: {error}", flush=True)
+        for path, prediction, reason in each:
+            if reason:
+                findings.failed[str(path)] = reason
+                print_line(f"  failed: {reason}", flush=True)
             else:
-                print_line(*prediction.describe().split("\n"), flush=True)
-                found.append(describe(prediction))
+                findings.add(prediction)
+                told = prediction.describe() if alone else prediction.summarize()
+                print_line(*told.split("\n"), flush=True)
+                if path in overlays:
+                    shown = prediction.intervals, prediction.duration, not classified
+                    save_captions(overlays[path], path, *shown)
             if (begin := time.monotonic()) - ended >= _PAUSE * took:
-                save_results(options, found, failed)
+                save_results(options, findings)
                 ended = time.monotonic()
                 took = ended - begin
     finally:  # stopped by Ctrl-C too
-        if found or failed:
-            save_results(options, found, failed)
-    if options.overlay and found:
-        shown = prediction.intervals, prediction.duration, predictor.kind == "glosses"
-        save_captions(options.overlay, paths[0], *shown)
+        if findings.found or findings.failed:
+            save_results(options, findings)
+    if not alone:
+        print_line(*findings.summarize(), flush=True)
+    if overlays and findings.found:
         print_line(f"Written to {options.overlay}")
-    if failed:
-        raise IncompleteError(f"{len(failed)} of {len(paths)} videos failed; they are named above.")
+    if findings.failed:
+        raise IncompleteError(
+            f"{len(findings.failed)} of {len(paths)} videos failed; they are named above."
+        )
 
 
 COMMAND = Command(__doc__, Options)

@@ -64,6 +64,13 @@ class Prediction(NamedTuple):
     def __repr__(self):
         return self.describe(_SHOWN)
 
+    def summarize(self):
+        """Return a line for the screen: what is decided, and how probable the first of it is."""
+        share = f" {self.top[0][1]:.3f}" if self.top else ""
+        odd = f" (warning: {self.note})" if self.note else ""
+        said = " ".join(self.labels) or "-"
+        return escape(f"{self.video} ({self.duration:.1f} s): {said}{share}{odd}")
+
     def describe(self, most=None):
         """Return lines for the screen: what is decided, the top, and the intervals.
 

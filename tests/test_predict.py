@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import threading
 from dataclasses import replace
@@ -27,7 +28,8 @@ from tasks.options import EvaluationOptions
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import MEANING
 from tasks.recognition.transcription import load_sentences, locate_glosses
-from utils.clips.reading import ClipFormat
+from utils.clips.inputs import ClipSource
+from utils.clips.reading import ClipFormat, list_views
 from utils.data.datasets import list_examples
 from utils.data.inspection import inspect_features
 from utils.params import Params
@@ -61,7 +63,7 @@ def color_classifier(**settings):
     clips = keras.Input((1, 8, 32, 32, 3))
     network = keras.Model(clips, 4 * keras.ops.mean(clips, axis=(1, 2, 3, 4)))
     inquiry = Inquiry(network, Judge(["red", "green", "blue"]), Params())
-    return Classifier(inquiry, COLORS, **settings)
+    return Classifier(inquiry, ClipSource(COLORS), **settings)
 
 
 @pytest.fixture(scope="module")
@@ -207,9 +209,12 @@ def test_command_writes_what_it_finds(colors, capsys):
     (found,) = json.loads(Path("out/a.json").read_text())["videos"]
     assert [each["label"] for each in found["intervals"]] == ["red", "green", "blue"]
     assert found["duration"] == 4.8 and len(found["top"]) == 3
-    rows = read_table("out/a.csv")
-    assert [row["kind"] for row in rows] == ["top"] * 3 + ["interval"] * 3
-    assert [row["label"] for row in rows[3:]] == ["red", "green", "blue"]
+    (row,) = read_table("out/a.csv")
+    assert (row["video"], row["predicted"], row["seconds"]) == ("colors.avi", "green", "4.800")
+    assert row["score"] == row["green"] == f"{found['top'][0]['probability']:.6f}"
+    rows = read_table("out/a_intervals.csv")
+    assert [row["label"] for row in rows] == ["red", "green", "blue"]
+    assert all(float(row["start"]) < float(row["end"]) for row in rows)
     capture, frames = cv2.VideoCapture("out/o.mp4"), []
     while (read := capture.read())[0]:
         frames.append(read[1][..., ::-1])
@@ -221,6 +226,72 @@ def test_command_writes_what_it_finds(colors, capsys):
     lit = (bar > 180).all(-1)
     assert lit[157:165].any() and not lit[:150].any()  # where it is
     assert frames[60, 240:268].max() > 100  # words
+
+
+@pytest.fixture
+def named(colors):
+    """Folders named after a class: of the four videos in them three are what they are named."""
+    for label, color in (("red", 0), ("green", 1), ("blue", 2), ("blue", 0)):
+        frames = [np.full((48, 64, 3), 255 * np.eye(3, dtype=np.uint8)[color])] * 20
+        write_video_at(Path("named", label, f"{color}.avi"), frames)
+    return Path("named")
+
+
+def write_video_at(path, frames):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_video(path, frames, 25)
+
+
+def test_a_folder_is_a_line_a_video_and_a_summary(named, capsys, monkeypatch):
+    monkeypatch.setattr(command, "list_trained", lambda _: {os.path.realpath("named/red/0.avi")})
+    predict(Options(("named",), csv="tables", overlay="labeled"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rsplit(" ", 1)[0] for line in lines[:2]] == [
+        "named/blue/0.avi (0.8 s): red",
+        "named/blue/2.avi (0.8 s): blue",
+    ]
+    assert lines[4:] == [
+        "4 videos: 2 red, 1 blue, 1 green",
+        "3 of 4 have the class that their folder names (accuracy 0.750)",
+        "The network was trained on 1 of these videos, so it may do worse on new ones",
+        "Written to labeled",
+    ]
+    rows = read_table("tables/predictions.csv")
+    assert [(row["label"], row["predicted"]) for row in rows] == [
+        ("blue", "red"),
+        ("blue", "blue"),
+        ("green", "green"),
+        ("red", "red"),
+    ]
+    assert len(read_table("tables/intervals.csv")) == 4
+    written = sorted(map(str, Path("labeled").rglob("*.mp4")))
+    assert written == [f"labeled/{row['video'][6:]}.mp4" for row in rows]
+    assert probe(written[0]).num_frames == 20
+
+
+def test_features_that_training_kept_are_used(inside, monkeypatch):
+    """A video shorter than two windows goes through the network once, or not at all."""
+    write_video("short.avi", [np.full((48, 64, 3), (0, 255, 0), np.uint8)] * 15, 25)
+    clips, features = keras.Input((1, 8, 32, 32, 3)), keras.Input((3,))
+    frozen = keras.Model(clips, keras.ops.mean(clips, axis=(1, 2, 3, 4)))
+    head, source = keras.Model(features, 4 * features), ClipSource(COLORS, frozen, "kept")
+    inquiry = Inquiry(keras.Model(clips, head(frozen(clips))), Judge(["r", "g", "b"]), Params())
+    predictor = Classifier(inquiry, source, head, (1, 1))
+    passes, run = [], predictor.network.predict_on_batch
+    monkeypatch.setattr(
+        predictor.network, "predict_on_batch", lambda clip: passes.append(1) or run(clip)
+    )
+    done = []
+    first = predictor.predict_video("short.avi", lambda *step: done.append(step))
+    assert not Path("kept").exists() and len(passes) == 1 and done == [(1, 1)]
+    source.prepare([list_views(probe("short.avi"))[0]])
+    again = predictor.predict_video("short.avi")
+    assert len(passes) == 1 and again.labels == ["g"]
+    np.testing.assert_allclose(again.whole, first.whole, atol=1e-6)
+    (interval,) = again.intervals
+    assert interval[:2] == (0, 0.6) and interval.score == pytest.approx(again.top[0][1])
+    predictor.predict_video("colors.avi", lambda *step: done.append(step))
+    assert done[-1] == (30, 30) and len(passes) == 31  # 29 windows, and a view
 
 
 def test_many_videos_and_a_broken_one(colors, capsys):
@@ -308,11 +379,12 @@ def test_runs_of_another_version(inside, capfd, changes, network, words):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ({"overlay": "a.gif"}, "must end in .mp4 or .avi"),
+        ({"overlay": "a.gif"}, "a.gif: a video must end in .mp4, .webm, .avi"),
+        ({"overlay": "colors.avi"}, "colors.avi is one of the videos; --overlay would replace it"),
         ({"step": -1.0}, "step is -1.0; give"),
         (
             {"overlay": "a.mp4", "videos": ("videos",)},
-            "overlay works on one video, but there are 6",
+            "overlay is the file a.mp4, but there are 6 videos. Give a folder: --overlay a",
         ),
         ({"overlay": "a.mp4", "videos": ("webcam",)}, "without --overlay"),
     ],

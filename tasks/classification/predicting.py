@@ -4,14 +4,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from models.backbones import BACKBONES, DEFAULT
-from models.cutting import as_network
+from models.cutting import as_network, cut_network
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.classification.explaining import explain_views, save_maps
 from tasks.classification.questions import Inquiry, load_views
+from tasks.classification.sources import open_source
 from tasks.plan import make_plan
-from utils.clips.inputs import ClipSource, predict_videos
-from utils.clips.reading import check_flow
-from utils.clips.windows import count_windows, play_windows, show_window
+from utils.clips.inputs import ClipSource
+from utils.clips.windows import Window, count_windows, play_windows, show_window
 from utils.fitting.devices import number_format
 from utils.params import Params
 from utils.runs.networks import load_network
@@ -30,7 +30,9 @@ class Classifier:
 
     Args:
         inquiry: an `Inquiry`; its network takes clips.
-        clip_format: a `utils.clips.reading.ClipFormat`.
+        source: a `ClipSource` of such clips. Where it has a frozen part of the network, the
+            features of whole videos that training kept are used.
+        head: of the network, what follows that part; None where there is none.
         views: (clips, crops) that are averaged for a whole video; None for its windows.
         seconds: (window, step); 0 for the frames of a clip, and for half a window.
 
@@ -40,14 +42,14 @@ class Classifier:
 
     kind, live = "classes", True
 
-    def __init__(self, inquiry, clip_format, views=None, seconds=(0, 0)):
+    def __init__(self, inquiry, source, head=None, views=None, seconds=(0, 0)):
         if min(seconds) < 0:
             raise ValueError(
                 f"window and step are {seconds}; give a number of seconds, or 0 for the default."
             )
         self.inquiry, self.network, self.judge = inquiry, inquiry.network, inquiry.judge
-        self.clip_format, self.views, self.seconds = clip_format, views, seconds
-        self.labels = self.judge.labels
+        self.source, self.head, self.clip_format = source, head, source.clip_format
+        self.views, self.seconds, self.labels = views, seconds, self.judge.labels
 
     def plan_windows(self, fps=FPS):
         """Return the frames of a window, and from the start of one to that of the next.
@@ -60,33 +62,54 @@ class Classifier:
         window = max(1, round(window)) if window else whole
         return window, max(1, round(step) if step else window // 2)
 
+    def _conclude(self, logits):
+        return to_probabilities(self.judge.labeling, logits)[0]
+
     def see(self, window):
         """Return the probabilities of a `Window`, float32 (outputs,)."""
         clip = show_window(window, self.clip_format)[None]
-        return to_probabilities(self.judge.labeling, self.network.predict_on_batch(clip))[0]
+        return self._conclude(self.network.predict_on_batch(clip))
+
+    def see_view(self, view):
+        """Return the probabilities of a `Clip` of a whole video, float32 (outputs,)."""
+        kept = self.source.recall(view)
+        if kept is not None:
+            return self._conclude(self.head.predict_on_batch(kept[None]))
+        return self._conclude(self.network.predict_on_batch(self.source.read(view)[None]))
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video; no more frames are held than a window or view has.
 
+        Windows say when. A video shorter than two of them has one interval, of what is said of the
+        whole, unless there are no views or seconds are given.
+
         Args:
             path: a video file, or a folder of numbered images.
-            on_progress: function of the windows done and of all of them, called after each.
+            on_progress: function of the windows and views done and of all of them, called after
+                each.
 
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
         """
         video = probe(path)
-        count, plan = len(video.timeline(self.clip_format.fps)), self.plan_windows(video.fps)
-        total, seen = count_windows(count, *plan), Seen(count_steps(*plan))
-        for window in play_windows(play_video(video, self.clip_format), self.clip_format, *plan):
-            seen.add(window, self.see(window))
-            on_progress(len(seen.outputs), total)
-        if self.views:
-            source, labeling = ClipSource(self.clip_format, workers=1), self.judge.labeling
-            (whole,) = predict_videos(self.network, source, [video], self.views, 1, labeling)
-        else:
-            whole = seen.average()
         duration = video.duration(self.clip_format.fps)
+        count, plan = len(video.timeline(self.clip_format.fps)), self.plan_windows(video.fps)
+        views = self.source.list_views(video, *self.views) if self.views else []
+        alone = bool(views) and not any(self.seconds) and count < 2 * plan[0]
+        total, seen = len(views), Seen(1 if alone else count_steps(*plan))
+        if not alone:
+            total += count_windows(count, *plan)
+            frames = play_video(video, self.clip_format)
+            for window in play_windows(frames, self.clip_format, *plan):
+                seen.add(window, self.see(window))
+                on_progress(len(seen.outputs), total)
+        shown = []
+        for view in views:
+            shown.append(self.see_view(view))
+            on_progress(len(seen.outputs) + len(shown), total)
+        whole = np.mean(shown, axis=0) if views else seen.average()
+        if alone:
+            seen.add(Window(0, 0.0, []), whole)
         return self.judge.conclude(path, duration, whole, seen, video.note)
 
     def explain(self, prediction, label="", method=""):
@@ -166,7 +189,7 @@ def open_published(seconds):
         frame_size=clip.frame_size,
     )
     inquiry = Inquiry(as_network(model), Judge(classes), params)
-    return Classifier(inquiry, make_plan(params).clip_format, None, seconds)
+    return Classifier(inquiry, ClipSource(make_plan(params).clip_format), seconds=seconds)
 
 
 def open_classifier(run, params, seconds):
@@ -177,7 +200,10 @@ def open_classifier(run, params, seconds):
         params: its `Params`.
         seconds: of a window; None takes each video whole.
     """
-    judge, clip_format = open_judge(run, params), make_plan(params).clip_format
-    check_flow(clip_format)
+    network, plan = load_network(run), make_plan(params)
+    with number_format(params.precision):  # decides which features are the network's
+        frozen, head = cut_network(network, plan.cut)
+        source = open_source(plan, network, frozen)
+    inquiry = Inquiry(network, open_judge(run, params), params)
     views = params.eval_clips, params.eval_crops
-    return Classifier(Inquiry(load_network(run), judge, params), clip_format, views, seconds)
+    return Classifier(inquiry, source, head, views, seconds)

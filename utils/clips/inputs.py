@@ -75,7 +75,6 @@ class ClipSource:
             self.network = fingerprint(frozen)
             self.settings = describe_format(clip_format) | {"network": self.network}
             self.store = Path(folder, "features", settings_hash(self.settings))
-            open_store(self.store, self.settings)
 
     def find_video(self, video):
         """Return the `Video` whose frames are shown."""
@@ -88,6 +87,21 @@ class ClipSource:
     def read(self, clip):
         """Read a `Clip`, as `utils.clips.reading.read_clip`."""
         return read_clip(clip, self.clip_format)
+
+    def _is_kept(self, name, clip):
+        return is_done(self.store, name, clip.video.digest, self.settings)
+
+    def recall(self, clip):
+        """Return the features of a clip that were kept before, or None.
+
+        Args:
+            clip: a `Clip`.
+        """
+        if self.frozen is None:
+            return None
+        name = clip_key(clip, self.clip_format, self.network)
+        kept = self._is_kept(name, clip)
+        return np.array(read_npy(array_path(self.store, name))) if kept else None
 
     def prepare(self, clips):
         """Return a function index -> input array, after computing the features not yet there.
@@ -103,7 +117,7 @@ class ClipSource:
         missing = {
             name: clip
             for name, clip in zip(names, clips, strict=True)
-            if not is_done(self.store, name, clip.video.digest, self.settings)
+            if not self._is_kept(name, clip)
         }
         if missing:
             self._extract(list(missing), list(missing.values()))
@@ -111,6 +125,7 @@ class ClipSource:
         return lambda index: np.array(read_npy(paths[index]))
 
     def _extract(self, names, clips):
+        open_store(self.store, self.settings)
         batch = self.replicas  # one video is batch enough: its segments are folded into it
         print_line(
             f"Computing features of {len(clips)} clips with the frozen part of the network",
