@@ -16,7 +16,7 @@ models.layers models.transformer models.heads models.token_windows models.attent
 models.timesformer models.i3d models.pretrained models.networks models.cutting models.dense
 models.end_to_end models.ctc models.recognizer models.tvl1 models.flops models.explaining
 models.exporting
-tasks.options tasks.training_flags tasks.plan tasks.idle tasks.job tasks.answers
+tasks.options tasks.training_flags tasks.plan tasks.idle tasks.job tasks.answers tasks.findings
 tasks.export_subject tasks.features tasks.classification tasks.recognition tasks.training
 tasks.predictors tasks.demonstration tasks.page_guard
 training evaluate scripts
