@@ -72,8 +72,8 @@ class Published(NamedTuple):
 
     Attributes:
         weights: what the flag `weights` auto stands for.
-        load: function (model, weights, stream) -> name of what was loaded, or a ValueError for
-            what cannot be fetched.
+        load: function (model, weights, stream, folder of downloads) -> name of what was loaded,
+            or a ValueError for what cannot be fetched.
         find_weights: function name of what was loaded -> what `load` takes.
         data: the data set that they were trained on.
         logits: the endpoint of the data set's classes; "" where no such head is published.
@@ -209,8 +209,10 @@ class Backbone(NamedTuple):
         maps = self.lay_out(model.output, model.input_shape[1:4])
         return model if maps is model.output else keras.Model(model.input, maps, name=self.name)
 
-    def load_published(self, model, weights, stream):
+    def load_published(self, model, weights, stream, folder="weights/pretrained"):
         """Load published weights into a model of `build`; return the name of what was loaded.
+
+        Downloads are kept in the folder.
 
         Raises:
             ValueError: there are none, or they cannot be fetched.
@@ -220,7 +222,7 @@ class Backbone(NamedTuple):
                 f"weights is {weights}, but {self.title} has no published weights. Give "
                 "none, or a run (weights/<run>)."
             )
-        return self.published.load(model, weights, stream)
+        return self.published.load(model, weights, stream, folder)
 
 
 def _change_values(clips, mean, deviation):

@@ -1,8 +1,12 @@
 """List the commands: python -m scripts."""
 
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
+
 from utils.command_line import format_commands, list_commands
+from utils.system.commands import run_command
 
 # What a user wants to do: the commands for it.
 GROUPS = {
@@ -27,4 +31,4 @@ def print_commands():
 
 
 if __name__ == "__main__":
-    print_commands()
+    run_command(print_commands)

@@ -5,7 +5,11 @@ splits, shortcuts that a network could use, and advice. It reads headers and a f
 so it is fast. scripts.check_data decodes whole videos.
 """
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from utils.command_line import Command

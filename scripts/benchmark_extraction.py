@@ -1,6 +1,10 @@
 """The old name of the command scripts.benchmarks.extraction."""
 
 import runpy
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 if __name__ == "__main__":
     runpy.run_module("scripts.benchmarks.extraction", run_name="__main__", alter_sys=True)

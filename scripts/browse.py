@@ -4,8 +4,11 @@ Draws a sheet per video, after sampling, cropping and augmentation: first the te
 training clips. With MixUp or CutMix, the first batch is drawn too.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.training_flags import check_flags, parse_params
@@ -14,6 +17,7 @@ from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
 from utils.command_line import Command
 from utils.data.examples import check_readable
+from utils.places import WEIGHTS
 from utils.system.commands import run_command
 from utils.system.files import fit_name, write_atomically
 from utils.system.progress import show_progress
@@ -253,7 +257,7 @@ def browse(options, params):
         return [*choose_videos(training, options.videos), *order.tolist()]
 
     training, videos = inspect_some(params, listed, choose)
-    folder = Path(options.output or Path("weights/browse", Path(params.data_path).resolve().stem))
+    folder = Path(options.output or Path(WEIGHTS, "browse", Path(params.data_path).resolve().stem))
     labels = {index: training[index].label for index in choose_videos(training, options.videos)}
     sheets = draw_sheets(options, plan, videos, labels, folder)
     if shown:

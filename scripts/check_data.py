@@ -14,11 +14,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
+
 from utils.command_line import Command
 from utils.data.datasets import Found, list_paths
 from utils.data.examples import Example, find_repeats
 from utils.data.inspection import inspect_videos
 from utils.params import Params
+from utils.places import WEIGHTS
 from utils.signing.corpora import CORPORA, list_sentences
 from utils.system.commands import run_command
 from utils.system.files import name_damaged
@@ -117,7 +120,7 @@ def check_data(options):
     videos, problems = inspect_videos(paths, options.cache_path, workers)
     rows = sort_problems(paths, videos, problems)
     rows += [(name, "listed again", repeat.text) for name, repeat in found.repeats.items()]
-    path = Path(options.output or Path("weights/analysis", data.resolve().stem), "problems.csv")
+    path = Path(options.output or Path(WEIGHTS, "analysis", data.resolve().stem), "problems.csv")
     write_csv(path, ("path", "kind", "reason"), rows)
     for name, kind, reason in rows:
         print_line(f"  {kind}: {name}: {reason}")

@@ -3,9 +3,12 @@
 The table shows the parameters that differ, the best epochs, and the scores of evaluate.py.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from utils.command_line import Command

@@ -11,10 +11,13 @@ continues. Flags that are not listed below go to training.py.
 import dataclasses
 import json
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.training_flags import check_flags, parse_params

@@ -6,14 +6,18 @@ that are not listed below go to training.py. Choose their values on other data.
 """
 
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from tasks.training_flags import check_flags
 from utils.command_line import Command
 from utils.data.datasets import list_examples
 from utils.data.examples import save_examples
 from utils.data.splits import block_of
+from utils.places import WEIGHTS
 from utils.runs.folders import evaluation_folder
 from utils.system.commands import run_command, run_script, train_run
 from utils.system.figures import Figures
@@ -41,7 +45,7 @@ def score_fold(table, run, seed, flags, features=""):
         flags: for training.py.
         features: to test on, where these are not those trained on.
     """
-    folder = Path("weights", run)
+    folder = Path(WEIGHTS, run)
     report = evaluation_folder(folder, "test", features=features) / "report.json"
     if not (folder / "evaluation/test/report.json").is_file():
         train_run(run, *flags, "--data-path", table, "--val-fraction", 0, "--seed", seed)
@@ -53,10 +57,10 @@ def score_fold(table, run, seed, flags, features=""):
 
 def fuse_fold(first, second):
     """Add the logits of two runs on a fold and return the report of its test block."""
-    report = Path("weights", first, f"evaluation/test-fused-{second}/report.json")
+    report = Path(WEIGHTS, first, f"evaluation/test-fused-{second}/report.json")
     if not report.is_file():
         flags = ("--fuse", "--fusion-weight", 0.5, "--split", "test")
-        run_script("evaluate.py", Path("weights", first), Path("weights", second), *flags)
+        run_script("evaluate.py", Path(WEIGHTS, first), Path(WEIGHTS, second), *flags)
     return json.loads(report.read_text())
 
 
@@ -115,7 +119,7 @@ def cross_validate(options, flags):
     figures, reports = Figures(options.output, list(range(options.seeds))), []
     scores = np.zeros((options.seeds, len(blocks)))
     for column, number in enumerate(blocks):
-        table = Path("weights/cache/folds", f"{options.name}_{number + 1}.csv")
+        table = Path(WEIGHTS, "cache/folds", f"{options.name}_{number + 1}.csv")
         write_fold(kept, number, options.block, table)
         for seed in range(options.seeds):
             fold = f"fold{number + 1}_seed{seed}"
@@ -145,7 +149,7 @@ def cross_validate(options, flags):
         },
     }
     tested = [Path(options.test_features).stem] * bool(options.test_features)
-    summary = Path("weights", "-".join([options.name, *tested]) + ".json")
+    summary = Path(WEIGHTS, "-".join([options.name, *tested]) + ".json")
     write_atomically(summary, json.dumps(result, indent=1) + "\n")
     figures.add(what=options.name, **result)
     print(json.dumps(result, indent=1))

@@ -8,11 +8,14 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.page_guard import Guard, Limits, is_loopback

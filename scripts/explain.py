@@ -5,6 +5,10 @@ time.
 """
 
 import dataclasses
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.options import ExplanationOptions

@@ -5,9 +5,13 @@ sentences). An export that differs is not kept.
 """
 
 import json
+import sys
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.options import ExportOptions

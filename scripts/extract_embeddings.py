@@ -5,8 +5,11 @@ similar embeddings. Writes embeddings.npz, the nearest neighbors of each video, 
 videos.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from utils.command_line import Command

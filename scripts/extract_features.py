@@ -4,10 +4,13 @@ Writes an array per video, one row for every few frames, computed by a published
 backbone of a run. After a stop, the same command continues with the videos that are missing.
 """
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.later import later

@@ -4,10 +4,13 @@ After a stop, the same command continues with the videos that are missing.
 """
 
 import os
+import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from utils.command_line import Command
 from utils.data.datasets import list_examples

@@ -7,10 +7,13 @@ it knows the 400 classes of Kinetics.
 
 import os
 import re
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.findings import Findings

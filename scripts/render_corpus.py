@@ -6,10 +6,13 @@ a stop, the same command continues with the sentences that are missing.
 
 import json
 import os
+import sys
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from utils.command_line import Command
 from utils.signing.releases import RELEASES, SPLITS

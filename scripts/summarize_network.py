@@ -3,7 +3,11 @@
 Takes the flags of training.py, such as --network, --preset and --frame-size. Nothing is trained.
 """
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.training_flags import read_params

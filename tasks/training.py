@@ -5,6 +5,7 @@ run.folder, run.report, run.history
 """
 
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from tasks.classification import training as classification
@@ -17,6 +18,7 @@ from utils.fitting.devices import choose_devices, compile_model, number_format, 
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.fitting.progress import describe_scores
 from utils.pictures.run_plots import plot_history
+from utils.places import name_command
 from utils.runs.folders import load_state
 from utils.runs.networks import load_weights
 from utils.system.locks import free_locks, holds_locks
@@ -145,5 +147,6 @@ def _train(plan):
     plot_history(saver.state["history"], job.folder / "history.png", job.title)
     load_weights(job.network, job.folder / "best.keras")
     report = job.score()
-    print_line(f"Run saved in {job.folder}. Evaluate it with: python evaluate.py {job.folder}")
+    evaluate = name_command("evaluate")
+    print_line(f"Run saved in {job.folder}. Evaluate it with: {evaluate} {quote(str(job.folder))}")
     return TrainedRun(job.folder, report)

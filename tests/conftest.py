@@ -1,6 +1,9 @@
 """Fixtures of many modules; what they and the tests call is in support/."""
 
+import os
 import shutil
+
+os.environ["VIDEO_HOME"] = "."  # weights/ and data/ are in the folder of a test, not the project
 
 import models  # noqa: F401  before TensorFlow
 from support.backbones import shrunk_i3d

@@ -141,7 +141,7 @@ def test_a_network_no_better_than_a_constant_says_so(name):
     assert "analyze_dataset 'my videos'." in said and "--epochs" in said
     worth, again = say_all(report, "val", "my videos")
     assert worth.startswith("Only 4 validation videos: each video is worth 25 points of ")
-    assert "scripts.cross_validate" in worth and again == said
+    assert "cross_validate" in worth and again == said
 
 
 @pytest.mark.parametrize("truth", [[0, 1, 0, 1], [0, 0, 0, 0]])

@@ -315,7 +315,11 @@ def test_two_devices_train_in_step(folder):
     done = subprocess.run(
         [sys.executable, "-c", MIRRORED],
         input="".join(" ".join(line) + "\n" for line in lines),
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "VIDEO_HOME": ".",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        },
         capture_output=True,
         text=True,
         timeout=200,

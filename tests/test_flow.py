@@ -341,7 +341,10 @@ def test_killed_extraction_goes_on(tmp_path):
     script = [*SCRIPT, "--output", folder, "--workers", 1]
     command = [sys.executable, ROOT / script[0], *map(str, script[1:])]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE
+        command,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "VIDEO_HOME": "."},
+        stdout=subprocess.PIPE,
     )
     while not list(folder.glob("*.h5")):
         assert process.poll() is None

@@ -113,7 +113,9 @@ def test_runs_that_are_begun_at_once_never_share_a_folder(tmp_path):
     command = [sys.executable, "-c", BEGIN, *names]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as stack:
-        begin = partial(subprocess.Popen, command, env={"PYTHONPATH": str(ROOT)}, **pipes)
+        begin = partial(
+            subprocess.Popen, command, env={"PYTHONPATH": str(ROOT), "VIDEO_HOME": "."}, **pipes
+        )
         begun = [stack.enter_context(begin()) for _ in range(2)]
         for process in begun:
             assert process.stdout.readline() == "ready\n"
@@ -145,7 +147,9 @@ def test_two_do_not_go_on_with_one_run():
     go_on = BEGIN.replace("run=name", "resume=True, run=name")
     command = [sys.executable, "-c", go_on, "mine"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env={"PYTHONPATH": str(ROOT)}, **pipes) as process:
+    with subprocess.Popen(
+        command, env={"PYTHONPATH": str(ROOT), "VIDEO_HOME": "."}, **pipes
+    ) as process:
         process.stdin.write("\n")
         process.stdin.flush()
         assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "mine\n"]

@@ -1,11 +1,17 @@
-"""Commands begin at once: --help and what is refused need neither Keras nor TensorFlow."""
+"""Commands begin at once, and from any folder.
+
+--help and what is refused need neither Keras nor TensorFlow. Runs lie in the project.
+"""
 
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-from support.commands import ROOT
-from utils.command_line import list_commands
+from support.commands import ROOT, run
+from utils import places
+from utils.command_line import Command, list_commands
 
 import pytest
 
@@ -50,3 +56,54 @@ def test_a_command_line_is_read_without_what_is_slow(found, command):
     (asked, refused), slow = found[command]
     assert slow == [] and asked == "0"
     assert refused.startswith("Unknown flag --zzz") or "is missing: " in refused
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "scripts/explain.py",
+        "scripts/benchmarks/flow.py",
+        "scripts/benchmark_flow.py",
+        "training.py",
+    ],
+)
+def test_a_file_starts_from_any_folder(script, tmp_path):
+    done = run([script, "--zzz"], tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("Error: Unknown flag --zzz")
+
+
+@pytest.mark.parametrize(
+    ("folder", "home", "command"),
+    [
+        (ROOT, Path(), "python -m scripts.predict"),
+        (Path("/"), ROOT, f"python {ROOT}/scripts/predi"),
+    ],
+)
+def test_runs_lie_in_the_project(folder, home, command, monkeypatch):
+    monkeypatch.delenv("VIDEO_HOME")
+    monkeypatch.chdir(folder)
+    assert places._find_home() == home
+    assert places.name_command("scripts.predict").startswith(command)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked."""
+
+    run: Path = Path()
+    """A run."""
+    weights: tuple[str, ...] = ()
+    """Weights."""
+
+
+def test_runs_of_the_project_are_found(tmp_path, monkeypatch):
+    project, here = tmp_path / "project", tmp_path / "here"
+    for folder in (project / "weights/both", project / "weights/one", here / "weights/both"):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(places, "HOME", project)
+    monkeypatch.chdir(here)
+    command = Command("Do it.", Options)
+    line = "--run weights/one --weights weights/both weights/none none one"
+    found = command.parse(line.split())
+    assert found.run == project / "weights/one"
+    assert found.weights == ("weights/both", "weights/none", "none", "one")

@@ -103,7 +103,11 @@ def start(command, flags, folder):
     return subprocess.Popen(
         [sys.executable, *command, "--data-path", "videos", *TINY, *flags],
         cwd=folder,
-        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
+            "VIDEO_HOME": ".",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

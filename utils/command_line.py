@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
+from utils.places import find_path
+
 import docstring_parser
 import tyro
 from tyro import _errors  # not public: the version is pinned, tests/test_command_line.py tells
@@ -213,6 +215,17 @@ def _show_help(page, description, below):
     )
 
 
+def _find_paths(value):
+    """Return what was parsed; paths of weights/ that are in the project begin there."""
+    if isinstance(value, tuple):
+        return tuple(map(_find_paths, value))
+    if isinstance(value, str | Path):
+        return find_path(value)
+    if dataclasses.is_dataclass(value):
+        return dataclasses.replace(value, **{k: _find_paths(v) for k, v in vars(value).items()})
+    return value
+
+
 def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None, with_rest=False):
     """Parse a command line, or print its help.
 
@@ -244,7 +257,7 @@ def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None
     page = io.StringIO()
     try:
         with _errors.on_parse_error(refuse), contextlib.redirect_stdout(page):
-            return tyro.cli(
+            found = tyro.cli(
                 kind,
                 args=arguments,
                 prog=_name_program(),
@@ -256,6 +269,7 @@ def parse(kind, arguments, description="", *, below=(), known=(), elsewhere=None
     except SystemExit:
         _show_help(page.getvalue(), description, below)
         raise
+    return (_find_paths(found[0]), found[1]) if with_rest else _find_paths(found)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from utils.checks import check_params
+from utils.places import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class Machine:
     """Number of GPUs. -1: all there are. 0: the CPU."""
     workers: int = 2
     """Threads that read videos."""
-    cache_path: str = "weights/cache"
+    cache_path: str = str(WEIGHTS / "cache")
     """Folder that keeps what was learned about video files, and features of a frozen backbone."""
 
 

@@ -1,6 +1,9 @@
 """List the benchmarks: python -m scripts.benchmarks."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from utils.command_line import format_commands, list_commands
 

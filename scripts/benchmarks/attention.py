@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
+
 from models.choices import SCHEMES
 from models.design import Design
 from models.later import later

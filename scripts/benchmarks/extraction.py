@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
+
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.later import later
 from utils.clips.augmentation import list_levels

@@ -7,6 +7,7 @@ not named. Videos are rendered. docs/reliability.md has the figures.
 """
 
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from scripts.benchmarks.kills import CRASHED, HUNG, JOBS, LOST, UNNAMED, Campaign
 from scripts.benchmarks.mutants import KINDS, run_mutants

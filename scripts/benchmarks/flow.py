@@ -6,9 +6,12 @@ and the true flow (end-point error), without the borders. Numbers are medians of
 
 import itertools
 import statistics
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from utils.command_line import Command
 from utils.system.commands import run_command

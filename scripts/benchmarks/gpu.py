@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
+
 from utils.command_line import Command
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures

@@ -224,7 +224,8 @@ class Campaign:
             return subprocess.Popen(
                 [sys.executable, *script, *words[1:]],
                 cwd=folder,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+                env=os.environ
+                | {"PYTHONPATH": str(ROOT), "VIDEO_HOME": ".", "TF_CPP_MIN_LOG_LEVEL": "3"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

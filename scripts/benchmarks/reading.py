@@ -18,6 +18,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
+
 from utils.command_line import Command
 from utils.rendering.samples import draw_pattern
 from utils.system.commands import ROOT, run_command

@@ -7,10 +7,13 @@ measure how fast those are decoded.
 import functools
 import itertools
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from models.backbones import BACKBONES, DEFAULT
 from models.choices import HEADS, SCHEMES

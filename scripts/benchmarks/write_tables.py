@@ -9,8 +9,11 @@ import json
 import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from scripts.benchmarks.tables import LISTS, TABLES
 from utils.command_line import Command

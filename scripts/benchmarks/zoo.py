@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
+
 from models.choices import SCHEMES
 from models.later import later
 from tasks.training_flags import parse_params

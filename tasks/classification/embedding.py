@@ -18,6 +18,7 @@ from utils.data.splits import find_groups
 from utils.features.lookup import own_features
 from utils.fitting.devices import number_format
 from utils.params import Params
+from utils.places import name_command
 from utils.runs.folders import check_run, load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
@@ -166,7 +167,7 @@ class Neighbors:
 
     def __init__(self, run, network, plan):
         path = Path(run, "embeddings", EMBEDDINGS)
-        again = f"Make the file again: python -m scripts.extract_embeddings {run}"
+        again = f"Make the file again: {name_command('scripts.extract_embeddings')} {run}"
         try:
             with np.load(path) as arrays:
                 training = arrays["splits"] == "train"

@@ -14,6 +14,7 @@ from utils.clips.inputs import ClipSource
 from utils.clips.windows import Window, count_windows, play_windows, show_window
 from utils.fitting.devices import number_format
 from utils.params import Params
+from utils.places import PRETRAINED
 from utils.runs.networks import load_network
 from utils.scores.intervals import count_steps
 from utils.scores.labelings import to_probabilities
@@ -177,7 +178,10 @@ def open_published(seconds):
     backbone = BACKBONES[DEFAULT]
     clip, published = backbone.clip, backbone.published
     model = backbone.build("rgb", clip.frames, clip.frame_size, published.logits)
-    loaded, classes = published.load(model, published.weights, "rgb"), published.read_classes()
+    loaded, classes = (
+        published.load(model, published.weights, "rgb", PRETRAINED),
+        published.read_classes(),
+    )
     print_line(
         f"Using {backbone.title} with the published weights {loaded}: {len(classes)} classes "
         f"of {published.data}"

@@ -27,6 +27,7 @@ from utils.data.examples import SPLITS, check_readable, list_classes
 from utils.data.splits import assign_splits, list_missing
 from utils.features.lookup import find_length, own_features
 from utils.pictures.saving import name_splits
+from utils.places import PRETRAINED
 from utils.runs.folders import keep_features, load_data, open_run, save_data
 from utils.runs.networks import load_network
 from utils.runs.saved_params import load_params
@@ -112,13 +113,14 @@ def load_start(network, plan):
             )
         elif start != "none" and backbones_of(network):
             backbone = BACKBONES[name_backbone(network)]
-            name = backbone.load_published(backbones_of(network)[stream], start, stream)
+            model = backbones_of(network)[stream]
+            name = backbone.load_published(model, start, stream, PRETRAINED)
             print_line(
                 f"{backbone.title} ({stream}) starts from the published weights {name} (every "
                 "tensor checked)"
             )
         elif start != "none":
-            name, notes = load_published(network, start)
+            name, notes = load_published(network, start, PRETRAINED)
             print_line(f"{network.name} starts from {name}: {'; '.join(notes)}")
 
 

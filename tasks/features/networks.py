@@ -9,6 +9,7 @@ from models.end_to_end import END_TO_END, copy_units, list_units
 from utils.clips.augmentation import list_levels
 from utils.clips.inputs import fingerprint
 from utils.fitting.devices import number_format, seeded
+from utils.places import PRETRAINED
 from utils.runs.networks import load_network
 
 
@@ -35,7 +36,7 @@ def start_maps(maps, start, stream):
         return start
     backbone = BACKBONES[maps.name]
     if not Path(start, "best.keras").is_file():
-        return backbone.load_published(maps, start, stream)
+        return backbone.load_published(maps, start, stream, PRETRAINED)
     found = find_units(load_network(start, ("head", "recognizer")))
     if stream not in found:
         raise ValueError(

@@ -22,7 +22,7 @@ def run(command, cwd, **environment):
     return subprocess.run(
         [sys.executable, str(ROOT / command[0]), *map(str, command[1:])],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
         capture_output=True,
         text=True,
         timeout=300,

@@ -8,9 +8,9 @@ from pathlib import Path
 ROOMS = ("utils", "models", "tasks", "scripts")
 # From the ground up; a place imports itself and what stands before it. Who adds one adds it here.
 ORDER = """
-utils.version utils.presets utils.checks utils.params utils.command_line utils.system utils.video
-utils.features utils.rendering utils.data utils.scores utils.runs utils.clips utils.fitting
-utils.signing utils.pictures utils.dataset_report
+utils.version utils.places utils.presets utils.checks utils.params utils.command_line utils.system
+utils.video utils.features utils.rendering utils.data utils.scores utils.runs utils.clips
+utils.fitting utils.signing utils.pictures utils.dataset_report
 models.streams models.later models.design models.i3d_stages models.backbones models.choices
 models.layers models.transformer models.heads models.token_windows models.attention models.vivit
 models.timesformer models.i3d models.pretrained models.networks models.cutting models.dense

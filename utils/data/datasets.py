@@ -11,6 +11,7 @@ from utils.data.examples import find_alike, find_repeats, labels_of
 from utils.data.lists import list_csv, list_ucf101
 from utils.data.splits import FOLDER_PATTERN, find_groups
 from utils.features.store import leave_records
+from utils.places import DATA
 from utils.rendering.samples import SAMPLES
 from utils.system.files import explain_missing
 from utils.system.tables import is_text
@@ -22,8 +23,8 @@ from utils.video.listing import list_tree
 def list_sample(path, root=""):
     """List a built-in sample, a key of `SAMPLES`, rendered on first use. `root` is not used."""
     folder, render, labels = SAMPLES[str(path)]
-    render(Path("data", folder))
-    return [replace(e, label=labels[e.label]) for e in list_folders(Path("data", folder))]
+    render(DATA / folder)
+    return [replace(e, label=labels[e.label]) for e in list_folders(DATA / folder)]
 
 
 # Dataset: (whether a data path is one, its list).

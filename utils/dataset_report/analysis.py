@@ -22,6 +22,7 @@ from utils.dataset_report.leaks import (
 from utils.dataset_report.plots import draw_plots
 from utils.dataset_report.report import make_report
 from utils.dataset_report.skimming import skim_examples
+from utils.places import WEIGHTS
 from utils.system.files import atomic_path, write_atomically
 from utils.system.words import print_line
 
@@ -118,7 +119,7 @@ def analyze_dataset(options):
     """
     listed = list_examples(options.data_path, options.video_root, options.group_pattern)
     folder = Path(
-        options.output or Path("weights/analysis", Path(options.data_path).resolve().stem)
+        options.output or Path(WEIGHTS, "analysis", Path(options.data_path).resolve().stem)
     )
     records, broken, odd = skim_examples(listed, options.workers)
     if not records:

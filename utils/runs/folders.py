@@ -10,6 +10,7 @@ from pathlib import Path
 from utils.data.examples import save_examples
 from utils.data.lists import list_csv
 from utils.features.store import find_manifest
+from utils.places import WEIGHTS
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params, save_params
 from utils.system.files import atomic_path, fit_name, read_json, write_atomically
@@ -19,7 +20,7 @@ from utils.system.settings_files import list_differences, read_kind
 from utils.system.words import escape, print_line
 from utils.version import VERSION
 
-RUNS = Path("weights")
+RUNS = WEIGHTS
 # What may differ when a run goes on: none of it changes what an epoch computes.
 # Features count by content (`keep_features`).
 _FREE = (

@@ -8,6 +8,7 @@ from collections import Counter
 from shlex import quote
 from statistics import mean
 
+from utils.places import name_command
 from utils.scores.metrics import SUMMARIES
 from utils.system.words import escape
 
@@ -99,8 +100,8 @@ def say_constant(report, data):
     answer, words, _, score = found
     return [
         f"The network does no better than {answer} ({words} {score:.3f} on these videos). Check "
-        f"the data: python -m scripts.analyze_dataset {quote(data)}. If the training loss stayed "
-        "high, give more --epochs or other --learning-rates; if it fell, add videos, or "
+        f"the data: {name_command('scripts.analyze_dataset')} {quote(data)}. If the training loss "
+        "stayed high, give more --epochs or other --learning-rates; if it fell, add videos, or "
         "give --dropout 0.8."
     ]
 
@@ -116,5 +117,5 @@ def say_all(report, split, data):
     count, words = report["videos"], next(iter(SUMMARIES[report["labeling"]]))
     what = f"Only {count} {_TITLES.get(split, f'{split} videos')}"
     worth = say_worth(count, what, "video", words)
-    more = " python -m scripts.cross_validate tests on all videos in turn."
+    more = f" {name_command('scripts.cross_validate')} tests on all videos in turn."
     return [*(line + more for line in worth), *say_constant(report, data)]

@@ -9,11 +9,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from utils.places import ROOT, WEIGHTS
 from utils.system.files import describe_error
 from utils.system.processes import SIGNALS, follow_parent, start_child
 from utils.system.words import print_line
-
-ROOT = Path(__file__).parents[2]
 
 
 class IncompleteError(ValueError):
@@ -109,6 +108,6 @@ def run_script(script, *arguments):
 
 def train_run(run, *flags):
     """Train weights/<run>, or go on with it where it was begun; see `run_script`."""
-    resume = ["--resume"] if Path("weights", run, "params.json").is_file() else []
-    print_line(f"Training weights/{run}", flush=True)
+    resume = ["--resume"] if Path(WEIGHTS, run, "params.json").is_file() else []
+    print_line(f"Training {WEIGHTS / run}", flush=True)
     run_script("training.py", *flags, "--run", run, *resume)

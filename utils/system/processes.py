@@ -18,7 +18,7 @@ _FOLLOWS = "FOLLOWS_ITS_PARENT"  # in the environment of what `start_child` star
 
 
 @contextmanager
-def start_child(command, **options):
+def start_child(command, variables=None, **options):
     """Start a command that ends when the block is left, and when this process is killed.
 
     It is asked to by SIGTERM. That this process was killed it learns from the end of its standard
@@ -26,8 +26,9 @@ def start_child(command, **options):
 
     Args:
         command, options: as in `subprocess.Popen`, which is yielded.
+        variables: {name: value} of the environment, besides this process's.
     """
-    environment = os.environ | {_FOLLOWS: "1"}
+    environment = os.environ | {_FOLLOWS: "1"} | (variables or {})
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, **options)
     try:
         yield process
@@ -155,7 +156,8 @@ def measure_peak(arguments, folder):
         ValueError: it failed; its message is above.
     """
     command = [sys.executable, *map(str, arguments)]
-    with start_child(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
+    home = {"VIDEO_HOME": "."}  # so that its runs lie in the folder
+    with start_child(command, home, cwd=folder, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise ValueError(f"{arguments[0]} {arguments[1]} failed; its message is above.")
