@@ -2,7 +2,7 @@
 
 An embedding is the input of the network's last layer, 256 numbers or more. Similar videos have
 similar embeddings. Writes embeddings.npz, the nearest neighbors of each video, and a map of all
-videos.
+videos, both also as pages of pictures.
 """
 
 import sys
@@ -24,32 +24,30 @@ import numpy as np
 import tyro
 
 Embedder = later("tasks.classification.embedding", "Embedder")
-plot_map = later("utils.pictures.embedding_map", "plot_map")
-project = later("utils.pictures.embedding_map", "project")
-nearest = later("utils.scores.neighbors", "nearest")
+draw_pages = later("utils.pictures.alike", "draw_pages")
+name_scope = later("utils.pictures.saving", "name_scope")
+list_neighbors = later("utils.scores.neighbors", "list_neighbors")
 
 
-def save_neighbors(path, examples, indices, similarities):
+def save_neighbors(path, examples, neighbors):
     """Write a row for each neighbor of each video; return the share whose first one agrees.
 
     Labels agree when a class is in both. Videos without a neighbor do not count.
     """
     rows, first = [], []
-    for example, row, cosines in zip(examples, indices, similarities, strict=True):
-        for rank, (index, cosine) in enumerate(zip(row, cosines, strict=True), 1):
-            if np.isfinite(cosine):
-                other = examples[index]
-                agrees = int(bool(set(example.labels) & set(other.labels)))
-                names = example.path, example.label, rank, other.path, other.label
-                rows.append((*names, f"{cosine:.4f}", agrees))
-                first += [agrees] if rank == 1 else []
+    for example, near in zip(examples, neighbors, strict=True):
+        for rank, each in enumerate(near, 1):
+            other, agrees = examples[each.index], int(each.agrees)
+            names = example.path, example.label, rank, other.path, other.label
+            rows.append((*names, f"{each.similarity:.4f}", agrees))
+            first += [agrees] if rank == 1 else []
     header = "path", "label", "rank", "neighbour", "neighbour_label", "similarity", "agrees"
     write_csv(path, header, rows)
     return np.mean(first) if first else None
 
 
 def save_embeddings(folder, found, classes, neighbors):
-    """Write embeddings.npz, neighbours.csv and map.png, and print whether neighbors agree."""
+    """Write embeddings.npz and neighbours.csv, and print whether neighbors agree."""
     from tasks.classification.embedding import EMBEDDINGS  # slow: it imports Keras
 
     embeddings, examples, _ = found
@@ -59,14 +57,11 @@ def save_embeddings(folder, found, classes, neighbors):
     }
     with atomic_path(folder / EMBEDDINGS) as temporary:
         np.savez(temporary, embeddings=embeddings, classes=np.array(classes), **columns)
-    indices, similarities = nearest(embeddings, [e.group for e in examples], neighbors)
-    share = save_neighbors(folder / "neighbours.csv", examples, indices, similarities)
-    plot_map(project(embeddings), columns["labels"], columns["splits"], folder / "map.png")
+    share = save_neighbors(folder / "neighbours.csv", examples, neighbors)
     if share is None:
         print("All videos are in one group, so no video has a neighbor.")
     else:
         print_line(f"{share:.1%} of the videos have a nearest neighbor with their label")
-    print_line(f"Written to {folder}: embeddings.npz, neighbours.csv, map.png")
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ class Options:
     neighbours: int = 5
     """Nearest videos listed per video. Videos of the same group are left out."""
     query: str = ""
-    """A video file whose nearest videos are printed."""
+    """A video file whose nearest videos are printed, and shown first in neighbors.html."""
 
     def __post_init__(self):
         if self.neighbours < 1:
@@ -111,12 +106,19 @@ def extract_embeddings(options):
     if len(found.examples) < 2:
         raise ValueError("Fewer than two videos can be read; see the problems above.")
     folder = Path(options.output or run / "embeddings")
-    save_embeddings(folder, found, load_data(run)[1], count)
+    neighbors = list_neighbors(found, count)
+    save_embeddings(folder, found, load_data(run)[1], neighbors)
+    near = list_neighbors(found, count, asked)[0] if query else []
+    scope = " ".join(filter(None, (Path(options.data_path).stem, options.split))) or "all splits"
+    title = name_scope(run.name, scope, len(found.examples))
+    shown = (asked.examples[0], near) if query else None
+    names = draw_pages(folder, title, found, neighbors, shown)
+    print_line(f"Written to {folder}: embeddings.npz, neighbours.csv, {', '.join(names)}")
     if query:
         print_line(f"Nearest to {query}:")
-        indices, cosines = nearest(found.vectors, None, count, asked.vectors)
-        for index, cosine in zip(indices[0], cosines[0], strict=True):
-            print_line(f"  {cosine:.3f}  {found.labels[index]}  {found.paths[index]}")
+    for each in near:
+        label, path = found.labels[each.index], found.paths[each.index]
+        print_line(f"  {each.similarity:.3f}  {label}  {path}")
 
 
 COMMAND = Command(__doc__, Options)

@@ -1,6 +1,8 @@
 """Embeddings of a run's videos: the right numbers, the right neighbors, as a command is run."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from models.networks import build
 from scripts.extract_embeddings import Options, extract_embeddings
@@ -10,10 +12,13 @@ from support.runs import read_table, save_run
 from support.videos import split_examples, write_dataset
 from tasks.plan import make_plan
 from utils.clips.reading import list_views, read_clip
+from utils.data.examples import Example
 from utils.params import Params
-from utils.pictures.embedding_map import plot_map, project
+from utils.pictures import alike
+from utils.pictures.alike import Shown, choose_rows, choose_shown, read_frames
+from utils.pictures.embedding_map import plot_map, project, scatter_apart
 from utils.runs.saved_params import save_params
-from utils.scores.neighbors import nearest
+from utils.scores.neighbors import Neighbor, nearest
 from utils.video.reading import probe
 
 import keras
@@ -75,6 +80,13 @@ def test_embeddings_are_what_the_logits_are_made_of(run_folder, logits, changes,
     assert all((row["label"] == row["neighbour_label"]) == (row["agrees"] == "1") for row in rows)
     share = np.mean([int(row["agrees"]) for row in rows[::2]])
     assert f"{share:.1%} of the videos have a nearest neighbor with their label" in printed
+    page = Path("out/neighbors.html").read_text()
+    assert "<h1>Nearest videos of r, all splits, 6 videos</h1>" in page
+    assert page.count("data:image/jpeg;base64,") == 3 + 6 * 3
+    assert page.index("Nearest to left/left_01.avi") < page.index("Videos of the data")
+    assert 'href="../videos/left/left_01.avi"' in page and "asked for" in page
+    alike, others = (page.count(f'class="video {style}"') for style in ("same", "other"))
+    assert alike == sum(int(row["agrees"]) for row in rows) and alike + others == 12
     first = printed.split(f"Nearest to {query}:\n")[1].splitlines()[0]
     assert first.split()[:2] == ["1.000", "left"] and first.endswith("left_01.avi")
 
@@ -99,6 +111,9 @@ def test_parts_of_the_data_and_other_data(run_folder):
     saved = np.load(run_folder / "embeddings/embeddings.npz")
     assert saved["labels"].tolist() == ["down", "up"]
     assert (run_folder / "embeddings/map.png").stat().st_size
+    page = (run_folder / "embeddings/map.html").read_text()
+    assert "<h1>Map of r, others, 2 videos</h1>" in page and page.count("<use ") == 2
+    shutil.rmtree("others")  # what was embedded before may be gone
     extract_embeddings(Options(run_folder, split="val"))
     saved = np.load(run_folder / "embeddings/embeddings.npz")
     assert set(saved["splits"]) == {"val"}
@@ -163,7 +178,10 @@ def test_map_has_a_color_a_class_and_a_marker_a_split(tmp_path, monkeypatch, cla
     monkeypatch.setattr("utils.pictures.embedding_map.plt.close", lambda figure: None)
     labels = [f"class {label:02d}" for label in range(classes)]
     splits = ["train", *["val"] * (classes - 1)]
-    plot_map(np.random.default_rng(0).normal(size=(classes, 2)), labels, splits, tmp_path / "a.png")
+    points = np.random.default_rng(0).normal(size=(classes, 2))
+    frames = {0: np.zeros((9, 16, 3), np.uint8), classes - 1: np.zeros((16, 9, 3), np.uint8)}
+    plot_map(points, labels, splits, tmp_path / "a.png", "r, all splits", frames)
+    assert plt.gcf().get_suptitle() == "r, all splits"
     axis = plt.gcf().axes[0]
     monkeypatch.undo()
     plt.close()
@@ -172,5 +190,37 @@ def test_map_has_a_color_a_class_and_a_marker_a_split(tmp_path, monkeypatch, cla
     assert names == [*labels, *["train", "val"][: len(set(splits))]]
     assert len({tuple(entry.get_color()) for entry in entries[:classes]}) == classes
     drawn = [points for points in axis.collections if len(points.get_offsets())]
-    assert len(drawn) == classes
+    assert len(drawn) == classes and len(axis.artists) == len(frames)
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+def test_pictures_do_not_cover_each_other():
+    points = np.array([[0, 0], [0.05, 0.05], [0.05, 0.3], [0.2, 0], [0.21, 0.01], [1, 1]])
+    assert scatter_apart(points, np.array([0.1, 0.2])) == [0, 2, 3, 5]
+    assert scatter_apart(np.zeros((50, 2)), np.array([0.1, 0.1])) == [0]
+
+
+def test_pages_of_many_videos_stay_small(monkeypatch):
+    """Those with neighbors of other labels come first; frames are read of what is shown."""
+    rows = [[Neighbor((n + 1) % 50, 0.9, n % 2 == 0), Neighbor(7, 0.8, n > 3)] for n in range(50)]
+    rows[1] = []
+    monkeypatch.setattr(alike, "MOST_ROWS", 4)
+    assert choose_rows(rows) == [3, 0, 2, 5]
+    monkeypatch.setattr(alike, "MOST_FRAMES", 3)
+    assert choose_shown(50, [3, 0], rows) == {0, 24, 49, 3, 4, 1, 7}
+    assert choose_rows([[], []]) == []
+
+
+def test_videos_that_are_gone_are_named(tmp_path):
+    write_dataset(tmp_path / "v", ("a",), 1)
+    paths = [str(tmp_path / "v/a/a_00.avi"), str(tmp_path / "gone.avi")]
+    frames = read_frames(paths, {0, 1})
+    assert [*frames] == [0] and frames[0].shape == (128, 160, 3)
+    shown = Shown(tmp_path, [Example(path, "a") for path in paths], frames)
+    assert shown.describe(0)["picture"].startswith(b"\xff\xd8") and shown.describe(1) == {
+        "name": f"{tmp_path.name}/gone.avi",
+        "label": "a",
+        "split": "",
+        "address": "gone.avi",
+        "picture": b"",
+    }

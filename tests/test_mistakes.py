@@ -14,19 +14,19 @@ from tasks.answers import Judge
 from tasks.classification.mistakes import list_mistakes, measure_confidence, name_explanations
 from tasks.classification.scoring import Scored
 from utils.data.examples import Example
-from utils.pictures import mistakes
+from utils.pictures import html
+from utils.pictures.frame_sheets import read_spread
+from utils.pictures.html import find_address
 from utils.pictures.mistakes import (
     SHOWN,
     Case,
     Section,
-    find_address,
     find_reason,
-    read_frames,
     save_mistakes,
 )
 from utils.pictures.saving import name_scope, name_splits
 from utils.system.commands import ROOT
-from utils.video.reading import write_video
+from utils.video.writing import write_video
 
 import cv2
 import numpy as np
@@ -111,7 +111,7 @@ def test_a_page_links_to_the_file_and_to_its_explanation(folder):
     assert [path.exists() for path in there] == [True, True, False, False, True]
     assert page.count("data:image/jpeg;base64,") == 6 == page.count('alt="frame ')
     assert "b.avi: no such file" in page and "broken.avi: not a video" in page
-    assert "<h1>r, test, 3 videos</h1>" in page and "REF: A\nHYP: B" in page
+    assert "<h1>Mistakes of r, test, 3 videos</h1>" in page and "REF: A\nHYP: B" in page
 
 
 def test_a_command_can_be_pasted_in_any_folder(folder, monkeypatch):
@@ -149,13 +149,13 @@ def test_addresses_have_any_letter(folder, monkeypatch):
     def refuse(*_):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
 
-    monkeypatch.setattr(mistakes.os.path, "relpath", refuse)
+    monkeypatch.setattr(html.os.path, "relpath", refuse)
     assert find_address("a b.avi", folder) == Path("a b.avi").absolute().as_uri()
 
 
 def test_frames_are_spread_over_the_video(tmp_path):
     write_video(tmp_path / "a.avi", [np.full((64, 48, 3), 20 * n, np.uint8) for n in range(12)], 25)
-    frames, problem = read_frames(tmp_path / "a.avi")
+    frames, problem = read_spread(tmp_path / "a.avi", 6, 64)
     assert frames.shape == (6, 64, 48, 3) and problem == ""
     assert np.all(np.diff(frames.mean((1, 2, 3))) > 10)
 

@@ -67,7 +67,8 @@ def draw_frames(folder):
 
 
 def draw_others(folder):
-    plot_map(np.zeros((len(NAMES), 2)), NAMES, [""] * len(NAMES), folder / "a.png")
+    frames = {0: np.zeros((6, 8, 3), np.uint8)}
+    plot_map(np.zeros((len(NAMES), 2)), NAMES, [""] * len(NAMES), folder / "a.png", LATIN, frames)
     spans = [Span(name, n, n + 1, 0.5) for n, name in enumerate(NAMES)]
     curves = {name: np.ones(len(NAMES)) for name in NAMES}
     edges = np.arange(len(NAMES) + 1.0)

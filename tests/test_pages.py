@@ -10,6 +10,7 @@ from utils.pictures.gloss_timeline import Span
 from utils.pictures.html import render
 from utils.pictures.mistakes import Case, Reason
 from utils.pictures.saving import encode_figure, encode_frame
+from utils.scores.neighbors import Neighbor
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,12 +75,31 @@ def mistakes():
     return {"sections": [("Wrong, the most confident first: 1 of 1", rows), ("Right", [])]}
 
 
+def describe(number):
+    picture = encode_frame(np.full((90, 160, 3), 40 * number, np.uint8)) if number % 3 else b""
+    names = {"name": LONG, "label": f"class {number}", "split": ["", "val"][number % 2]}
+    return names | {"address": "a.mp4", "picture": picture}
+
+
+def neighbors():
+    near = [(describe(n), Neighbor(n, 0.9, n % 2 == 0)) for n in range(5)]
+    rows = [(describe(n), near) for n in range(3)]
+    return {"query": (describe(4), near), "rows": rows, "total": 9}
+
+
+def embedding_map():
+    spots = [(f"{10 * n}.00", f"{90 - 10 * n}.00", "#1f77b4", describe(n)) for n in range(1, 6)]
+    return {"spots": spots, "colors": {LONG: "#1f77b4", "no_fight": "#ff7f0e"}}
+
+
 PAGES = {
     "classification.html": classification,
     "recognition.html": recognition,
     "dataset.html": dataset,
     "sheets.html": sheets,
     "mistakes.html": mistakes,
+    "neighbors.html": neighbors,
+    "map.html": embedding_map,
 }
 # What the checks are there to find, each on a page of its own.
 BAD = {
@@ -94,6 +114,13 @@ BAD = {
     "flat": ("is distorted: a", "<img alt='a' src='sheet.png' style='width: 50px; height: 99px'>"),
 }
 
+# Points at the third video of the map, a little beside it.
+POINT = """<script>
+const spot = map.querySelectorAll('use')[2].getBoundingClientRect();
+const at = {clientX: spot.left + 8, clientY: spot.top + 2};
+map.dispatchEvent(new PointerEvent('pointerdown', at));
+</script>"""
+
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory):
@@ -105,6 +132,7 @@ def looked(tmp_path_factory):
     for name, values in PAGES.items():
         page = render(name, title=f"{LONG}: fight 0.93 (grad_cam)", **values())
         (folder / name).write_text(page, encoding="utf-8")
+    (folder / "pointed.html").write_text((folder / "map.html").read_text() + POINT)
     for name, (_, body) in BAD.items():
         (folder / f"{name}.html").write_text(f"<!doctype html><body>{body}", encoding="utf-8")
     return look_at_pages(sorted(folder.glob("*.html")), folder)
@@ -118,6 +146,13 @@ def test_a_page_can_be_read(looked, page, width, scheme):
     assert found["faults"] == []
     assert found["texts"] > 2 and found["height"] > 300
     assert found["text"] == ("rgb(255, 255, 255)" if scheme == "dark" else "rgb(0, 0, 0)")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_map_shows_the_video_that_is_pointed_at(looked, width):
+    assert "class 1 val" in looked["map.html", width, "light"]["shown"]
+    assert "no picture" in looked["pointed.html", width, "light"]["shown"]  # it is gone
+    assert "class 3 val" in looked["pointed.html", width, "light"]["shown"]
 
 
 @pytest.mark.parametrize("name", BAD)

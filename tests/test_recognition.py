@@ -150,6 +150,10 @@ def test_files_of_a_score(folder, scored):
     assert len(stm.splitlines()) == 9 and "NEBEL" in stm and "NEBEL" not in ctm
     with open(written / "predictions.csv") as file:
         rows = list(csv.DictReader(file))
+    page = (written / "mistakes.html").read_text()
+    worst = max(rows, key=lambda row: int(row["errors"]))
+    assert f"<b>{worst['errors']} in {worst['words']} glosses</b>" in page and "REF: " in page
+    assert f"scripts.explain {worst['id']} --run " in page and "first, dev, 9 sentences" in page
     errors = sum(int(row["errors"]) for row in rows)
     assert errors == report["substitutions"] + report["deletions"] + report["insertions"]
     known = {s.id: s for s in list_sentences("release", needs_frames=False)[0]}

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+from utils.pictures.html import name_video
 from utils.pictures.mistakes import SHOWN, Case, Section, find_reason
 from utils.scores.metrics import decide_classes, spread_outputs
 
@@ -69,7 +70,7 @@ def list_mistakes(scored, judge, runs, flags=()):
             "predicted": _say(judge.labels, decided[index], scores[index]),
         }
         reasons = [find_reason(run, path, folders[path], flags) for run in runs]
-        return Case(path, "/".join(Path(path).parts[-2:]), facts, reasons)
+        return Case(path, name_video(path), facts, reasons)
 
     wrong = np.flatnonzero(np.isfinite(error))
     right = np.flatnonzero(~np.isfinite(error))

@@ -129,7 +129,10 @@ def list_mistakes(scored, run, options):
         sentence, score = sentences[name], count_errors(scored.alignments[name])
         # A run knows its own sentences by their ids, and those of other corpora by their videos.
         reason = find_reason(run, sentence.path if options.data_path else name, flags=flags)
-        facts = {"signer": sentence.signer or "unknown", "score": str(score)}
+        facts = {
+            "signer": sentence.signer or "unknown",
+            "errors": f"{score.errors} in {score.words} glosses",
+        }
         lines = format_alignment(scored.alignments[name])
         return Case(sentence.path, name, facts, [reason], lines)
 

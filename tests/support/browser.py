@@ -31,7 +31,7 @@ def look_at_pages(pages, folder):
 
     Returns:
         {(name of the page, width, scheme): {"faults": list of texts, "height": pixels, "text":
-        color, "texts", "pictures": how many were looked at}}.
+        color, "shown": the text of what has that id, "texts", "pictures": how many there are}}.
     """
     frames = [
         f'<iframe data-name="{escape(page.name)}" data-width="{width}" data-scheme="{scheme}" '

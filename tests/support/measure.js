@@ -91,7 +91,8 @@ const measure = async frame => {
   }
   const text = view.getComputedStyle(doc.body).color;
   const counts = {texts: texts.length, pictures: images.length};
-  return {name, width, scheme, faults, height: root.scrollHeight, text, ...counts};
+  const shown = doc.getElementById('shown')?.innerText;
+  return {name, width, scheme, faults, height: root.scrollHeight, text, shown, ...counts};
 };
 
 addEventListener('load', async () => {

@@ -7,7 +7,7 @@ from utils.clips.augmentation import restore_rgb
 from utils.pictures.lettering import spell
 from utils.pictures.saving import save_figure, write_title
 from utils.video.flow import FLOW_LIMIT
-from utils.video.reading import probe, resized_frames
+from utils.video.reading import probe, resized_frames, skim
 from utils.video.resampling import shown_at
 from utils.video.streams import STREAMS
 from utils.video.video import VideoError
@@ -128,6 +128,23 @@ def plot_strips(path, rows, title):
         for place, caption in enumerate(row.captions):
             axis.text(place * (width + _GAP), -0.02 * width, caption, fontsize=7)
     save_figure(figure, path, dpi=100, tight=True)
+
+
+def read_spread(path, count, side):
+    """Read frames of a video, evenly spread, without decoding all of it.
+
+    Args:
+        path: a video, or a folder of images; it need not be there.
+        count: of the frames, at most.
+        side: pixels of their longer side, at most.
+
+    Returns:
+        (uint8 RGB (frames, height, width, 3), ""), or (none of them, why).
+    """
+    try:
+        return skim(path, count, side)[2][:, 0], ""
+    except VideoError as error:
+        return np.empty((0, side, side, 3), np.uint8), f"No frames are shown: {error}"
 
 
 _SIDE = 160  # pixels of a frame's shorter side

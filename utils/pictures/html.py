@@ -5,6 +5,8 @@ from base64 import b64encode
 from pathlib import Path
 from urllib.parse import quote
 
+from utils.system.files import whole_path
+
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
@@ -35,3 +37,20 @@ def render(template, **values):
         values: what is filled in where the template names it.
     """
     return _TEMPLATES.get_template(template).render(values)
+
+
+def find_address(path, folder):
+    """Return the address of a file for a page in a folder.
+
+    It is relative, so it goes on working where both are moved together.
+    """
+    try:
+        relative = Path(os.path.relpath(whole_path(path), whole_path(folder)))
+    except ValueError:  # another drive of Windows
+        return Path(whole_path(path)).as_uri()
+    return quote(os.fsencode(relative.as_posix()))
+
+
+def name_video(path):
+    """Return what a video is called on a page: its file, and the folder that it lies in."""
+    return "/".join(Path(path).parts[-2:])

@@ -1,19 +1,15 @@
 """Videos that a network errs on, or nearly does: a page and a picture of them."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
-from utils.pictures.frame_sheets import Strip, plot_strips
-from utils.pictures.html import render
+from utils.pictures.frame_sheets import Strip, plot_strips, read_spread
+from utils.pictures.html import find_address, render
 from utils.pictures.saving import encode_frame
 from utils.runs.folders import explanation_folder
 from utils.system.commands import ROOT
 from utils.system.files import whole_path, write_atomically
-from utils.video.reading import skim
-from utils.video.video import VideoError
 
 import numpy as np
 
@@ -81,43 +77,19 @@ def find_reason(run, video, name="", flags=()):
     return Reason(Path(run).name, folder / "explanation.html", command)
 
 
-def find_address(path, folder):
-    """Return the address of a file for a page in a folder.
-
-    It is relative, so it goes on working where both are moved together.
-    """
-    try:
-        relative = Path(os.path.relpath(whole_path(path), whole_path(folder)))
-    except ValueError:  # another drive of Windows
-        return Path(whole_path(path)).as_uri()
-    return quote(os.fsencode(relative.as_posix()))
-
-
-def read_frames(path):
-    """Read frames of a video, evenly spread.
-
-    Returns:
-        (uint8 RGB (frames, height, width, 3), ""), or (none of them, why).
-    """
-    try:
-        return skim(path, FRAMES, _SIDE)[2][:, 0], ""
-    except VideoError as error:
-        return _GRAY[:0], f"No frames are shown: {error}"
-
-
 def save_mistakes(folder, title, sections):
     """Write mistakes.html and mistakes.png; return their names.
 
     Args:
         folder: where.
-        title: over all.
+        title: what they are of.
         sections: list of `Section`.
     """
     shown, strips = [], []
     for section in sections:
         rows = []
         for case in section.cases:
-            frames, problem = read_frames(case.path)
+            frames, problem = read_spread(case.path, FRAMES, _SIDE)
             rows.append(
                 {
                     "case": case,
@@ -135,10 +107,10 @@ def save_mistakes(folder, title, sections):
             label = "\n".join([case.name, *facts, *case.compared.splitlines()[:2]])
             strips.append(Strip(label, frames if len(frames) else _GRAY, color=color))
         shown.append((section.heading, rows))
-    page = render("mistakes.html", title=title, sections=shown)
+    page = render("mistakes.html", title=f"Mistakes of {title}", sections=shown)
     write_atomically(folder / "mistakes.html", page)
     names = ["mistakes.html"]
     if strips:
-        plot_strips(folder / "mistakes.png", strips, title)
+        plot_strips(folder / "mistakes.png", strips, f"mistakes of {title}")
         names.append("mistakes.png")
     return names

@@ -1,6 +1,16 @@
 """Which videos are alike, from their embeddings."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Neighbor(NamedTuple):
+    """A video that is near another: its index, their cosine, whether they share a class."""
+
+    index: int
+    similarity: float
+    agrees: bool
 
 
 def to_directions(embeddings):
@@ -34,3 +44,24 @@ def nearest(embeddings, groups, k, queries=None):
         indices.append(best)
         similarities.append(np.take_along_axis(cosines, best, axis=1))
     return np.concatenate(indices), np.concatenate(similarities)
+
+
+def list_neighbors(found, count, asked=None):
+    """Return a list of `Neighbor` a video, at most so many of other groups, the nearest first.
+
+    Args:
+        found: `tasks.classification.embedding.Embeddings`.
+        count: how many.
+        asked: `Embeddings` of other videos, whose neighbors are wanted; None for the videos' own.
+    """
+    groups = [example.group for example in found.examples]
+    indices, cosines = nearest(found.vectors, groups, count, asked and asked.vectors)
+    asking = (asked or found).examples
+    return [
+        [
+            Neighbor(index, cosine, bool(set(example.labels) & set(found.examples[index].labels)))
+            for index, cosine in zip(row, near, strict=True)
+            if np.isfinite(cosine)
+        ]
+        for example, row, near in zip(asking, indices.tolist(), cosines.tolist(), strict=True)
+    ]
