@@ -79,11 +79,12 @@ class ExplanationOptions:
     class_name: Annotated[str, tyro.conf.arg(name="class")] = ""
     """Class to explain. Empty: the most probable one."""
     method: Literal[("", *METHODS)] = ""
-    """grad_cam: networks with a backbone. integrated_gradients: other networks. rollout: attention,
-    whatever the class. occlusion: runs on features. Empty: the first of these that fits."""
+    """occlusion: networks with a backbone, and runs on features. grad_cam, hires_cam, layer_cam:
+    networks with a backbone. integrated_gradients: runs on videos; minutes with a backbone.
+    rollout: attention, whatever the class. Empty: the first of these that fits."""
     endpoint: str = ""
-    """Grad-CAM: stage of the backbone, such as Mixed_4f. Earlier stages show finer maps, but see
-    less context. Empty: the last stage."""
+    """occlusion and class activation maps: stage of the backbone, such as Mixed_4f. Earlier stages
+    show finer maps, but see less context. Empty: the last stage."""
     block: int = 0
     """Transformers: number of the block whose attention is drawn, from 1. 0: the last block."""
     features: str = ""

@@ -15,6 +15,9 @@ from models.explaining.attribution import (
     roll_out,
     tap_attention,
     tap_spatial,
+    weigh_channels,
+    weigh_numbers,
+    weigh_raising,
 )
 from models.explaining.choices import METHODS, choose_method
 from models.explaining.methods import Question, integrate, map_windows
@@ -361,9 +364,67 @@ def test_occlusion_is_the_fall_of_the_log_odds():
 
 def test_a_network_with_its_own_i3d_has_maps(small_i3d):
     network = build("vivit", 2, 1, 8, 112, design=Design(embedder="i3d"))
-    assert choose_method("", network) == "grad_cam"
-    with pytest.raises(ValueError, match="integrated_gradients: networks without a backbone"):
-        choose_method("integrated_gradients", network)
+    assert choose_method("", network) == "occlusion"
     question = Question(network, draw(1, 1, 8, 112, 112, 3), 0, 1, differentiate)
-    for name in ("grad_cam", "rollout"):
+    for name in ("occlusion", "grad_cam", "hires_cam", "layer_cam", "rollout"):
         assert METHODS[name].explain(question).values.shape == (1, 1, 4, 4)
+    with pytest.raises(ValueError, match="occlusion: networks with a backbone, or on features"):
+        choose_method("occlusion", build("vivit", 2, 1, 4, 32, design=Design(size="tiny")))
+
+
+def test_what_normalized_features_leave_of_grad_cam(small_i3d):
+    """At the last stage its sum, of both signs, is zero: it tells of no place that it counts."""
+    keras.utils.set_random_seed(0)
+    network, clip = build("i3d_lstm", 2, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
+    for layer in backbones_of(network)["rgb"].layers:  # features as large as real ones
+        if layer.name.startswith("Mixed_5c") and layer.name.endswith("conv_3d"):
+            layer.kernel.assign(30 * layer.kernel)
+    for_it, against = (
+        METHODS["grad_cam"].explain(Question(network, clip, 1, sign, differentiate)).values
+        for sign in (1, -1)
+    )
+    assert for_it.sum() == pytest.approx(against.sum(), rel=1e-2) and for_it.any()
+
+
+def test_class_activation_maps_by_hand():
+    maps, gradients = draw(1, 2, 1, 3, 3, 4), draw(1, 2, 1, 3, 3, 4)[..., ::-1]
+    weights = gradients.mean((2, 3, 4), keepdims=True)
+    expected = {
+        weigh_channels: (maps * weights).sum(-1),
+        weigh_numbers: (maps * gradients).sum(-1),
+        weigh_raising: (maps * np.maximum(gradients, 0)).sum(-1),
+    }
+    for weigh, values in expected.items():
+        np.testing.assert_allclose(weigh(maps, gradients), np.maximum(values, 0), atol=1e-6)
+
+
+def test_occlusion_by_hand(small_i3d):
+    """The mean fall of the log-odds over the windows that hide a place, each in one segment."""
+    keras.utils.set_random_seed(0)
+    network, clip = build("i3d", 2, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
+    question = Question(network, clip, 1, 1, differentiate)
+    found = METHODS["occlusion"].explain(question).values
+    first, rest = cut_after(network, BACKBONES["i3d"].stages[-1])
+    maps = np.asarray(first(clip))[0]
+
+    def odds(changed):
+        logits = np.asarray(rest(changed[None]))[0]
+        return logits[1] - logits[0]
+
+    falls, windows = np.zeros((2, 4, 4)), np.zeros((4, 4))
+    for row in range(3):
+        for column in range(3):
+            window = slice(row, row + 2), slice(column, column + 2)
+            windows[window] += 1
+            for segment in range(2):
+                hidden = maps.copy()
+                hidden[(segment, 0, *window)] = maps[segment].mean((0, 1, 2))
+                falls[(segment, *window)] += odds(maps) - odds(hidden)
+    assert found.shape == (2, 1, 4, 4) and found.any()
+    np.testing.assert_allclose(found[:, 0], np.maximum(falls / windows, 0), atol=1e-5)
+    assert METHODS["occlusion"].explain(replace(question, endpoint="Mixed_4f")).values.shape == (
+        2,
+        2,
+        7,
+        7,
+    )

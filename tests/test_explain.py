@@ -12,6 +12,7 @@ from support.videos import cut_video, read_pixels, split_examples, write_dataset
 from tasks.options import ExplanationOptions
 from tasks.plan import make_plan
 from utils.params import Params
+from utils.pictures import heat_maps
 from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
 from utils.video.writing import write_video
 
@@ -95,9 +96,9 @@ def test_command_with_a_timesformer(timesformer_run, capsys):
     assert [row["seconds"] for row in rows] == ["0.120", "0.360", "0.600", "0.840"]
     assert sum(float(row["weight"]) for row in rows) == pytest.approx(1, abs=1e-4)
     overlay = read_pixels(out / "overlay.mp4")
-    assert overlay.shape == (4, 256 + 36, 512, 3)
-    assert overlay[0, 36:, :256].std() > 20
-    left, right = overlay[:, 40:, :256].astype(float), overlay[:, 40:, 256:].astype(float)
+    assert overlay.shape == (4, 256 + 78, 512, 3)
+    assert overlay[0, 78:, :256].std() > 20
+    left, right = overlay[:, 82:, :256].astype(float), overlay[:, 82:, 256:].astype(float)
     assert np.abs(left - right).mean() > 2
     height, width = look(out / "contact_sheet.png")
     assert width > 1.5 * height
@@ -129,12 +130,14 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     run_folder = folder("i", params, 1)
     explain(VIDEO, run=run_folder, class_name="left")
     printed = capsys.readouterr().out
-    assert "Explained: left 0." in printed and "by grad_cam" in printed
+    assert "Explained: left 0." in printed and "by occlusion" in printed
+    assert printed.count("How far to believe this map") == 1
     out = run_folder / "explanations/left_01"
     assert np.load(out / "maps.npz")["maps"].shape == (2, 1, 4, 4)
     assert not (out / "attention.png").exists()
-    assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 36, 448, 3)
-    assert "Grad-CAM shows where" in (out / "explanation.html").read_text()
+    assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 68, 448, 3)
+    page = (out / "explanation.html").read_text()
+    assert "Occlusion shows how much" in page and "How far to believe this map" in page
     look(out / "contact_sheet.png")
     Path("text.avi").write_text("no video")
     for arguments, message in (
@@ -186,6 +189,17 @@ def test_command_with_two_streams(folder):
         explain(VIDEO, run=run_folder, method="rollout")
     with pytest.raises(ValueError, match="beam is 2, but weights/b is a run of videos"):
         explain(VIDEO, run=run_folder, beam=2)
+
+
+def test_the_weights_of_time_stand_within_their_frame(tmp_path, monkeypatch):
+    """The highest one too; 100 % is what a frame counts where all count alike."""
+    figures = []
+    monkeypatch.setattr(heat_maps, "save_figure", lambda figure, *_, **__: figures.append(figure))
+    weights = np.repeat([[0.3], [0.05], [0.1], [0.05]], 2, 1)
+    heat_maps.plot_weights(tmp_path / "a.png", np.arange(8.0).reshape(4, 2), weights, "fight")
+    (axis,) = figures[0].axes
+    assert [line.get_ydata()[0] for line in axis.lines] == pytest.approx([240, 40, 80, 40, 100])
+    assert axis.get_ylim() == pytest.approx((0, 1.15 * 240))
 
 
 def test_resized_maps_lie_where_they_belong():

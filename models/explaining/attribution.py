@@ -1,7 +1,8 @@
-"""What a decision rests on: attention rolled out to the tokens, and Grad-CAM.
+"""What a decision rests on: attention rolled out to the tokens, and class activation maps.
 
 Abnar and Zuidema, Quantifying Attention Flow in Transformers, ACL 2020; Selvaraju et al.,
-Grad-CAM, ICCV 2017. Gradients are taken by the caller, Keras has none.
+Grad-CAM, ICCV 2017; Draelos and Carin, Use HiResCAM instead of Grad-CAM, 2020; Jiang et al.,
+LayerCAM, IEEE TIP 2021. Gradients are taken by the caller, Keras has none.
 """
 
 import math
@@ -202,9 +203,18 @@ def weigh_channels(maps, gradients):
     Returns:
         (batch, segments, time, height, width).
     """
+    return weigh_numbers(maps, ops.mean(gradients, axis=(2, 3, 4), keepdims=True))
+
+
+def weigh_numbers(maps, gradients):
+    """Return HiResCAM: numbers times their own gradients, as in `weigh_channels`."""
     maps, gradients = ops.cast(maps, "float32"), ops.cast(gradients, "float32")
-    weights = ops.mean(gradients, axis=(2, 3, 4), keepdims=True)
-    return ops.relu(ops.sum(weights * maps, axis=-1))
+    return ops.relu(ops.sum(gradients * maps, axis=-1))
+
+
+def weigh_raising(maps, gradients):
+    """Return LayerCAM: numbers times their own positive gradients, as in `weigh_channels`."""
+    return weigh_numbers(maps, ops.relu(gradients))
 
 
 def find_centers(length, stages, axis):

@@ -27,21 +27,43 @@ class Method(NamedTuple):
     meaning: str
 
 
-# The first that fits is the default.
+# The first that fits is the default: docs/results.md has the measurement that chose it.
 METHODS = {
+    "occlusion": Method(
+        later(_MODULE, "occlude"),
+        later(_MODULE, "hides"),
+        "networks with a backbone, or on features",
+        "Occlusion shows how much the score of this class (its log-odds) falls when a part is "
+        "hidden: a window of the backbone's features, or one row where the run is on features. "
+        "Each place sees a large part of the frame around it, so a map is coarse.",
+    ),
     "grad_cam": Method(
         later(_MODULE, "grad_cam"),
         later(_MODULE, "has_backbone"),
         "networks with a backbone",
         "Grad-CAM shows where and when the backbone's features raise the score of this "
-        "class. Each place of the map sees a large part of the frame around it, so the "
-        "map is coarse.",
+        "class, by their mean gradient. Behind a head that normalizes features, what it shows at "
+        "the last stage adds up to nothing: give --endpoint Mixed_4f.",
     ),
-    # Through the strided convolution that a backbone begins with it would take minutes.
+    "hires_cam": Method(
+        later(_MODULE, "hires_cam"),
+        later(_MODULE, "has_backbone"),
+        "networks with a backbone",
+        "HiResCAM shows where and when the backbone's features raise the score of this class, by "
+        "the gradient of each.",
+    ),
+    "layer_cam": Method(
+        later(_MODULE, "layer_cam"),
+        later(_MODULE, "has_backbone"),
+        "networks with a backbone",
+        "LayerCAM shows where and when the score of this class rises with the backbone's features, "
+        "by the positive gradients.",
+    ),
+    # Through the strided convolution that a backbone begins with it takes minutes.
     "integrated_gradients": Method(
         later(_MODULE, "integrate_patches"),
-        later(_MODULE, "has_patches"),
-        "networks without a backbone",
+        later(_MODULE, "takes_clips"),
+        "networks on videos",
         "Integrated gradients show which patches raise the score of this class (its "
         "log-odds) when a gray clip gradually turns into this clip.",
     ),
@@ -51,13 +73,6 @@ METHODS = {
         "timesformer, vivit (two streams: fusion features)",
         "Attention rollout shows which tokens the network attends to, through all layers. "
         "It does not depend on the class.",
-    ),
-    "occlusion": Method(
-        later(_MODULE, "occlude_rows"),
-        later(_MODULE, "takes_features"),
-        "networks on features",
-        "Occlusion shows how much the score of this class (its log-odds) falls when a row "
-        "of features is left out.",
     ),
 }
 

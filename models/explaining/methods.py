@@ -4,9 +4,10 @@
 
 Integrated gradients: Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017;
 occlusion: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014;
-attention rollout and Grad-CAM as in `models.explaining.attribution`.
+attention rollout and class activation maps as in `models.explaining.attribution`.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from models.explaining.attribution import (
     tap_attention,
     tap_spatial,
     weigh_channels,
+    weigh_numbers,
+    weigh_raising,
 )
 
 import keras
@@ -46,7 +49,7 @@ class Question:
             respect to the inputs.
         activation: of the logits, "softmax" or "sigmoid".
         pooling, patch_size: of the `Design`.
-        endpoint: a stage of the backbone, for Grad-CAM; "": the last.
+        endpoint: a stage of the backbone, for class activation maps and occlusion; "": the last.
         steps: of integrated gradients.
     """
 
@@ -65,13 +68,27 @@ class Question:
         """Return the class's logit, summed over the clips of (batch, outputs)."""
         return self.sign * ops.sum(logits[:, self.column])
 
-    def log_odds(self, logits):
-        """Return the logarithm of the class's odds, by the activation, summed as in `logit`."""
+    def list_log_odds(self, logits):
+        """Return the logarithm of the class's odds in each clip, (batch,), by the activation."""
+        logit = self.sign * logits[:, self.column]
         if self.activation == "sigmoid":
-            return self.logit(logits)
+            return logit
         others = [i for i in range(logits.shape[1]) if i != self.column]
         rest = ops.take(logits, others, axis=1) if others else ops.zeros_like(logits)
-        return self.logit(logits) - ops.sum(ops.logsumexp(rest, axis=1))
+        return logit - ops.logsumexp(rest, axis=1)
+
+    def log_odds(self, logits):
+        """Return the sum of `list_log_odds`."""
+        return ops.sum(self.list_log_odds(logits))
+
+    def score(self, clips):
+        """Return the class's log-odds in clips, one after the other: float array (clips,).
+
+        Args:
+            clips: like `clip`, without the batch; generators too.
+        """
+        logits = [self.network(clip[None], training=False)[0] for clip in clips]
+        return np.asarray(self.list_log_odds(ops.stack(logits)))
 
 
 class Maps(NamedTuple):
@@ -191,21 +208,48 @@ def map_windows(question, block=0):
     return found
 
 
-def grad_cam(question):
-    """Weigh the channels of a backbone's maps by the gradient of the class's logit."""
+def _cut_at_endpoint(question):
+    """Return the backbone, the models of `cut_after`, and the centers of its maps' places."""
     backbone = BACKBONES[name_backbone(question.network)]
     stage = backbone.get_stage(question.endpoint or backbone.stages[-1].name)
-    first, rest = cut_after(question.network, stage)
+    stages = backbone.stages[: backbone.stages.index(stage) + 1]
+    lengths = question.clip.shape[2:5]
+    centers = [find_centers(n, stages, axis) for axis, n in enumerate(lengths)]
+    return backbone, cut_after(question.network, stage), centers
+
+
+def _map_activations(question, weigh):
+    """Weigh a backbone's maps by the gradients of the class's logit."""
+    backbone, (first, rest), centers = _cut_at_endpoint(question)
     outputs, lengths = first(question.clip, training=False), question.clip.shape[2:5]
     gradients = question.differentiate(rest, outputs, question.logit)
     maps, gradients = (backbone.lay_out(x[0], lengths)[None] for x in (outputs, gradients))
-    stages = backbone.stages[: backbone.stages.index(stage) + 1]
-    centers = [find_centers(n, stages, axis) for axis, n in enumerate(lengths)]
-    return Maps(np.asarray(weigh_channels(maps, gradients))[0], centers)
+    return Maps(np.asarray(weigh(maps, gradients))[0], centers)
 
 
-def occlude_rows(question):
-    """Leave out a segment's features at a time: how far the class's log-odds fall by that.
+def grad_cam(question):
+    """Weigh the channels of a backbone's maps by their mean gradient."""
+    return _map_activations(question, weigh_channels)
+
+
+def hires_cam(question):
+    """Weigh each number of a backbone's maps by its own gradient."""
+    return _map_activations(question, weigh_numbers)
+
+
+def layer_cam(question):
+    """Weigh each number of a backbone's maps by its own gradient, where that is positive."""
+    return _map_activations(question, weigh_raising)
+
+
+def occlude(question):
+    """Hide parts of a video, one at a time: how far the class's log-odds fall by that."""
+    hide = _occlude_rows if takes_features(question.network) else _occlude_places
+    return hide(question)
+
+
+def _occlude_rows(question):
+    """Leave out a segment's features at a time.
 
     Gradients would tell little: heads normalize each segment, so its scale counts for nothing.
     """
@@ -213,12 +257,61 @@ def occlude_rows(question):
     if segments == 1:  # a head has no answer to nothing at all
         return Maps(np.ones((1, 1, 1, 1)), [np.zeros(1)] * 3)
     left = question.clip * (1 - np.eye(segments, dtype=question.clip.dtype))[..., None]
-    odds = [
-        float(question.log_odds(question.network(clip[None], training=False)))
-        for clip in (*question.clip, *left)
-    ]
-    falls = np.maximum(odds[0] - np.array(odds[1:]), 0)
+    odds = question.score([*question.clip, *left])
+    falls = np.maximum(odds[0] - odds[1:], 0)
     return Maps(falls.reshape(-1, 1, 1, 1), [np.zeros(1)] * 3)
+
+
+def _occlude_places(question):
+    """Hide windows of a backbone's maps, in a segment at a time, behind the mean of its map.
+
+    A window has 3/7 of a side, and a quarter of a segment's time. A place's relevance is the mean
+    fall of the log-odds over the windows that hide it.
+    """
+    backbone, (first, rest), centers = _cut_at_endpoint(question)
+    maps = np.asarray(ops.cast(first(question.clip, training=False), "float32"))
+    numbers = np.arange(maps[0, 0, ..., 0].size).reshape(1, *maps.shape[2:-1], 1)
+    index = np.asarray(backbone.lay_out(numbers, question.clip.shape[2:5]))[0, ..., 0]
+    places = maps.reshape(maps.shape[1], index.size, -1)
+    finish, head = _split_rest(question.network, rest)
+    kept = finish(maps)
+    one = np.eye(len(places), dtype=bool).reshape(-1, len(places), *[1] * (kept.ndim - 2))
+
+    def score(features):
+        return np.asarray(question.list_log_odds(head(features, training=False)))
+
+    whole = score(kept)
+    falls, windows = np.zeros((len(places), *index.shape)), np.zeros(index.shape)
+    for window in _list_windows(index.shape):
+        hidden = places.copy()
+        hidden[:, index[window].ravel()] = places.mean(1, keepdims=True)
+        odds = score(np.where(one, finish(hidden.reshape(maps.shape)), kept))
+        falls[(slice(None), *window)] += (whole - odds).reshape(-1, 1, 1, 1)
+        windows[window] += 1
+    return Maps(np.maximum(falls / windows, 0), centers)
+
+
+def _split_rest(network, rest):
+    """Return what follows a cut: function (maps) -> what the head takes, and the head."""
+    names = [layer.name for layer in rest.layers]
+    if "trained_backbone" not in names:  # the cut lies before the head
+        return np.asarray, rest
+    backbone = rest.get_layer("trained_backbone")
+
+    def finish(maps):
+        return np.asarray(ops.cast(backbone(maps, training=False), "float32"))
+
+    return finish, network.get_layer("head")
+
+
+def _list_windows(lengths):
+    """Return slices of (time, rows, columns), a seventh of a side or an eighth of time apart."""
+    axes = []
+    for length, share, steps in zip(lengths, (1 / 4, 3 / 7, 3 / 7), (8, 7, 7), strict=True):
+        size, step = max(round(length * share), 1), max(round(length / steps), 1)
+        starts = dict.fromkeys([*range(0, length - size, step), length - size])
+        axes.append([slice(start, start + size) for start in starts])
+    return list(itertools.product(*axes))
 
 
 def has_backbone(network):
@@ -226,9 +319,14 @@ def has_backbone(network):
     return bool(backbones_of(network))
 
 
-def has_patches(network):
-    """Return whether a network takes clips and has no backbone."""
-    return not (backbones_of(network) or takes_features(network))
+def takes_clips(network):
+    """Return whether a network takes clips."""
+    return not takes_features(network)
+
+
+def hides(network):
+    """Return whether parts of what a network takes can be hidden."""
+    return has_backbone(network) or takes_features(network)
 
 
 def attends(network):

@@ -15,6 +15,7 @@ from tasks.classification.questions import (
     load_views,
     make_title,
 )
+from tasks.classification.trust import Trust, try_maps
 from tasks.plan import make_plan
 from utils.features.lookup import find_features
 from utils.features.settings import find_image_fps
@@ -69,6 +70,7 @@ class Explanation(NamedTuple):
             the video shows at those times, () where it is gone.
         coarse: `Maps` as the network gives them; None of features.
         note: why there are no frames; or "".
+        trust: how far the maps can be believed, `Trust`; None of features.
     """
 
     label: str
@@ -80,6 +82,7 @@ class Explanation(NamedTuple):
     frames: np.ndarray
     coarse: Maps | None = None
     note: str = ""
+    trust: Trust | None = None
 
     @property
     def maps(self):
@@ -96,7 +99,7 @@ class Explanation(NamedTuple):
         """What is explained, and how, in words."""
         when = f"from {self.seconds[0]:.1f} to {self.seconds[-1]:.1f} s"
         said = f"Why {self.label}, {when}. {METHODS[self.method].meaning}"
-        return " ".join(filter(None, [said, self.note]))
+        return " ".join(filter(None, [said, str(self.trust or ""), self.note]))
 
     def strongest(self, count=3):
         """Return the frames that decide, each a `Moment`, the one of most weight first.
@@ -125,7 +128,8 @@ def explain_views(asked, views):
     maps, frames = asked.explain(), views.frames
     weights = weigh_frames(*maps, len(frames))
     named = asked.label, float(asked.share), asked.method
-    return Explanation(*named, views.indices, views.seconds, weights, frames, maps)
+    trust = try_maps(asked.question, maps)
+    return Explanation(*named, views.indices, views.seconds, weights, frames, maps, trust=trust)
 
 
 def explain_row_views(asked, rows, seconds, video, image_fps):
@@ -214,12 +218,14 @@ class Answer(NamedTuple):
         note: what is explained, in a sentence.
         probabilities: (classes,).
         classes: names.
+        trust: how far the map can be believed, `Trust`; None of features.
     """
 
     asked: Asked
     note: str
     probabilities: np.ndarray
     classes: list
+    trust: Trust | None = None
 
 
 def draw_page(folder, title, answer, pictures):
@@ -236,7 +242,7 @@ def draw_page(folder, title, answer, pictures):
         "classification.html",
         title=title,
         note=answer.note,
-        meaning=METHODS[answer.asked.method].meaning,
+        meanings=[METHODS[answer.asked.method].meaning, *filter(None, [answer.trust])],
         probabilities=[(label, f"{probability:.3f}") for label, probability in top],
         pictures=[(*_PICTURES[name], (folder / name).read_bytes()) for name in pictures],
         video=(folder / "overlay.mp4").read_bytes() if "contact_sheet.png" in pictures else b"",
@@ -307,6 +313,8 @@ def explain_video(options):
             pictures.append("attention.png")
             arrays |= save_attention(folder / pictures[-1], asked.question, options.block, views)
         explanation = explain_views(asked, views)
+    print_line(explanation.trust)
+    answer = answer._replace(trust=explanation.trust)
     save_maps(folder, explanation)
     weights, shape = explanation.weights, (params.num_segments, -1)
     numbers = np.repeat(np.arange(params.num_segments), len(indices) // params.num_segments)

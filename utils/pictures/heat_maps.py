@@ -11,10 +11,17 @@ from utils.video.writing import write_video
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 
 SHOWN = 8  # frames of a sheet, at most
 SIDE = 256  # pixels of a frame in the video, about
 _COLORS = "turbo"
+_AT_THE_EDGE = {  # the right one, above a height; both moved by points
+    "xycoords": ("axes fraction", "data"),
+    "textcoords": "offset points",
+    "ha": "right",
+    "color": "gray",
+}
 
 
 def _interpolate(centers, length):
@@ -114,23 +121,25 @@ def plot_sheet(path, frames, rows, labels, title):
 
 
 def plot_weights(path, seconds, weights, title):
-    """Draw each frame's share over time, segments apart, and the share that all would have alike.
+    """Draw how much each frame counts over time; 100 % is what it would if all did alike.
 
     Args:
         path: of the PNG.
-        seconds, weights: (segments, frames).
+        seconds, weights: (segments, frames); the weights are shares of the whole relevance.
         title: over all.
     """
     figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
-    for times, shares in zip(seconds, weights, strict=True):
+    levels = 100 * weights * weights.size
+    for times, parts in zip(seconds, levels, strict=True):
         rounds = np.flatnonzero(np.diff(times) < 0) + 1  # a short video is looped
-        for part in zip(np.split(times, rounds), np.split(shares, rounds), strict=True):
+        for part in zip(np.split(times, rounds), np.split(parts, rounds), strict=True):
             axis.plot(*part, marker=".", color="tab:blue")
-    axis.axhline(1 / weights.size, color="gray", linestyle=":", label="all alike")
-    axis.set(xlabel="seconds", ylabel="share of the relevance", title=spell(title))
-    axis.set_ylim(bottom=0)
+    axis.axhline(100, color="gray", linestyle=":")
+    axis.annotate("all alike", (1, 100), (-4, 3), **_AT_THE_EDGE)
+    axis.set(xlabel="seconds", ylabel="relevance\n(all alike: 100 %)", title=spell(title))
+    axis.set_ylim(0, 1.15 * max(levels.max(), 110))  # nothing touches the frame
+    axis.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     axis.grid(alpha=0.3)
-    axis.legend()
     save_figure(figure, path, dpi=110)
 
 
