@@ -101,29 +101,41 @@ def list_presets(width):
     return lines
 
 
+def _load_begun(run):
+    """Return {parameter: value} of a run that is to go on."""
+    from utils.runs.folders import find_begun, load_begun  # slow; only --resume needs it
+
+    return vars(load_begun(find_begun(run)))
+
+
 def _read_first(arguments):
-    """Return (preset, task, arguments) of a command line that may begin with a preset's name."""
+    """Return (preset, parameters' defaults, arguments) of a command line.
+
+    It may begin with a preset's name. With --run and --resume the defaults are the run's own.
+    """
     if arguments and not arguments[0].startswith("-"):
         if Path(arguments[0]).exists() and arguments[0] not in PRESETS:
             raise ValueError(
                 f"{arguments[0]} is not a preset. Give your data as --data-path {arguments[0]}."
             )
         arguments = ["--preset", *arguments]
-    fields = describe_fields(_First) + describe_fields(Run, without=("run", "resume"))
+    fields = describe_fields(_First) + describe_fields(Run)
     kind = dataclasses.make_dataclass("First", fields)
     first, _ = parse(kind, arguments, with_rest=True)
     if first.version:
         print(VERSION)
         sys.exit()
-    given = any(read_flag(each) == "--task" for each in arguments)
-    own = PRESETS[first.preset].changes.get("task", Run.task)
-    return first.preset, first.task if given else own, arguments
+    given = {read_flag(each) for each in arguments}
+    values = PRESETS[first.preset].changes
+    if first.run and first.resume:
+        values = _load_begun(first.run) | (values if "--preset" in given else {})
+    values = {"task": Run.task} | values | ({"task": first.task} if "--task" in given else {})
+    return first.preset, values, arguments
 
 
-def _make_kind(preset, task, without):
+def _make_kind(preset, defaults, without):
     """Return the dataclass of all flags but some, for `parse`; a group is a field of it."""
-    choices = list_choices(task)
-    defaults = PRESETS[preset].changes | {"task": task}
+    choices = list_choices(defaults["task"])
     fields = describe_fields(_First, defaults={"preset": preset})
     fields += describe_fields(Run, choices, defaults)
     for name, group in _GROUPS.items():
@@ -144,13 +156,14 @@ def read_flags(arguments, known=()):
             other task.
         SystemExit: after --help or --version.
     """
-    preset, task, arguments = _read_first(arguments)
+    preset, values, arguments = _read_first(arguments)
+    task = values["task"]
     asked = {"-h", "--help"} & {*arguments}
     without = UNREAD[task] if asked or task == "classification" else ()
     reason = "is for sign language recognition: add --task recognition, or the preset phoenix."
     elsewhere = {name_flag(name): reason for name in UNREAD["classification"]}
     found = parse(
-        _make_kind(preset, task, without),
+        _make_kind(preset, values, without),
         arguments,
         _DESCRIPTION[task],
         below=list_presets(shutil.get_terminal_size().columns),
@@ -158,9 +171,8 @@ def read_flags(arguments, known=()):
         elsewhere={} if task == "recognition" else elsewhere,
     )
     groups = [found, *(getattr(found, name) for name in _GROUPS if hasattr(found, name))]
-    return {
-        name: value for group in groups for name, value in vars(group).items() if name in _NAMES
-    }
+    parsed = {name: value for group in groups for name, value in vars(group).items()}
+    return {name: value for name, value in (values | parsed).items() if name in _NAMES}
 
 
 def check_flags(arguments, known=()):
@@ -208,8 +220,14 @@ def parse_params(arguments=None, known=()):
         known: other flags of the command, for suggestions.
 
     Raises:
-        ValueError: as `read_params`, or features without labels.
+        ValueError: as `read_params`, features without labels, or a run to resume that is not there
+            or was started with other parameters.
         SystemExit: after --help or --version.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    return _find_data(read_params(arguments, known))
+    params = _find_data(read_params(arguments, known))
+    if params.resume:
+        from utils.runs.folders import find_run  # slow; only --resume needs it
+
+        find_run(params)
+    return params

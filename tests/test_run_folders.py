@@ -10,6 +10,7 @@ from pathlib import Path
 from support.commands import ROOT
 from support.runs import save_run
 from tasks.options import EvaluationOptions, ExportOptions
+from tasks.training_flags import parse_params
 from utils.data.examples import Example
 from utils.params import Params
 from utils.runs.folders import (
@@ -157,6 +158,42 @@ def test_two_do_not_go_on_with_one_run():
             open_run(Params(run="mine", resume=True, data_path="videos"))
         process.kill()
     assert open_run(Params(run="mine", resume=True, data_path="videos")).name == "mine"
+
+
+@pytest.mark.parametrize("name", ["i3d", "rows", "signs", "timesformer"])
+def test_a_run_goes_on_without_other_flags(name, monkeypatch):
+    monkeypatch.chdir(ROOT / "tests/data/kept")
+    kept = load_params(Path("weights", name, "params.json"))
+    given = ["--run", name, "--resume"]
+    features = str(Path(kept.features).resolve()) if kept.features else ""
+    assert parse_params(given) == replace(kept, run=name, resume=True, features=features)
+    assert parse_params([*given, "--epochs", "99"]).epochs == 99
+    both = r"started with batch_size 2, not 7; seed 0, not 5\. Resume it with the same parameters"
+    with pytest.raises(ValueError, match=both):
+        parse_params([*given, "--seed", "5", "--batch-size", "7"])
+
+
+@pytest.mark.parametrize(("first", "second", "kept"), [(3, 9, 9), (9, 3, 9)])
+def test_more_epochs_are_remembered(first, second, kept):
+    for epochs, resume in ((first, False), (second, True)):
+        folder = open_run(Params(run="mine", epochs=epochs, resume=resume))
+        free_locks()
+    assert load_params(folder / "params.json").epochs == kept
+    assert parse_params(["--run", "mine", "--resume"]).epochs == kept
+
+
+def test_a_run_goes_on_from_another_folder(tmp_path, monkeypatch):
+    Path("videos").mkdir()
+    open_run(Params(run="mine", data_path="videos"))
+    free_locks()
+    monkeypatch.setattr("utils.runs.folders.RUNS", tmp_path / "weights")
+    (tmp_path / "other/more").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "other")
+    given = ["--run", "mine", "--resume"]
+    assert parse_params(given).data_path == str(tmp_path / "videos")
+    assert parse_params([*given, "--data-path", "../videos"]).data_path == "../videos"
+    with pytest.raises(ValueError, match=r"started with data_path \S+videos, not more\."):
+        parse_params([*given, "--data-path", "more"])
 
 
 def test_somebody_elses_run_does_not_say_where_things_are_written(tmp_path):

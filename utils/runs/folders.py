@@ -31,44 +31,95 @@ _ROOM = len("-9999")  # bytes that a run's number takes
 _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headless")
 
 
+# Parameters that name files, which began in the folder where the run was started.
+_PATHS = ("data_path", "video_root", "weights", "flow_weights", "flow_path", "features")
+
+
 def _name_run(params):
     """Return the name that a run is given, or that of the first of several."""
     stem = re.sub("[\udc80-\udcff]", "_", Path(params.data_path).stem)  # bytes that are no UTF-8
     return params.run or fit_name(f"{stem}_{params.network}", _ROOM)
 
 
-def _list_runs(params):
-    """Return [(number, folder)] of the runs of a name: where none is given, `name-2`, ... too."""
-    pattern = re.compile(re.escape(_name_run(params)) + ("()" if params.run else r"(?:-(\d+))?"))
+def _list_runs(run, automatic=""):
+    """Return [(number, folder)] of the runs of a name: of an automatic one, `name-2`, ... too."""
+    pattern = re.compile(re.escape(run) + "()" if run else re.escape(automatic) + r"(?:-(\d+))?")
     folders = [path.parent for path in RUNS.glob("*/params.json")]
     found = [(pattern.fullmatch(folder.name), folder) for folder in folders]
     return sorted((int(match[1] or 1), folder) for match, folder in found if match)
+
+
+def find_begun(run, automatic=""):
+    """Return the folder of the newest run of a name.
+
+    Args:
+        run: its name; "" for one that was named automatically.
+        automatic: that name; behind it the run's has perhaps a number.
+
+    Raises:
+        ValueError: there is none.
+    """
+    runs = _list_runs(run, automatic)
+    if not runs:
+        name = run or automatic
+        raise ValueError(
+            f"There is no run {name} in {RUNS}/ to resume. Leave out --resume to start a new run."
+        )
+    return runs[-1][1]
+
+
+def load_begun(folder):
+    """Return a run's parameters; its paths begin where the run was started.
+
+    Paths that are in the current folder too are as they were given.
+    """
+    params, path = load_params(folder / "params.json"), folder / "environment.json"
+    start = read_kind(path).get("folder", "") if path.is_file() else ""
+    given = {name: getattr(params, name) for name in _PATHS}
+    moved = {name: str(Path(start, value)) for name, value in given.items() if value}
+    return replace(
+        params,
+        **{n: v for n, v in moved.items() if Path(v).exists() and not Path(given[n]).exists()},
+    )
+
+
+def _differs(name, was, now):
+    if name in _PATHS and Path(was).exists() and Path(now).exists():
+        return not Path(was).samefile(now)
+    return was != now
 
 
 def find_run(params):
     """Return the folder of the run to go on with.
 
     Raises:
-        ValueError: there is none, or its parameters differ.
+        ValueError: there is none, or its parameters differ; each is named.
     """
-    runs = _list_runs(params)
-    if not runs:
-        name = _name_run(params)
-        raise ValueError(
-            f"There is no run {name} in {RUNS}/ to resume. Leave out --resume to start a new run."
-        )
-    folder = runs[-1][1]
-    old = load_params(folder / "params.json")
+    folder = find_begun(params.run, _name_run(params))
+    old = load_begun(folder)
     # A cosine ends with the last epoch: other epochs would be another schedule.
     free = set(_FREE) - ({"epochs"} if params.schedule == "cosine" else set())
-    for field in vars(params):
-        was, now = getattr(old, field), getattr(params, field)
-        if was != now and field not in free:
-            raise ValueError(
-                f"{folder} was started with {field} {was}, not {now}. Resume it with the "
-                "same parameters, or leave out --resume to start a new run."
-            )
+    pairs = {name: (getattr(old, name), now) for name, now in vars(params).items()}
+    differing = [
+        f"{name} {was}, not {now}"
+        for name, (was, now) in pairs.items()
+        if name not in free and _differs(name, was, now)
+    ]
+    if differing:
+        raise ValueError(
+            f"{folder} was started with {'; '.join(differing)}. Resume it with the same "
+            f"parameters (--run {folder.name} --resume reads them from the run), or leave out "
+            "--resume to start a new run."
+        )
     return folder
+
+
+def _keep_epochs(folder, epochs):
+    """Write how many epochs a run is to have now, so that the next --resume knows it."""
+    path = folder / "params.json"
+    values = read_kind(path)
+    if values["epochs"] < epochs:
+        write_atomically(path, json.dumps(values | {"epochs": epochs}, indent=1) + "\n")
 
 
 def open_run(params):
@@ -83,6 +134,7 @@ def open_run(params):
     """
     folder = find_run(params) if params.resume else _make_run(params)
     take_lock(folder / LOCK, f"The run {folder}")
+    _keep_epochs(folder, params.epochs)
     return folder
 
 
@@ -92,7 +144,8 @@ def _make_run(params):
     Raises:
         ValueError: a named run that is there already.
     """
-    name, number = _name_run(params), max((number for number, _ in _list_runs(params)), default=0)
+    name = _name_run(params)
+    number = max((number for number, _ in _list_runs(params.run, name)), default=0)
     while True:
         number = 1 if params.run else number + 1
         folder = RUNS / (f"{name}-{number}" if number > 1 else name)
@@ -121,6 +174,7 @@ def _environment():
         "version": VERSION,
         "python": platform.python_version(),
         "machine": platform.machine(),
+        "folder": str(Path.cwd()),
     }
     for package in _PACKAGES:
         try:
