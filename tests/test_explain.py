@@ -6,6 +6,7 @@ from pathlib import Path
 
 from models.design import Design
 from models.networks import build
+from scripts.benchmarks.explanations import Options, benchmark_explanations, find_motion
 from scripts.explain import explain as run_explain
 from support.runs import save_run
 from support.videos import cut_video, read_pixels, split_examples, write_dataset
@@ -14,6 +15,7 @@ from tasks.plan import make_plan
 from utils.params import Params
 from utils.pictures import heat_maps
 from utils.pictures.heat_maps import blend, resize_maps, weigh_frames
+from utils.system.figures import read_figures
 from utils.video.writing import write_video
 
 import keras
@@ -151,6 +153,32 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     (run_folder / "best.keras").unlink()
     with pytest.raises(ValueError, match=r"weights/i has no best\.keras yet"):
         explain(VIDEO, run=run_folder)
+
+
+def test_explanations_are_measured(folder, small_i3d):
+    """Means over the videos; the mirrored video of a video that is its own mirror image agrees."""
+    run_folder = folder("m", replace(I3D, network="i3d_lstm"))
+    square = np.full((30, 64, 64, 3), 90, np.uint8)
+    square[:, 20:40, 24:40] = np.arange(30)[:, None, None, None] * 8
+    write_video("even.mp4", square, 25)
+    options = Options(("even.mp4", str(VIDEO)), run_folder, ("occlusion", "grad_cam:Mixed_4f"))
+    rows = benchmark_explanations(replace(options, output=Path("figures.json")))
+    assert [row["method"] for row in rows] == ["occlusion", "grad_cam:Mixed_4f", "blob", "random"]
+    assert rows == read_figures("figures.json")["rows"]
+    each = read_figures("figures.json")["each"]
+    assert [row["video"] for row in each] == ["even.mp4"] * 4 + [VIDEO.name] * 4
+    gaps = [row["gap"] for row in each]
+    assert rows[0]["gap"] == pytest.approx((gaps[0] + gaps[4]) / 2, abs=0.01)
+    assert rows[0]["beats_blob"] == (gaps[0] > gaps[2]) + (gaps[4] > gaps[6])
+    blob = rows[2]
+    assert blob["corner"] < 1 / 16 and "mirror" not in blob and blob["beats_blob"] == 0
+
+
+def test_motion_is_where_frames_change():
+    frames = np.full((4, 56, 56, 3), 9, np.uint8)
+    frames[1::2, 8:24, 8:24] = 200
+    moving = find_motion(frames, 2)
+    assert moving[:, 8:24, 8:24].all() and not moving[:, 40:, 40:].any()
 
 
 @pytest.mark.parametrize(

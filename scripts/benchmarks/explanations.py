@@ -7,10 +7,13 @@ where something moves; whether the map of the mirrored video is the mirrored map
 in one corner. docs/results.md has the figures.
 """
 
+import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from models.explaining.choices import METHODS
 from models.later import later

@@ -201,7 +201,10 @@ _PICTURES = {
         "Frames",
         "The frames of the video at these times. The network saw only their features.",
     ),
-    "temporal_weights.png": ("When", "How much each time counts. 100 % is what it would if all counted alike."),
+    "temporal_weights.png": (
+        "When",
+        "How much each time counts. 100 % is what it would if all counted alike.",
+    ),
     "attention.png": (
         "Attention",
         "Rollout follows attention through all layers. The raw attention of a block is "
