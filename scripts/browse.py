@@ -179,7 +179,8 @@ def draw_batch(path, batches, names, classes, clip_format, columns):
         frames = clip.reshape(-1, *clip.shape[2:])
         label = f"{names[index]}, mixed\n{', '.join(parts)}"
         named.append((label, (), frames[spread(len(frames), columns)]))
-    plot_strips(path, paint_clips(named, clip_format.stream), "the first batch")
+    title = f"the first batch of {len(names)} training videos"
+    plot_strips(path, paint_clips(named, clip_format.stream), title)
 
 
 def write_index(path, title, facts, sheets):
@@ -211,7 +212,7 @@ def draw_sheets(options, plan, videos, labels, folder):
     for index, label in show_progress("Drawing sheets", "video", labels.items(), len(labels)):
         video = videos[index]
         facts = f"{video.duration():.2f} s, {video.width}x{video.height}"
-        heading = f"{video.path} ({label}, {facts}, {video.fps:.4g} frames a second)"
+        heading = f"{video.path} (train, {label}, {facts}, {video.fps:.4g} frames a second)"
         clips = plan_clips(plan, video, draw, index, options.draws)
         named = [show_clip(name, clip, clip_format, options.columns) for name, clip in clips]
         name = fit_name(f"{len(sheets):02d}_{Path(video.path).stem}", len(".png")) + ".png"

@@ -112,7 +112,11 @@ def compare_runs(options):
         for name, run in runs.items()
     ]
     print_line(*format_table(rows))
-    plot_runs({name: run.state["history"] for name, run in runs.items()}, options.output)
+    histories = {
+        f"{name}, {run.counts['val'] or run.counts['dev']} val": run.state["history"]
+        for name, run in runs.items()
+    }
+    plot_runs(histories, options.output)
     print_line(f"Curves: {options.output}")
     return rows
 

@@ -128,7 +128,8 @@ def finish_run(params, flags):
     """Train a run, go on with it, or keep it.
 
     Returns:
-        Its history, and the share of the most frequent label among its validation videos.
+        Its history, the share of the most frequent label among its validation videos, and how many
+        these are.
 
     Raises:
         ValueError: it was begun with other parameters, or the training failed.
@@ -140,7 +141,7 @@ def finish_run(params, flags):
         train_run(params.run, *flags)
     labels = Counter(example.label for example in select_split(load_data(folder)[0], "val"))
     share = labels.most_common(1)[0][1] / labels.total()
-    return load_state(folder)["history"][: params.epochs], share
+    return load_state(folder)["history"][: params.epochs], share, labels.total()
 
 
 def score_seeds(runs, score):
@@ -152,11 +153,11 @@ def score_seeds(runs, score):
 
     Returns:
         {"score", "seeds": scores, "mean", "spread": standard deviation or None, "chance": share of
-        the most frequent label, "seconds_per_epoch"}.
+        the most frequent label, "videos": how many validated each, "seconds_per_epoch"}.
     """
     scores, chances, seconds = [], [], []
     for params, flags in runs:
-        history, share = finish_run(params, flags)
+        history, share, videos = finish_run(params, flags)
         scores.append(history[-1][score])
         chances.append(share)
         seconds.append(np.median([row["seconds"] for row in history]))
@@ -167,6 +168,7 @@ def score_seeds(runs, score):
         "mean": float(np.mean(scores)),
         "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
         "chance": float(np.mean(chances)),
+        "videos": videos,
         "seconds_per_epoch": round(float(np.mean(seconds)), 3),
     }
 
@@ -238,7 +240,9 @@ def compare_settings(options, flags):
     write_atomically(RUNS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
     for row in list_rows(options.vary, cells):
         figures.add(**row)
-    plot_comparison(cells, options.vary, RUNS / f"{options.name}.png")
+    counts = [f"{data} {cell['videos']}" for data, cell in cells[options.values[0]].items()]
+    title = f"{options.name}, val videos: {', '.join(counts)}; seeds: {options.seeds}"
+    plot_comparison(cells, options.vary, RUNS / f"{options.name}.png", title)
     print_line("", *format_table(options.vary, cells))
 
 

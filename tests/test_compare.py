@@ -78,6 +78,7 @@ def test_killed_comparison_goes_on_and_counts_the_last_epoch(trained, tmp_path, 
         "mean": 0.75,
         "spread": pytest.approx(0.5**0.5 / 2),
         "chance": pytest.approx(2 / 3),
+        "videos": 3,
         "seconds_per_epoch": 2.0,
         "parameters": cells["patches"]["second"]["parameters"],
     }

@@ -55,7 +55,7 @@ def draw_runs(folder):
     plot_history(history, folder / "a.png", "".join(NAMES))
     plot_runs(dict.fromkeys(NAMES, history), folder / "a.png")
     cell = {"score": "accuracy", "seeds": [0.5], "mean": 0.5, "chance": 0.1}
-    plot_comparison({name: {name: cell} for name in NAMES[:1]}, NAMES[0], folder / "a.png")
+    plot_comparison({name: {name: cell} for name in NAMES[:1]}, NAMES[0], folder / "a.png", LATIN)
 
 
 def draw_frames(folder):

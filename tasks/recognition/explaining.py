@@ -233,28 +233,26 @@ def align_glosses(recognition, vocabulary):
     return Alignment(recognition, rows, frames, notes)
 
 
-def save_alignment(folder, alignment, vocabulary):
-    """Write alignment.csv, probabilities.npz and alignment.png."""
+def save_alignment(folder, alignment, vocabulary, title):
+    """Write alignment.csv, probabilities.npz and alignment.png, whose title is given."""
     recognition, rows, frames, _ = alignment
     probabilities = to_probabilities("single", recognition.logits)
     placed = {span.gloss for spans in rows.values() for span in spans}
     shown = [gloss for gloss in vocabulary if gloss in placed]
     curves = {"": probabilities[:, BLANK]}
     curves |= dict(zip(shown, probabilities.T[encode_glosses(shown, vocabulary)], strict=True))
-    plot_alignment(
-        folder / "alignment.png", recognition.edges, curves, rows, frames, recognition.name
-    )
+    plot_alignment(folder / "alignment.png", recognition.edges, curves, rows, frames, title)
     save_spans(folder / "alignment.csv", rows)
     arrays = {"edges": recognition.edges, "probabilities": probabilities}
     with atomic_path(folder / "probabilities.npz") as temporary:
         np.savez(temporary, glosses=np.array(vocabulary), **arrays)
 
 
-def _draw_page(folder, alignment, compared):
+def _draw_page(folder, alignment, compared, run):
     """Write explanation.html: what was recognized, the picture, when each gloss is."""
     page = render(
         "recognition.html",
-        title=f"{alignment.recognition.name}: {alignment.glosses}",
+        title=f"{run}: {alignment.recognition.name}: {alignment.glosses}",
         compared=compared,
         notes=[*alignment.notes, MEANING],
         picture=(folder / "alignment.png").read_bytes(),
@@ -282,10 +280,10 @@ def explain_sentence(options):
     recognition = read_sentence_of(options, params, own)
     alignment = align_glosses(recognition, vocabulary)
     folder = explanation_folder(run, recognition.name, options.output)
-    save_alignment(folder, alignment, vocabulary)
+    save_alignment(folder, alignment, vocabulary, f"{run.name}: {recognition.name}")
     compared = ""
     if recognition.sentence:
         compared = compare(recognition.sentence, recognition.found, vocabulary, params.corpus)
-    _draw_page(folder, alignment, compared)
+    _draw_page(folder, alignment, compared, run.name)
     print_line(*alignment.describe(compared).split("\n"))
     return folder

@@ -98,7 +98,7 @@ class Recognizer:
 
     def draw(self, explanation, folder):
         """Write an explanation's picture and its numbers; return {"sheet": path of the PNG}."""
-        save_alignment(Path(folder), explanation, self.labels)
+        save_alignment(Path(folder), explanation, self.labels, explanation.recognition.name)
         return {"sheet": str(Path(folder, "alignment.png"))}
 
 

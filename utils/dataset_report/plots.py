@@ -17,10 +17,12 @@ _COLORS = {"train": "#3b6ea5", "val": "#e0a030", "test": "#5a9a5a", "": "#3b6ea5
 def _classes_shown(records):
     counts = Counter(label for record in records for label in record.example.labels)
     names = [name for name, _ in sorted(counts.items(), key=lambda row: (-row[1], row[0]))]
+    videos = f"{len(records)} videos"
     if len(names) <= _SHOWN:
-        return names, ""
+        return names, videos
     half = _SHOWN // 2
-    return names[:half] + names[-half:], f"the {half} largest and {half} smallest of {len(names)}"
+    few = f"the {half} largest and {half} smallest of {len(names)} classes"
+    return names[:half] + names[-half:], f"{videos}, {few}"
 
 
 def _short(name, length=28):
@@ -89,9 +91,10 @@ def plot_properties(records):
 
 def plot_formats(records, most=10):
     """Draw how often each resolution, frame rate, codec and container is, by class where few."""
-    names, _ = _classes_shown(records)
+    names, note = _classes_shown(records)
     names = names if len(names) <= 6 else []
     figure, axes = plt.subplots(1, len(FORMATS), figsize=(13, 3.6), layout="constrained")
+    figure.suptitle(note, fontsize=10)
     for axis, (title, of) in zip(axes, FORMATS.items(), strict=True):
         values = np.array([of(record) for record in records])
         common = [value for value, _ in Counter(values.tolist()).most_common(most)]

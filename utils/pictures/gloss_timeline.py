@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from utils.pictures.lettering import spell
-from utils.pictures.saving import save_figure
+from utils.pictures.saving import save_figure, write_title
 from utils.system.tables import write_csv
 
 import matplotlib.pyplot as plt
@@ -93,7 +93,7 @@ def plot_alignment(path, edges, curves, rows, frames, title):
         len(heights), 1, figsize=(width, 0.6 + sum(heights)), height_ratios=heights,
         layout="constrained",
     )  # fmt: skip
-    figure.suptitle(spell(title))
+    write_title(figure, title)
     *above, curved, barred = axes
     for gloss, values in curves.items():
         style = {"color": colors[gloss]} if gloss else {"color": "0.6", "linestyle": ":"}

@@ -55,13 +55,14 @@ def plot_runs(histories, path):
     """Draw the curves of several runs side by side, validation solid, training dashed.
 
     Args:
-        histories: {name: history, as `plot_history` takes it}.
+        histories: {name, and what it was validated on: history, as `plot_history` takes it}.
         path: of the PNG.
     """
     scores = {name: find_score(history) for name, history in histories.items()}
     shown = ("loss", *dict.fromkeys(scores.values()), "learning_rate")
     size = (4.2 * len(shown), max(4, 0.17 * len(histories)))
     figure, axes = plt.subplots(1, len(shown), figsize=size, layout="constrained")
+    write_title(figure, f"runs: {len(histories)}; scores of training and validation")
     several = plt.cm.turbo(np.linspace(0.05, 0.95, len(histories)))
     colors = plt.cm.tab10.colors if len(histories) <= 10 else several
     for color, (name, history) in zip(colors, histories.items(), strict=False):
@@ -175,18 +176,20 @@ def plot_roc(targets, probabilities, classes, path, title, named=10):
     save_figure(figure, path, tight=True)
 
 
-def plot_comparison(cells, vary, path):
+def plot_comparison(cells, vary, path, title):
     """Draw the scores of each value and dataset as bars, seeds as dots, chance as a line.
 
     Args:
         cells: {value: {data: {"score": its name, "seeds": scores, "mean", "chance"}}}.
         vary: what the values are of.
         path: of the PNG.
+        title: over all.
     """
     names = list(next(iter(cells.values())))
     width = 0.8 / len(names)
     size = (max(5, 1.2 * len(cells) * len(names)), 4)
     figure, axis = plt.subplots(figsize=size, layout="constrained")
+    write_title(figure, title)
     for column, name in enumerate(names):
         places = np.arange(len(cells)) + (column - (len(names) - 1) / 2) * width
         found = [row[name] for row in cells.values()]

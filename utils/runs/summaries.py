@@ -1,5 +1,7 @@
 """What runs say of themselves: parameters, history, and the scores of their evaluations."""
 
+import csv
+from collections import Counter
 from typing import NamedTuple
 
 from utils.params import Params
@@ -10,11 +12,19 @@ from utils.system.words import print_line
 
 
 class Run(NamedTuple):
-    """A run's parameters, the state that training left, and {split: score} of its evaluations."""
+    """What a run says of itself.
+
+    Attributes:
+        params: `Params`.
+        state: that training left.
+        scores: {split: score} of its evaluations.
+        counts: {split: how many videos or sentences it has}.
+    """
 
     params: Params
     state: dict
     scores: dict
+    counts: dict
 
 
 def _say_score(path, report, name):
@@ -45,7 +55,11 @@ def read_run(folder):
     state = load_state(folder)
     if not state or not state["history"]:
         raise ValueError(f"{folder}: no epoch is finished yet.")
-    return Run(load_params(folder / "params.json"), state, _read_scores(folder))
+    with open(
+        folder / "splits.csv", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
+        counts = Counter(row.get("split") for row in csv.DictReader(file))
+    return Run(load_params(folder / "params.json"), state, _read_scores(folder), counts)
 
 
 def read_runs(folders):
