@@ -4,6 +4,7 @@ import json
 import math
 
 from support.runs import read_history
+from tasks.recognition.transcription import Transcript, list_caveats
 from utils.data.examples import Example
 from utils.data.splits import assign_splits, list_missing
 from utils.fitting.callbacks import SaveRun
@@ -141,7 +142,8 @@ def test_a_network_no_better_than_a_constant_says_so(name):
     assert "analyze_dataset 'my videos'." in said and "--epochs" in said
     worth, again = say_all(report, "val", "my videos")
     assert worth.startswith("Only 4 validation videos: each video is worth 25 points of ")
-    assert "cross_validate" in worth and again == said
+    assert "cross_validate --data-path 'my videos' --name folds tests on all." in worth
+    assert again == said
 
 
 @pytest.mark.parametrize("truth", [[0, 1, 0, 1], [0, 0, 0, 0]])
@@ -161,6 +163,23 @@ def test_videos_that_the_run_has_used_are_counted():
     assert "optimistic: 2 of 2 videos chose the best epoch and the thresholds. Only" in said
     (said,) = say_optimism(list("abde"), splits, "videos", chosen)
     assert "1 of 4 videos trained the network and 1 of 4 videos chose the best epoch" in said
+
+
+SAID = {"1": ["WIND", "NORD"], "2": ["NORD", "SUED"]}
+
+
+@pytest.mark.parametrize(
+    ("heard", "wer", "said"),
+    [
+        ({"1": [], "2": []}, 100.0, "Every hypothesis is empty"),
+        ({"1": ["NORD"], "2": ["NORD"]}, 50.0, "no better than always answering NORD (WER 50.00 %"),
+        (SAID, 0.0, ""),
+    ],
+)
+def test_a_recognizer_that_learned_nothing_says_so(heard, wer, said):
+    worth, *more = list_caveats(Transcript(SAID, heard, None), wer)
+    assert worth == "Only 2 sentences of 4 glosses: each gloss is worth 25 points of WER."
+    assert len(more) == bool(said) and all(said in sentence for sentence in more)
 
 
 def test_the_best_gloss_for_all_sentences():

@@ -105,7 +105,9 @@ def test_what_training_leaves(folder, trained):
     rows = read_history(FIRST)
     assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
-    assert "val wer " in trained.printed and "Best checkpoint on dev: wer" in trained.printed
+    assert float(rows[-1]["val_loss"]) < 0.8 * float(rows[0]["val_loss"])
+    assert "val loss " in trained.printed and "Only 9 sentences of" in trained.printed
+    assert "wer " in trained.printed and "Best checkpoint on dev: wer" in trained.printed
     assert "NEBEL x" in trained.printed and "features have stride 2; front K5-K5" in trained.printed
     assert "13April_2011_Wednesday_tagesschau_default-14" in (FIRST / "problems.txt").read_text()
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
@@ -139,7 +141,8 @@ def test_glosses_are_learned(folder, scored):
     assert 0 < floor <= report["wer"] < floor + 8
     assert report["empty"] == 0 and report["sentences"] == 9
     assert "never occur in training" in said and "REF:" in said and "WER" in said
-    for line in ("sclite", "Confusions: ", "share of blanks 0."):
+    assert "optimistic: 9 of 9 sentences chose the best epoch. Only sentences that" in said
+    for line in ("sclite", "Confusions: ", "share of blanks 0.", "\ndev: "):
         assert line in said
 
 

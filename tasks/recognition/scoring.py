@@ -243,7 +243,8 @@ def score_sentences(options):
         corpus = find_corpus(options.data_path)[0]
         needed = (run / ROWS).is_file()
         sentences, problems = list_sentences(options.data_path, needs_frames=needed)
-    print_line(f"{corpus}: {summarize_corpus(sentences, problems, vocabulary, corpus)}")
+    summary = summarize_corpus(sentences, problems, vocabulary, corpus)
+    print_line(*f"{corpus}: {summary}".split("\n"))
     chosen, split = choose_sentences(sentences, options.split)
     opened = _open_inputs(run, network, chosen, plan)
     for name, problem in opened.problems:

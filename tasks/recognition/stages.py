@@ -108,7 +108,7 @@ def _prepare_material(params, look, vocabulary, stride):
     sentences = [s for s in sentences if s.id not in names]
     problems = [*problems, *lost, *impossible]
     text = summarize_corpus(sentences, problems, vocabulary, params.corpus)
-    print_line(f"{params.corpus}: {text}")
+    print_line(*f"{params.corpus}: {text}".split("\n"))
     known = stride or f"unknown ({4 * params.row_step} assumed)"
     print_line(f"features have stride {known}; front {params.front}", flush=True)
     return Material(params, sentences, inputs, vocabulary, problems)

@@ -215,14 +215,14 @@ def measure(trial):
 
 
 def sum_up(found):
-    """Return the loss, the WER, and the shares of blanks and empty hypotheses of a `Transcript`."""
-    loss = {} if found.decoded.loss is None else {"val_loss": found.decoded.loss}
-    return loss | {
+    """Return the WER, the shares of blanks and empty hypotheses, and the loss of a `Transcript`."""
+    numbers = {
         "val_wer": score_corpus(align_corpus(found.references, found.hypotheses)).wer,
         "val_blanks": found.decoded.blanks,
         "val_blanks_reference": found.decoded.blanks_reference,
         "val_empty": found.count_empty() / len(found.hypotheses),
     }
+    return numbers if found.decoded.loss is None else numbers | {"val_loss": found.decoded.loss}
 
 
 def list_caveats(found, wer):

@@ -117,5 +117,5 @@ def say_all(report, split, data):
     count, words = report["videos"], next(iter(SUMMARIES[report["labeling"]]))
     what = f"Only {count} {_TITLES.get(split, f'{split} videos')}"
     worth = say_worth(count, what, "video", words)
-    more = f" {name_command('scripts.cross_validate')} tests on all videos in turn."
-    return [*(line + more for line in worth), *say_constant(report, data)]
+    more = f"{name_command('scripts.cross_validate')} --data-path {quote(data)} --name folds"
+    return [*(f"{line} {more} tests on all." for line in worth), *say_constant(report, data)]
