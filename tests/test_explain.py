@@ -109,7 +109,7 @@ def test_command_with_a_timesformer(timesformer_run, capsys):
     page = (out / "explanation.html").read_text()
     assert page.count('src="data:image/png;base64,') == 3 and 'src="data:video/mp4;' in page
     assert "Integrated gradients show which patches" in page and "<td>left</td>" in page
-    assert page.count("http") == 0 and "<h1>videos/left/left_01.avi: right 0." in page
+    assert page.count("http") == 0 and "<h1>t, videos/left/left_01.avi: right 0." in page
 
 
 def test_choices_for_a_timesformer(timesformer_run, capsys):

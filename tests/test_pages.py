@@ -29,7 +29,7 @@ def draw(width=12, height=3):
 def classification():
     return {
         "note": f"Explained: fight 0.93, by grad_cam. {LONG}: 3 frames are damaged.",
-        "meaning": "Grad-CAM shows where.",
+        "meanings": ["Grad-CAM shows where."],
         "probabilities": [(LONG, "0.930"), ("no_fight", "0.070")],
         "pictures": [("Where", "Red marks.", draw()), ("When", "The share.", draw(7))],
         "video": b"",

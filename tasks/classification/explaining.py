@@ -29,7 +29,7 @@ from utils.pictures.heat_maps import (
     save_weights,
     weigh_frames,
 )
-from utils.pictures.html import render
+from utils.pictures.html import name_video, render
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.networks import best_network, load_network
 from utils.runs.saved_params import load_params
@@ -148,8 +148,13 @@ def explain_row_views(asked, rows, seconds, video, image_fps):
     return Explanation(*named, rows, seconds, weights, frames, None, missing)
 
 
-def save_maps(folder, explanation):
+def save_maps(folder, explanation, title):
     """Write the overlay video and the contact sheet of an `Explanation` of clips.
+
+    Args:
+        folder: where.
+        explanation: `Explanation`.
+        title: of the sheet.
 
     Returns:
         {"overlay" and "sheet": path}.
@@ -158,15 +163,20 @@ def save_maps(folder, explanation):
     frames, seconds, maps = explanation.frames, explanation.seconds, explanation.maps
     places = zip(explanation.indices, seconds, strict=True)
     labels = [f"frame {index}, {time:.2f} s" for index, time in places]
-    plot_sheet(paths["sheet"], frames, {"relevance": maps}, labels, explanation.title)
+    plot_sheet(paths["sheet"], frames, {"relevance": maps}, labels, title)
     lines = [(explanation.title, label) for label in labels]
     gap = np.median(np.diff(seconds)) if len(seconds) > 1 else 1
     save_overlay(paths["overlay"], frames, maps, lines, 1 / np.clip(gap, 0.1, 1))
     return paths
 
 
-def save_moments(folder, explanation):
+def save_moments(folder, explanation, title):
     """Write the frames of an `Explanation` of features, each with its weight.
+
+    Args:
+        folder: where.
+        explanation: `Explanation`.
+        title: over all.
 
     Returns:
         {"sheet": path}, or {} where the video is gone.
@@ -175,11 +185,11 @@ def save_moments(folder, explanation):
         return {}
     path, numbers = folder / "frames.png", (explanation.seconds, explanation.weights)
     labels = [f"{time:.2f} s: {weight:.0%}" for time, weight in zip(*numbers, strict=True)]
-    plot_sheet(path, explanation.frames, {}, labels, explanation.title)
+    plot_sheet(path, explanation.frames, {}, labels, title)
     return {"sheet": str(path)}
 
 
-def save_attention(path, question, block, views):
+def save_attention(path, question, block, views, subject):
     """Draw rollout and the raw attention of a block over the frames; return the block's maps."""
     frames = views.frames
     windows = map_windows(question, block)
@@ -187,7 +197,8 @@ def save_attention(path, question, block, views):
     rows |= {f"block {number}\n{name}": maps for name, (number, maps) in windows.items()}
     rows = {name: resize_maps(*maps, *frames.shape[:2]) for name, maps in rows.items()}
     labels = [f"{time:.2f} s" for time in views.seconds]
-    plot_sheet(path, frames, rows, labels, "attention (does not depend on the class)")
+    title = f"{subject}: attention (does not depend on the class)"
+    plot_sheet(path, frames, rows, labels, title)
     return {f"attention_{name.replace(' ', '_')}": m.values for name, (_, m) in windows.items()}
 
 
@@ -275,13 +286,19 @@ def _answer(options, inquiry, clips):
     return Answer(asked._replace(question=question), f"{note}.", probabilities, classes)
 
 
+def _name_subject(options):
+    """Return the run and the video, as pictures name them."""
+    return f"{options.run.name}, {name_video(options.video)}"
+
+
 def _finish(options, answer, arrays, pictures):
     """Write maps.npz and the page; return the folder."""
     folder = explanation_folder(options.run, options.video, options.output)
     known = {"probabilities": answer.probabilities, "classes": np.array(answer.classes)}
     with atomic_path(folder / "maps.npz") as temporary:
         np.savez(temporary, **arrays, **known)
-    draw_page(folder, f"{options.video}: {answer.asked.title}", answer, pictures)
+    title = f"{options.run.name}, {options.video}: {answer.asked.title}"
+    draw_page(folder, title, answer, pictures)
     return folder
 
 
@@ -314,17 +331,19 @@ def explain_video(options):
         asked = answer.asked
         if METHODS["rollout"].fits(inquiry.network):
             pictures.append("attention.png")
-            arrays |= save_attention(folder / pictures[-1], asked.question, options.block, views)
+            shown = asked.question, options.block, views, _name_subject(options)
+            arrays |= save_attention(folder / pictures[-1], *shown)
         explanation = explain_views(asked, views)
     print_line(explanation.trust)
     answer = answer._replace(trust=explanation.trust)
-    save_maps(folder, explanation)
+    title = f"{_name_subject(options)}: {explanation.title}"
+    save_maps(folder, explanation, title)
     weights, shape = explanation.weights, (params.num_segments, -1)
     numbers = np.repeat(np.arange(params.num_segments), len(indices) // params.num_segments)
     columns = {"segment": numbers, "frame": indices}
     save_weights(folder / "temporal_weights.csv", columns, views.seconds, weights)
     curves = views.seconds.reshape(shape), weights.reshape(shape)
-    plot_weights(folder / pictures[1], *curves, explanation.title)
+    plot_weights(folder / pictures[1], *curves, title)
     maps, centers = explanation.coarse
     arrays |= dict(zip(("times", "rows", "columns"), centers, strict=True))
     return _finish(options, answer, arrays | {"maps": maps}, pictures)
@@ -356,8 +375,9 @@ def explain_rows(options):
     explanation = explain_row_views(answer.asked, rows, seconds, *shown)
     weights = explanation.weights
     save_weights(folder / "temporal_weights.csv", {"row": rows}, seconds, weights)
-    plot_weights(folder / pictures[0], seconds[None], weights[None], explanation.title)
-    if save_moments(folder, explanation):
+    title = f"{_name_subject(options)}: {explanation.title}"
+    plot_weights(folder / pictures[0], seconds[None], weights[None], title)
+    if save_moments(folder, explanation, title):
         pictures.insert(0, "frames.png")
     if notes := [text for text in (views.note, explanation.note) if text]:
         print_line(*notes)

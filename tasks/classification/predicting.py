@@ -136,7 +136,7 @@ class Classifier:
 
     def draw(self, explanation, folder):
         """Write an explanation's pictures; return {"overlay": a video, "sheet": a PNG}: paths."""
-        return save_maps(Path(folder), explanation)
+        return save_maps(Path(folder), explanation, explanation.title)
 
     def watch(self, frames, on_step):
         """Predict what a live source shows until it ends, or Ctrl-C; return its `Prediction`.

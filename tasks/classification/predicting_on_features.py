@@ -81,7 +81,7 @@ class RowClassifier:
 
     def draw(self, explanation, folder):
         """Write an explanation's picture; return {"sheet": path}, {} where the video is gone."""
-        return save_moments(Path(folder), explanation)
+        return save_moments(Path(folder), explanation, explanation.title)
 
 
 def open_row_classifier(run, params, seconds):

@@ -2,8 +2,7 @@
 
 from utils.clips.sampling import spread
 from utils.pictures.captions import count_lines, write_text
-from utils.pictures.lettering import spell
-from utils.pictures.saving import save_figure
+from utils.pictures.saving import save_figure, write_title
 from utils.system.files import atomic_path
 from utils.system.tables import write_csv
 from utils.video.writing import write_video
@@ -97,11 +96,11 @@ def plot_sheet(path, frames, rows, labels, title):
     """
     chosen = spread(len(frames), SHOWN)
     count = len(chosen)
-    size = (max(1.5 * count + 1.2, 0.085 * len(title)), 1.6 * (1 + len(rows)) + 0.8)
+    size = (1.5 * count + 1.2, 1.6 * (1 + len(rows)) + 0.8)
     figure, axes = plt.subplots(
         1 + len(rows), count, figsize=size, layout="constrained", squeeze=False
     )
-    figure.suptitle(spell(title))
+    write_title(figure, title)
     for axis, index in zip(axes[0], chosen, strict=True):
         axis.imshow(frames[index])
         axis.set_title(labels[index], fontsize=9)
@@ -136,7 +135,8 @@ def plot_weights(path, seconds, weights, title):
             axis.plot(*part, marker=".", color="tab:blue")
     axis.axhline(100, color="gray", linestyle=":")
     axis.annotate("all alike", (1, 100), (-4, 3), **_AT_THE_EDGE)
-    axis.set(xlabel="seconds", ylabel="relevance\n(all alike: 100 %)", title=spell(title))
+    axis.set(xlabel="seconds", ylabel="relevance\n(all alike: 100 %)")
+    write_title(figure, title)
     axis.set_ylim(0, 1.15 * max(levels.max(), 110))  # nothing touches the frame
     axis.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     axis.grid(alpha=0.3)
