@@ -106,6 +106,7 @@ class Backbone(NamedTuple):
             same when rows of features are extracted.
         lay_out: function (a stage's outputs (batch, ...), (frames, height, width) of the clips) ->
             maps (batch, time, height, width, channels), such as tokens as a grid.
+        explained: the name of the stage whose maps explanations are of by default; "": the last.
         dense: None where each window has to go through it alone.
         published: None where there are no published weights.
     """
@@ -117,6 +118,7 @@ class Backbone(NamedTuple):
     stages: tuple[Stage, ...]
     top: tuple[str, ...] = (FEATURES,)
     lay_out: Callable = _keep
+    explained: str = ""
     dense: Dense | None = None
     published: Published | None = None
 
@@ -259,6 +261,7 @@ def make_i3d(stages):
         stages=tuple(_list_i3d_stages(stages)),
         top=TOP,
         # What lies behind Mixed_4f is little work.
+        explained="Mixed_4f",  # docs/results.md has the measurement
         dense=Dense("Mixed_4f", later("models.i3d", "weigh_steps")),
         published=Published(
             weights="kinetics",

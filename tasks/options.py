@@ -83,8 +83,8 @@ class ExplanationOptions:
     networks with a backbone. integrated_gradients: runs on videos; minutes with a backbone.
     rollout: attention, whatever the class. Empty: the first of these that fits."""
     endpoint: str = ""
-    """occlusion and class activation maps: stage of the backbone, such as Mixed_4f. Earlier stages
-    show finer maps, but see less context. Empty: the last stage."""
+    """occlusion and class activation maps: stage of the backbone. Earlier stages show finer maps,
+    but see less context. Empty: Mixed_4f of I3D."""
     block: int = 0
     """Transformers: number of the block whose attention is drawn, from 1. 0: the last block."""
     features: str = ""

@@ -181,7 +181,7 @@ def test_grad_cam_by_hand(small_i3d):
     """The average head, normalized features: the gradient of a pooled map is the feature's."""
     keras.utils.set_random_seed(0)
     network, clip = build("i3d", 3, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
-    question = Question(network, clip, 2, -1, differentiate)
+    question = Question(network, clip, 2, -1, differentiate, endpoint="Mixed_5c")
     cam = METHODS["grad_cam"].explain(question)
     assert cam.values.shape == (2, 1, 4, 4)
     maps = np.asarray(cut_after(network, BACKBONES["i3d"].stages[-1])[0](clip))[0].astype(float)
@@ -194,7 +194,7 @@ def test_grad_cam_by_hand(small_i3d):
     expected = np.maximum(np.einsum("sthwc,sc->sthw", maps, gradient / 16), 0)
     np.testing.assert_allclose(cam.values, expected, atol=1e-5 * expected.max())
     assert (expected > 0).any()
-    finer = METHODS["grad_cam"].explain(replace(question, endpoint="Mixed_4f"))
+    finer = METHODS["grad_cam"].explain(replace(question, endpoint=""))
     assert finer.values.shape == (2, 2, 7, 7)
     with pytest.raises(ValueError, match="Unknown endpoint 'Mixed_9z'; known: Conv3d_1a_7x7"):
         METHODS["grad_cam"].explain(replace(question, endpoint="Mixed_9z"))
@@ -316,7 +316,8 @@ def test_grad_cam_is_on_the_square(small_i3d):
         if target[0]:
             continue
         question = Question(network, clip[None], int(target.argmax()), 1, differentiate)
-        coarse = resize_maps(*METHODS["grad_cam"].explain(question), 8, 224)
+        coarse = METHODS["grad_cam"].explain(replace(question, endpoint="Mixed_5c"))
+        coarse = resize_maps(*coarse, 8, 224)
         misses += [
             rows @ (coarse.sum(axes) / coarse.sum() - place.sum(axes) / place.sum())
             for axes in ((0, 1), (0, 2))
@@ -335,7 +336,7 @@ def test_grad_cam_of_other_streams_and_heads(name, stream):
     clip = draw(1, 1, 8, 112, 112, 2 if stream == "flow" else 5)
     maps = METHODS["grad_cam"].explain(Question(network, clip, 1, 1, differentiate))
     other = METHODS["grad_cam"].explain(Question(network, clip, 1, -1, differentiate))
-    assert maps.values.shape == (1, 1, 4, 4) and (maps.values >= 0).all()
+    assert maps.values.shape == (1, 2, 7, 7) and (maps.values >= 0).all()
     assert (maps.values > 0).any() or (other.values > 0).any()
     assert not ((maps.values > 0) & (other.values > 0)).any()  # what speaks for, against it
 
@@ -366,8 +367,9 @@ def test_a_network_with_its_own_i3d_has_maps(small_i3d):
     network = build("vivit", 2, 1, 8, 112, design=Design(embedder="i3d"))
     assert choose_method("", network) == "occlusion"
     question = Question(network, draw(1, 1, 8, 112, 112, 3), 0, 1, differentiate)
-    for name in ("occlusion", "grad_cam", "hires_cam", "layer_cam", "rollout"):
-        assert METHODS[name].explain(question).values.shape == (1, 1, 4, 4)
+    for name in ("occlusion", "grad_cam", "hires_cam", "layer_cam"):
+        assert METHODS[name].explain(question).values.shape == (1, 2, 7, 7)
+    assert METHODS["rollout"].explain(question).values.shape == (1, 1, 4, 4)
     with pytest.raises(ValueError, match="occlusion: networks with a backbone, or on features"):
         choose_method("occlusion", build("vivit", 2, 1, 4, 32, design=Design(size="tiny")))
 
@@ -380,7 +382,9 @@ def test_what_normalized_features_leave_of_grad_cam(small_i3d):
         if layer.name.startswith("Mixed_5c") and layer.name.endswith("conv_3d"):
             layer.kernel.assign(30 * layer.kernel)
     for_it, against = (
-        METHODS["grad_cam"].explain(Question(network, clip, 1, sign, differentiate)).values
+        METHODS["grad_cam"]
+        .explain(Question(network, clip, 1, sign, differentiate, endpoint="Mixed_5c"))
+        .values
         for sign in (1, -1)
     )
     assert for_it.sum() == pytest.approx(against.sum(), rel=1e-2) and for_it.any()
@@ -402,7 +406,7 @@ def test_occlusion_by_hand(small_i3d):
     """The mean fall of the log-odds over the windows that hide a place, each in one segment."""
     keras.utils.set_random_seed(0)
     network, clip = build("i3d", 2, 2, 8, 112), draw(1, 2, 8, 112, 112, 3)
-    question = Question(network, clip, 1, 1, differentiate)
+    question = Question(network, clip, 1, 1, differentiate, endpoint="Mixed_5c")
     found = METHODS["occlusion"].explain(question).values
     first, rest = cut_after(network, BACKBONES["i3d"].stages[-1])
     maps = np.asarray(first(clip))[0]
@@ -422,7 +426,7 @@ def test_occlusion_by_hand(small_i3d):
                 falls[(segment, *window)] += odds(maps) - odds(hidden)
     assert found.shape == (2, 1, 4, 4) and found.any()
     np.testing.assert_allclose(found[:, 0], np.maximum(falls / windows, 0), atol=1e-5)
-    assert METHODS["occlusion"].explain(replace(question, endpoint="Mixed_4f")).values.shape == (
+    assert METHODS["occlusion"].explain(replace(question, endpoint="")).values.shape == (
         2,
         2,
         7,

@@ -135,7 +135,7 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     assert "Explained: left 0." in printed and "by occlusion" in printed
     assert printed.count("How far to believe this map") == 1
     out = run_folder / "explanations/left_01"
-    assert np.load(out / "maps.npz")["maps"].shape == (2, 1, 4, 4)
+    assert np.load(out / "maps.npz")["maps"].shape == (2, 2, 7, 7)
     assert not (out / "attention.png").exists()
     assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 68, 448, 3)
     page = (out / "explanation.html").read_text()

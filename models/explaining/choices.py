@@ -42,8 +42,7 @@ METHODS = {
         later(_MODULE, "has_backbone"),
         "networks with a backbone",
         "Grad-CAM shows where and when the backbone's features raise the score of this "
-        "class, by their mean gradient. Behind a head that normalizes features, what it shows at "
-        "the last stage adds up to nothing: give --endpoint Mixed_4f.",
+        "class, by their mean gradient. Each place sees a large part of the frame around it.",
     ),
     "hires_cam": Method(
         later(_MODULE, "hires_cam"),

@@ -49,7 +49,8 @@ class Question:
             respect to the inputs.
         activation: of the logits, "softmax" or "sigmoid".
         pooling, patch_size: of the `Design`.
-        endpoint: a stage of the backbone, for class activation maps and occlusion; "": the last.
+        endpoint: a stage of the backbone, for class activation maps and occlusion; "": the one
+            that the backbone's row names.
         steps: of integrated gradients.
     """
 
@@ -211,7 +212,8 @@ def map_windows(question, block=0):
 def _cut_at_endpoint(question):
     """Return the backbone, the models of `cut_after`, and the centers of its maps' places."""
     backbone = BACKBONES[name_backbone(question.network)]
-    stage = backbone.get_stage(question.endpoint or backbone.stages[-1].name)
+    name = question.endpoint or backbone.explained or backbone.stages[-1].name
+    stage = backbone.get_stage(name)
     stages = backbone.stages[: backbone.stages.index(stage) + 1]
     lengths = question.clip.shape[2:5]
     centers = [find_centers(n, stages, axis) for axis, n in enumerate(lengths)]
@@ -305,9 +307,9 @@ def _split_rest(network, rest):
 
 
 def _list_windows(lengths):
-    """Return slices of (time, rows, columns), a seventh of a side or an eighth of time apart."""
+    """Return slices of (time, rows, columns), a seventh of a side or a quarter of time apart."""
     axes = []
-    for length, share, steps in zip(lengths, (1 / 4, 3 / 7, 3 / 7), (8, 7, 7), strict=True):
+    for length, share, steps in zip(lengths, (1 / 4, 3 / 7, 3 / 7), (4, 7, 7), strict=True):
         size, step = max(round(length * share), 1), max(round(length / steps), 1)
         starts = dict.fromkeys([*range(0, length - size, step), length - size])
         axes.append([slice(start, start + size) for start in starts])
