@@ -1,9 +1,10 @@
 """Train, or continue a training: python training.py [PRESET] [flags]."""
 
 from models.later import later
-from tasks.training_flags import parse_params
 from utils.system.commands import run_command
 
+# Later, so that a slip in utils/params.py is one line, too.
+parse_params = later("tasks.training_flags", "parse_params")
 train_run = later("tasks.training", "train_run")
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
 """Parameters: flags, presets, and contradictions caught before anything runs."""
 
+import copy
 import dataclasses
 import json
-from typing import get_args, get_type_hints
+import re
+import runpy
+from typing import Literal, get_args, get_type_hints
 
 from tasks.training_flags import parse_params
+from utils.checks import parameters
 from utils.clips.sampling import SAMPLINGS
 from utils.features.store import read_record
 from utils.params import Params, Recognition
 from utils.presets import PRESETS
 from utils.runs.saved_params import load_params, save_params
 from utils.scores.labelings import load_thresholds
+from utils.system.commands import run_command
 from utils.video.flow import FLOWS
 from utils.video.streams import STREAMS
 from utils.video.views import CROPS
@@ -159,3 +164,47 @@ def test_a_value_out_of_its_range_is_named_with_its_file(tmp_path, name, value):
     path.write_text(json.dumps(dataclasses.asdict(Params()) | {name: value}))
     with pytest.raises(ValueError, match=rf"params\.json is damaged.*{name} is"):
         load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (int, "3", "count is '3'. It must be a whole number, such as 3."),
+        (int, 3.0, "count is 3.0. It must be a whole number"),
+        (float, True, "count is True. It must be a number"),
+        (bool, "yes", "count is 'yes'. It must be True or False."),
+        (str, 5, "count is 5. It must be text in quotes."),
+        (str, None, "count is None"),
+        (Literal["rgb", "flow"], "rbg", "count is 'rbg'. It must be one of 'rgb', 'flow'."),
+        (tuple[int, int], [1, 2], "[1, 2]. It must be 2 values in round brackets, each a whole "),
+        (tuple[int, int], (1,), "(1,). It must be 2 values"),
+        (tuple[str, ...], "a", "count is 'a'. It must be any number of values in round brackets"),
+    ],
+)
+def test_a_default_of_another_type_is_named(kind, value, words):
+    group = type("Group", (), {"count": value, "__annotations__": {"count": kind}})
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        parameters(group)
+    assert str(error.value).startswith("utils/params.py: count is ")
+
+
+def test_a_default_without_a_type_is_named():
+    with pytest.raises(ValueError, match=r"count has no type\. Write it as count: int = 3\."):
+        parameters(type("Group", (), {"count": 3}))
+
+
+def test_a_parameter_that_is_gone_is_named():
+    with pytest.raises(ValueError, match=r"no parameter epoch, .*; it has epochs\. Rename"):
+        assert Params().epoch
+    with pytest.raises(ValueError, match=r"no parameter zzzz, .* needs\. Put it back\."):
+        assert Params().zzzz
+    assert copy.deepcopy(Params()) == Params()
+
+
+def test_a_slip_in_the_file_is_one_line(tmp_path, capsys):
+    path = tmp_path / "params.py"
+    path.write_text("a = 1\nb = = 2\n")
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: runpy.run_path(path))
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"Error: {path}, line 2: invalid syntax: b = = 2\n"

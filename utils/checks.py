@@ -1,9 +1,20 @@
-"""Parameters that are out of range or contradict each other as they are given.
+"""Parameters that are of a wrong type, out of range, or contradict each other as they are given.
 
 `tasks.plan` refuses those that contradict what follows from others.
 """
 
+import difflib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+# A parameter's type, in words.
+_KINDS = {
+    int: "a whole number, such as 3",
+    float: "a number, such as 0.5",
+    bool: "True or False",
+    str: "text in quotes",
+}
 
 # Value or values, lowest, highest, in words.
 _MANY = 10**9
@@ -50,6 +61,65 @@ _RANGES = [
     ("pictures", 0, 1, "from 0 to 1"),
     ("eval_clips", 1, _MANY, "at least 1"),
 ]
+
+
+def suits(value, kind):
+    """Return whether a value is of the type that a parameter has."""
+    inner = get_args(kind)
+    if get_origin(kind) is Literal:
+        return value in inner
+    if get_origin(kind) is tuple:
+        inner = inner[:1] * len(value) if inner[-1] is ... and isinstance(value, tuple) else inner
+        whole = isinstance(value, tuple) and len(value) == len(inner)
+        return whole and all(map(suits, value, inner))
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _describe_kind(kind):
+    inner = get_args(kind)
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(repr, inner))}"
+    if get_origin(kind) is tuple:
+        count = "any number of values" if inner[-1] is ... else f"{len(inner)} values"
+        return f"{count} in round brackets, each {_KINDS[inner[0]]}"
+    return _KINDS[kind]
+
+
+def parameters(group):
+    """Make a frozen dataclass of a class of `utils.params`.
+
+    Raises:
+        ValueError: a default that is not of its parameter's type, or a parameter without a type.
+    """
+    kinds = group.__annotations__
+    for name, value in list(vars(group).items()):
+        if name not in kinds and not name.startswith("__"):
+            raise ValueError(
+                f"utils/params.py: {name} has no type. Write it as {name}: "
+                f"{type(value).__name__} = {value!r}."
+            )
+    for name, kind in kinds.items():
+        if not suits(value := vars(group).get(name), kind):
+            raise ValueError(
+                f"utils/params.py: {name} is {value!r}. It must be {_describe_kind(kind)}."
+            )
+    return dataclass(frozen=True)(group)
+
+
+def refuse_name(name, known):
+    """Raise a ValueError that says that `utils.params` has no parameter of a name.
+
+    Args:
+        name: what the code asked for.
+        known: names of the parameters.
+    """
+    if name.startswith("__"):  # Python asks for such, to copy for example
+        raise AttributeError(name)
+    similar = difflib.get_close_matches(name, known, n=1)
+    raise ValueError(
+        f"utils/params.py has no parameter {name}, which the program needs"
+        f"{f'; it has {similar[0]}. Rename that one' if similar else '. Put it back'}."
+    )
 
 
 def _check_features(params):

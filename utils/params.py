@@ -4,14 +4,13 @@
 lists all flags with their values, and the presets.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
-from utils.checks import check_params
+from utils.checks import check_params, parameters, refuse_name
 from utils.places import WEIGHTS
 
 
-@dataclass(frozen=True)
+@parameters
 class Run:
     """What is trained, and under which name."""
 
@@ -24,7 +23,7 @@ class Run:
     """Continue the newest run of that name from its last finished epoch."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Data:
     """The videos, their labels and their splits."""
 
@@ -52,7 +51,7 @@ class Data:
     drawn equally often."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Clips:
     """The part of a video that the network sees, and its augmentation."""
 
@@ -96,7 +95,7 @@ class Clips:
     first is the center view, the others are random. 0: no cache, new random clips every epoch."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Network:
     """The network, and the weights that training starts from."""
 
@@ -142,7 +141,7 @@ class Network:
     """ViViT and TimeSformer: height and width of a patch in pixels."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Recognition:
     """Continuous sign language recognition (CTC)."""
 
@@ -172,7 +171,7 @@ class Recognition:
     """Training the backbone: windows computed at a time. Fewer need less memory."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Training:
     """Epochs, the optimizer, the learning rate and the loss."""
 
@@ -214,7 +213,7 @@ class Training:
     """Random seed of splits, order, augmentation and initial weights."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Machine:
     """The computer: precision, GPUs, threads, and the cache on disk."""
 
@@ -229,7 +228,7 @@ class Machine:
     """Folder that keeps what was learned about video files, and features of a frozen backbone."""
 
 
-@dataclass(frozen=True)
+@parameters
 class Evaluation:
     """How a video is scored: by the mean over several views."""
 
@@ -243,9 +242,12 @@ class Evaluation:
 GROUPS = (Run, Data, Clips, Network, Recognition, Training, Machine, Evaluation)
 
 
-@dataclass(frozen=True)
+@parameters
 class Params(*reversed(GROUPS)):  # reversed: fields of the last base come first
     """Everything that decides a run: the fields of all groups above."""
 
     def __post_init__(self):
         check_params(self)
+
+    def __getattr__(self, name):
+        return refuse_name(name, vars(self))

@@ -6,33 +6,42 @@ turn, each on center views. How many views a fold is given, and the penalty of l
 is chosen on inner folds: each training block held out of the others.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.cutting import cut_network
-from tasks.classification.sources import inspect, open_source
-from tasks.classification.training import make_drawer, make_network
-from tasks.plan import make_plan
-from utils.clips.batches import Sequence, TrainingOrder
+sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
+
+
+from models.later import later
 from utils.command_line import Command, pick_fields
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes
 from utils.data.splits import block_of
-from utils.fitting.devices import compile_model
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.params import Params
-from utils.scores.labelings import LABELINGS, encode_targets
 from utils.system.commands import run_command
 from utils.system.figures import Figures
 from utils.system.words import print_line
 
-import keras
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+cut_network = later("models.cutting", "cut_network")
+inspect = later("tasks.classification.sources", "inspect")
+open_source = later("tasks.classification.sources", "open_source")
+make_drawer = later("tasks.classification.training", "make_drawer")
+make_network = later("tasks.classification.training", "make_network")
+make_plan = later("tasks.plan", "make_plan")
+Sequence = later("utils.clips.batches", "Sequence")
+TrainingOrder = later("utils.clips.batches", "TrainingOrder")
+compile_model = later("utils.fitting.devices", "compile_model")
+encode_targets = later("utils.scores.labelings", "encode_targets")
+LogisticRegression = later("sklearn.linear_model", "LogisticRegression")
+make_pipeline = later("sklearn.pipeline", "make_pipeline")
+StandardScaler = later("sklearn.preprocessing", "StandardScaler")
+
 
 PENALTIES = (0.0001, 0.001, 0.01, 0.1, 1.0)
 _SETTINGS = Params()
@@ -131,6 +140,10 @@ class Learner(NamedTuple):
 
 def make_head_learner(head, seeds):
     """Return the `Learner` of a network's head, trained as by default, the last epoch kept."""
+    from utils.scores.labelings import LABELINGS
+
+    import keras
+
     optimization = pick_fields(_SETTINGS, Optimization)
 
     def learn(data, chosen, views, setting, seed):

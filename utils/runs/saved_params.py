@@ -5,8 +5,8 @@ import json
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
+from utils.checks import suits
 from utils.params import Params
 from utils.system.settings_files import read_kind
 from utils.system.words import print_line
@@ -20,18 +20,6 @@ def save_params(params, path):
 _tell_once = cache(lambda text: print_line(text, file=sys.stderr))
 
 
-def _suits(value, kind):
-    """Whether a value, as JSON has it, is of the type that a parameter has."""
-    inner = get_args(kind)
-    if get_origin(kind) is Literal:
-        return value in inner
-    if get_origin(kind) is tuple:
-        inner = inner[:1] * len(value) if inner[-1] is ... and isinstance(value, tuple) else inner
-        whole = isinstance(value, tuple) and len(value) == len(inner)
-        return whole and all(map(_suits, value, inner))
-    return type(value) is kind or (kind is float and type(value) is int)
-
-
 def _list_foreign(values):
     """Yield what this version does not know of a dict of saved parameters."""
     kinds = {field.name: field.type for field in dataclasses.fields(Params)}
@@ -40,7 +28,7 @@ def _list_foreign(values):
     for name, value in values.items():
         if name not in kinds:
             yield name
-        elif not _suits(value, kinds[name]):
+        elif not suits(value, kinds[name]):
             yield f"{name} {value!r}"
 
 

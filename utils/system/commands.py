@@ -73,7 +73,7 @@ def run_command(command, resuming="run the same command to start again"):
         except BrokenPipeError:  # nobody reads what is printed any more, as after `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
             sys.exit(128 + signal.SIGPIPE)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, SyntaxError) as error:
             if os.environ.get("DEBUG"):
                 raise
             print_line(f"Error: {describe_error(error)}", file=sys.stderr)

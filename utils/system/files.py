@@ -73,7 +73,9 @@ def marked_alive(folder):
 
 
 def describe_error(error):
-    """Return what an error says; where a full disk has no name, where it may be."""
+    """Return what an error says: of a full disk without a name where it is, of code the line."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}"
     if getattr(error, "errno", None) in _FULL and not error.filename:
         return f"{error}: {Path.cwd()}, {tempfile.gettempdir()}, or where the output goes"
     return str(error)
