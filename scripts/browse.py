@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
-from tasks.training_flags import check_flags, parse_params
+from tasks.training_flags import check_data, check_flags, parse_params
 from utils.clips.augmentation import UNCHANGED
 from utils.clips.reading import check_flow, list_views, read_clip, time_frames
 from utils.clips.sampling import spread
@@ -282,7 +282,7 @@ def browse(options, params):
 def main(arguments=None):
     """Browse with a command line, a list of strings; None for the program's own."""
     options, flags = COMMAND.parse(arguments)
-    return browse(options, parse_params([*flags, "--data-path", options.data_path]))
+    return browse(options, check_data(parse_params([*flags, "--data-path", options.data_path])))
 
 
 COMMAND = Command(__doc__, Options, check_flags)

@@ -21,6 +21,7 @@ from models.later import later
 from tasks.page_guard import Guard, Limits, is_loopback
 from utils.command_line import Command
 from utils.pictures.answer_html import STYLE, draw_note, draw_problem
+from utils.runs.folders import check_run
 from utils.system.commands import ROOT, run_command
 from utils.system.files import clear_leftovers, marked_alive
 from utils.system.words import print_line
@@ -348,6 +349,8 @@ def serve(options):
         OSError: the port is taken.
     """
     gr = import_gradio()
+    if options.run is not None:
+        check_run(options.run)  # before Keras is imported
     demonstration = Demonstration(options.run)
     with keep_files() as folder:
         limits = make_limits(options, folder)

@@ -45,6 +45,10 @@ def explain(options):
         ValueError: no run, nothing that can be read, or options of another kind of run.
     """
     check_run(options.run)
+    if Path(options.video, "params.json").is_file():
+        raise ValueError(
+            f"{options.video} is a run, not a video. Give the video first: VIDEO --run RUN"
+        )
     params = load_params(options.run / "params.json")
     on_features = "features" if params.features else "videos"
     kind = params.task if params.task in KINDS else on_features

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any
 from models.later import later
 from utils.command_line import Command
 from utils.params import Params
-from utils.runs.folders import load_data
+from utils.runs.folders import check_run, load_data
 from utils.system.commands import run_command
 from utils.system.files import atomic_path
 from utils.system.tables import write_csv
@@ -98,6 +98,7 @@ def extract_embeddings(options):
         ValueError: no run, or fewer than two videos that can be read.
     """
     run, query, count = options.run, options.query, options.neighbours
+    check_run(run)
     embedder = Embedder(run, options.data_path, options.cache_path)
     asked = embedder.embed_videos([query]) if query else None
     found = embedder.embed_data(options.split)

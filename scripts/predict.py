@@ -19,7 +19,7 @@ from models.later import later
 from tasks.findings import Findings
 from utils.command_line import Command
 from utils.pictures.captions import save_captions
-from utils.runs.folders import load_data
+from utils.runs.folders import check_run, load_data
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, whole_path
 from utils.system.progress import show_progress
@@ -100,6 +100,10 @@ def list_inputs(names):
             raise ValueError(
                 f"{name}: this is an address on the internet; download the file first and give "
                 "its path."
+            )
+        if Path(path, "params.json").is_file():
+            raise ValueError(
+                f"{name} is a run, not a video. Give the video first: VIDEO --run {name}"
             )
         if path.is_dir() and not is_image_folder(path):
             tree = list_tree(path)
@@ -237,6 +241,8 @@ def predict(options):
     paths = list_inputs(options.videos) if camera is None else []
     alone = len(paths) == 1 and [Path(name) for name in options.videos] == paths
     overlays = name_overlays(options.overlay, paths)
+    if options.run is not None:
+        check_run(options.run)  # before Keras is imported
     predictor = open_predictor(options.run, options.window, options.step)
     classified = predictor.kind == "classes"
     trained = list_trained(options.run) if classified and len(paths) > 1 else set()

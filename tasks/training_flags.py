@@ -25,7 +25,7 @@ from utils.command_line import describe_fields, describe_group, name_flag, parse
 from utils.fitting.optimization import OPTIMIZERS, SCHEDULES
 from utils.params import GROUPS, Params, Recognition, Run
 from utils.presets import PRESETS
-from utils.signing.corpora import CORPORA
+from utils.signing.corpora import CORPORA, find_corpus
 from utils.version import VERSION
 
 import tyro
@@ -101,6 +101,23 @@ def list_presets(width):
     return lines
 
 
+def _refuse_path(name):
+    """Raise a ValueError where a path is given in place of a preset; it says what is meant."""
+    path = Path(name)
+    if Path(path, "params.json").is_file():
+        raise ValueError(
+            f"{name} is a run, not a preset. To go on with it: --run {path.name} --resume. To "
+            f"start a new run from its weights: --weights {name}"
+        )
+    if path.exists():
+        raise ValueError(f"{name} is not a preset. Give your data as --data-path {name}.")
+    if len(path.parts) > 1 or path.suffix:
+        raise ValueError(
+            f"{name} is neither a preset nor a file or folder that is there. Give your data as "
+            "--data-path FOLDER; --help lists the presets."
+        )
+
+
 def _load_begun(run):
     """Return {parameter: value} of a run that is to go on."""
     from utils.runs.folders import find_begun, load_begun  # slow; only --resume needs it
@@ -114,10 +131,8 @@ def _read_first(arguments):
     It may begin with a preset's name. With --run and --resume the defaults are the run's own.
     """
     if arguments and not arguments[0].startswith("-"):
-        if Path(arguments[0]).exists() and arguments[0] not in PRESETS:
-            raise ValueError(
-                f"{arguments[0]} is not a preset. Give your data as --data-path {arguments[0]}."
-            )
+        if arguments[0] not in PRESETS:
+            _refuse_path(arguments[0])
         arguments = ["--preset", *arguments]
     fields = describe_fields(_First) + describe_fields(Run)
     kind = dataclasses.make_dataclass("First", fields)
@@ -210,6 +225,21 @@ def _find_data(params):
             )
         params = dataclasses.replace(params, data_path=str(features))
     return dataclasses.replace(params, features=os.path.realpath(features))
+
+
+def check_data(params):
+    """Return the parameters of a training whose data are there.
+
+    Raises:
+        ValueError: they are not; what can be given is named.
+    """
+    if params.task == "recognition":
+        find_corpus(params.data_path, params.corpus)
+    elif not params.features and params.data_path != Params.data_path:
+        from utils.data.datasets import find_dataset  # it imports OpenCV
+
+        find_dataset(params.data_path)
+    return params
 
 
 def parse_params(arguments=None, known=()):

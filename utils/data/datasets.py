@@ -78,6 +78,32 @@ def _hint_at_folders(examples, path):
         )
 
 
+def refuse_run(path):
+    """Raise a ValueError where a path is the folder of a run, in which there are no videos."""
+    if Path(path, "params.json").is_file():
+        raise ValueError(
+            f"{path} is a run, not data. The videos that it was trained on are listed in "
+            f"{Path(path, 'splits.csv')}, which you can give instead."
+        )
+
+
+def find_dataset(data_path):
+    """Return the function that lists a dataset, a row of `DATASETS`.
+
+    Raises:
+        ValueError: no such data, or a run.
+    """
+    path = Path(data_path)
+    refuse_run(path)
+    listed = next((row for is_one, row in DATASETS.values() if is_one(path)), None)
+    if listed is None:
+        raise ValueError(
+            f"data_path {data_path}: {explain_missing(data_path)}. Give class folders (class/video."
+            f"avi), a .csv (path,label[,split]), a UCF101 trainlistNN.txt, or {', '.join(SAMPLES)}."
+        )
+    return listed
+
+
 def list_examples(data_path, root="", group_pattern=""):
     """List the videos of a dataset; what is odd about the list is printed.
 
@@ -94,13 +120,7 @@ def list_examples(data_path, root="", group_pattern=""):
         ValueError: no such data, no class folders, fewer than two classes, a malformed list, or a
             video that is listed with several labels or splits.
     """
-    path = Path(data_path)
-    listed = next((row for is_one, row in DATASETS.values() if is_one(path)), None)
-    if listed is None:
-        raise ValueError(
-            f"data_path {data_path}: {explain_missing(data_path)}. Give class folders (class/video."
-            f"avi), a .csv (path,label[,split]), a UCF101 trainlistNN.txt, or {', '.join(SAMPLES)}."
-        )
+    path, listed = Path(data_path), find_dataset(data_path)
     try:
         re.compile(group_pattern)
     except re.error as error:
@@ -156,6 +176,7 @@ def list_paths(data, root=""):
         ValueError: no such data, a malformed list, or no video in a folder.
     """
     path = Path(data)
+    refuse_run(path)
     if path.is_dir() and not is_image_folder(path):
         tree = list_tree(path)
         if not tree.videos:

@@ -4,6 +4,7 @@ import json
 import platform
 import re
 from dataclasses import replace
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from utils.system.files import atomic_path, fit_name, read_json, write_atomicall
 from utils.system.hashing import hash_text
 from utils.system.locks import take_lock
 from utils.system.settings_files import list_differences, read_kind
-from utils.system.words import escape, print_line
+from utils.system.words import escape, list_some, print_line
 from utils.version import VERSION
 
 RUNS = WEIGHTS
@@ -227,13 +228,22 @@ def save_data(folder, examples, classes, problems, save=save_examples):
         save(examples, temporary)
 
 
+def _suggest_run(folder):
+    """Return the end of a sentence that says which run may be meant."""
+    if Path(folder).is_file():
+        return ", but a file. Give the folder of a run, weights/<run>."
+    runs = [str(path.parent) for path in RUNS.glob("*/params.json")]
+    if similar := get_close_matches(str(folder), runs, n=1):
+        return f". Did you mean {similar[0]}?"
+    there = f" There are: {list_some(sorted(runs))}." if runs else ""
+    return f". Give the folder of a run, weights/<run>.{there}"
+
+
 def check_run(folder):
     """Raise a ValueError unless a folder is a run that has come as far as its lists."""
     for name in ("params.json", "splits.csv", "classes.json"):
         if not Path(folder, name).is_file():
-            raise ValueError(
-                f"{folder}: not a run ({name} is missing). Give the folder of a run, weights/<run>."
-            )
+            raise ValueError(f"{folder}: not a run ({name} is missing){_suggest_run(folder)}")
 
 
 def load_state(folder):
