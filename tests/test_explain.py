@@ -161,9 +161,14 @@ def test_explanations_are_measured(folder, small_i3d):
     square = np.full((30, 64, 64, 3), 90, np.uint8)
     square[:, 20:40, 24:40] = np.arange(30)[:, None, None, None] * 8
     write_video("even.mp4", square, 25)
-    options = Options(("even.mp4", str(VIDEO)), run_folder, ("occlusion", "grad_cam:Mixed_4f"))
+    options = Options(("even.mp4", str(VIDEO)), run_folder, ("occlusion", "grad_cam:Mixed_5c"))
     rows = benchmark_explanations(replace(options, output=Path("figures.json")))
-    assert [row["method"] for row in rows] == ["occlusion", "grad_cam:Mixed_4f", "blob", "random"]
+    assert [row["method"] for row in rows] == [
+        "occlusion",
+        "grad_cam at Mixed_5c",
+        "blob",
+        "random",
+    ]
     assert rows == read_figures("figures.json")["rows"]
     each = read_figures("figures.json")["each"]
     assert [row["video"] for row in each] == ["even.mp4"] * 4 + [VIDEO.name] * 4
@@ -171,7 +176,7 @@ def test_explanations_are_measured(folder, small_i3d):
     assert rows[0]["gap"] == pytest.approx((gaps[0] + gaps[4]) / 2, abs=0.01)
     assert rows[0]["beats_blob"] == (gaps[0] > gaps[2]) + (gaps[4] > gaps[6])
     blob = rows[2]
-    assert blob["corner"] < 1 / 16 and "mirror" not in blob and blob["beats_blob"] == 0
+    assert blob["corner"] < 1 / 16 and blob["mirror"] is None and blob["beats_blob"] == 0
 
 
 def test_motion_is_where_frames_change():

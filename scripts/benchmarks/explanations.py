@@ -45,8 +45,13 @@ class Options:
     """Video files."""
     run: Path | None = None
     """Folder of a run, weights/<run>. None: I3D's 400 classes of Kinetics."""
-    methods: tuple[str, ...] = ("occlusion", "occlusion:Mixed_4f", "grad_cam", "grad_cam:Mixed_4f")
-    """Methods, each with a stage of the backbone after a colon where it is not the last."""
+    methods: tuple[str, ...] = (
+        "occlusion:Mixed_4f",
+        "occlusion:Mixed_5c",
+        "grad_cam:Mixed_4f",
+        "grad_cam:Mixed_5c",
+    )
+    """Methods, each with a stage of the backbone after a colon where it takes one."""
     steps: int = 16
     """Steps of integrated gradients."""
     shares: tuple[float, ...] = (0.15, 0.5)
@@ -127,7 +132,7 @@ def measure_video(predictor, video, options, generator):
             "corner": float(max(_list_corners(maps))),
             "seconds": seconds,
         }
-        yield row | ({} if mirrored is None else {"mirror": _correlate(maps, mirrored)})
+        yield row | {"mirror": None if mirrored is None else _correlate(maps, mirrored)}
 
 
 def summarize(rows):
@@ -139,17 +144,16 @@ def summarize(rows):
     def beats(members, control):
         return sum(row["gap"] > gaps[row["video"], control] for row in members)
 
+    def average(members, key):
+        values = [row[key] for row in members]
+        return None if None in values else round(float(np.mean(values)), 2)
+
     return [
         {
-            "method": method,
+            "method": method.replace(":", " at "),
             "videos": len(members),
-            "gap": round(float(np.mean([row["gap"] for row in members])), 2),
             **{f"beats_{control}": beats(members, control) for control in _CONTROLS},
-            **{
-                key: round(float(np.mean([row[key] for row in members])), 3)
-                for key in ("moving", "corner", "mirror")
-                if key in members[0]
-            },
+            **{key: average(members, key) for key in ("gap", "moving", "corner", "mirror")},
             "seconds": round(float(np.median([row["seconds"] for row in members])), 2),
         }
         for method, members in grouped.items()
