@@ -126,7 +126,7 @@ def check_data(options):
         print_line(f"  {kind}: {name}: {reason}")
     seconds = sum(video.duration() for video in videos.values())
     print_line(
-        f"{len(videos)} of {len(paths)} videos can be decoded, {seconds / 60:.1f} minutes in all"
+        f"{len(videos)} of {len(paths)} videos can be decoded, {seconds / 60:.1f} minutes of video"
     )
     if found.others:
         print_line(describe_others(found.others))

@@ -59,8 +59,7 @@ def test_runs_of_both_tasks(folder, capsys):
     assert (signs["best"], signs["best epoch"], signs["dev"]) == ("wer 80.5", "1", "WER 79.5")
     assert "seed" not in a and "data_path" in a  # only what differs
     said = capsys.readouterr().out
-    assert "skipped " in said and "cache: not a run (params.json is missing)" in said
-    assert "notes.json: not a run" in said and "begun: no epoch is finished yet" in said
+    assert said.count("skipped ") == 1 and "begun: no epoch is finished yet" in said
     header = next(line for line in said.splitlines() if line.startswith("| run"))
     assert header.split()[1:6:2] == ["run", "network", "task"]
     assert (folder / "comparison.png").stat().st_size > 10_000

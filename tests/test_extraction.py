@@ -424,7 +424,10 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
     extract_features(chosen)
     said = capsys.readouterr()
     assert f"{24 - len(before)} videos, " in said.out
-    assert re.search(r"Extracting features: (.+[kM]B) of \1, 00:00 left\n$", said.err)
+    done = (
+        r"Extracting features: (\d+)\.0 of \1 videos, 00:00 left, \d\.\d minutes of video done\n$"
+    )
+    assert re.search(done, said.err)
     assert len(list(folder.glob("*.npy"))) == 24 and before.items() <= state(folder).items()
     for name in ("00", "23"):  # by the killed process and by this one
         path = tmp_path / f"videos/{name}.avi"

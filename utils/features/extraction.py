@@ -143,7 +143,10 @@ def list_missing(names, folder, settings, retry=False, workers=2):
 
 
 class Progress:
-    """Shows how many bytes of the videos are done; called with what is finished, and a context.
+    """Shows how many videos and minutes of them are done; called with what is, and a context.
+
+    A long video counts by its parts, a large one more than a small one, so that the time left is
+    steady.
 
     Args:
         videos: {path: name}.
@@ -151,9 +154,11 @@ class Progress:
     """
 
     def __init__(self, videos, views):
-        self.left = {name: (stamp_video(path) or [0])[0] for path, name in videos.items()}
-        self.sizes, self.views = dict(self.left), views
-        self.bar = show_progress("Extracting features", "B", total=sum(self.left.values()))
+        sizes = {name: (stamp_video(path) or [1])[0] or 1 for path, name in videos.items()}
+        scale = len(sizes) / max(sum(sizes.values()), 1)
+        self.sizes = {name: size * scale for name, size in sizes.items()}  # their mean is 1
+        self.left, self.views, self.seconds = dict(self.sizes), views, 0.0
+        self.bar = show_progress("Extracting features", "video", total=len(sizes), parts=True)
 
     def __enter__(self):
         return self
@@ -164,7 +169,11 @@ class Progress:
     def __call__(self, item):
         size = self.left[item.name]
         if isinstance(item, Part):
-            size = self.sizes[item.name] * len(item.times) / (item.total * self.views)
+            share = len(item.times) / (item.total * self.views)
+            size = self.sizes[item.name] * share
+            self.seconds += (item.times[-1] - item.times[0]) / self.views
+            minutes = f"{self.seconds / 60:.1f} minutes of video done"
+            self.bar.set_postfix_str(minutes, refresh=False)
         self.left[item.name] -= size
         self.bar.update(min(size, self.bar.total - self.bar.n))
 

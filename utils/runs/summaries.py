@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from pathlib import Path
 from typing import NamedTuple
 
 from utils.params import Params
@@ -63,7 +64,9 @@ def read_run(folder):
 
 
 def read_runs(folders):
-    """Return {name: `Run`} of the folders that are runs; say why others are skipped.
+    """Return {name: `Run`} of the folders that are runs; say which runs cannot be shown, and why.
+
+    What is no run, such as what else lies in weights/, is skipped.
 
     Args:
         folders: list of `Path`.
@@ -75,6 +78,8 @@ def read_runs(folders):
     for folder in folders:
         if not folder.exists():
             raise ValueError(f"{folder}: no such folder. Give folders of runs, such as weights/*.")
+        if not Path(folder, "params.json").is_file():
+            continue
         try:
             name = folder.name if folder.name not in runs else str(folder)
             runs[name] = read_run(folder)

@@ -8,6 +8,9 @@ from tqdm import tqdm
 
 _PAUSE = 20.0  # seconds from one plain line to the next
 _PLAIN = "{{desc}}: {{n_fmt}}{0} of {{total_fmt}}{0}, {{remaining}} left{{postfix}}"
+# Where parts of items count.
+_PARTS = "{desc}: {n:.1f} of {total_fmt} {unit}s, {remaining} left{postfix}"
+_PARTS_BAR = "{l_bar}{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 def format_seconds(seconds):
@@ -31,7 +34,7 @@ class _Lines:
         """Do nothing: lines are flushed as they are printed."""
 
 
-def show_progress(title, unit, items=None, total=None):
+def show_progress(title, unit, items=None, total=None, parts=False):
     """Show on stderr how far long work is, as tqdm does.
 
     On a terminal it is a bar, which is gone when the work is done. In a file, a pipe or a notebook
@@ -43,6 +46,7 @@ def show_progress(title, unit, items=None, total=None):
         unit: one of what is counted, such as "video"; "B" for bytes.
         items: iterable to go through; None: the caller counts by `update`.
         total: how many there are; None: as many as `items` has.
+        parts: whether parts of items count, too: "3.4 of 30 videos". Then one item is counted.
 
     Returns:
         A `tqdm`: an iterable of the items, and a context that ends the bar.
@@ -53,6 +57,8 @@ def show_progress(title, unit, items=None, total=None):
     else:
         pace = {"delay": _PAUSE, "mininterval": _PAUSE, "miniters": 1}
         style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN.format(size), **pace}
+    if parts:
+        style["bar_format"] = _PARTS_BAR if sys.stderr.isatty() else _PARTS
     style |= {"unit": unit, "unit_scale": bool(size)}
     total = len(items) if total is None else total
-    return tqdm(items, escape(title), total, disable=total == 1, **style)
+    return tqdm(items, escape(title), total, disable=total == 1 and not parts, **style)

@@ -62,4 +62,5 @@ def describe_others(others):
     """
     kinds = Counter(name_flow(path) or path.suffix.lower() or path.name for path in others)
     shown = list_some((f"{kind} {count}" for kind, count in sorted(kinds.items())), 20)
-    return f"{len(others)} other files were ignored: {shown}" if others else ""
+    files = "other file was" if len(others) == 1 else "other files were"
+    return f"{len(others)} {files} ignored: {shown}" if others else ""
