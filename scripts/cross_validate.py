@@ -27,6 +27,12 @@ from utils.system.words import print_line
 import numpy as np
 
 
+def choose_size(paths):
+    """Return how many file numbers are a block by default, so that a few videos make four, too."""
+    highest = 1 + max(block_of(path, 1) for path in paths)
+    return 30 if highest > 30 else -(-highest // 4)
+
+
 def write_fold(examples, block, size, path):
     """Write the CSV of a fold: one block to test on, all others to train on."""
     splits = ["test" if block_of(e.path, size) == block else "train" for e in examples]
@@ -73,8 +79,9 @@ class Options:
     name: str
     """Name of the cross-validation. Runs are called <name>_...; the result is
     weights/<name>.json."""
-    block: int = 30
-    """Consecutive file numbers that are held out together."""
+    block: int = 0
+    """Consecutive file numbers that are held out together. 0: 30, or a quarter of the highest
+    number if that is no higher."""
     seeds: int = 3
     """Number of random seeds, from 0 on."""
     folds: int = 0
@@ -89,7 +96,7 @@ class Options:
     """JSON file of figures with the result, such as docs/figures/NAME.json."""
 
     def __post_init__(self):
-        for name, low in (("block", 1), ("seeds", 1), ("folds", 0)):
+        for name, low in (("block", 0), ("seeds", 1), ("folds", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
 
@@ -105,13 +112,13 @@ def cross_validate(options, flags):
         ValueError: a file without a number, only one block, or a training that failed.
     """
     examples = list_examples(options.data_path)
-    blocks = sorted({block_of(example.path, options.block) for example in examples})
+    size = options.block or choose_size([example.path for example in examples])
+    blocks = sorted({block_of(example.path, size) for example in examples})
     if options.thin and options.thin not in {example.label for example in examples}:
         raise ValueError(f"There is no class {options.thin!r} in {options.data_path} for --thin.")
     if len(blocks) < 2:
         raise ValueError(
-            f"{options.data_path} has only one block of {options.block} videos; give a "
-            "smaller --block."
+            f"{options.data_path} has only one block of {size} videos; give a smaller --block."
         )
     blocks = blocks[: options.folds or None]
     kept = [e for e in examples if e.label != options.thin]
@@ -120,7 +127,7 @@ def cross_validate(options, flags):
     scores = np.zeros((options.seeds, len(blocks)))
     for column, number in enumerate(blocks):
         table = Path(WEIGHTS, "cache/folds", f"{options.name}_{number + 1}.csv")
-        write_fold(kept, number, options.block, table)
+        write_fold(kept, number, size, table)
         for seed in range(options.seeds):
             fold = f"fold{number + 1}_seed{seed}"
             if options.fuse:

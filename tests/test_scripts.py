@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from scripts import cross_validate
 from scripts.benchmarks import attention, feature_views, reading
-from scripts.cross_validate import Options
+from scripts.cross_validate import Options, choose_size
 from support.commands import run, run_in_process
 from support.runs import TINY
 from support.videos import moving_square, write_dataset
@@ -58,10 +58,12 @@ def test_cross_validation_needs_numbers_and_blocks(tmp_path):
     assert [block_of(f"a_{number}.avi", 30) for number in (1, 30, 31)] == [0, 0, 1]
     with pytest.raises(ValueError, match="the file name contains no number"):
         block_of("fight.avi", 30)
+    paths = [f"{label}_{number:03d}.avi" for label in "ab" for number in range(1, 121)]
+    assert [choose_size(paths[:count]) for count in (1, 4, 15, 30, 31, 120)] == [1, 1, 4, 8, 30, 30]
     with pytest.raises(ValueError, match="seeds is 0; it must be at least 1"):
         Options("videos", "cv", seeds=0)
     write_dataset(tmp_path / "videos", videos=2)
-    script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv"]
+    script = ["scripts/cross_validate.py", "--data-path", "videos", "--name", "cv", "--block", "30"]
     done = run(script, tmp_path)
     assert done.returncode == 2 and "has only one block of 30 videos" in done.stderr
 
