@@ -107,6 +107,12 @@ def open_data(options):
         feature_views=options.views,
     )
     plan, examples = make_plan(params), list_examples(options.data_path)
+    blocks = np.array([block_of(example.path, options.block) for example in examples])
+    if len(set(blocks)) < 3:
+        raise ValueError(
+            f"{options.data_path} has {len(set(blocks))} blocks of {options.block} numbers; nested "
+            "folds need 3. Give a smaller --block."
+        )
     found, problems = inspect([example.path for example in examples], params)
     if problems:
         raise ValueError(f"{problems[0][1]}. Give videos that can all be read.")
@@ -120,7 +126,6 @@ def open_data(options):
     views = [[] for _ in videos]
     for place, (index, _) in enumerate(wanted):
         views[index].append(read(place))
-    blocks = np.array([block_of(example.path, options.block) for example in examples])
     return head, Data(views, encode_targets("single", examples, classes), blocks, trained)
 
 
