@@ -1,13 +1,18 @@
 """All that the page of `scripts.demo` shows of a video, piece by piece as it is found."""
 
+import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from models.backbones import BACKBONES, DEFAULT
+from tasks.caution import choose_caution
 from tasks.classification.embedding import EMBEDDINGS, Neighbors
 from tasks.plan import make_plan
 from tasks.predictors import open_predictor
-from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note
+from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note, draw_picture
 from utils.pictures.captions import save_captions
+from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
 from utils.video.reading import probe, read_length, skim
 from utils.video.video import VideoError
@@ -15,9 +20,17 @@ from utils.video.video import VideoError
 import numpy as np
 
 _NEAREST = 6  # training videos that are shown
+_CAPTIONED = 360  # pixels of the shorter side of a video with captions
 _SIDE = 320  # pixels of the longer side of their pictures
 _DOUBT = 3  # times the limit: headers may be wrong that far before nothing is decoded
 _MOST_PIXELS = 4096 * 2304  # of a frame; decoders keep up to 16 of them
+# What is done for an answer, in this order; the last only where there are embeddings.
+_STEPS = (
+    "looking at the video",
+    "writing captions",
+    "finding out why",
+    "searching for similar training videos",
+)
 _GRAY = np.full((180, 320, 3), 128, np.uint8)  # for a video that is no longer there
 
 
@@ -47,22 +60,61 @@ def _read_middle(path):
         return _GRAY
 
 
+class _Steps:
+    """Says which step of an answer is done, and how long it takes.
+
+    Args:
+        names: of the steps.
+        usual: {step: seconds that it took for the last video}; what they take now is noted there.
+        tell: function of the share that is done, below 1, and of words.
+    """
+
+    def __init__(self, names, usual, tell):
+        self.names, self.usual, self.tell = names, usual, tell
+        self.place, self.began = -1, time.monotonic()
+
+    def _say(self, share, more):
+        count = len(self.names)
+        words = f"Step {self.place + 1} of {count}: {self.names[self.place]}{more}"
+        self.tell((self.place + min(share, 0.99)) / count, words)
+
+    def begin(self):
+        """Say that the next step begins, and how long it took for the last video."""
+        self.end()
+        self.place, self.began = self.place + 1, time.monotonic()
+        last = self.usual.get(self.names[self.place])
+        self._say(0, f" (about {max(last, 1):.0f} s)" if last else "")
+
+    def advance(self, done, total):
+        """Say how much of a step is done, and how long the rest takes."""
+        left = (time.monotonic() - self.began) / done * (total - done)
+        self._say(done / total, f", {max(left, 1):.0f} s left" if done < total else "")
+
+    def end(self):
+        """Note how long the step took."""
+        if self.place >= 0:
+            self.usual[self.names[self.place]] = time.monotonic() - self.began
+
+
 class Demonstration:
     """A network that is shown videos.
 
     Args:
         run: a run's folder; None for the 400 classes of Kinetics.
+        sure: confidence below which an answer is called unsure; None: `choose_caution` chooses it.
 
     Attributes:
         predictor: of `tasks.predictors.open_predictor`.
-        about: what the network is, in a sentence.
+        about: what the network is, and when it is not sure, in sentences.
 
     Raises:
         ValueError: as `open_predictor` and `Neighbors`.
     """
 
-    def __init__(self, run=None):
+    def __init__(self, run=None, sure=None):
+        self.run, self.usual = run, {}
         self.predictor = open_predictor(run)
+        self.caution = choose_caution(self.predictor, run, sure)
         labels = self.predictor.labels
         known = f"{len(labels)} {self.predictor.kind}"
         if len(labels) <= 10:
@@ -71,18 +123,43 @@ class Demonstration:
         if run is None:
             title, data = BACKBONES[DEFAULT].title, BACKBONES[DEFAULT].published.data
             self.about = f"This is the published {title}, trained on {data}. It knows {known}."
+        else:
+            params = load_params(Path(run, "params.json"))
+            self.about = f"This is the run {Path(run).name} ({params.network}). It knows {known}."
+        self.about += f" {self.caution.reason}" if self.caution else ""
+        if run is None:
             return
-        params = load_params(Path(run, "params.json"))
-        self.about = f"This is the run {Path(run).name} ({params.network}). It knows {known}."
         if self.predictor.clip_format and Path(run, "embeddings", EMBEDDINGS).is_file():
             self.neighbors = Neighbors(run, self.predictor.network, make_plan(params))
+
+    def choose_examples(self, count, limit):
+        """Return [(path, label, picture)] of validation videos of the run, the classes in turn.
+
+        Args:
+            count: how many, at most.
+            limit: seconds that each may last.
+        """
+        if not self.run or self.predictor.kind != "classes":
+            return []
+        own = [example for example in load_data(self.run)[0] if example.split == "val"]
+        turns, ranked = {}, []
+        for example in own:
+            turns[example.label] = turns.get(example.label, 0) + 1
+            ranked.append((turns[example.label], example))
+        found = []
+        for _, example in sorted(ranked, key=lambda each: each[0]):
+            if len(found) < count:
+                with suppress(VideoError):
+                    check_video(example.path, limit)
+                    found.append((example.path, example.label, _read_middle(example.path)))
+        return found
 
     def show(self, video, folder, limit, on_progress):
         """Yield {name: what is shown} of a video, as each is found.
 
-        answer, timeline, why: HTML; captions: path of a video; overlay and sheet: paths of a
-        video and a picture; similar: [(picture, text)]. No overlay where a network sees rows of
-        features; the last only where there are embeddings.
+        answer, timeline, why, sheet: HTML; captions and overlay: paths of videos; similar:
+        [(picture, text)]. No overlay where a network sees rows of features; the last only where
+        there are embeddings.
 
         Args:
             video: its path.
@@ -93,24 +170,71 @@ class Demonstration:
         Raises:
             ValueError: it is too long, or cannot be read.
         """
+        names = _STEPS if self.neighbors else _STEPS[:-1]
+        steps = _Steps(names, self.usual, on_progress)
         check_video(video, limit)
-        prediction = self.predictor.predict_video(
-            video, lambda done, total: on_progress(done / total, "Looking")
-        )
+        steps.begin()
+        prediction = self.predictor.predict_video(video, steps.advance)
         spans = prediction.intervals, prediction.duration
-        yield {"answer": draw_answer(prediction), "timeline": draw_intervals(*spans)}
-        on_progress(None, "Writing captions")
-        captions = Path(folder, "captions.webm")
-        save_captions(captions, video, *spans, self.predictor.kind == "glosses")
-        yield {"captions": str(captions)}
-        on_progress(None, "Explaining")
-        explanation = self.predictor.explain(prediction)
         yield {
-            "why": draw_note(explanation.why),
-            **self.predictor.draw(explanation, Path(folder)),
+            "answer": draw_answer(prediction, self.caution),
+            "timeline": draw_intervals(*spans),
         }
+        steps.begin()
+        captions = Path(folder, "captions.mp4")
+        save_captions(captions, video, *spans, self.predictor.kind == "glosses", _CAPTIONED)
+        yield {"captions": str(captions)}
+        steps.begin()
+        explanation = self.predictor.explain(prediction)
+        drawn = self.predictor.draw(explanation, Path(folder))
+        if "sheet" in drawn:
+            drawn["sheet"] = draw_picture(drawn["sheet"], f"Frames of the video. {explanation.why}")
+        yield {"why": draw_note(explanation.why), **drawn}
         if self.neighbors:
-            on_progress(None, "Searching")
+            steps.begin()
             found = self.neighbors.find(video, _NEAREST)
             shown = [(_read_middle(path), f"{cosine:.2f} {label}") for path, label, cosine in found]
             yield {"similar": shown}
+        steps.end()
+
+
+class Examples:
+    """Videos that the page offers; each is answered once, and shown again from what was found.
+
+    Args:
+        demonstration: a `Demonstration`.
+        chosen: of its `choose_examples`.
+        folder: where answers are kept.
+    """
+
+    def __init__(self, demonstration, chosen, folder):
+        self.demonstration, self.chosen, self.folder = demonstration, chosen, Path(folder)
+        self.kept = {}
+
+    def show(self, place, folder, limit, on_progress):
+        """Yield what `Demonstration.show` does, of an example.
+
+        Args:
+            place: which one.
+            folder, limit, on_progress: as there.
+        """
+        own = self.folder / str(place)
+        if place not in self.kept:
+            own.mkdir(parents=True, exist_ok=True)
+            path = self.chosen[place][0]
+            found = []
+            for piece in self.demonstration.show(path, own, limit, on_progress):
+                found.append(piece)
+                yield self._hand_out(piece, own, folder)
+            self.kept[place] = found
+        else:
+            yield from (self._hand_out(piece, own, folder) for piece in self.kept[place])
+
+    @staticmethod
+    def _hand_out(piece, own, folder):
+        """Copy the files of a piece to a folder that is deleted with its page; return the piece."""
+        shutil.copytree(own, folder, dirs_exist_ok=True)
+        return {
+            name: value.replace(str(own), str(folder)) if isinstance(value, str) else value
+            for name, value in piece.items()
+        }

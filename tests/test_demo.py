@@ -1,6 +1,7 @@
 """The page of scripts.demo, as a person uses it in a browser, and all that it shows."""
 
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -26,8 +27,10 @@ from scripts.demo import (
 from support.runs import SMALL, save_run
 from support.videos import moving_square, read_pixels, split_examples, write_dataset
 from tasks.answers import Prediction
-from tasks.demonstration import Demonstration, check_video
+from tasks.caution import Caution, _answer_validation, choose_caution
+from tasks.demonstration import Demonstration, Examples, check_video
 from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note
+from utils.scores.confidence import choose_confidence
 from utils.scores.intervals import Interval
 from utils.system.commands import run_command
 from utils.video.video import VideoError
@@ -65,7 +68,7 @@ def folder(tmp_path_factory):
 def demonstration(folder):
     before = Path.cwd()
     os.chdir(folder)
-    found = Demonstration(Path("weights/small"))
+    found = Demonstration(Path("weights/small"), 0.0)  # always sure
     os.chdir(before)
     return found
 
@@ -88,7 +91,13 @@ def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
         ["overlay", "sheet", "why"],
         ["similar"],
     ]
-    assert done[0][1] == "Looking" and (1.0, "Looking") in done and done[-1][1] == "Searching"
+    shares, words = zip(*done, strict=True)
+    assert words[0] == "Step 1 of 4: looking at the video"
+    assert words[-1] == "Step 4 of 4: searching for similar training videos"
+    assert list(shares) == sorted(shares) and shares[-1] == 0.75
+    again, told = demonstration.show(str(VIDEO), tmp_path, 10, lambda *said: told.append(said)), []
+    next(again), next(again)
+    assert told[-1][1] == "Step 2 of 4: writing captions (about 1 s)"  # as the last one took
     found = {name: value for step in steps for name, value in step.items()}
     expected = demonstration.predictor.predict_video(VIDEO)
     (label, share), second = expected.top
@@ -100,7 +109,8 @@ def test_all_is_found_of_a_video(inside, demonstration, tmp_path):
     original = read_pixels(VIDEO)
     assert np.abs(captioned[:, :256:2, ::2].astype(int) - original).mean() < 12
     assert len(read_pixels(found["overlay"])) == 4
-    assert cv2.imread(found["sheet"]).std() > 5
+    assert 'alt="Frames of the video. Why ' in found["sheet"]
+    assert cv2.imread(str(tmp_path / "contact_sheet.png")).std() > 5
     pictures, texts = zip(*found["similar"], strict=True)
     assert len(texts) == 4 and texts[0] == "1.00 left"  # of four, the video itself
     assert np.array_equal(pictures[0], original[11][..., ::-1])  # in its middle
@@ -155,6 +165,70 @@ def test_panels():
     assert "width:25.00%" in html and "breaks &lt;off&gt;" in html
 
 
+@pytest.mark.parametrize(("share", "words"), [(0.59, "<h2>Not sure</h2>"), (0.61, "<h2>a</h2>")])
+def test_an_answer_may_be_unsure(share, words):
+    top = [("a", share), ("b", 1 - share)]
+    prediction = Prediction("v", 1.0, top, ["a"], [], np.arange(2), np.zeros((1, 2)))
+    html = draw_answer(prediction, Caution(0.6, "Why & how."))
+    assert words in html and ("Most likely a. Why &amp; how." in html) == (share < 0.6)
+
+
+def test_the_confidence_that_is_relied_on():
+    confidences, right = [0.5, 0.6, 0.7, 0.8, 0.9], [0, 1, 0, 1, 1]
+    assert choose_confidence(confidences, right) == 0.8
+    assert choose_confidence(confidences, right, 0.6) == 0.5
+    assert choose_confidence([0.7, 0.7, 0.9], [0, 1, 0]) > 1
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "confidence", "words"),
+    [
+        (40, None, 0.8, "From there on 20 of 20 validation videos were answered right, below 0 of"),
+        (19, None, 0.75, "That number is a guess: 19 validation videos are too few"),
+        (40, 0.3, 0.3, "Below 30% this page says that it is not sure."),
+    ],
+)
+def test_when_the_page_is_not_sure(monkeypatch, kept, given, confidence, words):
+    answers = np.array([[0.8, 1], [0.6, 0]] * 20)[:kept].T
+    monkeypatch.setattr("tasks.caution._answer_validation", lambda *_: answers)
+    judge = SimpleNamespace(labeling="single")
+    predictor = SimpleNamespace(kind="classes", judge=judge, labels=["a", "b"], clip_format="any")
+    caution = choose_caution(predictor, Path("weights/small"), given)
+    assert caution.confidence == confidence and words in caution.reason
+    assert choose_caution(SimpleNamespace(kind="glosses")) is None
+
+
+def test_confidences_of_validation_videos_are_of_kept_features(inside, demonstration):
+    """Nothing was kept for this network, which has no frozen part, so none is computed."""
+    shown, run_folder = demonstration.predictor, Path("weights/small")
+    assert "0 validation videos are too few" in choose_caution(shown, run_folder).reason
+    shown.source.recall = lambda view: np.zeros(1)
+    try:
+        shown.see_view, see = lambda view: np.array([0.3, 0.7]), shown.see_view
+        confidences, right = _answer_validation(shown, run_folder)
+    finally:
+        del shown.source.recall, shown.see_view
+    assert see and confidences.tolist() == [0.7, 0.7] and right.tolist() == [0, 1]
+
+
+def test_examples_are_validation_videos_answered_once(inside, demonstration, tmp_path):
+    chosen = demonstration.choose_examples(4, 10)
+    own = {str(inside / e.path): e.label for e in split_examples() if e.split == "val"}
+    assert {path: label for path, label, _ in chosen} == own
+    assert len(demonstration.choose_examples(1, 10)) == 1
+    assert demonstration.choose_examples(4, 0.1) == []
+    examples, seen, said = Examples(demonstration, chosen, tmp_path / "kept"), [], []
+    for page in ("first", "second"):
+        (tmp_path / page).mkdir()
+        before = len(said)
+        pieces = list(examples.show(1, tmp_path / page, 10, lambda *told: said.append(told)))
+        seen.append([sorted(piece) for piece in pieces])
+        assert str(tmp_path / page) in pieces[1]["captions"]
+        assert Path(pieces[1]["captions"]).is_file() and str(tmp_path / page) in pieces[2]["sheet"]
+        assert (len(said) > before) == (page == "first")
+    assert seen[0] == seen[1]
+
+
 def test_names_are_no_markup():
     """A class of somebody else's run could ask another machine for a picture."""
     name = "![x](http://evil.example/x.png)<img src=x>"
@@ -180,7 +254,7 @@ def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
     monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: signer)
     shown = {}
     for kind in ("glosses", "classes"):
-        signer.kind = kind
+        signer.kind, signer.judge = kind, SimpleNamespace(labeling="multi")
         shown_video = Demonstration(Path("weights/small")).show(str(VIDEO), tmp_path, 2, print)
         first, second, _ = shown_video
         assert "<h2>REGEN NORD</h2>" in first["answer"] and "<i " not in first["answer"]
@@ -203,7 +277,13 @@ def test_files_are_gone_after_the_program(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"max_seconds": 0}, "max_seconds is 0"), ({}, "requirements-demo.txt")]
+    ("options", "words"),
+    [
+        ({"max_seconds": 0}, "max_seconds is 0"),
+        ({"sure": 2.0}, "sure is 2; it must be from 0 to 1"),
+        ({"examples": -1}, "examples is -1"),
+        ({}, "requirements-demo.txt"),
+    ],
 )
 def test_wrong_options_and_no_gradio(inside, monkeypatch, capsys, options, words):
     monkeypatch.setitem(sys.modules, "gradio", None)
@@ -330,7 +410,9 @@ def test_the_page_in_a_browser(served, page, inside, demonstration):
     played = "videos => videos.map(video => video.readyState > 1 && video.videoWidth)"
     page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(320)")
     page.wait_for_function(f"({played})([...document.querySelectorAll('video')]).includes(512)")
-    assert page.is_visible("#sheet img") and any(served[1].rglob("answer-*/captions.webm"))
+    page.wait_for_function("document.querySelector('#sheet img').naturalWidth > 100")
+    assert "Why" in page.get_attribute("#sheet img", "alt")
+    assert any(served[1].rglob("answer-*/captions.mp4"))
     assert not any(served[1].rglob(VIDEO.name))  # it was answered
     page.close()
     for _ in range(50):
@@ -338,6 +420,33 @@ def test_the_page_in_a_browser(served, page, inside, demonstration):
             break
         time.sleep(0.2)
     assert not list(served[1].rglob("*.*"))  # nothing is kept
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_example_on_a_phone(page, inside, scheme):
+    """Nothing scrolls sideways; the ticks of "When" lie beside one another; each player has a name.
+
+    What Gradio shouts of a video that the browser cannot play does not stay beside our own words.
+    """
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    names = [page.get_attribute(f"#examples img >> nth={n}", "alt") for n in range(2)]
+    assert all(name.startswith("A frame of ") for name in names)
+    page.click("#examples button >> nth=0")
+    page.wait_for_selector("text=Similar training videos")
+    page.wait_for_selector("#sheet img")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
+    edges = "spans => spans.map(s => s.getBoundingClientRect()).filter(r => r.width)"
+    ticks = page.eval_on_selector_all(
+        ".scale span", f"spans => ({edges})(spans).map(r => [r.left, r.right])"
+    )
+    assert len(ticks) == 3 and all(a[1] < b[0] for a, b in itertools.pairwise(ticks))
+    text = page.inner_text("body")
+    assert "The video with captions" in text and "beside it what mattered" in text
+    upload(page, "text.mp4")
+    page.wait_for_selector(".problem")
+    page.wait_for_selector(".toast-body", state="detached")
+    assert page.locator(".problem").count() == 1 and not page.is_visible(".panel h2")
 
 
 def test_limits_and_the_camera_in_a_browser(page, inside):

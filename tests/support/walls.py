@@ -18,7 +18,7 @@ models.end_to_end models.ctc models.recognizer models.tvl1 models.flops models.e
 models.exporting
 tasks.options tasks.training_flags tasks.plan tasks.idle tasks.job tasks.answers tasks.findings
 tasks.export_subject tasks.features tasks.classification tasks.recognition tasks.training
-tasks.predictors tasks.demonstration tasks.page_guard
+tasks.predictors tasks.caution tasks.demonstration tasks.page_guard
 training evaluate scripts
 """.split()
 ENTRY_POINTS = ("training", "evaluate", "scripts")

@@ -6,7 +6,7 @@ from utils.pictures.html import render
 STYLE = """
 #video .error { display: none; }  /* a format that the browser cannot play, but the network can */
 .panel h2 { font-size: 1.7em; line-height: 1.25; margin: 0 0 .6em; overflow-wrap: anywhere; }
-.panel p { margin: .6em 0 0; color: var(--body-text-color-subdued); }
+.panel p { margin: 0 0 .8em; color: var(--body-text-color); }
 .line { display: grid; grid-template-columns: minmax(6em, 28%) 1fr 4em; gap: .8em;
   align-items: center; margin: .35em 0; }
 .line > :first-child { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -19,17 +19,58 @@ STYLE = """
   color: var(--body-text-color-subdued); }
 .problem { border-left: 5px solid #d33; padding: .7em 1em; border-radius: 4px;
   background: var(--block-background-fill); overflow-wrap: anywhere; }
+.picture { margin: 0; padding: .5em; border-radius: 6px; overflow-x: auto;
+  background: #fff; }  /* plots are white */
+.picture img { display: block; width: 100%; min-width: 44em; }
+#examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(9em, 1fr)); gap: .8em; }
+#examples > * { min-width: 0 !important; }
+#examples img { width: 100%; aspect-ratio: 16 / 9; object-fit: cover; border-radius: 6px; }
+@media (max-width: 700px) {  /* a name, its share, and below both its track */
+  .line { grid-template-columns: 1fr auto; gap: .1em .8em; margin: .6em 0; }
+  .line > :nth-child(2) { grid-row: 2; grid-column: 1 / 3; }
+  .line > .scale + * { grid-row: 2; grid-column: 3; }
+  .scale span:nth-child(2n) { display: none; }
+  #examples { grid-template-columns: repeat(4, 1fr); gap: .4em; }
+}
 """
-_TICKS = 5
+# Gradio shouts where a browser cannot play what was uploaded, though the network may read it; if it
+# cannot either, the page says so itself.
+SCRIPT = """() => new MutationObserver(() =>
+  document.querySelectorAll(".toast-body").forEach(toast => {
+    if (/not playable/i.test(toast.textContent)) toast.querySelector("button")?.click();
+  })).observe(document.body, { childList: true, subtree: true })"""
+_TICKS = 4
 
 
-def draw_answer(prediction):
+def draw_answer(prediction, caution=None):
     """Draw what a video shows as a whole: the labels decided, and the most probable ones.
 
     Args:
         prediction: a `tasks.answers.Prediction`.
+        caution: a `tasks.caution.Caution`; None where every answer counts as sure.
     """
-    return render("answer.html", prediction=prediction)
+    unsure = caution and prediction.top and prediction.top[0][1] < caution.confidence
+    return render("answer.html", prediction=prediction, caution=caution if unsure else None)
+
+
+def draw_picture(path, text):
+    """Draw a picture that the page's server has, on white, with a text for who does not see it.
+
+    Args:
+        path: of the file.
+        text: what the picture shows.
+    """
+    return render("picture.html", path=path, text=text)
+
+
+def draw_thumbnail(content, text):
+    """Draw a small picture that lies in the page itself.
+
+    Args:
+        content: bytes of a JPEG.
+        text: what it shows.
+    """
+    return render("thumbnail.html", content=content, text=text)
 
 
 def draw_intervals(intervals, duration):

@@ -170,7 +170,8 @@ def save_overlay(path, frames, maps, labels, fps):
     """
     factor = max(round(SIDE / frames.shape[1]), 1)
     pairs = np.concatenate([frames, blend(frames, _scale(maps))], axis=2)
-    texts = [tuple((text, "white") for text in label) for label in labels]
+    # Lines break between the texts of a frame, not in them.
+    texts = [tuple((text.replace(" ", "\u00a0"), "white") for text in own) for own in labels]
     width = factor * pairs.shape[2]
     lines = count_lines(set(texts), width)
 
