@@ -121,7 +121,7 @@ def test_embeddings_of_another_network_are_refused(inside, demonstration, tmp_pa
     arrays = dict(np.load(run_folder / "embeddings/embeddings.npz"))
     narrow = arrays | {"embeddings": arrays["embeddings"][:, :5]}
     np.savez(run_folder / "embeddings/embeddings.npz", **narrow)
-    with pytest.raises(ValueError, match=r"made by another network.*scripts\.extract_embeddings"):
+    with pytest.raises(ValueError, match=r"made by another network.*extract_embeddings"):
         Demonstration(run_folder)
     (run_folder / "embeddings/embeddings.npz").unlink()
     assert Demonstration(run_folder).neighbors is None
