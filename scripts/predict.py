@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any
 from models.later import later
 from tasks.findings import Findings
 from utils.command_line import Command
-from utils.pictures.captions import save_captions
 from utils.runs.folders import check_run, load_data
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, whole_path
@@ -33,6 +32,7 @@ from utils.video.writing import check_ending
 import tyro
 
 open_predictor = later("tasks.predictors", "open_predictor")
+save_captions = later("utils.pictures.captions", "save_captions")
 
 _PAUSE = 20  # times as long as writing all that was found took, until it is written again
 _WEBCAM = re.compile(r"webcam(?::(\d+))?")

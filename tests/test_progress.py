@@ -14,16 +14,16 @@ class Terminal(io.StringIO):
         return True
 
 
-def count(screen, monkeypatch, pause, unit="video", total=4, by=1):
+def count(screen, monkeypatch, pause, parts=False, total=4):
     """Count to a total by iterating or updating, on a screen; return what it shows."""
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(progress, "_PAUSE", pause)
-    if unit == "B":
-        with show_progress("Fetching", unit, total=total) as bar:
-            for _ in range(0, total, by):
-                bar.update(by)
+    if parts:
+        with show_progress("Extracting", "video", total=total, parts=True) as bar:
+            for _ in range(2 * total):
+                bar.update(0.5)
     else:
-        assert [*show_progress("Checking videos", unit, range(total))] == [*range(total)]
+        assert [*show_progress("Checking videos", "video", range(total))] == [*range(total)]
     return screen.getvalue()
 
 
@@ -33,18 +33,18 @@ def test_elsewhere_it_is_a_plain_line_every_so_often(monkeypatch):
         f"Checking videos: {n} of 4" for n in (1, 2, 3, 4)
     ]
     assert all(line.endswith(" left") for line in lines)
-    lines = count(io.StringIO(), monkeypatch, 1e-9, "B", 4000, 1000).splitlines()
-    assert lines[0].startswith("Fetching: 1.00kB of 4.00kB, 00:0")
-    assert lines[-1].startswith("Fetching: 4.00kB of 4.00kB")
+    lines = count(io.StringIO(), monkeypatch, 1e-9, True, total=1).splitlines()
+    assert lines[0].startswith("Extracting: 0.5 of 1 videos, 00:0")
+    assert lines[-1].startswith("Extracting: 1.0 of 1 videos, 00:00 left")
 
 
 def test_short_work_leaves_nothing_in_a_file(monkeypatch):
     assert count(io.StringIO(), monkeypatch, 60) == ""
 
 
-@pytest.mark.parametrize("unit", ["video", "B"])
-def test_on_a_terminal_it_is_a_bar_that_is_gone_at_the_end(unit, monkeypatch):
-    shown = count(Terminal(), monkeypatch, 60, unit)
+@pytest.mark.parametrize("parts", [False, True])
+def test_on_a_terminal_it_is_a_bar_that_is_gone_at_the_end(parts, monkeypatch):
+    shown = count(Terminal(), monkeypatch, 60, parts)
     assert "| 0" in shown and "/4" in shown and "\n" not in shown
     assert shown.endswith("\r") and not shown.rstrip("\r").rsplit("\r", 1)[1].strip()
 

@@ -7,7 +7,7 @@ from utils.system.words import escape, print_line
 from tqdm import tqdm
 
 _PAUSE = 20.0  # seconds from one plain line to the next
-_PLAIN = "{{desc}}: {{n_fmt}}{0} of {{total_fmt}}{0}, {{remaining}} left{{postfix}}"
+_PLAIN = "{desc}: {n_fmt} of {total_fmt}, {remaining} left{postfix}"
 # Where parts of items count.
 _PARTS = "{desc}: {n:.1f} of {total_fmt} {unit}s, {remaining} left{postfix}"
 _PARTS_BAR = "{l_bar}{bar}| {n:.1f}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -43,7 +43,7 @@ def show_progress(title, unit, items=None, total=None, parts=False):
 
     Args:
         title: what is done, such as "Checking videos".
-        unit: one of what is counted, such as "video"; "B" for bytes.
+        unit: one of what is counted, such as "video".
         items: iterable to go through; None: the caller counts by `update`.
         total: how many there are; None: as many as `items` has.
         parts: whether parts of items count, too: "3.4 of 30 videos". Then one item is counted.
@@ -51,14 +51,13 @@ def show_progress(title, unit, items=None, total=None, parts=False):
     Returns:
         A `tqdm`: an iterable of the items, and a context that ends the bar.
     """
-    size = "B" if unit == "B" else ""
     if sys.stderr.isatty():
         style = {"file": sys.stderr, "leave": False, "dynamic_ncols": True, "smoothing": 0.1}
     else:
-        pace = {"delay": _PAUSE, "mininterval": _PAUSE, "miniters": 1}
-        style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN.format(size), **pace}
+        pace = {"delay": _PAUSE, "mininterval": _PAUSE, "miniters": 0}
+        style = {"file": _Lines(sys.stderr), "bar_format": _PLAIN, **pace}
     if parts:
         style["bar_format"] = _PARTS_BAR if sys.stderr.isatty() else _PARTS
-    style |= {"unit": unit, "unit_scale": bool(size)}
+    style["unit"] = unit
     total = len(items) if total is None else total
     return tqdm(items, escape(title), total, disable=total == 1 and not parts, **style)
