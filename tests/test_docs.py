@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import io
 import re
+import shutil
 from dataclasses import fields
+from pathlib import Path
 
 from support.commands import ROOT
 from support.pages import PAGES, list_anchors, list_commands, list_flags, list_links
@@ -88,7 +90,11 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
-def test_commands_parse(page, monkeypatch):
+def test_commands_parse(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Path("weights/NAME")  # what the pages call a run that was trained
+    run.mkdir(parents=True)
+    shutil.copy(ROOT / "tests/data/kept/weights/i3d/params.json", run)
     monkeypatch.setattr("tasks.options.check_format", lambda *_: None)  # optional packages
     wrong = []
     for words in list_commands(page):
