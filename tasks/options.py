@@ -79,8 +79,8 @@ class ExplanationOptions:
     class_name: Annotated[str, tyro.conf.arg(name="class")] = ""
     """Class to explain. Empty: the most probable one."""
     method: Literal[("", *METHODS)] = ""
-    """occlusion: networks with a backbone, and runs on features. grad_cam, hires_cam, layer_cam:
-    networks with a backbone. integrated_gradients: runs on videos; minutes with a backbone.
+    """grad_cam, hires_cam, layer_cam: networks with a backbone. occlusion: those, and runs on
+    features. integrated_gradients: runs on videos; minutes with a backbone.
     rollout: attention, whatever the class. Empty: the first of these that fits."""
     endpoint: str = ""
     """occlusion and class activation maps: stage of the backbone. Earlier stages show finer maps,

@@ -132,14 +132,14 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     run_folder = folder("i", params, 1)
     explain(VIDEO, run=run_folder, class_name="left")
     printed = capsys.readouterr().out
-    assert "Explained: left 0." in printed and "by occlusion" in printed
+    assert "Explained: left 0." in printed and "by grad_cam" in printed
     assert printed.count("How far to believe this map") == 1
     out = run_folder / "explanations/left_01"
     assert np.load(out / "maps.npz")["maps"].shape == (2, 2, 7, 7)
     assert not (out / "attention.png").exists()
     assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 68, 448, 3)
     page = (out / "explanation.html").read_text()
-    assert "Occlusion shows how much" in page and "How far to believe this map" in page
+    assert "Grad-CAM shows where" in page and "How far to believe this map" in page
     look(out / "contact_sheet.png")
     Path("text.avi").write_text("no video")
     for arguments, message in (

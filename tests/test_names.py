@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 
-from support.commands import run
+from support.commands import ROOT, run
 from support.videos import write_dataset
 from utils.features.lookup import locate_features
 from utils.features.store import array_path, is_done, name_features, save_features, settings_hash
@@ -157,7 +157,7 @@ def test_names_are_printed_on_any_screen(tmp_path):
         f"from utils.system.commands import run_command\nrun_command(lambda: {text})\n"
     )
     for encoding in ("ascii", "utf-8", "latin-1"):
-        done = run([script], tmp_path, PYTHONIOENCODING=encoding)
+        done = run([script], tmp_path, PYTHONIOENCODING=encoding, PYTHONPATH=str(ROOT))
         assert done.returncode == 0 and r"\udce9t\udce9" in done.stdout
 
 

@@ -29,6 +29,13 @@ class Method(NamedTuple):
 
 # The first that fits is the default: docs/results.md has the measurement that chose it.
 METHODS = {
+    "grad_cam": Method(
+        later(_MODULE, "grad_cam"),
+        later(_MODULE, "has_backbone"),
+        "networks with a backbone",
+        "Grad-CAM shows where and when the backbone's features raise the score of this "
+        "class, by their mean gradient. Each place sees a large part of the frame around it.",
+    ),
     "occlusion": Method(
         later(_MODULE, "occlude"),
         later(_MODULE, "hides"),
@@ -36,13 +43,6 @@ METHODS = {
         "Occlusion shows how much the score of this class (its log-odds) falls when a part is "
         "hidden: a window of the backbone's features, or one row where the run is on features. "
         "Each place sees a large part of the frame around it, so a map is coarse.",
-    ),
-    "grad_cam": Method(
-        later(_MODULE, "grad_cam"),
-        later(_MODULE, "has_backbone"),
-        "networks with a backbone",
-        "Grad-CAM shows where and when the backbone's features raise the score of this "
-        "class, by their mean gradient. Each place sees a large part of the frame around it.",
     ),
     "hires_cam": Method(
         later(_MODULE, "hires_cam"),

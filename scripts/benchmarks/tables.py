@@ -73,6 +73,15 @@ def _long(*figures):
     return Table(("what", "figure"), tuple(Part(each, cells) for each in figures))
 
 
+def _explained(figures):
+    """Return the `Table` of rows of `scripts.benchmarks.explanations`."""
+    columns = ("map", "more than the rest", "beats the blob", "beats a random map")
+    columns += ("the mirrored clip's map", "on what moves", "in one corner", "seconds")
+    cells = ("{method}", "{gap:.1f}", "{beats_blob} of {videos}", "{beats_random} of {videos}")
+    cells += ("{mirror:.2f}", "{moving:.2f}", "{corner:.2f}", "{seconds:.1f}")
+    return Table(columns, (Part(figures, cells),))
+
+
 _FOLDS = ("{mean:.3f}", "{folds:.2f}")
 _SCHEMES = ("space", "joint", "divided", "local_global", "axial")
 _SCORES = ("{sample_order:.3f}", "{sample_appearance:.3f}", "{parameters:.2f} M")
@@ -420,6 +429,13 @@ TABLES = {
                 ("{method}", "{network}", "{lowest:.2f} to {highest:.2f}", "{even:.2f}"),
             ),
         ),
+    ),
+    "explanations": _explained("explanations"),
+    "explanations_kinetics": _explained("explanations_kinetics"),
+    "explanations_gradients": _explained("explanations_gradients"),
+    "feature_views": Table(
+        ("learner", "views", "accuracy", "of each block", "deviation over seeds"),
+        (Part("feature_views", ("{learner}", "{views}", *_FOLDS, "{spread_over_seeds:.3f}")),),
     ),
     "predicting": _long("predicting"),
     "dataset_report": _long("dataset_report"),
