@@ -13,6 +13,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
@@ -21,12 +22,12 @@ from models.later import later
 from tasks.page_guard import Guard, Limits, is_loopback
 from utils.command_line import Command
 from utils.pictures.answer_html import SCRIPT, STYLE, draw_note, draw_problem, draw_thumbnail
-from utils.pictures.saving import encode_frame
 from utils.runs.folders import check_run
 from utils.system.commands import ROOT, run_command
 from utils.system.files import clear_leftovers, marked_alive
 from utils.system.words import print_line
 
+encode_frame = later("utils.pictures.saving", "encode_frame")
 Demonstration = later("tasks.demonstration", "Demonstration")
 Examples = later("tasks.demonstration", "Examples")
 
@@ -298,6 +299,21 @@ def make_limits(options, folder):
     return Limits(folder / "gradio", options.host, options.names, *sizes, _FILES)
 
 
+def show_upload(demonstration, limits, longest, video, folder, advance):
+    """Yield what `Demonstration.show` does, and then delete the video unless others wait for it.
+
+    Args:
+        demonstration: a `tasks.demonstration.Demonstration`.
+        limits: of `make_limits`.
+        longest: seconds that the video may last.
+        video, folder, advance: as the demonstration takes them.
+    """
+    try:
+        yield from demonstration.show(video, folder, longest, advance)
+    finally:
+        limits.release(video)
+
+
 def build_page(gr, demonstration, options, limits):
     """Build the page.
 
@@ -321,11 +337,7 @@ def build_page(gr, demonstration, options, limits):
         chosen = demonstration.choose_examples(options.examples, longest)
     examples = Examples(demonstration, chosen, limits.folder.with_name("examples"))
 
-    def show_video(video, folder, advance):
-        try:
-            yield from demonstration.show(video, folder, longest, advance)
-        finally:
-            limits.release(video)  # it is answered, and deleted unless others wait for it
+    show_video = partial(show_upload, demonstration, limits, longest)
 
     def show_example(place, folder, advance):
         yield from examples.show(place, folder, longest, advance)

@@ -170,9 +170,9 @@ class Demonstration:
         Raises:
             ValueError: it is too long, or cannot be read.
         """
+        check_video(video, limit)
         names = _STEPS if self.neighbors else _STEPS[:-1]
         steps = _Steps(names, self.usual, on_progress)
-        check_video(video, limit)
         steps.begin()
         prediction = self.predictor.predict_video(video, steps.advance)
         spans = prediction.intervals, prediction.duration

@@ -161,7 +161,7 @@ def test_transforms_in_words():
         (["nowhere"], "data_path nowhere: no such file"),
         (
             ["videos", "phoenix"],
-            "recognition is trained on features",
+            "videos contains no corpus",
         ),
         (["videos", "--features", "F"], "cannot be shown as pictures. Leave out"),
     ],

@@ -51,7 +51,7 @@ def test_all_that_is_wrong_is_named(data, capsys):
     }  # fmt: skip
     assert "7 of 10 videos can be decoded" in said
     assert "2 broken: not a video that FFmpeg can open." in said and "1 duplicate\n" in said
-    assert "1 other files were ignored: .txt 1" in said
+    assert "1 other file was ignored: .txt 1" in said
     assert "1 odd: the header says N frames, but only N can be decoded" in said
 
 

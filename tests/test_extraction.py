@@ -109,7 +109,7 @@ def test_each_video_gets_its_rows(tmp_path, means, capsys, route):
     write_videos(tmp_path / "videos")
     (tmp_path / "videos/notes.txt").write_text("not a video")
     extract_features(options(tmp_path, route=route, dtype="float16"))
-    assert "1 other files were ignored: .txt 1" in capsys.readouterr().out
+    assert "1 other file was ignored: .txt 1" in capsys.readouterr().out
     for name, path in {
         "part0/deep/0": "part0/deep/0.avi",
         "part1/deep/1": "part1/deep/1.avi",

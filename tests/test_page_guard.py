@@ -4,10 +4,11 @@ import asyncio
 import json
 import socket
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from scripts.demo import Answers, Options, make_limits, make_responder, read_auth
+from scripts.demo import Answers, Options, make_limits, make_responder, read_auth, show_upload
 from support.video_matrix import encode
 from support.videos import moving_square
 from tasks import page_guard
@@ -289,7 +290,8 @@ def test_a_video_is_deleted_when_it_is_answered(tmp_path, show, last, ends):
     answers, shown = Answers(tmp_path / "gradio"), []
     page = SimpleNamespace(show=show)
     limits = make_limits(Options(), tmp_path)
-    respond = make_responder(gr, page, dict(zip(names, names, strict=True)), 10, answers, limits)
+    showing = partial(show_upload, page, limits, 10)
+    respond = make_responder(gr, dict(zip(names, names, strict=True)), answers, showing)
     video = tmp_path / "a.mp4"
     video.write_bytes(b"video")
     with pytest.raises(TypeError, match=ends) if ends else nullcontext():

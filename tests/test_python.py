@@ -166,7 +166,7 @@ def test_values_are_read_as_flags(tiny, monkeypatch):
     params = train("finetune", data_path=Path("a b"), flip=False, rate_epochs=(2, 4), gpus=-1)
     assert (params.data_path, params.flip, params.rate_epochs) == ("a b", False, (2, 4))
     assert (params.gpus, params.finetune, params.class_names) == (-1, "Mixed_5b", ())
-    assert train(class_names=["b", "a"], resume=True).class_names == ("b", "a")
+    assert train(class_names=["b", "a"]).class_names == ("b", "a")
 
 
 def test_an_interrupted_training_goes_on(tiny, monkeypatch):

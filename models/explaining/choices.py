@@ -41,8 +41,8 @@ METHODS = {
         later(_MODULE, "hides"),
         "networks with a backbone, or on features",
         "Occlusion shows how much the score of this class (its log-odds) falls when a part is "
-        "hidden: a window of the backbone's features, or one row where the run is on features. "
-        "Each place sees a large part of the frame around it, so a map is coarse.",
+        "hidden. Of a video, the part is a window of the backbone's maps, which sees much of the "
+        "frame around it. Of features, one row is left out.",
     ),
     "hires_cam": Method(
         later(_MODULE, "hires_cam"),

@@ -1,5 +1,7 @@
 """HTML of what a video shows: probabilities, intervals over time, a problem. Names are escaped."""
 
+from urllib.parse import quote
+
 from utils.pictures.captions import color_labels
 from utils.pictures.html import render
 
@@ -60,7 +62,7 @@ def draw_picture(path, text):
         path: of the file.
         text: what the picture shows.
     """
-    return render("picture.html", path=path, text=text)
+    return render("picture.html", source=f"gradio_api/file={quote(str(path))}", text=text)
 
 
 def draw_thumbnail(content, text):
