@@ -117,11 +117,12 @@ class Trust(NamedTuple):
         return self.gap > max(self.blob, 0)
 
     def __str__(self):
+        gap, blob = (round(value, 1) + 0.0 for value in self)  # no -0.0
         measured = (
-            "We blurred parts of the clip. With only the marked places left sharp, the network's "
-            f"score of the class (its log-odds) was {self.gap:.1f} higher than with only the rest. "
-            f"With a blob in the middle of every frame, which knows nothing of the video, it was "
-            f"{self.blob:.1f} higher."
+            "We blurred parts of the clip, and compared the network's score of the class (its "
+            "log-odds) with only the marked places sharp and with only the rest sharp: the "
+            f"difference is {gap:.1f}. For a blob in the middle of every frame, which knows "
+            f"nothing of the video, it is {blob:.1f}."
         )
         if self.carries:
             return (
