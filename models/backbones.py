@@ -106,7 +106,8 @@ class Backbone(NamedTuple):
             same when rows of features are extracted.
         lay_out: function (a stage's outputs (batch, ...), (frames, height, width) of the clips) ->
             maps (batch, time, height, width, channels), such as tokens as a grid.
-        explained: the name of the stage whose maps explanations are of by default; "": the last.
+        explained: the name of the stage whose maps explanations are of by default, where the head
+            normalizes features; "": the last, as for other heads.
         dense: None where each window has to go through it alone.
         published: None where there are no published weights.
     """

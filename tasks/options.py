@@ -84,7 +84,7 @@ class ExplanationOptions:
     rollout: attention, whatever the class. Empty: the first of these that fits."""
     endpoint: str = ""
     """occlusion and class activation maps: stage of the backbone. Earlier stages show finer maps,
-    but see less context. Empty: Mixed_4f of I3D."""
+    but see less context. Empty: Mixed_4f of I3D under a trained head."""
     block: int = 0
     """Transformers: number of the block whose attention is drawn, from 1. 0: the last block."""
     features: str = ""

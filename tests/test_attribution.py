@@ -5,7 +5,7 @@ from dataclasses import replace
 from models import vivit
 from models.backbones import BACKBONES
 from models.choices import SCHEMES, Size
-from models.cutting import backbones_of, cut_after
+from models.cutting import as_network, backbones_of, cut_after
 from models.design import Design
 from models.explaining.attribution import (
     find_centers,
@@ -372,6 +372,12 @@ def test_a_network_with_its_own_i3d_has_maps(small_i3d):
     assert METHODS["rollout"].explain(question).values.shape == (1, 1, 4, 4)
     with pytest.raises(ValueError, match="occlusion: networks with a backbone, or on features"):
         choose_method("occlusion", build("vivit", 2, 1, 4, 32, design=Design(size="tiny")))
+
+
+def test_a_head_that_does_not_normalize_is_explained_at_the_last_stage(small_i3d):
+    network = as_network(BACKBONES["i3d"].build("rgb", 8, 112, "Logits"))
+    question = Question(network, draw(1, 1, 8, 112, 112, 3), 0, 1, differentiate)
+    assert METHODS["grad_cam"].explain(question).values.shape == (1, 1, 4, 4)
 
 
 def test_what_normalized_features_leave_of_grad_cam(small_i3d):

@@ -50,7 +50,7 @@ class Question:
         activation: of the logits, "softmax" or "sigmoid".
         pooling, patch_size: of the `Design`.
         endpoint: a stage of the backbone, for class activation maps and occlusion; "": the one
-            that the backbone's row names.
+            that the backbone's row names where the head normalizes features, else the last.
         steps: of integrated gradients.
     """
 
@@ -209,11 +209,17 @@ def map_windows(question, block=0):
     return found
 
 
+def _normalizes(head):
+    """Return whether a head, or one of two streams' heads, normalizes the features it takes."""
+    parts = [layer for layer in head.layers if isinstance(layer, keras.Model)]
+    return any(layer.name == "normalize" for layer in head.layers) or any(map(_normalizes, parts))
+
+
 def _cut_at_endpoint(question):
     """Return the backbone, the models of `cut_after`, and the centers of its maps' places."""
     backbone = BACKBONES[name_backbone(question.network)]
-    name = question.endpoint or backbone.explained or backbone.stages[-1].name
-    stage = backbone.get_stage(name)
+    explained = backbone.explained if _normalizes(question.network.get_layer("head")) else ""
+    stage = backbone.get_stage(question.endpoint or explained or backbone.stages[-1].name)
     stages = backbone.stages[: backbone.stages.index(stage) + 1]
     lengths = question.clip.shape[2:5]
     centers = [find_centers(n, stages, axis) for axis, n in enumerate(lengths)]
