@@ -12,9 +12,10 @@ from tasks.plan import make_plan
 from tasks.predictors import open_predictor
 from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note, draw_picture
 from utils.pictures.captions import save_captions
+from utils.pictures.frame_sheets import read_spread
 from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
-from utils.video.reading import probe, read_length, skim
+from utils.video.reading import probe, read_length
 from utils.video.video import VideoError
 
 import numpy as np
@@ -54,10 +55,8 @@ def check_video(video, limit):
 
 
 def _read_middle(path):
-    try:
-        return skim(path, 1, _SIDE)[2][0, 0]
-    except VideoError:
-        return _GRAY
+    frames, _ = read_spread(path, 1, _SIDE)
+    return frames[0] if len(frames) else _GRAY
 
 
 class _Steps:

@@ -20,7 +20,6 @@ from utils.fitting.progress import describe_scores
 from utils.pictures.run_plots import plot_history
 from utils.places import name_command
 from utils.runs.folders import load_state
-from utils.runs.networks import load_weights
 from utils.system.locks import free_locks, holds_locks
 from utils.system.words import escape, print_line
 
@@ -145,7 +144,6 @@ def _train(plan):
         verbose=0,  # a callback prints a line an epoch
     )
     plot_history(saver.state["history"], job.folder / "history.png", job.title)
-    load_weights(job.network, job.folder / "best.keras")
     report = job.score()
     evaluate = name_command("evaluate")
     print_line(f"Run saved in {job.folder}. Evaluate it with: {evaluate} {quote(str(job.folder))}")

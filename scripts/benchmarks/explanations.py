@@ -121,7 +121,7 @@ def measure_video(predictor, video, options, generator):
     moving = find_motion(views.frames, predictor.clip_format.segments)
     for name, maps, mirrored, seconds in list_maps(question, options, generator):
         curves = delete_and_insert(question, maps, options.shares)
-        row = {
+        yield {
             "video": Path(video).name,
             "said": asked.said,
             "method": name,
@@ -130,9 +130,9 @@ def measure_video(predictor, video, options, generator):
             "deleted": curves.deleted.tolist(),
             "moving": float(maps[moving].sum() / (maps.sum() or 1) / MOVING),
             "corner": float(max(_list_corners(maps))),
+            "mirror": None if mirrored is None else _correlate(maps, mirrored),
             "seconds": seconds,
         }
-        yield row | {"mirror": None if mirrored is None else _correlate(maps, mirrored)}
 
 
 def summarize(rows):

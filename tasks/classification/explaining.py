@@ -7,14 +7,7 @@ from typing import NamedTuple
 from models.explaining.choices import METHODS
 from models.explaining.methods import Maps, map_windows
 from tasks.answers import Judge, rank_labels
-from tasks.classification.questions import (
-    Asked,
-    Inquiry,
-    check_class,
-    load_rows,
-    load_views,
-    make_title,
-)
+from tasks.classification.questions import Asked, Inquiry, check_class, load_rows, load_views
 from tasks.classification.trust import Trust, try_maps
 from tasks.plan import make_plan
 from utils.features.lookup import find_features
@@ -92,7 +85,7 @@ class Explanation(NamedTuple):
     @property
     def title(self):
         """The class, its probability and the method."""
-        return make_title(self.label, self.probability, self.method)
+        return f"{self.label} {self.probability:.3f}, {self.method.replace('_', ' ')}"
 
     @property
     def why(self):
@@ -232,23 +225,22 @@ class Answer(NamedTuple):
         note: what is explained, in a sentence.
         probabilities: (classes,).
         classes: names.
-        trust: how far the map can be believed, `Trust`; None of features.
     """
 
     asked: Asked
     note: str
     probabilities: np.ndarray
     classes: list
-    trust: Trust | None = None
 
 
-def draw_page(folder, title, answer, pictures):
+def draw_page(folder, title, answer, explanation, pictures):
     """Write explanation.html.
 
     Args:
         folder: with the pictures.
         title: of the page.
         answer: an `Answer`.
+        explanation: its `Explanation`.
         pictures: their names, keys of `_PICTURES`.
     """
     top = rank_labels(answer.classes, answer.probabilities)
@@ -256,7 +248,7 @@ def draw_page(folder, title, answer, pictures):
         "classification.html",
         title=title,
         note=answer.note,
-        meanings=[METHODS[answer.asked.method].meaning, *filter(None, [answer.trust])],
+        meanings=[METHODS[explanation.method].meaning, *filter(None, [explanation.trust])],
         probabilities=[(label, f"{probability:.3f}") for label, probability in top],
         pictures=[(*_PICTURES[name], (folder / name).read_bytes()) for name in pictures],
         video=(folder / "overlay.mp4").read_bytes() if "contact_sheet.png" in pictures else b"",
@@ -291,14 +283,14 @@ def _name_subject(options):
     return f"{options.run.name}, {name_video(options.video)}"
 
 
-def _finish(options, answer, arrays, pictures):
+def _finish(options, answer, explanation, arrays, pictures):
     """Write maps.npz and the page; return the folder."""
     folder = explanation_folder(options.run, options.video, options.output)
     known = {"probabilities": answer.probabilities, "classes": np.array(answer.classes)}
     with atomic_path(folder / "maps.npz") as temporary:
         np.savez(temporary, **arrays, **known)
-    title = f"{options.run.name}, {options.video}: {answer.asked.title}"
-    draw_page(folder, title, answer, pictures)
+    title = f"{options.run.name}, {options.video}: {explanation.title}"
+    draw_page(folder, title, answer, explanation, pictures)
     return folder
 
 
@@ -335,7 +327,6 @@ def explain_video(options):
             arrays |= save_attention(folder / pictures[-1], *shown)
         explanation = explain_views(asked, views)
     print_line(explanation.trust)
-    answer = answer._replace(trust=explanation.trust)
     title = f"{_name_subject(options)}: {explanation.title}"
     save_maps(folder, explanation, title)
     weights, shape = explanation.weights, (params.num_segments, -1)
@@ -346,7 +337,7 @@ def explain_video(options):
     plot_weights(folder / pictures[1], *curves, title)
     maps, centers = explanation.coarse
     arrays |= dict(zip(("times", "rows", "columns"), centers, strict=True))
-    return _finish(options, answer, arrays | {"maps": maps}, pictures)
+    return _finish(options, answer, explanation, arrays | {"maps": maps}, pictures)
 
 
 def explain_rows(options):
@@ -383,4 +374,4 @@ def explain_rows(options):
         print_line(*notes)
     answer = answer._replace(note=" ".join([answer.note, *notes]))
     arrays = {"rows": rows, "seconds": seconds, "maps": weights}
-    return _finish(options, answer, arrays, pictures)
+    return _finish(options, answer, explanation, arrays, pictures)

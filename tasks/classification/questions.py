@@ -54,11 +54,6 @@ class RowViews(NamedTuple):
     note: str
 
 
-def make_title(label, share, method):
-    """Return the title of pictures: a class, its probability and the method."""
-    return f"{label} {share:.3f}, {method.replace('_', ' ')}"
-
-
 class Asked(NamedTuple):
     """What a network is asked: why a video is of a class.
 
@@ -78,11 +73,6 @@ class Asked(NamedTuple):
     def said(self):
         """The class and its probability."""
         return f"{self.label} {self.share:.3f}"
-
-    @property
-    def title(self):
-        """The class, its probability and the method."""
-        return make_title(self.label, self.share, self.method)
 
     def explain(self):
         """Return the `Maps` that answer."""

@@ -44,7 +44,8 @@ class SaveRun(keras.callbacks.Callback):
     `best.keras` is the whole network of the epoch with the best monitored metric, and of several
     such epochs the one with the lowest validation loss (of the last epoch, where nothing is
     validated). `state.json` names the weights of the last finished epoch, optimizer included, and
-    is written last: whatever is killed when, it points to whole files.
+    is written last: whatever is killed when, it points to whole files. At the end the network has
+    the best weights.
 
     Args:
         folder: the run's folder.
@@ -130,6 +131,10 @@ class SaveRun(keras.callbacks.Callback):
         for old in self.folder.glob("last-*.weights.h5"):
             if old.name != weights:
                 old.unlink()
+
+    def on_train_end(self, logs=None):
+        if self.state["history"]:
+            load_weights(self.network, self.folder / "best.keras")
 
     def _write_history(self):
         names = list(dict.fromkeys(name for row in self.state["history"] for name in row))

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from statistics import median
 
-from utils.runs.networks import load_weights
 from utils.system.progress import format_seconds, show_progress
 from utils.system.words import print_line
 
@@ -113,7 +112,6 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         if self.epoch:
-            load_weights(self.saver.network, self.saver.folder / "best.keras")
             self._show(f"epoch {self.saver.state['best_epoch']}, the best of {self.epoch}")
 
     def _show(self, moment):

@@ -19,7 +19,7 @@ _LETTERS = 12  # of a title in an inch
 
 def name_scope(run, split, count, unit="video"):
     """Say what a picture is of: the run, the split and how many videos, or what else is counted."""
-    return f"{run}, {split}, {count} {unit}" if count == 1 else f"{run}, {split}, {count} {unit}s"
+    return f"{run}, {split}, {count} {unit}{'s' * (count != 1)}"
 
 
 def name_splits(run, members, unit):
