@@ -238,14 +238,16 @@ class Answers:
         shutil.rmtree(self.own.pop(session, ""), ignore_errors=True)
 
 
-def make_responder(gr, parts, answers, show):
+def make_responder(gr, parts, answers, show, end):
     """Return the function that Gradio calls with what is asked about; None: it was taken away.
 
     Args:
         gr: the module Gradio.
         parts: of `lay_out`.
         answers: `Answers`.
-        show: function (what is asked about, folder, on_progress) that yields {name: what is shown}.
+        show: function (what is asked about, folder, on_progress=function) that yields {name: what
+            is shown}.
+        end: function of what was asked about, called when all is shown, however that ends.
     """
     clear = {parts[name]: "" for name in ("answer", "status")}
     clear |= {parts[name]: gr.update(visible=False) for name in _COLUMNS.values()}
@@ -259,13 +261,16 @@ def make_responder(gr, parts, answers, show):
             progress(share, desc=what)
 
         try:
-            for found in show(asked, answers.begin(request.session_hash), advance):
+            folder = answers.begin(request.session_hash)
+            for found in show(asked, folder, on_progress=advance):
                 shown = {parts[name]: value for name, value in found.items()}
                 columns = [_COLUMNS[name] for name in found if name in _COLUMNS]
                 yield shown | {parts[name]: gr.update(visible=True) for name in columns}
         except (ValueError, OSError) as error:
             told = str(error).replace(str(asked), Path(str(asked)).name)
             yield {parts["status"]: draw_problem(told)}
+        finally:
+            end(asked)
 
     return respond
 
@@ -299,21 +304,6 @@ def make_limits(options, folder):
     return Limits(folder / "gradio", options.host, options.names, *sizes, _FILES)
 
 
-def show_upload(demonstration, limits, longest, video, folder, advance):
-    """Yield what `Demonstration.show` does, and then delete the video unless others wait for it.
-
-    Args:
-        demonstration: a `tasks.demonstration.Demonstration`.
-        limits: of `make_limits`.
-        longest: seconds that the video may last.
-        video, folder, advance: as the demonstration takes them.
-    """
-    try:
-        yield from demonstration.show(video, folder, longest, advance)
-    finally:
-        limits.release(video)
-
-
 def build_page(gr, demonstration, options, limits):
     """Build the page.
 
@@ -337,10 +327,8 @@ def build_page(gr, demonstration, options, limits):
         chosen = demonstration.choose_examples(options.examples, longest)
     examples = Examples(demonstration, chosen, limits.folder.with_name("examples"))
 
-    show_video = partial(show_upload, demonstration, limits, longest)
-
-    def show_example(place, folder, advance):
-        yield from examples.show(place, folder, longest, advance)
+    def respond_by(source, end=lambda asked: None):
+        return make_responder(gr, parts, answers, partial(source.show, limit=longest), end)
 
     with gr.Blocks(title="What does this video show?", **settings) as page:
         parts = lay_out(gr, about, chosen)
@@ -351,7 +339,8 @@ def build_page(gr, demonstration, options, limits):
         asking["concurrency_id"] = "network"  # one video at a time
         gr.on(
             [video.upload, video.stop_recording, video.clear],
-            make_responder(gr, parts, answers, show_video),
+            # An answered video is deleted unless others wait for it.
+            respond_by(demonstration, limits.release),
             video,
             shown,
             trigger_mode="always_last",
@@ -360,9 +349,7 @@ def build_page(gr, demonstration, options, limits):
         for place in range(len(chosen)):
             own = gr.State(place)
             parts[place].click(lambda: None, None, video, queue=False, api_visibility="private")
-            parts[place].click(
-                make_responder(gr, parts, answers, show_example), own, shown, **asking
-            )
+            parts[place].click(respond_by(examples), own, shown, **asking)
     return page.queue(max_size=_WAITING, default_concurrency_limit=1, api_open=False)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from scripts.demo import Answers, Options, make_limits, make_responder, read_auth, show_upload
+from scripts.demo import Answers, Options, make_limits, make_responder, read_auth
 from support.video_matrix import encode
 from support.videos import moving_square
 from tasks import page_guard
@@ -290,8 +290,8 @@ def test_a_video_is_deleted_when_it_is_answered(tmp_path, show, last, ends):
     answers, shown = Answers(tmp_path / "gradio"), []
     page = SimpleNamespace(show=show)
     limits = make_limits(Options(), tmp_path)
-    showing = partial(show_upload, page, limits, 10)
-    respond = make_responder(gr, dict(zip(names, names, strict=True)), answers, showing)
+    parts, showing = dict(zip(names, names, strict=True)), partial(page.show, limit=10)
+    respond = make_responder(gr, parts, answers, showing, limits.release)
     video = tmp_path / "a.mp4"
     video.write_bytes(b"video")
     with pytest.raises(TypeError, match=ends) if ends else nullcontext():
@@ -302,6 +302,22 @@ def test_a_video_is_deleted_when_it_is_answered(tmp_path, show, last, ends):
         {"answer": "", "status": ""}
         | dict.fromkeys(("when", "explanation", "heat", "alike"), "hidden")
     ]
+
+
+def test_a_video_is_deleted_where_no_answer_can_be_kept(tmp_path, monkeypatch):
+    def fail(session):
+        raise OSError("No space left on device")
+
+    gr = SimpleNamespace(Request=object, Progress=lambda: None, update=lambda visible: "")
+    answers, limits = Answers(tmp_path / "gradio"), make_limits(Options(), tmp_path)
+    monkeypatch.setattr(answers, "begin", fail)
+    names = ("answer", "status", "when", "explanation", "heat", "alike")
+    parts = dict(zip(names, names, strict=True))
+    respond = make_responder(gr, parts, answers, show_answer, limits.release)
+    video = tmp_path / "a.mp4"
+    video.write_bytes(b"video")
+    *_, last = respond(str(video), SimpleNamespace(session_hash="a"))
+    assert "No space left" in last["status"] and not video.exists()
 
 
 def test_a_video_that_two_pages_ask_about_stays_for_the_second(limits):
