@@ -28,9 +28,10 @@ from support.videos import cut_video, moving_square
 from tasks.features.networks import start_maps
 from test_images import write_images
 from utils.clips.inputs import fingerprint
-from utils.features.blocks import Block, Failure, Part, RowFormat
+from utils.features.blocks import Block, Failure, Part, RowFormat, read_blocks
 from utils.features.extraction import (
     Collector,
+    Progress,
     batch_blocks,
     extract_rows,
     load_failures,
@@ -389,6 +390,20 @@ def test_weights_of_a_run(tmp_path):
     chosen = options(tmp_path, stream="both", weights="a", flow_weights="b")
     assert chosen.starts == {"rgb": "a", "flow": "b"}
     assert options(tmp_path, stream="flow").starts == {"flow": "kinetics"}
+
+
+def test_progress_counts_the_minutes_of_video(tmp_path):
+    """However few rows a part has: one as well."""
+    write_video(tmp_path / "a.avi", moving_square(50, (112, 128)), 25)
+    row_format = RowFormat(8, 4, views=(CENTER, "flip"), frame_size=112, short_side=112)
+    parts = [block.part for block in read_blocks(probe(tmp_path / "a.avi"), "a", row_format)]
+    assert 1 in {len(part.times) for part in parts}
+    with Progress({str(tmp_path / "a.avi"): "a"}, 2) as advance:
+        for part in parts:
+            before = advance.seconds
+            advance(part)
+            assert advance.seconds > before
+        assert advance.seconds == pytest.approx(2) and advance.bar.n == pytest.approx(1)
 
 
 def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys):

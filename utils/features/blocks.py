@@ -74,6 +74,7 @@ class Part(NamedTuple):
         times: the rows' centers in seconds.
         total: rows of the whole view.
         note: what is odd about the file, or "".
+        seconds: of the whole video.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Part(NamedTuple):
     times: tuple[float, ...]
     total: int
     note: str = ""
+    seconds: float = 0.0
 
 
 class Block(NamedTuple):
@@ -169,6 +171,7 @@ def read_blocks(video, name, row_format):
     times = row_times(
         starts, row_format.window, row_format.fps, _place_times(video, row_format.fps)
     ).tolist()
+    seconds = video.duration(row_format.fps)
     chunks = list(
         plan_chunks(len(starts), row_format.window, row_format.row_stride, row_format.lengths)
     )
@@ -187,7 +190,7 @@ def read_blocks(video, name, row_format):
         while max(held, default=-1) < places[-1]:
             place, held[place] = next(shown)
         own = tuple(times[first : first + rows])
-        part = Part(name, video.digest, "", first, own, len(starts), video.note)
+        part = Part(name, video.digest, "", first, own, len(starts), video.note, seconds)
         for index, view in enumerate(row_format.views):
             frames = np.stack([held[place][index] for place in places])
             yield Block(part._replace(view=view), frames)

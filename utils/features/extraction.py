@@ -171,7 +171,7 @@ class Progress:
         if isinstance(item, Part):
             share = len(item.times) / (item.total * self.views)
             size = self.sizes[item.name] * share
-            self.seconds += (item.times[-1] - item.times[0]) / self.views
+            self.seconds += item.seconds * share
             minutes = f"{self.seconds / 60:.1f} minutes of video done"
             self.bar.set_postfix_str(minutes, refresh=False)
         self.left[item.name] -= size
