@@ -31,6 +31,7 @@ from utils.clips.reading import Clip, ClipFormat, list_views, random_clip, read_
 from utils.clips.rows import list_row_views, read_rows
 from utils.data.inspection import inspect_features
 from utils.features.lookup import find_length, open_features
+from utils.features.row_memory import RowMemory
 from utils.features.store import open_store, save_features, settings_hash
 from utils.fitting.devices import number_format
 from utils.params import Params
@@ -259,7 +260,7 @@ def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
     for place, view in enumerate(("centre", "flip", "left", "right_flip")):
         files[view] = (str(tmp_path / f"{view}.npy"), "")
         np.save(files[view][0], rows + 100 * place)
-    features = open_features("a", files)
+    features = open_features("a", files, RowMemory())
 
     def read(clip, segments=3):
         array = read_rows(clip, segments)
@@ -275,16 +276,15 @@ def test_rows_come_from_equal_parts_of_the_nearest_view(tmp_path):
     drawn = Clip(features, (0.0, 0.5, 0.99), Transform(flip=True))
     assert read(drawn) == [100, 105, 109]
     assert read(replace(drawn, transform=Transform((0.5, 0.9), True))) == [300, 305, 309]
-    plain = open_features("a", {"centre": files["centre"]})
+    plain = open_features("a", {"centre": files["centre"]}, RowMemory())
     assert read(replace(drawn, video=plain)) == [0, 5, 9]
 
 
 def test_flipped_views_are_drawn_on_request(tmp_path):
     for view in ("a", "a.flip"):
         np.save(tmp_path / f"{view}.npy", np.full((4, 2), len(view)))
-    features = open_features(
-        "a", {"centre": (tmp_path / "a.npy", ""), "flip": (tmp_path / "a.flip.npy", "")}
-    )
+    views = {"centre": (tmp_path / "a.npy", ""), "flip": (tmp_path / "a.flip.npy", "")}
+    features = open_features("a", views, RowMemory())
 
     def draw(augmentation):
         generator = np.random.default_rng(0)

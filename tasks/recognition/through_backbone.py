@@ -22,6 +22,7 @@ from tasks.recognition.transcription import FEATURES, Reading
 from utils.clips.inputs import fingerprint
 from utils.data.inspection import inspect_videos
 from utils.features.extraction import Collector, Progress, extract_rows
+from utils.features.row_memory import RowMemory
 from utils.features.store import array_path, is_done, open_store, read_record, settings_hash
 from utils.features.video_features import VideoFeatures
 from utils.runs.networks import load_network
@@ -151,11 +152,11 @@ def _cache_maps(network, settings, inputs, plan):
             extract_rows(list(missing.items()), row_format, extractor, collector, how, progress)
         for failure in collector.failures.values():
             raise ValueError(f"{failure.path}: {failure.reason}")
-    found = {}
+    found, memory = {}, RowMemory()
     for path, sentence in inputs.items():
         name = sentence.video.digest
         views = {CENTER: (str(array_path(store, name)), "")}
-        features = VideoFeatures(path, views, *read_record(store, name)["shape"], name)
+        features = VideoFeatures(path, views, *read_record(store, name)["shape"], name, memory)
         found[path] = features.thin(params.row_step // row_format.step)
     return found
 

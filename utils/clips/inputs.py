@@ -8,6 +8,7 @@ from utils.clips.reading import check_flow, clip_key, describe_format, list_view
 from utils.clips.rows import list_row_views, read_rows
 from utils.features.layouts import read_npy
 from utils.features.lookup import check_lengths
+from utils.features.row_memory import RowMemory
 from utils.features.store import array_path, is_done, open_store, save_features, settings_hash
 from utils.scores.labelings import to_probabilities
 from utils.system.hashing import hash_bytes
@@ -72,7 +73,7 @@ class ClipSource:
         self.clip_format, self.frozen = clip_format, frozen
         self.workers, self.replicas = workers, replicas
         if frozen is not None:
-            self.network = fingerprint(frozen)
+            self.memory, self.network = RowMemory(), fingerprint(frozen)
             self.settings = describe_format(clip_format) | {"network": self.network}
             self.store = Path(folder, "features", settings_hash(self.settings))
 
@@ -121,8 +122,7 @@ class ClipSource:
         }
         if missing:
             self._extract(list(missing), list(missing.values()))
-        paths = [array_path(self.store, name) for name in names]
-        return lambda index: np.array(read_npy(paths[index]))
+        return lambda index: self.memory.read(read_npy, array_path(self.store, names[index]))
 
     def _extract(self, names, clips):
         open_store(self.store, self.settings)

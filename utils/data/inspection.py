@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from utils.features.lookup import check_lengths, locate_features, open_features
+from utils.features.row_memory import RowMemory
 from utils.system.files import write_atomically
 from utils.system.locks import wait_for_lock
 from utils.system.processes import open_threads
@@ -106,7 +107,9 @@ def _duplicates(found):
 
 
 def inspect_features(paths, features, workers=2):
-    """Read the features of videos once; the videos need not be there.
+    """Read the features of videos once, and keep them as far as memory allows.
+
+    The videos need not be there.
 
     Args:
         paths: of the videos.
@@ -119,13 +122,13 @@ def inspect_features(paths, features, workers=2):
     Raises:
         ValueError: none at all, or as many of one length of rows as of others.
     """
-    located = locate_features(paths, features)
+    located, memory = locate_features(paths, features), RowMemory()
 
     def look(path):
         if path not in located:
             return None, f"no features in {features}"
         try:
-            return open_features(path, located[path]), ""
+            return open_features(path, located[path], memory), ""
         except ValueError as error:
             return None, str(error).removeprefix(f"{path}: ")
 

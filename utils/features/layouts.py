@@ -1,20 +1,23 @@
 """Files of features: what NumPy, MATLAB and HDF5 write, of whatever origin.
 
 Only what lies in the file itself is read, of a size that is checked first. HDF5 and SciPy may die
-of damaged bytes, or spin, and so they read in a process of their own.
+of damaged bytes, or spin, and so they read in a process of their own. A file of many arrays stays
+open for the next one of them.
 """
 
 import io
 import math
+import os
 import re
 import threading
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
+from utils.system.files import stamp_file
 from utils.system.guarded import allow_seconds, call_guarded
-from utils.system.hdf5 import find_dataset, list_datasets
+from utils.system.hdf5 import find_dataset, list_datasets, share_hdf5
 
-import h5py
 import numpy as np
 
 MOST_BYTES = 4 << 30  # of a video's array: 11 hours of two streams of 1024 numbers, 25 a second
@@ -82,19 +85,43 @@ def read_npy(path, name=""):
         return np.memmap(path, dtype, "r", file.tell(), shape, order)
 
 
-def _list_members(archive):
-    return {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+class _Archive:
+    """An open .npz file, whose directory is read once; threads may read its arrays at once."""
+
+    def __init__(self, path):
+        self.file, self.lock = zipfile.ZipFile(path), threading.Lock()
+        found = self.file.infolist()
+        self.members = {member.filename.removesuffix(".npy"): member for member in found}
+
+    def read(self, member):
+        """Return the bytes of a member."""
+        with self.lock:  # ZipFile locks what is read, but not its count of readers
+            opened = self.file.open(member)
+        try:
+            return opened.read(member.file_size)  # more is not unfolded, whatever there is
+        finally:
+            with self.lock:
+                opened.close()
+
+
+# The last one is kept, and is closed when no thread reads it any longer.
+_open_stamped = lru_cache(maxsize=1)(lambda path, _stamp: _Archive(path))
+_OPENING = threading.Lock()
+os.register_at_fork(after_in_child=_open_stamped.cache_clear)  # its place in the file is shared
+
+
+def _open_npz(path):
+    with _OPENING:
+        return _open_stamped(path, stamp_file(path))
 
 
 def _read_npz(path, name):
-    with zipfile.ZipFile(path) as archive:
-        members = _list_members(archive)
-        member = members[name or _pick_array(list(members))]
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError("its compression is not one of NumPy's")
-        _check_size((member.file_size,), 1)
-        with archive.open(member) as file:
-            content = file.read(member.file_size)  # more is not unfolded, whatever there is
+    archive = _open_npz(path)
+    member = archive.members[name or _pick_array(list(archive.members))]
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("its compression is not one of NumPy's")
+    _check_size((member.file_size,), 1)
+    content = archive.read(member)
     file = io.BytesIO(content)
     dtype, order, shape = _read_header(file)
     array = np.frombuffer(content, dtype, math.prod(shape), file.tell())
@@ -103,10 +130,10 @@ def _read_npz(path, name):
 
 def load_hdf5(path, name):
     """Return an array of an HDF5 file; only for `call_guarded`."""
-    with h5py.File(path) as file:
-        array = find_dataset(file, name or _pick_array(list_datasets(file)), MOST_BYTES)
-        _check_size(array.shape, array.dtype.itemsize)
-        return array[()]
+    file = share_hdf5(path)
+    array = find_dataset(file, name or _pick_array(list_datasets(file)), MOST_BYTES)
+    _check_size(array.shape, array.dtype.itemsize)
+    return array[()]
 
 
 def load_mat(path, name):
@@ -130,16 +157,14 @@ def load_mat(path, name):
 
 def list_hdf5(path):
     """Return the names of the arrays of an HDF5 file; only for `call_guarded`."""
-    with h5py.File(path) as file:
-        return list_datasets(file)
+    return list_datasets(share_hdf5(path))
 
 
 def list_arrays(path):
     """Return the names of the arrays in a .npz, .h5 or .hdf5 file."""
     try:
         if Path(path).suffix.lower() == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                return list(_list_members(archive))
+            return list(_open_npz(Path(path)).members)
         return call_guarded(list_hdf5, str(path), seconds=allow_seconds(path))
     except Exception as error:  # parsers raise whatever damaged bytes lead to
         raise ValueError(f"{path}: the file cannot be read ({error}).") from error

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from utils.features.layouts import READERS, list_arrays, load_features
+from utils.features.row_memory import RowMemory
 from utils.features.store import fit_features
 from utils.features.video_features import VideoFeatures
 from utils.system.files import explain_missing
@@ -127,12 +128,13 @@ def locate_features(paths, features):
     return located
 
 
-def open_features(path, views):
+def open_features(path, views, memory):
     """Read all of a video's features once.
 
     Args:
         path: of the video.
         views: {view: (file, name of the array in it)}.
+        memory: a `RowMemory`, which keeps them where they fit.
 
     Returns:
         The `VideoFeatures`.
@@ -141,11 +143,11 @@ def open_features(path, views):
         ValueError: a file that cannot be read, or numbers that are not finite; it is named.
     """
     for file, name in reversed(views.values()):  # the center last
-        array = np.ascontiguousarray(load_features(file, name))
+        array = np.ascontiguousarray(memory.read(load_features, file, name))
         if not np.isfinite(array).all():
             raise ValueError(f"{file}: some numbers are NaN or infinite.")
     digest = hash_bytes([array.tobytes(), str(array.dtype).encode()])
-    return VideoFeatures(path, views, *array.shape, digest)
+    return VideoFeatures(path, views, *array.shape, digest, memory)
 
 
 def find_features(path, features):
@@ -161,7 +163,8 @@ def find_features(path, features):
     Raises:
         ValueError: as `locate_features` and `open_features`.
     """
-    return open_features(path, _locate(None, path) or locate_features([path], features)[path])
+    views = _locate(None, path) or locate_features([path], features)[path]
+    return open_features(path, views, RowMemory())
 
 
 def find_length(paths, features):

@@ -1,10 +1,11 @@
 """A video's features on disk: where they are, and their rows and times."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from utils.features.layouts import load_features
+from utils.features.row_memory import RowMemory
 from utils.features.store import read_record
 from utils.video.resampling import FPS
 from utils.video.views import CENTER
@@ -21,6 +22,7 @@ class VideoFeatures:
         views: {view: (file, name of the array in it)}, the center among them.
         num_rows, channels: of each view.
         digest: BLAKE2b of the center's numbers.
+        memory: the `RowMemory` that the videos read together share.
         step: from a row that is read to the next; 1 reads all of them.
     """
 
@@ -29,6 +31,7 @@ class VideoFeatures:
     num_rows: int
     channels: int
     digest: str
+    memory: RowMemory = field(compare=False, repr=False)
     step: int = 1
 
     def thin(self, step):
@@ -42,9 +45,9 @@ class VideoFeatures:
         """Return the rows of a view, (num_rows, channels), of the file's dtype.
 
         Raises:
-            ValueError: the file cannot be read; it is named.
+            ValueError: the file cannot be read, or has changed since; it is named.
         """
-        return load_features(*self.views[view])[:: self.step]
+        return self.memory.read(load_features, *self.views[view])[:: self.step]
 
     def find_times(self, stride=4, fps=FPS):
         """Return the centers of the rows in seconds, and whether their record tells them.

@@ -26,6 +26,12 @@ _BARRED = {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT}
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
+def stamp_file(path):
+    """Return what tells that a file was changed or replaced: its size, and when it last changed."""
+    found = Path(path).stat()
+    return found.st_size, found.st_mtime_ns
+
+
 @contextmanager
 def atomic_path(path, size=0):
     """Yield a temporary path beside `path`, with its suffixes, that replaces it at the end.

@@ -4,11 +4,16 @@ HDF5 may spin, or die, of damaged bytes: read through `utils.system.guarded`. No
 itself is read. HDF5 dies of a write that fails, too: write through `create_hdf5`.
 """
 
+import fcntl
 import io
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from utils.system.files import stamp_file
 
 import h5py
+
+_shared = {}  # {(path, its stamp): the open file} of the last one
 
 
 class _Output(io.FileIO):
@@ -50,6 +55,22 @@ def create_hdf5(path):
         with h5py.File(output, "w") as file:
             yield file, output.check
         output.check()
+
+
+def share_hdf5(path):
+    """Return an HDF5 file, open for reading until another one is; only for `call_guarded`.
+
+    A file that has changed is opened again.
+    """
+    key = path, stamp_file(path)
+    if key not in _shared:
+        while _shared:  # HDF5 would go on with what it remembers of an open file
+            _shared.popitem()[1].close()
+        file = h5py.File(path)
+        with suppress(OSError):  # others may write to it, as to one that is not open
+            fcntl.flock(file.id.get_vfd_handle(), fcntl.LOCK_UN)
+        _shared[key] = file
+    return _shared[key]
 
 
 def _refuse_link(name, link):
