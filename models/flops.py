@@ -1,6 +1,7 @@
 """How large a network is and how much arithmetic it does, counted from its layers."""
 
 from models.attention import WindowAttention
+from models.continual import GivenFrames
 
 import keras
 import numpy as np
@@ -18,6 +19,12 @@ def _size(shape):
 def _count_kernel(layer):
     """Count a convolution or dense layer: every output place sees the whole kernel."""
     return _size(layer.output.shape[1:-1]) * _size(layer.kernel.shape)
+
+
+def _count_given(layer):
+    """Count a convolution that is called by another layer; pooling does less than 1 %."""
+    kernel = getattr(layer.layer, "kernel", None)
+    return 0 if kernel is None else _size(layer.output.shape[1:-1]) * _size(kernel.shape)
 
 
 def _count_lstm(layer):
@@ -57,6 +64,7 @@ _COUNTS = {
     layers.TimeDistributed: _count_each,
     layers.Conv2D: _count_kernel,
     layers.Conv3D: _count_kernel,
+    GivenFrames: _count_given,
     layers.Dense: _count_kernel,
     layers.LSTM: _count_lstm,
     layers.MultiHeadAttention: _count_attention,

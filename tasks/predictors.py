@@ -15,6 +15,7 @@ over the video's windows. `intervals` come from windows that slide over the vide
 
 from pathlib import Path
 
+from tasks.classification.continual import ContinualClassifier, check_continual
 from tasks.classification.predicting import open_classifier, open_published
 from tasks.classification.predicting_on_features import open_row_classifier
 from tasks.recognition.predicting import open_recognizer
@@ -31,23 +32,28 @@ _OPENERS = {
 }
 
 
-def open_predictor(run=None, window=0.0, step=0.0):
+def open_predictor(run=None, window=0.0, step=0.0, continual=False):
     """Return what predicts videos: a `Classifier`, `RowClassifier` or `Recognizer`.
 
     Args:
         run: folder of a run; None for the 400 classes of Kinetics.
         window: seconds of a window of long videos; 0 for the frames that a clip has (Kinetics: 64
             at 25 a second).
-        step: seconds from a window to the next; 0 for half a window.
+        step: seconds from a window to the next; 0 for half a window, or continually for the frames
+            of a step of the backbone's last map (I3D: 8).
+        continual: whether the backbone sees each frame once: `ContinualClassifier`.
 
     Raises:
-        ValueError: not a run, weights that cannot be fetched, or features that cannot be made of a
-            video.
+        ValueError: not a run, weights that cannot be fetched, features that cannot be made of a
+            video, or a run that cannot predict continually.
     """
+    wrap = ContinualClassifier if continual else lambda predictor: predictor
     if run is None:
-        return open_published((window, step))
+        return wrap(open_published((window, step)))
     check_run(run)
     params = load_params(Path(run, "params.json"))
     best_network(run)
+    if continual:
+        check_continual(run, params)
     opener = _OPENERS[params.task, bool(params.features)]
-    return opener(Path(run), params, (window, step))
+    return wrap(opener(Path(run), params, (window, step)))

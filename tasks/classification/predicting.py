@@ -42,6 +42,7 @@ class Classifier:
     """
 
     kind, live = "classes", True
+    frames_per_item = 1  # of what windows are cut from
 
     def __init__(self, inquiry, source, head=None, views=None, seconds=(0, 0)):
         if min(seconds) < 0:
@@ -53,7 +54,7 @@ class Classifier:
         self.views, self.seconds, self.labels = views, seconds, self.judge.labels
 
     def plan_windows(self, fps=FPS):
-        """Return the frames of a window, and from the start of one to that of the next.
+        """Return the items of a window, and from the start of one to that of the next.
 
         Args:
             fps: frames per second of a source that is not resampled.
@@ -65,6 +66,16 @@ class Classifier:
 
     def _conclude(self, logits):
         return to_probabilities(self.judge.labeling, logits)[0]
+
+    def play(self, frames, plan, live=False):
+        """Return a generator of windows.
+
+        Args:
+            frames: generator of (seconds, `utils.video.live.Picture`).
+            plan: of `plan_windows`.
+            live: whether frames come in their own time.
+        """
+        return play_windows(frames, self.clip_format, *plan, live=live)
 
     def see(self, window):
         """Return the probabilities of a `Window`, float32 (outputs,)."""
@@ -95,13 +106,13 @@ class Classifier:
         video = probe(path)
         duration = video.duration(self.clip_format.fps)
         count, plan = len(video.timeline(self.clip_format.fps)), self.plan_windows(video.fps)
+        count = -(-count // self.frames_per_item)
         views = self.source.list_views(video, *self.views) if self.views else []
         alone = bool(views) and not any(self.seconds) and count < 2 * plan[0]
         total, seen = len(views), Seen(1 if alone else count_steps(*plan))
         if not alone:
             total += count_windows(count, *plan)
-            frames = play_video(video, self.clip_format)
-            for window in play_windows(frames, self.clip_format, *plan):
+            for window in self.play(play_video(video, self.clip_format), plan):
                 seen.add(window, self.see(window))
                 on_progress(len(seen.outputs), total)
         shown = []
@@ -155,11 +166,11 @@ class Classifier:
         """
         plan, end = self.plan_windows(), 0.0
         seen, rate = Seen(count_steps(*plan)), self.clip_format.fps or FPS
-        windows = play_windows(frames, self.clip_format, *plan, live=True)
+        windows = self.play(frames, plan, live=True)
         with closing(windows), suppress(KeyboardInterrupt):
             for window in windows:
                 seen.add(window, self.see(window))
-                end = window.items[-1][0] + 1 / rate
+                end = window.items[-1][0] + self.frames_per_item / rate
                 named = self.judge.name(seen.smooth_newest())
                 on_step(LiveStep(window.items[0][0], end, *named))
         if not seen.outputs:

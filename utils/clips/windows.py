@@ -5,6 +5,7 @@ held in a buffer of one window, however long the source is.
 """
 
 from collections import deque
+from itertools import repeat
 from typing import NamedTuple
 
 from utils.clips.augmentation import UNCHANGED, apply_flow, apply_rgb
@@ -72,6 +73,16 @@ def count_windows(count, length, step):
     """Return how many windows `cut_windows` cuts out of `count` items."""
     whole, left = divmod(max(0, count - length), step)
     return whole + 1 + (left > 0 and step <= length)
+
+
+def fill_up(items, length):
+    """Yield items, and the last one again until they are a multiple of `length`."""
+    count = 0
+    for item in items:
+        count += 1
+        yield item
+    if count:
+        yield from repeat(item, -count % length)
 
 
 def _show_rgb(pairs, _clip_format):
