@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.page_guard import Guard, Limits, is_loopback
+from utils.checks import check_precision
 from utils.command_line import Command
 from utils.pictures.answer_html import SCRIPT, STYLE, draw_note, draw_problem, draw_thumbnail
 from utils.runs.folders import check_run
@@ -45,6 +47,12 @@ class Options:
 
     run: Path | None = None
     """Folder of the run, weights/<run>. Not given: the 400 classes of Kinetics."""
+    runtime: Literal["", "keras", "openvino"] = ""
+    """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt.
+    Empty: as the run was trained."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """Number format of the network. int8 needs --runtime openvino; it is calibrated on the run's
+    videos if the network never was. auto: as the run was trained."""
     host: str = "127.0.0.1"
     """Address to listen on. The default is reached from this machine only. 0.0.0.0 is reached from
     everywhere and needs --auth."""
@@ -70,6 +78,7 @@ class Options:
     them. 0: none."""
 
     def __post_init__(self):
+        check_precision(self.runtime or "openvino", self.precision)
         if self.max_megabytes <= 0 or self.max_seconds <= 0:
             raise ValueError(
                 f"max_megabytes is {self.max_megabytes:g} and max_seconds is "
@@ -399,7 +408,7 @@ def serve(options):
     gr = import_gradio()
     if options.run is not None:
         check_run(options.run)  # before Keras is imported
-    demonstration = Demonstration(options.run, options.sure)
+    demonstration = Demonstration(options.run, options.sure, options.runtime, options.precision)
     with keep_files() as folder:
         limits = make_limits(options, folder)
         page = build_page(gr, demonstration, options, limits)

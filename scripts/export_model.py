@@ -49,6 +49,7 @@ ALLOWED = {
     "float32": Allowed(1e-3, 1.0),
     "preprocessing": Allowed(0.02, 1.0),
     "float16": Allowed(0.02, 1.0),
+    "bfloat16": Allowed(0.02, 1.0),
     "int8": Allowed(0.3, 0.9),
 }
 

@@ -7,6 +7,7 @@ backbone of a run. After a stop, the same command continues with the videos that
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,15 +15,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any
 
 from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.later import later
-from utils.checks import check_sizes
+from utils.checks import check_precision, check_sizes
 from utils.command_line import Command
 from utils.data.datasets import list_paths
 from utils.features.blocks import RowFormat
 from utils.features.extraction import FAILURES, Collector, Progress, extract_rows, list_missing
 from utils.features.rows import EDGES
 from utils.features.settings import FeatureSettings
-from utils.features.store import name_features, open_store
+from utils.features.store import find_manifest, name_features, open_store
 from utils.params import Params
+from utils.runs.openvino import check_openvino
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import clear_leftovers
 from utils.system.progress import format_seconds
@@ -36,12 +38,16 @@ from utils.video.views import CENTER, VIEWS
 
 build_maps = later("models.dense", "build_maps")
 make_extractor = later("tasks.features.networks", "make_extractor")
+pick_blocks = later("tasks.features.networks", "pick_blocks")
+prepare_extractor = later("tasks.features.networks", "prepare_extractor")
 start_maps = later("tasks.features.networks", "start_maps")
 fingerprint = later("utils.clips.inputs", "fingerprint")
 extract_on_ray = later("utils.features.ray_extraction", "extract_on_ray")
 start_ray = later("utils.features.ray_extraction", "start_ray")
+choose_precision = later("utils.fitting.devices", "choose_precision")
 number_format = later("utils.fitting.devices", "number_format")
 
+_POLICIES = {"bfloat16": "mixed_bfloat16"}  # precision: what Keras calls it, where all is frozen
 _LEAST_STEPS = 4  # of the last map of a chunk, unless a window is longer
 _STAGES = [stage.name for backbone in BACKBONES.values() for stage in backbone.stages]
 _ENDPOINTS = [name for backbone in BACKBONES.values() for name in backbone.row_endpoints]
@@ -89,8 +95,14 @@ class Options:
     its mirror image to a.flip.npy."""
     dtype: Literal["float32", "float16"] = "float32"
     """Number format of the files."""
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Params.precision
-    """Number format of the network, as in training."""
+    runtime: Literal["keras", "openvino"] = Params.runtime
+    """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt."""
+    precision: Literal["auto", "float32", "bfloat16", "int8", "mixed_bfloat16", "mixed_float16"] = (
+        Params.precision
+    )
+    """Number format of the network. int8 needs --runtime openvino; it is calibrated once for each
+    network, on these videos. auto: that of the features that are there already; otherwise bfloat16
+    on CPUs that gain by it, and float32 on others."""
     fps: float = Params.fps
     """Frame rate that videos are resampled to. The weights expect 25. 0: keep every frame of the
     file."""
@@ -132,6 +144,7 @@ class Options:
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}.")
         check_sizes(self.short_side, self.frame_size, self.stream)
+        check_precision(self.runtime, self.precision)
         if len(self.ray or ()) > 1:
             raise ValueError(f"ray is {' '.join(self.ray)}; give one address, or none.")
         if CENTER not in self.views or len(set(self.views)) < len(self.views):
@@ -220,15 +233,34 @@ def list_data(options):
     return found.videos, found.folder
 
 
-def load_extractor(options):
-    """Build the network and load its weights; return (the extractor, `FeatureSettings`)."""
+def settle_precision(options):
+    """Return the precision to compute in: that of features that are there, where it is auto."""
+    precision = options.precision
+    if precision == "auto":
+        begun = find_manifest(options.output)
+        same = begun.get("runtime", "keras") == options.runtime
+        precision = begun.get("precision", "") if same else ""
+    precision = precision or choose_precision(options.runtime)
+    return _POLICIES.get(precision, precision) if options.runtime == "keras" else precision
+
+
+def load_extractor(options, paths=()):
+    """Build the network and load its weights; return (the extractor, `FeatureSettings`).
+
+    Args:
+        options: `Options`.
+        paths: of the videos, some of which int8 is calibrated on.
+    """
     import keras  # slow: the errors of flags and data come first
 
+    if options.runtime == "openvino":
+        check_openvino()
     keras.utils.set_random_seed(0)
+    precision = settle_precision(options)
     maps, names, backbone = {}, {}, BACKBONES[options.backbone]
     for stream, start in options.starts.items():
         shape = (options.window, options.frame_size, options.endpoint)
-        with number_format(options.precision):
+        with number_format(precision):
             maps[stream] = build_maps(backbone, stream, *shape)
         names[stream] = start_maps(maps[stream], start, stream)
         print_line(
@@ -237,7 +269,8 @@ def load_extractor(options):
     same = "window stride edges route endpoint stream fps image_fps short_side frame_size".split()
     dense = options.route == "dense"
     settings = FeatureSettings(
-        **{name: getattr(options, name) for name in (*same, "dtype", "precision", "views")},
+        **{name: getattr(options, name) for name in (*same, "dtype", "runtime", "views")},
+        precision=precision,
         chunk=options.lengths if dense else None,
         shared=options.shared if dense else None,
         flow=options.flow_kind if STREAMS[options.stream].has_flow else None,
@@ -245,7 +278,8 @@ def load_extractor(options):
         fingerprint={stream: fingerprint(each) for stream, each in maps.items()},
         backbone=backbone.name,
     )
-    return make_extractor(maps, settings), settings
+    pick = partial(pick_blocks, paths, options.row_format)
+    return prepare_extractor(make_extractor(maps, settings), settings, pick)
 
 
 def extract_features(options):
@@ -263,7 +297,7 @@ def extract_features(options):
     names, folder, row_format = name_features(paths, root), Path(options.output), options.row_format
     if options.ray is not None:
         start_ray(*options.ray)
-    extractor, made = load_extractor(options)
+    extractor, made = load_extractor(options, paths)
     settings = made.to_json()
     open_store(folder, settings)
     clear_leftovers(folder)

@@ -12,11 +12,13 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
 from tasks.findings import Findings
+from utils.checks import check_precision
 from utils.command_line import Command
 from utils.runs.folders import check_run, load_data
 from utils.system.commands import IncompleteError, run_command
@@ -31,6 +33,7 @@ from utils.video.writing import check_ending
 
 import tyro
 
+Asked = later("tasks.features.runtimes", "Asked")
 open_predictor = later("tasks.predictors", "open_predictor")
 save_captions = later("utils.pictures.captions", "save_captions")
 
@@ -56,6 +59,12 @@ class Options:
     continual: bool = False
     """Let the I3D see each frame once instead of once a window: an eighth of the arithmetic for an
     answer every 0.32 seconds, which comes 1.92 seconds late."""
+    runtime: Literal["", "keras", "openvino"] = ""
+    """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt.
+    Empty: as the run was trained."""
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
+    """Number format of the network. int8 needs --runtime openvino; it is calibrated on these videos
+    if the network never was. auto: as the run was trained."""
     json: str = ""
     """JSON file for all results."""
     csv: str = ""
@@ -72,6 +81,12 @@ class Options:
             raise ValueError(
                 f"window is {self.window} and step is {self.step}; give a number of "
                 "seconds, or 0 for the default."
+            )
+        check_precision(self.runtime or "openvino", self.precision)
+        if self.continual and (self.runtime == "openvino" or self.precision != "auto"):
+            raise ValueError(
+                "--continual is computed by Keras as the run was trained. Leave out --runtime and "
+                "--precision."
             )
         if Path(self.overlay).suffix:
             check_ending(self.overlay)
@@ -247,7 +262,10 @@ def predict(options):
     overlays = name_overlays(options.overlay, paths)
     if options.run is not None:
         check_run(options.run)  # before Keras is imported
-    predictor = open_predictor(options.run, options.window, options.step, options.continual)
+    runtime = "keras" if options.continual else options.runtime
+    asked = Asked(runtime, options.precision, tuple(paths))
+    sizes = options.window, options.step
+    predictor = open_predictor(options.run, *sizes, options.continual, asked)
     classified = predictor.kind == "classes"
     trained = list_trained(options.run) if classified and len(paths) > 1 else set()
     findings = Findings(predictor.labels if classified else [], trained)

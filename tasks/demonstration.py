@@ -8,6 +8,7 @@ from pathlib import Path
 from models.backbones import BACKBONES, DEFAULT
 from tasks.caution import choose_caution
 from tasks.classification.embedding import EMBEDDINGS, Neighbors
+from tasks.features.runtimes import Asked
 from tasks.plan import make_plan
 from tasks.predictors import open_predictor
 from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note, draw_picture
@@ -101,6 +102,8 @@ class Demonstration:
     Args:
         run: a run's folder; None for the 400 classes of Kinetics.
         sure: confidence below which an answer is called unsure; None: `choose_caution` chooses it.
+        runtime, precision: as in `tasks.features.runtimes.Asked`; int8 is calibrated on the run's
+            videos.
 
     Attributes:
         predictor: of `tasks.predictors.open_predictor`.
@@ -110,9 +113,11 @@ class Demonstration:
         ValueError: as `open_predictor` and `Neighbors`.
     """
 
-    def __init__(self, run=None, sure=None):
+    def __init__(self, run=None, sure=None, runtime="", precision="auto"):
         self.run, self.usual = run, {}
-        self.predictor = open_predictor(run)
+        own = [example.path for example in load_data(run)[0]] if run else []
+        asked = Asked(runtime, precision, tuple(own))
+        self.predictor = open_predictor(run, asked=asked)
         self.caution = choose_caution(self.predictor, run, sure)
         labels = self.predictor.labels
         known = f"{len(labels)} {self.predictor.kind}"

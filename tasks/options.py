@@ -102,12 +102,14 @@ class ExportOptions:
     run: tyro.conf.Positional[Path]
     """Folder of the run, weights/<run>."""
     format: Literal[tuple(FORMATS)]
-    """savedmodel: TensorFlow Serving. onnx. litert: TensorFlow Lite. keras."""
+    """savedmodel: TensorFlow Serving. onnx. litert: TensorFlow Lite. openvino: Intel's, fast on
+    CPUs. keras."""
     preprocessing: bool = False
     """Take uint8 RGB frames of any size: resizing, cropping and scaling become part of the exported
     network."""
-    precision: Literal["float32", "float16", "int8"] = "float32"
-    """onnx and litert: float16 halves the file, int8 quarters it."""
+    precision: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
+    """onnx and litert: float16 halves the file, int8 quarters it. openvino: int8 is fastest,
+    bfloat16 is for CPUs that have it."""
     output: str = ""
     """New folder to write to. Empty: exports/<format>/ in the run's folder."""
     videos: tuple[Path, ...] = ()
@@ -120,10 +122,10 @@ class ExportOptions:
     cache_path: str = Params.cache_path
     """Folder of the cache, as in training."""
     limit: int = -1
-    """Number of videos to check the export on. 0: all. -1: 8, or all for float16 and int8."""
+    """Number of videos to check the export on. 0: all. -1: 8 for float32, all for others."""
     tolerance: float | None = None
-    """Largest difference of a probability. Not given: 0.001; 0.02 for float16 and --preprocessing,
-    0.3 for int8."""
+    """Largest difference of a probability. Not given: 0.001; 0.02 for float16, bfloat16 and
+    --preprocessing, 0.3 for int8."""
     agreement: float | None = None
     """Smallest share of videos with the same top class. Not given: 1; 0.9 for int8."""
 

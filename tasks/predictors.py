@@ -18,12 +18,14 @@ from pathlib import Path
 from tasks.classification.continual import ContinualClassifier, check_continual
 from tasks.classification.predicting import open_classifier, open_published
 from tasks.classification.predicting_on_features import open_row_classifier
+from tasks.features.runtimes import AS_THE_RUN
 from tasks.recognition.predicting import open_recognizer
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
 
-# (task, whether on features): function (run, parameters, seconds of windows) -> predictor.
+# (task, whether on features): function (run, parameters, seconds of windows, how to compute) ->
+# predictor.
 _OPENERS = {
     ("classification", False): open_classifier,
     ("classification", True): open_row_classifier,
@@ -32,7 +34,7 @@ _OPENERS = {
 }
 
 
-def open_predictor(run=None, window=0.0, step=0.0, continual=False):
+def open_predictor(run=None, window=0.0, step=0.0, continual=False, asked=AS_THE_RUN):
     """Return what predicts videos: a `Classifier`, `RowClassifier` or `Recognizer`.
 
     Args:
@@ -42,6 +44,7 @@ def open_predictor(run=None, window=0.0, step=0.0, continual=False):
         step: seconds from a window to the next; 0 for half a window, or continually for the frames
             of a step of the backbone's last map (I3D: 8).
         continual: whether the backbone sees each frame once: `ContinualClassifier`.
+        asked: in which runtime and precision, `tasks.features.runtimes.Asked`.
 
     Raises:
         ValueError: not a run, weights that cannot be fetched, features that cannot be made of a
@@ -49,11 +52,11 @@ def open_predictor(run=None, window=0.0, step=0.0, continual=False):
     """
     wrap = ContinualClassifier if continual else lambda predictor: predictor
     if run is None:
-        return wrap(open_published((window, step)))
+        return wrap(open_published((window, step), asked))
     check_run(run)
     params = load_params(Path(run, "params.json"))
     best_network(run)
     if continual:
         check_continual(run, params)
     opener = _OPENERS[params.task, bool(params.features)]
-    return wrap(opener(Path(run), params, (window, step)))
+    return wrap(opener(Path(run), params, (window, step), asked))

@@ -4,6 +4,7 @@ run = train(data_path="my_videos", epochs=20)       # train("paper", ...): a pre
 run.folder, run.report, run.history
 """
 
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -14,12 +15,18 @@ from tasks.recognition import training as recognition
 from tasks.training_flags import parse_params
 from utils.command_line import name_flag, pick_fields
 from utils.fitting.callbacks import SaveRun, make_callbacks
-from utils.fitting.devices import choose_devices, compile_model, number_format, seeded
+from utils.fitting.devices import (
+    choose_devices,
+    choose_precision,
+    compile_model,
+    number_format,
+    seeded,
+)
 from utils.fitting.optimization import Optimization, make_optimizer
 from utils.fitting.progress import describe_scores
 from utils.pictures.run_plots import plot_history
 from utils.places import name_command
-from utils.runs.folders import load_state
+from utils.runs.folders import find_precision, load_state
 from utils.system.locks import free_locks, holds_locks
 from utils.system.words import escape, print_line
 
@@ -99,7 +106,7 @@ def train_run(params):
     Returns:
         The `TrainedRun`.
     """
-    plan = make_plan(params)
+    plan = make_plan(_settle_precision(params))
     try:
         with number_format(params.precision), seeded(params.seed):
             return _train(plan)
@@ -112,6 +119,14 @@ def train_run(params):
         raise
     finally:
         free_locks()
+
+
+def _settle_precision(params):
+    """Return parameters whose precision is no longer auto; a run that goes on keeps its own."""
+    if params.precision != "auto":
+        return params
+    begun = find_precision(params) if params.resume else ""
+    return replace(params, precision=begun or choose_precision(params.runtime))
 
 
 def _train(plan):

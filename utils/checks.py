@@ -62,6 +62,12 @@ _RANGES = [
     ("eval_clips", 1, _MANY, "at least 1"),
 ]
 
+# Runtime: the precisions that it has.
+PRECISIONS = {
+    "keras": ("auto", "float32", "bfloat16", "mixed_bfloat16", "mixed_float16"),
+    "openvino": ("auto", "float32", "bfloat16", "int8"),
+}
+
 
 def suits(value, kind):
     """Return whether a value is of the type that a parameter has."""
@@ -171,6 +177,16 @@ def _check_recognition(params):
         )
 
 
+def check_precision(runtime, precision):
+    """Raise a ValueError where a runtime does not have a precision."""
+    if precision not in PRECISIONS[runtime]:
+        others = [f"--runtime {name}" for name, own in PRECISIONS.items() if precision in own]
+        raise ValueError(
+            f"precision is {precision}, but the runtime {runtime} has "
+            f"{', '.join(PRECISIONS[runtime])}. Give one of these, or {' or '.join(others)}."
+        )
+
+
 def check_sizes(short_side, frame_size, stream):
     """Raise a ValueError where frames of a stream cannot be made to such sizes."""
     if short_side and frame_size > short_side:
@@ -203,6 +219,7 @@ def check_params(params):
             f"rate_epochs are {first} and {second}; the second phase must end after the first."
         )
     check_sizes(params.short_side, params.frame_size, params.stream)
+    check_precision(params.runtime, params.precision)
     if params.val_fraction + params.test_fraction >= 1:
         raise ValueError(
             f"val_fraction {params.val_fraction} and test_fraction {params.test_fraction} "

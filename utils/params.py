@@ -217,9 +217,16 @@ class Training:
 class Machine:
     """The computer: precision, GPUs, threads, and the cache on disk."""
 
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    """Mixed precision. mixed_bfloat16 saves half the time on GPUs and on CPUs with AVX512-BF16; it
-    is slower on other CPUs."""
+    runtime: Literal["keras", "openvino"] = "keras"
+    """What computes a frozen backbone, and predictions. openvino is faster on CPUs; it needs
+    requirements-openvino.txt."""
+    precision: Literal["auto", "float32", "bfloat16", "int8", "mixed_bfloat16", "mixed_float16"] = (
+        "auto"
+    )
+    """Number format. float32. bfloat16: of a frozen backbone and of predictions; training stays
+    float32. int8: the same, with runtime openvino. mixed_bfloat16, mixed_float16: of training too,
+    for GPUs and CPUs with bfloat16 instructions. auto: bfloat16 on CPUs with such instructions if a
+    short test shows that it is faster, otherwise float32."""
     gpus: int = -1
     """Number of GPUs. -1: all there are. 0: the CPU."""
     workers: int = 2

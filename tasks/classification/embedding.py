@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.cutting import cut_network
 from models.heads import embedding_model
-from tasks.classification.sources import inspect, open_source
+from tasks.classification.sources import inspect, open_parts, open_source
+from tasks.features.runtimes import choose_runtime
 from tasks.plan import make_plan
 from utils.clips.batches import Sequence
 from utils.clips.inputs import predict_examples
@@ -33,15 +33,16 @@ import numpy as np
 EMBEDDINGS = "embeddings.npz"
 
 
-def make_embedder(network, plan):
-    """Return (frozen part or None, model from its features, or from clips, to embeddings).
+def make_embedder(network, plan, run):
+    """Return (what runs once a clip, `Prepared` or None; model from that, or clips, to embeddings).
 
     Args:
         network: of a run.
         plan: its `Plan`.
+        run: its folder.
     """
+    frozen, trained = open_parts(plan, network, choose_runtime(plan.params), run=run)
     with number_format(plan.params.precision):
-        frozen, trained = cut_network(network, plan.cut)
         head = network.get_layer("head")
         embed = embedding_model(head)
         if trained is not head:  # the head follows what is trained of the backbone
@@ -120,7 +121,7 @@ class Embedder:
             own = own_features([example.path for example in self.examples], data_path)
             params = replace(params, features=own or params.features)
         self.params, network, plan = params, load_network(run), make_plan(params)
-        frozen, self.model = make_embedder(network, plan)
+        frozen, self.model = make_embedder(network, plan, run)
         self.source = open_source(plan, network, frozen)
 
     def embed_data(self, split=""):
@@ -177,7 +178,7 @@ class Neighbors:
                 )
         except Exception as error:  # parsers raise whatever damaged bytes lead to
             raise ValueError(f"{path} is damaged ({error}). {again}") from error
-        self.frozen, self.model = make_embedder(network, plan)
+        self.frozen, self.model = make_embedder(network, plan, run)
         self.clip_format, width = plan.clip_format, self.model.output_shape[-1]
         if self.known.shape[1:] != (width,):
             raise ValueError(
@@ -197,7 +198,7 @@ class Neighbors:
         """
         clip = read_clip(list_views(probe(video))[0], self.clip_format)[None]
         if self.frozen is not None:
-            clip = self.frozen.predict_on_batch(clip)
+            clip = self.frozen.model.predict_on_batch(clip)
         query = np.asarray(self.model.predict_on_batch(clip), np.float32)
         places, cosines = nearest(self.known, None, count, query)
         return [

@@ -1,14 +1,17 @@
 """What videos and cameras show: the classes of a run, or those of a published backbone."""
 
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 from models.backbones import BACKBONES, DEFAULT
 from models.cutting import as_network, cut_network
+from models.exporting.portable import make_portable
 from tasks.answers import Judge, LiveStep, Seen, open_judge
 from tasks.classification.explaining import explain_views, save_maps
 from tasks.classification.questions import Inquiry, load_views
-from tasks.classification.sources import open_source
+from tasks.classification.sources import open_parts, open_source
+from tasks.features.runtimes import choose_runtime, pick_clips, prepare
 from tasks.plan import make_plan
 from utils.clips.inputs import ClipSource
 from utils.clips.windows import Window, count_windows, play_windows, show_window
@@ -34,6 +37,7 @@ class Classifier:
         source: a `ClipSource` of such clips. Where it has a frozen part of the network, the
             features of whole videos that training kept are used.
         head: of the network, what follows that part; None where there is none.
+        run: function of clips (1, segments, ...) -> logits; None for the network's own.
         views: (clips, crops) that are averaged for a whole video; None for its windows.
         seconds: (window, step); 0 for the frames of a clip, and for half a window.
 
@@ -44,7 +48,7 @@ class Classifier:
     kind, live = "classes", True
     frames_per_item = 1  # of what windows are cut from
 
-    def __init__(self, inquiry, source, head=None, views=None, seconds=(0, 0)):
+    def __init__(self, inquiry, source, head=None, views=None, seconds=(0, 0), run=None):
         if min(seconds) < 0:
             raise ValueError(
                 f"window and step are {seconds}; give a number of seconds, or 0 for the default."
@@ -52,6 +56,7 @@ class Classifier:
         self.inquiry, self.network, self.judge = inquiry, inquiry.network, inquiry.judge
         self.source, self.head, self.clip_format = source, head, source.clip_format
         self.views, self.seconds, self.labels = views, seconds, self.judge.labels
+        self.run = run or self.network.predict_on_batch
 
     def plan_windows(self, fps=FPS):
         """Return the items of a window, and from the start of one to that of the next.
@@ -80,14 +85,14 @@ class Classifier:
     def see(self, window):
         """Return the probabilities of a `Window`, float32 (outputs,)."""
         clip = show_window(window, self.clip_format)[None]
-        return self._conclude(self.network.predict_on_batch(clip))
+        return self._conclude(self.run(clip))
 
     def see_view(self, view):
         """Return the probabilities of a `Clip` of a whole video, float32 (outputs,)."""
         kept = self.source.recall(view)
         if kept is not None:
             return self._conclude(self.head.predict_on_batch(kept[None]))
-        return self._conclude(self.network.predict_on_batch(self.source.read(view)[None]))
+        return self._conclude(self.run(self.source.read(view)[None]))
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video; no more frames are held than a window or view has.
@@ -180,11 +185,31 @@ class Classifier:
         return self.judge.conclude("live", end, seen.average(), seen)
 
 
-def open_published(seconds):
+def _run_in(runtime, network, pick, run=None, parts=None):
+    """Return a function of clips to a network's logits, in a runtime, or None for the network's.
+
+    A head stays as it is: it is little work.
+
+    Args:
+        runtime, pick, run: as `tasks.features.runtimes.prepare` takes them.
+        network: from clips to logits.
+        parts: (what runs once a clip, `Prepared`; the rest), where it is cut already.
+    """
+    if runtime.is_own:
+        return None
+    body, head = parts or cut_network(network, "none")
+    if body is None:
+        return prepare(make_portable(network), runtime, pick, run).model.predict_on_batch
+    body = body if parts else prepare(body, runtime, pick, run)
+    return lambda clips: head.predict_on_batch(body.model.predict_on_batch(clips))
+
+
+def open_published(seconds, asked):
     """Return the `Classifier` of the classes that the default backbone was published with.
 
     Args:
         seconds: as `Classifier` takes it.
+        asked: `tasks.features.runtimes.Asked`.
     """
     backbone = BACKBONES[DEFAULT]
     clip, published = backbone.clip, backbone.published
@@ -203,22 +228,27 @@ def open_published(seconds):
         frames_per_segment=clip.frames,
         frame_size=clip.frame_size,
     )
-    inquiry = Inquiry(as_network(model), Judge(classes), params)
-    return Classifier(inquiry, ClipSource(make_plan(params).clip_format), seconds=seconds)
+    network, form = as_network(model), make_plan(params).clip_format
+    pick = partial(pick_clips, asked.videos, form)
+    compute = _run_in(choose_runtime(params, asked), network, pick)
+    inquiry = Inquiry(network, Judge(classes), params)
+    return Classifier(inquiry, ClipSource(form), seconds=seconds, run=compute)
 
 
-def open_classifier(run, params, seconds):
+def open_classifier(run, params, seconds, asked):
     """Return the `Classifier` of a run on videos.
 
     Args:
         run: its folder.
         params: its `Params`.
         seconds: of a window; None takes each video whole.
+        asked: `tasks.features.runtimes.Asked`.
     """
-    network, plan = load_network(run), make_plan(params)
-    with number_format(params.precision):  # decides which features are the network's
-        frozen, head = cut_network(network, plan.cut)
-        source = open_source(plan, network, frozen)
+    network, plan, runtime = load_network(run), make_plan(params), choose_runtime(params, asked)
+    pick = partial(pick_clips, asked.videos, plan.clip_format)
+    frozen, head = open_parts(plan, network, runtime, pick, run)
+    source = open_source(plan, network, frozen)
+    compute = _run_in(runtime, network, pick, run, frozen and (frozen, head))
     inquiry = Inquiry(network, open_judge(run, params), params)
     views = params.eval_clips, params.eval_crops
-    return Classifier(inquiry, source, head, views, seconds)
+    return Classifier(inquiry, source, head, views, seconds, compute)

@@ -84,8 +84,9 @@ class RowClassifier:
         return save_moments(Path(folder), explanation, explanation.title)
 
 
-def open_row_classifier(run, params, seconds):
+def open_row_classifier(run, params, seconds, asked):
     """Return the `RowClassifier` of a run; arguments as of the openers in `tasks.predictors`."""
+    asked.check_rows(run)
     judge, reader = open_judge(run, params), RowReader(run)
     views = params.eval_clips, params.eval_crops
     return RowClassifier(Inquiry(load_network(run), judge, params), reader, views, seconds)

@@ -5,17 +5,16 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.cutting import cut_network
 from tasks.answers import Judge
 from tasks.classification.mistakes import list_mistakes
-from tasks.classification.sources import inspect, open_source
+from tasks.classification.sources import inspect, open_parts, open_source
+from tasks.features.runtimes import choose_runtime
 from tasks.options import list_flags
 from tasks.plan import make_plan
 from utils.clips.inputs import predict_videos
 from utils.data.datasets import list_examples
 from utils.data.examples import find_split, select_split
 from utils.features.lookup import own_features
-from utils.fitting.devices import number_format
 from utils.pictures.mistakes import save_mistakes
 from utils.pictures.run_plots import plot_classes, plot_confusion, plot_roc
 from utils.pictures.saving import name_scope
@@ -140,8 +139,7 @@ def predict_run(run, plan, labeling, videos):
     """Return the probabilities (videos, outputs) of a run's best checkpoint."""
     params = plan.params
     network = load_network(run)
-    with number_format(params.precision):
-        frozen, model = cut_network(network, plan.cut)
+    frozen, model = open_parts(plan, network, choose_runtime(params), run=run)
     source = open_source(plan, network, frozen)
     views = (params.eval_clips, params.eval_crops)
     return predict_videos(model, source, videos, views, params.batch_size, labeling)

@@ -6,14 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from models.backbones import BACKBONES
-from models.cutting import backbones_of, cut_network, freeze, name_backbone, streams_of
+from models.cutting import backbones_of, freeze, name_backbone, streams_of
 from models.design import Design
 from models.flops import count_flops
 from models.networks import build, build_on_features, check_network
 from models.pretrained.timesformer_weights import load_published
 from models.pretrained.warm_start import warm_start
 from tasks.classification.pictures import draw_classifier, read_strips
-from tasks.classification.sources import inspect, open_source
+from tasks.classification.sources import inspect, open_parts, open_source
+from tasks.features.runtimes import Runtime, keep_networks, pick_clips
 from tasks.idle import Facts, say_idle
 from tasks.job import Job
 from tasks.plan import make_plan
@@ -26,6 +27,7 @@ from utils.data.datasets import list_examples
 from utils.data.examples import SPLITS, check_readable, list_classes
 from utils.data.splits import assign_splits, list_missing
 from utils.features.lookup import find_length, own_features
+from utils.features.settings import list_networks
 from utils.pictures.saving import name_splits
 from utils.places import PRETRAINED
 from utils.runs.folders import keep_features, load_data, open_run, save_data
@@ -281,7 +283,11 @@ def prepare(plan, scope, replicas):
     targets = {s: encode_targets(labeling, members[s], classes) for s in SPLITS}
     views = {v for video in found.values() for v in video.views} if params.features else set()
     say_idle(Facts(plan, {example.split for example in listed}, bool(videos["val"]), views))
-    frozen, model = cut_network(network, plan.cut)
+    with scope():
+        runtime = Runtime(params.runtime, params.precision)
+        pick = partial(pick_clips, [e.path for e in members["train"]], plan.clip_format)
+        frozen, model = open_parts(plan, network, runtime, pick, folder)
+    keep_networks(folder, {frozen.fingerprint} if frozen else list_networks(params.features))
     source = open_source(plan, network, frozen, replicas)
     training, validation = make_sequences(plan, source, videos, targets)
     with scope():

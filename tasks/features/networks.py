@@ -1,16 +1,25 @@
 """Backbones that begin with published weights or a run's, or that made the features of a run."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from models.backbones import BACKBONES
 from models.cutting import backbones_of
 from models.dense import Extractor, Rows, build_maps
 from models.end_to_end import END_TO_END, copy_units, list_units
-from utils.clips.augmentation import list_levels
+from models.streams import CHANNELS
+from tasks.features.runtimes import FOLDER, find_network, open_network, pick_clips
+from utils.clips.augmentation import find_levels, list_levels
 from utils.clips.inputs import fingerprint
+from utils.clips.reading import ClipFormat
 from utils.fitting.devices import number_format, seeded
-from utils.places import PRETRAINED
+from utils.places import PRETRAINED, WEIGHTS
 from utils.runs.networks import load_network
+from utils.runs.openvino import check_openvino
+from utils.video.streams import STREAMS
+
+import numpy as np
 
 
 def find_units(network):
@@ -77,3 +86,74 @@ def make_extractor(maps, settings):
     levels = {stream: list_levels(stream) for stream in maps}
     rows = Rows(settings.window, settings.stride, settings.endpoint, settings.shared or "")
     return Extractor(maps, levels, rows)
+
+
+def pick_blocks(paths, row_format, length):
+    """Return blocks to calibrate on, list of uint8 (1, length, height, width, channels).
+
+    Args:
+        paths: of the videos.
+        row_format: a `RowFormat`.
+        length: frames of a block.
+    """
+    names = "fps short_side frame_size stream flow flow_path".split()
+    clips = ClipFormat(1, length, **{name: getattr(row_format, name) for name in names})
+    blocks = []
+    for clip in pick_clips(paths, clips):
+        parts, begin = [], 0
+        for part in STREAMS[row_format.stream].parts:
+            end = begin + CHANNELS[part]
+            parts.append(find_levels(clip[:, 0, ..., begin:end], part))
+            begin = end
+        blocks.append(np.concatenate(parts, axis=-1))
+    return blocks
+
+
+def _join(extractor, networks):
+    """Return an `Extractor` of networks of OpenVINO, {frames of a block: network}."""
+    joined = Extractor({}, {}, extractor.rows)
+    joined.networks = networks
+    return joined
+
+
+def prepare_extractor(extractor, settings, pick):
+    """Return an `Extractor` in the runtime of settings, and the settings with what they became.
+
+    Args:
+        extractor: of `make_extractor`.
+        settings: `FeatureSettings` of new features.
+        pick: function of frames of a block -> list of blocks (1, ...) to calibrate int8 on.
+    """
+    if settings.runtime == "keras":
+        return extractor, settings
+    networks, found = {}, {}
+    for length in settings.lengths:
+        built, precision = extractor.build(length), settings.precision
+        networks[length], found[str(length)] = open_network(built, precision, partial(pick, length))
+    settings = replace(settings, networks=found) if precision == "int8" else settings
+    return _join(extractor, networks), settings
+
+
+def open_extractor(settings, run):
+    """Return the `Extractor` that made the features of a run.
+
+    Args:
+        settings: their `FeatureSettings`.
+        run: its folder.
+
+    Raises:
+        ValueError: its networks are not there, or not the same.
+    """
+    extractor = make_extractor(load_maps(settings, run), settings)
+    if not settings.networks:
+        return prepare_extractor(extractor, settings, list)[0]
+    check_openvino()
+    networks = {
+        int(length): find_network(digest, run) for length, digest in settings.networks.items()
+    }
+    if None in networks.values():
+        raise ValueError(
+            f"The features of {run} were made by int8 networks, which are neither in the run nor "
+            f"in {WEIGHTS / FOLDER} any longer. Put them back, or extract the features again."
+        )
+    return _join(extractor, networks)

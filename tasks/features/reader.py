@@ -3,7 +3,7 @@
 from models.backbones import BACKBONES
 from models.dense import build_maps
 from models.end_to_end import copy_units
-from tasks.features.networks import find_units, load_maps, make_extractor
+from tasks.features.networks import find_units, make_extractor, open_extractor
 from utils.features.blocks import read_blocks
 from utils.features.extraction import batch_blocks
 from utils.features.settings import read_settings
@@ -47,8 +47,11 @@ class RowReader:
         self.dtype = "float32" if network else settings.dtype
         self.row_format = settings.make_row_format(step)
         self.thin = step // self.row_format.step
-        maps = _copy_maps(network, settings) if network else load_maps(settings, run)
-        self.extractor = make_extractor(maps, settings)
+        self.extractor = (
+            make_extractor(_copy_maps(network, settings), settings.in_keras())
+            if network
+            else open_extractor(settings, run)
+        )
 
     def read(self, video, views=(CENTER,), on_progress=lambda done, total: None):
         """Read a video once and return its rows.

@@ -102,8 +102,9 @@ class Recognizer:
         return {"sheet": str(Path(folder, "alignment.png"))}
 
 
-def open_recognizer(run, params, seconds):
+def open_recognizer(run, params, seconds, asked):
     """Return the `Recognizer` of a run; arguments as of the openers in `tasks.predictors`."""
+    asked.check_rows(run)
     if any(seconds):
         raise ValueError(f"{run} recognizes whole videos. Leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]

@@ -144,7 +144,7 @@ def _cache_maps(network, settings, inputs, plan):
             f"Computing features of {len(missing)} sentences with the frozen part of {title}",
             flush=True,
         )
-        rows = replace(settings, stride=row_format.row_stride, endpoint="")
+        rows = replace(settings.in_keras(), stride=row_format.row_stride, endpoint="")
         extractor = make_extractor({"rgb": maps}, rows)
         collector = Collector(store, kind, row_format.views, settings.dtype)
         how = (_BATCH_FRAMES, params.workers, _WAITING)

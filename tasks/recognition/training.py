@@ -5,12 +5,14 @@ from functools import partial
 
 from models.ctc import count_needed_steps, encode_glosses
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
+from tasks.features.runtimes import keep_networks
 from tasks.idle import Facts, say_idle
 from tasks.job import SHOWN, Job
 from tasks.recognition.stages import prepare_features, prepare_frames
 from tasks.recognition.transcription import Trial, list_caveats, make_sequence, measure, sum_up
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
+from utils.features.settings import list_networks
 from utils.pictures.saving import name_scope, name_splits
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
@@ -54,6 +56,7 @@ def _begin_run(material, stage):
     keep_features(
         folder, params.features, {s.path: stage.inputs[s.path] for s in material.sentences}
     )
+    keep_networks(folder, list_networks(params.features))
     for name, settings in stage.settings.items():
         write_atomically(folder / name, json.dumps(settings, indent=1) + "\n")
     if not (folder / "splits.csv").is_file():

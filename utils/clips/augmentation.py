@@ -112,3 +112,9 @@ def list_levels(stream):
     if stream == "flow":
         return apply_flow(to_pixels(levels), UNCHANGED)
     return apply_rgb(levels, UNCHANGED)
+
+
+def find_levels(values, stream):
+    """Return the levels, uint8, nearest to what they mean to a network: `list_levels` backwards."""
+    levels = list_levels(stream)
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, values).astype(np.uint8)

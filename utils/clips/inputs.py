@@ -63,17 +63,26 @@ class ClipSource:
             format.
         workers: threads that read videos while the model runs.
         replicas: devices that the model runs on.
+        network: a hash of all that decides the frozen model's outputs; "": its `fingerprint`.
 
     Raises:
         ValueError: the format's folder of flow is none, or of another kind.
     """
 
-    def __init__(self, clip_format, frozen=None, folder="weights/cache", workers=2, replicas=1):
+    def __init__(
+        self,
+        clip_format,
+        frozen=None,
+        folder="weights/cache",
+        workers=2,
+        replicas=1,
+        network="",
+    ):
         check_flow(clip_format)
         self.clip_format, self.frozen = clip_format, frozen
         self.workers, self.replicas = workers, replicas
         if frozen is not None:
-            self.memory, self.network = RowMemory(), fingerprint(frozen)
+            self.memory, self.network = RowMemory(), network or fingerprint(frozen)
             self.settings = describe_format(clip_format) | {"network": self.network}
             self.store = Path(folder, "features", settings_hash(self.settings))
 

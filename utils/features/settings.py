@@ -1,6 +1,6 @@
 """The settings that rows of features were made with: all that their numbers depend on."""
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import get_args, get_origin
@@ -14,6 +14,7 @@ from utils.video.views import CENTER
 VERSION = 1  # of what a row's numbers depend on besides the settings
 ROWS = "rows.json"  # in a run's folder: the settings of the features that stage 2 began with
 BACKBONE = "i3d"  # of stores that name none
+_LATER = ("backbone", "runtime", "networks")
 
 
 def _accepts(kind, value):
@@ -36,7 +37,7 @@ class FeatureSettings:
         stream: rgb, flow or both.
         fps, image_fps, short_side, frame_size: as in `RowFormat`.
         dtype: of the numbers in the files.
-        precision: of the network, a Keras dtype policy.
+        precision: of the network: a Keras dtype policy, or one of OpenVINO.
         views: keys of `utils.video.views.VIEWS`.
         chunk: dense: frames of the chunks, else None.
         shared: dense: the last stage that windows share, else None.
@@ -44,6 +45,8 @@ class FeatureSettings:
         weights: {stream: name of the weights}.
         fingerprint: {stream: hash of the weights, the output and the precision}.
         backbone: what turns frames into rows.
+        runtime: what computes it, keras or openvino.
+        networks: {frames of a block: hash of the int8 network}; None for other precisions.
     """
 
     version: int = VERSION
@@ -66,6 +69,8 @@ class FeatureSettings:
     weights: dict
     fingerprint: dict
     backbone: str = BACKBONE
+    runtime: str = "keras"
+    networks: dict | None = None
 
     @classmethod
     def from_json(cls, found):
@@ -85,11 +90,24 @@ class FeatureSettings:
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
 
     def to_json(self):
-        """Return the object of a manifest.json; the backbone only where it is not `BACKBONE`."""
+        """Return the object of a manifest.json; what stores once did not tell, if it is unusual."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        if self.backbone == BACKBONE:
-            del found["backbone"]
-        return found
+        usual = {field.name: field.default for field in fields(self)}
+        return {
+            name: value
+            for name, value in found.items()
+            if name not in _LATER or value != usual[name]
+        }
+
+    def in_keras(self):
+        """Return settings for the same rows by Keras: in float32, where it was another runtime."""
+        own = {} if self.runtime == "keras" else {"precision": "float32"}
+        return replace(self, runtime="keras", networks=None, **own)
+
+    @property
+    def lengths(self):
+        """Frames of the blocks that the network takes."""
+        return self.chunk if self.dense else (self.window,)
 
     @property
     def shape(self):
@@ -113,7 +131,7 @@ class FeatureSettings:
         names = "window stride edges stream fps image_fps short_side frame_size".split()
         return RowFormat(
             **{name: getattr(self, name) for name in names},
-            lengths=self.chunk if self.dense else (self.window,),
+            lengths=self.lengths,
             flow=self.flow["method"] if self.flow else RowFormat().flow,
             step=1 if self.dense else row_step,
         )
@@ -128,10 +146,15 @@ class FeatureSettings:
             row_step: from a window that is kept to the next.
         """
         own = {"endpoint": endpoint, "fingerprint": fingerprint, "precision": precision}
-        kept = self.to_json()
+        kept = self.in_keras().to_json()
         for name in ("version", "views", "weights"):
             del kept[name]
         return kept | own | {"row_step": row_step}
+
+
+def list_networks(features):
+    """Return the hashes of the int8 networks that made features, of any origin."""
+    return set((find_manifest(features).get("networks") or {}).values()) if features else set()
 
 
 def read_settings(run):

@@ -2,27 +2,76 @@
 
 import contextlib
 import random
+import time
+from pathlib import Path
 
 from utils.fitting.optimization import Optimization, make_optimizer
+from utils.runs.openvino import has_bfloat16
 from utils.scores.labelings import LABELINGS
 
 import keras
 import numpy as np
 
+_CPU = Path("/proc/cpuinfo")
+_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}  # as Linux names them
+_GAIN = 1.1  # times as fast bfloat16 has to be to be chosen
+
 
 @contextlib.contextmanager
-def number_format(name):
+def number_format(precision):
     """Give the layers and models that are made in the block (`with number_format(...):`) a format.
 
     Args:
-        name: of a Keras dtype policy, such as float32 or mixed_bfloat16.
+        precision: of `utils.params`. Those of frozen networks alone are float32 here.
     """
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
+    keras.config.set_dtype_policy(precision if precision.startswith("mixed_") else "float32")
     try:
         yield
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def lower_precision(model):
+    """Return a copy of a functional model that computes in bfloat16, and keeps float32 weights."""
+    told = '"DTypePolicy", "config": {"name": "%s"}'
+    text = model.to_json().replace(told % "float32", told % "mixed_bfloat16")
+    with number_format("mixed_bfloat16"):
+        copy = keras.models.model_from_json(text)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def has_bfloat16_instructions():
+    """Return whether this CPU computes in bfloat16; unknown where there is no /proc/cpuinfo."""
+    return _CPU.is_file() and not _INSTRUCTIONS.isdisjoint(_CPU.read_text().split())
+
+
+def _is_bfloat16_faster():
+    """Time a convolution like those of the backbone, in both formats, for about a second."""
+    clips, seconds = np.zeros((1, 16, 56, 56, 64), "float32"), {}
+    for policy in ("float32", "mixed_bfloat16"):
+        convolution = keras.layers.Conv3D(192, 3, padding="same", dtype=policy)
+        model = keras.Sequential([keras.Input(clips.shape[1:]), convolution])
+        times = []
+        for _ in range(4):  # the first one compiles
+            begin = time.perf_counter()
+            model.predict_on_batch(clips)
+            times.append(time.perf_counter() - begin)
+        seconds[policy] = min(times)
+    return seconds["float32"] > _GAIN * seconds["mixed_bfloat16"]
+
+
+def choose_precision(runtime):
+    """Return what the precision auto stands for: bfloat16 where a CPU gains by it, else float32.
+
+    Args:
+        runtime: keras or openvino.
+    """
+    if runtime == "openvino":
+        return "bfloat16" if has_bfloat16() else "float32"
+    faster = has_bfloat16_instructions() and not has_gpu() and _is_bfloat16_faster()
+    return "bfloat16" if faster else "float32"
 
 
 @contextlib.contextmanager
@@ -80,7 +129,7 @@ def compile_model(model, optimizer, loss, metrics):
         loss, metrics: Keras' own.
     """
     # XLA makes the default backbone 3.6 times slower on a CPU; JAX has nothing else.
-    on_cpu = keras.backend.backend() == "tensorflow" and not _has_gpu()
+    on_cpu = keras.backend.backend() == "tensorflow" and not has_gpu()
     model.compile(
         optimizer, loss, weighted_metrics=metrics, jit_compile=False if on_cpu else "auto"
     )
@@ -88,7 +137,10 @@ def compile_model(model, optimizer, loss, metrics):
     model.optimizer.build(model.trainable_variables)
 
 
-def _has_gpu():
+def has_gpu():
+    """Return whether Keras' backend finds a GPU."""
+    if keras.backend.backend() != "tensorflow":
+        return any("gpu" in name for name in keras.distribution.list_devices())
     import tensorflow as tf
 
     return bool(tf.config.list_logical_devices("GPU"))

@@ -1,6 +1,7 @@
 """FORMATS: a model written for another runtime, and run there.
 
-TensorFlow's SavedModel (what TensorFlow Serving loads), ONNX, LiteRT (TensorFlow Lite), Keras.
+TensorFlow's SavedModel (what TensorFlow Serving loads), ONNX, LiteRT (TensorFlow Lite), OpenVINO,
+Keras.
 Each is imported by what needs it: the names are flags' values.
 """
 
@@ -15,6 +16,7 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import NamedTuple
 
+from utils.runs import openvino
 from utils.runs.networks import read_network
 
 _OUTPUT = "probabilities"
@@ -123,6 +125,22 @@ def _run_litert(path):
     return lambda inputs: run(**inputs)[_OUTPUT]
 
 
+def _write_openvino(model, path, examples, precision):
+    network = openvino.convert(model)
+    if precision == "int8":
+        network = openvino.quantize(network, list(examples))
+    path.mkdir()
+    openvino.save_network(network, path, precision)
+
+
+def _attach_openvino(path, metadata):
+    openvino.attach_metadata(path, json.dumps(metadata))
+
+
+def _run_openvino(path):
+    return openvino.read_network(path).run
+
+
 def _write_keras(model, path, examples):
     model.save(path)
 
@@ -149,6 +167,7 @@ class Format(NamedTuple):
         attach: function (path, dict) that puts the metadata inside.
         run: function path -> function {name: array (batch, ...)} -> probabilities, NumPy.
         needs: packages that are not in requirements.txt.
+        requirements: the file that has them.
         flat: whether it wants a backbone in two dimensions (`models.exporting.portable`).
         portable: whether it wants a network without what only this TensorFlow has.
         calibrates: whether its int8 takes examples.
@@ -159,6 +178,7 @@ class Format(NamedTuple):
     attach: Callable
     run: Callable
     needs: tuple[str, ...] = ()
+    requirements: str = "requirements-export.txt"
     flat: bool = False
     portable: bool = True
     calibrates: bool = False
@@ -186,6 +206,18 @@ FORMATS = {
         _run_litert,
         flat=True,  # it has neither pooling in three dimensions nor convolutions of 8 bits
     ),
+    "openvino": Format(
+        "network",
+        {
+            name: partial(_write_openvino, precision=name)
+            for name in ("float32", "bfloat16", "int8")
+        },
+        _attach_openvino,
+        _run_openvino,
+        needs=openvino.PACKAGES,
+        requirements="requirements-openvino.txt",
+        calibrates=True,
+    ),
     "keras": Format(
         "model.keras", {"float32": _write_keras}, _attach_zip, _run_keras, portable=False
     ),
@@ -206,7 +238,7 @@ def check_format(name, precision):
     missing = [package for package in row.needs if find_spec(package) is None]
     if missing:
         raise ValueError(
-            f"The format {name} needs {', '.join(missing)}: pip install -r requirements-export.txt"
+            f"The format {name} needs {', '.join(missing)}: pip install -r {row.requirements}"
         )
 
 

@@ -90,6 +90,11 @@ def _differs(name, was, now):
     return was != now
 
 
+def find_precision(params):
+    """Return the precision of the run that parameters go on with."""
+    return load_begun(find_begun(params.run, _name_run(params))).precision
+
+
 def find_run(params):
     """Return the folder of the run to go on with.
 
