@@ -47,9 +47,9 @@ def has_bfloat16_instructions():
     return _CPU.is_file() and not _INSTRUCTIONS.isdisjoint(_CPU.read_text().split())
 
 
-def _is_bfloat16_faster():
-    """Time a convolution like those of the backbone, in both formats, for about a second."""
-    clips, seconds = np.zeros((1, 16, 56, 56, 64), "float32"), {}
+def _is_bfloat16_faster(size=56):
+    """Time a convolution like one of I3D, in both formats, for about a second."""
+    clips, seconds = np.zeros((1, 16, size, size, 64), "float32"), {}
     for policy in ("float32", "mixed_bfloat16"):
         convolution = keras.layers.Conv3D(192, 3, padding="same", dtype=policy)
         model = keras.Sequential([keras.Input(clips.shape[1:]), convolution])
