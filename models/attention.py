@@ -7,15 +7,17 @@ Dao et al., FlashAttention, NeurIPS 2022.
 import math
 
 from models.choices import Window
-from models.layers import map_in_turn
+from models.layers import FoldedDense, map_in_turn, multiply
 from models.token_windows import merge, partition, plan_partition
 
 import keras
 from keras import layers, ops
 
-SCORES = 2**22  # attention scores of one window and head that are held at a time: 16 MB
-# Scores of several that are held together: what a CPU's caches hold; a GPU wants large products.
-TOGETHER = {"cpu": 2**17, "gpu": 2**25}
+# Attention scores of an example that are held whole, and of one window and head that are held at a
+# time: 16 MB.
+SCORES = 2**22
+# Scores of several windows and heads that are held together: a GPU wants large products.
+TOGETHER = {"cpu": 2**20, "gpu": 2**25}
 
 
 def _scores(queries, keys):
@@ -28,7 +30,8 @@ def _attend_in_chunks(queries, keys, values):
 
     Args:
         queries: (chunks, blocks, matrices, queries, depth), scaled.
-        keys, values: (chunks, matrices, keys, depth).
+        keys: (chunks, matrices, keys, depth).
+        values: (chunks, matrices, depth, keys): so a CPU is faster with many keys.
 
     Returns:
         As the queries.
@@ -37,7 +40,9 @@ def _attend_in_chunks(queries, keys, values):
     def run(chunk):
         queries, keys, values = chunk
         return map_in_turn(
-            lambda block: ops.matmul(_scores(block, keys), values), queries, queries[0]
+            lambda block: ops.matmul(_scores(block, keys), ops.swapaxes(values, -1, -2)),
+            queries,
+            queries[0],
         )
 
     def backward(*arguments, upstream=None):
@@ -50,8 +55,8 @@ def _attend_in_chunks(queries, keys, values):
             def run_block(block):
                 queries, upstream = block
                 scores = _scores(queries, keys)
-                of_values = ops.matmul(ops.swapaxes(scores, -1, -2), upstream)
-                change = ops.matmul(upstream, ops.swapaxes(values, -1, -2))
+                of_values = ops.matmul(ops.swapaxes(upstream, -1, -2), scores)
+                change = ops.matmul(upstream, values)
                 change = scores * (change - ops.sum(scores * change, axis=-1, keepdims=True))
                 of_keys = ops.matmul(ops.swapaxes(change, -1, -2), queries)
                 return ops.matmul(change, keys), of_keys, of_values
@@ -85,32 +90,41 @@ def plan_chunks(matrices, tokens, limit, largest):
     return together, -(-(tokens**2) // max(limit, largest)) if together == 1 else 1
 
 
-def _fuse(queries, keys, values):
-    """Return the backend's fused attention of (batch, heads, tokens, depth), or None."""
-    arguments = (ops.swapaxes(x, 1, 2) for x in (queries, keys, values))
+def _fuse(queries, keys, values, training):
+    """Return the backend's fused attention of (batch, heads, tokens, depth), or None.
+
+    JAX's has gradients for even numbers of tokens only: to train, an odd number gets one more,
+    which nobody may look at.
+    """
+    arguments, mask = [ops.swapaxes(x, 1, 2) for x in (queries, keys, values)], None
+    tokens = queries.shape[2]
+    if training and tokens % 2:
+        arguments = [ops.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in arguments]
+        mask = ops.broadcast_to(ops.arange(tokens + 1) < tokens, (1, 1, tokens + 1, tokens + 1))
     try:
-        fused = ops.dot_product_attention(*arguments, flash_attention=True)
+        fused = ops.dot_product_attention(*arguments, mask=mask, flash_attention=True)
     except (ImportError, NotImplementedError, RuntimeError, ValueError):
         return None
-    return ops.swapaxes(fused, 1, 2)
+    return ops.swapaxes(fused[:, :tokens], 1, 2)
 
 
-def attend(queries, keys, values, windows):
-    """Return softmax(queries keys^T / sqrt(depth)) values without holding all the scores.
+def attend(queries, keys, values, windows=1, training=False):
+    """Return softmax(queries keys^T / sqrt(depth)) values without holding too many scores.
 
     Args:
         queries, keys, values: (examples x windows, heads, tokens, depth).
         windows: of an example.
+        training: whether gradients are taken.
 
     Returns:
         (examples x windows, heads, tokens, depth).
     """
-    fused = _fuse(queries, keys, values)
+    fused = _fuse(queries, keys, values, training)
     if fused is not None:
         return fused
     heads, tokens, depth = queries.shape[1:]
     queries, matrices = queries * depth**-0.5, windows * heads
-    if matrices * tokens**2 * 8 <= SCORES:
+    if matrices * tokens**2 <= SCORES:
         return ops.matmul(_scores(queries, keys), values)
     on_cpu = str(keras.distribution.list_devices()[0]).startswith("cpu")
     limit = TOGETHER["cpu" if on_cpu else "gpu"]
@@ -120,9 +134,43 @@ def attend(queries, keys, values, windows):
     queries = ops.pad(queries, ((0, 0), (0, 0), (0, blocks * length - tokens), (0, 0)))
     queries = ops.reshape(queries, (-1, together, blocks, length, depth))
     keys, values = (ops.reshape(x, (-1, together, tokens, depth)) for x in (keys, values))
-    x = _attend_in_chunks(ops.swapaxes(queries, 1, 2), keys, values)
+    x = _attend_in_chunks(ops.swapaxes(queries, 1, 2), keys, ops.swapaxes(values, -1, -2))
     x = ops.reshape(ops.swapaxes(x, 1, 2), (-1, together, blocks * length, depth))[:, :, :tokens]
     return ops.reshape(x, (-1, heads, tokens, depth))
+
+
+@keras.saving.register_keras_serializable("video")
+class SelfAttention(layers.MultiHeadAttention):
+    """`keras.layers.MultiHeadAttention` of tokens to one another, with `attend` where it can be.
+
+    Same constructor, weights and outputs; queries and values are the same tokens. A mask, and
+    scores that are asked for, take Keras' own way.
+    """
+
+    def call(
+        self,
+        query,
+        value,
+        key=None,
+        attention_mask=None,
+        return_attention_scores=False,
+        training=None,
+    ):
+        if key is not None or attention_mask is not None or return_attention_scores:
+            asked = {"return_attention_scores": return_attention_scores, "training": training}
+            return super().call(query, value, key, attention_mask=attention_mask, **asked)
+        dim = query.shape[-1]
+
+        def project(layer):
+            x = multiply(query, ops.reshape(layer.kernel, (dim, -1)), ops.reshape(layer.bias, -1))
+            x = ops.reshape(x, (-1, query.shape[1], *layer.kernel.shape[1:]))
+            return ops.swapaxes(x, 1, 2)
+
+        parts = (self.query_dense, self.key_dense, self.value_dense)
+        x = attend(*map(project, parts), training=training)
+        x = ops.reshape(ops.swapaxes(x, 1, 2), (-1, query.shape[1], x.shape[1] * x.shape[3]))
+        out = self.output_dense
+        return multiply(x, ops.reshape(out.kernel, (x.shape[-1], -1)), out.bias)
 
 
 @keras.saving.register_keras_serializable("video")
@@ -159,8 +207,8 @@ class WindowAttention(layers.Layer):
                 f"There are {input_shape[1]} tokens; expected {self.class_tokens} class "
                 f"tokens and a grid of {self.grid}."
             )
-        self.qkv = layers.Dense(3 * dim, name="qkv", dtype=self.dtype_policy)
-        self.projection = layers.Dense(dim, name="projection", dtype=self.dtype_policy)
+        self.qkv = FoldedDense(3 * dim, name="qkv", dtype=self.dtype_policy)
+        self.projection = FoldedDense(dim, name="projection", dtype=self.dtype_policy)
         parts = [self.qkv, self.projection]
         if not self.joined:
             self.entry = layers.Dense(
@@ -186,14 +234,14 @@ class WindowAttention(layers.Layer):
         )
         return ops.concatenate([copies[:, :, None], x], axis=2)
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         x = self._gather(inputs)
         _, windows, count, dim = x.shape
-        x = ops.swapaxes(attend(*self._project(x), windows), 1, 2)
+        x = ops.swapaxes(attend(*self._project(x), windows, training), 1, 2)
         x = ops.reshape(x, (-1, windows, count, dim))
         if not self.joined:  # two projections in a row are one
             bias = ops.matmul(self.projection.bias, self.entry.kernel) + self.entry.bias
-            x = ops.matmul(x, ops.matmul(self.projection.kernel, self.entry.kernel)) + bias
+            x = multiply(x, ops.matmul(self.projection.kernel, self.entry.kernel), bias)
             return ops.pad(merge(x, self.plan), ((0, 0), (self.class_tokens, 0), (0, 0)))
         x = self.projection(x)
         copies = windows // self.class_tokens

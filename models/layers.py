@@ -3,6 +3,7 @@
 from itertools import accumulate
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 
@@ -26,6 +27,10 @@ def map_in_turn(function, elements, like):
     TensorFlow runs ten steps of `ops.map` at once, and a hundred of one inside another: all that
     they hold would be held together.
     """
+
+    if keras.tree.flatten(elements)[0].shape[0] == 1:  # no loop, and no copies for it
+        only = function(keras.tree.map_structure(lambda x: x[0], elements))
+        return keras.tree.map_structure(lambda x: ops.expand_dims(x, 0), only)
 
     def step(_, index):  # Keras' scan takes several tensors only if it knows their length
         element = keras.tree.map_structure(lambda x: ops.take(x, index, axis=0), elements)
@@ -107,6 +112,49 @@ class InChunks(layers.Wrapper):
         }
 
 
+def multiply(x, kernel, bias):
+    """Return x kernel + bias, for x (batch, ..., dim), as one product of two matrices.
+
+    TensorFlow's product on a CPU then adds the bias, and applies an activation, where it writes.
+    """
+    folded = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), kernel)
+    return ops.reshape(ops.add(folded, bias), (-1, *x.shape[1:-1], kernel.shape[-1]))
+
+
+@keras.saving.register_keras_serializable("video")
+class FoldedDense(layers.Dense):
+    """`keras.layers.Dense` that folds all axes but the last into the batch, as `multiply` does.
+
+    Same constructor, weights and outputs.
+    """
+
+    def call(self, inputs, training=None):
+        outputs = super().call(ops.reshape(inputs, (-1, inputs.shape[-1])), training=training)
+        return ops.reshape(outputs, (-1, *inputs.shape[1:-1], self.units))
+
+
+@keras.saving.register_keras_serializable("video")
+class FusedNormalization(layers.LayerNormalization):
+    """`keras.layers.LayerNormalization` of the last axis, in the steps that oneDNN has in one.
+
+    Same constructor, weights and outputs. Where gradients are taken there is no such kernel, and
+    Keras' own steps are fewer.
+    """
+
+    def call(self, inputs, training=None):
+        if training:
+            return super().call(inputs)
+        x, last = ops.cast(inputs, "float32"), len(inputs.shape) - 1
+        mean = ops.mean(x, axis=last, keepdims=True)
+        variance = ops.mean(ops.square(x - mean), axis=last, keepdims=True)
+        # TensorFlow looks for a scale and a shift that are constants, and drops those of 1 and 0.
+        twice, nearly_zero = (np.full(x.shape[-1], n, "float32") for n in (2, 1e-30))
+        scale = ops.rsqrt(variance + self.epsilon) * twice
+        x = x * scale + (nearly_zero - scale * mean)
+        x = x * (ops.cast(self.gamma, x.dtype) / 2) + ops.cast(self.beta, x.dtype)
+        return ops.cast(x, self.compute_dtype)
+
+
 @keras.saving.register_keras_serializable("video")
 class PatchProjection(layers.Conv3D):
     """`keras.layers.Conv3D` with strides of the kernel's size, as one matrix product.
@@ -124,7 +172,7 @@ class PatchProjection(layers.Conv3D):
         x = ops.transpose(x, (0, 2, 4, 1, 3, 5))
         kernel = ops.reshape(self.kernel, (-1, self.filters))
         x = ops.reshape(x, (-1, time, rows, columns, kernel.shape[0]))
-        return ops.matmul(x, kernel) + self.bias
+        return multiply(x, kernel, self.bias)
 
 
 @keras.saving.register_keras_serializable("video")

@@ -4,9 +4,10 @@ Vaswani et al., Attention Is All You Need, NeurIPS 2017; pre-norm and GELU as in
 al., An Image Is Worth 16x16 Words, ICLR 2021.
 """
 
+from models.attention import SelfAttention
 from models.choices import POOLINGS
 from models.design import choose
-from models.layers import LearnedTokens
+from models.layers import FoldedDense, FusedNormalization, LearnedTokens
 
 from keras import layers, ops
 
@@ -19,7 +20,7 @@ def add_positions(tokens, name, stddev=0.02):
 
 def normalize(x, name):
     """Apply LayerNormalization with the epsilon of ViT."""
-    return layers.LayerNormalization(epsilon=1e-6, name=name)(x)
+    return FusedNormalization(epsilon=1e-6, name=name)(x)
 
 
 def add_branch(x, branch, drop, name):
@@ -46,9 +47,9 @@ def feed_forward(x, width, dropout, drop, name):
         name: prefix of the layers' names.
     """
     y = normalize(x, f"{name}_norm")
-    y = layers.Dense(width, activation="gelu", name=f"{name}_1")(y)
+    y = FoldedDense(width, activation="gelu", name=f"{name}_1")(y)
     y = layers.Dropout(dropout, name=f"{name}_dropout_1")(y)
-    y = layers.Dense(x.shape[-1], name=f"{name}_2")(y)
+    y = FoldedDense(x.shape[-1], name=f"{name}_2")(y)
     y = layers.Dropout(dropout, name=f"{name}_dropout_2")(y)
     return add_branch(x, y, drop, name)
 
@@ -56,7 +57,8 @@ def feed_forward(x, width, dropout, drop, name):
 def _attend(queries, memory, heads, mask, name):
     if mask is not None:
         mask = ops.expand_dims(mask, 1)  # (batch, 1, memory tokens): for every query alike
-    attention = layers.MultiHeadAttention(heads, queries.shape[-1] // heads, name=name)
+    kind = SelfAttention if memory is queries else layers.MultiHeadAttention
+    attention = kind(heads, queries.shape[-1] // heads, name=name)
     return attention(queries, memory, attention_mask=mask)
 
 

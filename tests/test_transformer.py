@@ -1,8 +1,12 @@
 """The Transformer blocks against plain NumPy, and the I3D-Transformer's tokens stage by stage."""
 
+from models import attention
+from models.attention import SelfAttention
 from models.design import Design
 from models.heads import build_head, embedding_model
+from models.layers import FoldedDense, FusedNormalization
 from models.transformer import decode, encode
+from support.backends import once
 
 import keras
 import numpy as np
@@ -152,3 +156,88 @@ def test_segments_are_masked_before_the_decoder_too():
     changed[:, 16:] += 1  # the positions of the padded segments
     positions.tokens.assign(changed)
     np.testing.assert_allclose(head(features), before, atol=1e-5)
+
+
+# Ours beside Keras' own, of the same arguments.
+FASTER = {
+    "dense": (FoldedDense, keras.layers.Dense, {"units": 7, "activation": "gelu"}),
+    "norm": (FusedNormalization, keras.layers.LayerNormalization, {"epsilon": 1e-6}),
+    "attention": (
+        SelfAttention,
+        keras.layers.MultiHeadAttention,
+        {"num_heads": 3, "key_dim": 4},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FASTER)
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_faster_layers_are_keras_own(name, precision):
+    ours, theirs, arguments = FASTER[name]
+    layers = [kind(**arguments, dtype=precision) for kind in (theirs, ours)]
+    x = draw(2, 5, 12)
+    inputs = (x, x) if name == "attention" else (x,)
+    for layer in layers:
+        layer(*inputs)
+    layers[0].set_weights([draw(*w.shape, seed=9) for w in layers[0].get_weights()])
+    layers[1].set_weights(layers[0].get_weights())
+    outputs = [np.asarray(layer(*inputs)).astype("float32") for layer in layers]
+    assert outputs[0].std() > 0.1
+    error = np.linalg.norm(outputs[1] - outputs[0]) / np.linalg.norm(outputs[0])
+    assert error < (1e-6 if precision == "float32" else 1e-2)
+
+
+def test_long_sequences_are_attended_to_in_chunks(monkeypatch):
+    """ViViT-B's 3137 tokens had 450 MB of scores a layer. Gradients are those of Keras' own."""
+    tokens = keras.Input((9, 12))
+    weights = []
+    for kind, limit in ((keras.layers.MultiHeadAttention, None), (SelfAttention, 30)):
+        monkeypatch.setattr(attention, "SCORES", limit or attention.SCORES)
+        model = keras.Model(tokens, kind(3, 4)(tokens, tokens))
+        shake(model)
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.train_on_batch(draw(2, 9, 12), draw(2, 9, 12, seed=1))
+        weights.append(model.get_weights())
+    for expected, found in zip(*weights, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_fused_attention_trains_on_even_numbers_of_tokens(monkeypatch):
+    """JAX's has no gradients for others: one more is added, which changes nothing."""
+    plain, seen = keras.ops.dot_product_attention, []
+
+    def fuse(*arguments, flash_attention, **options):
+        seen.append(arguments[0].shape[1])
+        return plain(*arguments, **options)
+
+    layer = SelfAttention(3, 4)
+    x = draw(2, 5, 12)
+    expected = np.asarray(layer(x, x))
+    monkeypatch.setattr(keras.ops, "dot_product_attention", fuse)
+    for training in (False, True):
+        np.testing.assert_allclose(layer(x, x, training=training), expected, atol=1e-5)
+    assert seen == [5, 6]
+
+
+@once
+def test_tensorflow_fuses_what_stands_between_the_products():
+    """Biases, GELU and norms were passes of their own over all tokens."""
+    import tensorflow as tf
+    from tensorflow.python.grappler import tf_optimizer
+
+    tokens = keras.Input((50, 16))
+    model = keras.Model(tokens, encode(tokens, 1, 2, 32))
+    call = tf.function(lambda x: model(x, training=False), autograph=False)
+    graph = call.get_concrete_function(tf.TensorSpec((None, 50, 16))).graph
+    whole = tf.compat.v1.train.export_meta_graph(
+        graph_def=graph.as_graph_def(), graph=graph, clear_devices=False
+    )
+    for node in whole.graph_def.node:
+        node.device = "/device:CPU:0"
+    outputs = whole.collection_def["train_op"].node_list.value
+    outputs.extend(tensor.op.name for tensor in graph.outputs)
+    optimized = tf_optimizer.OptimizeGraph(tf.compat.v1.ConfigProto(), whole)
+    kinds = [node.op for node in optimized.node]
+    assert kinds.count("_FusedMatMul") == 6  # queries, keys, values, output, both of the MLP
+    assert kinds.count("_MklLayerNorm") == 3
+    assert not {"MatMul", "BiasAdd", "Erfc", "Mean"} & set(kinds)

@@ -8,7 +8,7 @@ LayerCAM, IEEE TIP 2021. Gradients are taken by the caller, Keras has none.
 import math
 from typing import NamedTuple
 
-from models.attention import WindowAttention
+from models.attention import SelfAttention, WindowAttention
 from models.choices import Window
 from models.token_windows import Partition, merge, partition, plan_partition
 
@@ -50,7 +50,12 @@ def _read_all(layer, grid, inputs):
     return Attention(plan, class_tokens, class_tokens > 0, ops.mean(scores, axis=1)[:, None])
 
 
-_READERS = {WindowAttention: _read_windows, layers.MultiHeadAttention: _read_all}
+# Networks of earlier versions have Keras' own attention.
+_READERS = {
+    WindowAttention: _read_windows,
+    SelfAttention: _read_all,
+    layers.MultiHeadAttention: _read_all,
+}
 
 
 class Tap(NamedTuple):

@@ -12,7 +12,7 @@ utils.version utils.places utils.presets utils.checks utils.params utils.command
 utils.video utils.features utils.rendering utils.data utils.scores utils.runs utils.clips
 utils.fitting utils.signing utils.pictures utils.dataset_report
 models.streams models.later models.design models.i3d_stages models.backbones models.choices
-models.layers models.transformer models.heads models.token_windows models.attention models.vivit
+models.layers models.token_windows models.attention models.transformer models.heads models.vivit
 models.timesformer models.i3d models.pretrained models.networks models.cutting models.dense
 models.continual models.end_to_end models.ctc models.recognizer models.tvl1 models.flops
 models.explaining models.exporting
