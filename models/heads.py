@@ -8,7 +8,7 @@ from functools import partial
 
 from models.choices import HEADS
 from models.design import Design, choose
-from models.layers import LearnedTokens, join_channels, side_by_side
+from models.layers import LSTM, LearnedTokens, join_channels, side_by_side
 from models.transformer import add_positions, decode, encode, summarize
 
 import keras
@@ -22,8 +22,8 @@ def average(features, mask, design):
 
 def run_lstms(features, mask, design):
     """Two stacked LSTMs (ConvNet+LSTM of Carreira and Zisserman, CVPR 2017, section 2.1)."""
-    x = layers.LSTM(512, return_sequences=True, name="lstm_1")(features, mask=mask)
-    return layers.LSTM(256, name="lstm_2")(x, mask=mask)
+    x = LSTM(512, return_sequences=True, name="lstm_1")(features, mask=mask)
+    return LSTM(256, name="lstm_2")(x, mask=mask)
 
 
 def query_slices(features, mask, design):

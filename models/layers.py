@@ -21,6 +21,50 @@ class TimeDistributed(layers.TimeDistributed):
         return ops.reshape(outputs, (-1, inputs.shape[1], *outputs.shape[1:]))
 
 
+_UNROLLED = 32  # steps: of more, tracing them takes longer than the loop
+
+
+class _InputsAtOnce(layers.RNN):
+    """The loop of `LSTM`, which Keras' own class calls where cuDNN has none."""
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        cell = self.cell
+        inputs = ops.matmul(sequences, cell.kernel) + cell.bias
+        if mask is not None:  # as a last number, since Keras' scan takes one tensor
+            inputs = ops.concatenate([inputs, ops.cast(mask, inputs.dtype)[..., None]], axis=-1)
+
+        def step(states, given):
+            hidden, carry = states
+            gates = given if mask is None else given[:, :-1]
+            gates = gates + ops.matmul(hidden, cell.recurrent_kernel)
+            enter, forget, new, output = ops.split(gates, 4, axis=-1)
+            new = ops.sigmoid(forget) * carry + ops.sigmoid(enter) * ops.tanh(new)
+            states = [ops.sigmoid(output) * ops.tanh(new), new]
+            if mask is not None:
+                pairs = zip(states, (hidden, carry), strict=True)
+                states = [ops.where(given[:, -1:] > 0, *pair) for pair in pairs]
+            return states, states  # Keras' scan puts out what it carries
+
+        count, states = sequences.shape[1], list(initial_state)
+        if count and count <= _UNROLLED:
+            outputs = []
+            for given in ops.unstack(inputs, axis=1):
+                states, _ = step(states, given)
+                outputs.append(states[0])
+            return states[0], ops.stack(outputs, axis=1), states
+        states, outputs = ops.scan(step, states, ops.swapaxes(inputs, 0, 1))
+        return states[0], ops.swapaxes(outputs[0], 0, 1), states
+
+
+@keras.saving.register_keras_serializable("video")
+class LSTM(layers.LSTM, _InputsAtOnce):
+    """`keras.layers.LSTM` whose inputs meet the kernel in one product, not one a step.
+
+    Same weights and outputs, for the defaults of its constructor: a product of few rows takes
+    about as long as one of many.
+    """
+
+
 def map_in_turn(function, elements, like):
     """Do what `ops.map` does, a step at a time; `like` are tensors of the results' shapes.
 

@@ -10,6 +10,7 @@ from math import log, prod
 from models.choices import FRONTS, RECOGNIZERS
 from models.ctc import ctc_loss, drop_blank
 from models.design import choose
+from models.layers import LSTM
 from models.transformer import encode
 
 import keras
@@ -83,8 +84,8 @@ def run_lstms(x, lengths, dropout):
     width = x.shape[-1]
     for place in (1, 2):
         x = layers.Dropout(dropout, name=f"lstm_{place}_dropout")(x)
-        forward = layers.LSTM(width // 2, return_sequences=True, name=f"lstm_{place}_forward")
-        backward = layers.LSTM(width // 2, return_sequences=True, name=f"lstm_{place}_backward")
+        forward = LSTM(width // 2, return_sequences=True, name=f"lstm_{place}_forward")
+        backward = LSTM(width // 2, return_sequences=True, name=f"lstm_{place}_backward")
         both = [forward(x), _reverse(backward(_reverse(x, lengths)), lengths)]
         x = layers.Concatenate(name=f"lstm_{place}")(both)
     return x

@@ -1,11 +1,12 @@
 """Networks and heads: shapes, exact sizes, freezing, and equal outputs however they are cut."""
 
+from models import layers
 from models.backbones import BACKBONES
 from models.choices import HEADS, NETWORKS
 from models.cutting import as_network, backbones_of, cut_after, cut_network, freeze
 from models.design import Design
 from models.heads import build_head, embedding_model
-from models.layers import TimeDistributed
+from models.layers import LSTM, TimeDistributed
 from models.networks import build, check_network
 from support.backends import once
 
@@ -174,3 +175,32 @@ def test_an_i3d_alone_is_a_network():
     for endpoint in ("Mixed_4f", "Mixed_5c"):
         first, rest = cut_after(network, BACKBONES["i3d"].get_stage(endpoint))
         np.testing.assert_allclose(np.asarray(rest(first(clips))), logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [7, None])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_lstm_is_that_of_keras(tmp_path, monkeypatch, steps, masked, sequences):
+    inputs, mask = keras.Input((steps, 5)), keras.Input((steps,), dtype="bool")
+    products, product = [], layers.ops.matmul
+    monkeypatch.setattr(
+        layers.ops, "matmul", lambda a, b: products.append(a.shape) or product(a, b)
+    )
+    theirs = keras.layers.LSTM(4, return_sequences=sequences)
+    ours = LSTM(4, return_sequences=sequences, name=theirs.name)
+    how = {"mask": mask} if masked else {}
+    known = keras.Model([inputs, mask], theirs(inputs, **how))
+    model = keras.Model([inputs, mask], ours(inputs, **how))
+    generator = np.random.default_rng(0)
+    known.set_weights([generator.normal(size=weight.shape) for weight in known.get_weights()])
+    known.save_weights(tmp_path / "known.weights.h5")  # a run of an older version
+    model.load_weights(tmp_path / "known.weights.h5")
+    batch = generator.normal(size=(3, 7, 5)).astype("float32")
+    real = np.array([[1] * 7, [1] * 4 + [0] * 3, [0] + [1] * 6], bool)
+    expected = known.predict_on_batch([batch, real])
+    products.clear()
+    np.testing.assert_allclose(model.predict_on_batch([batch, real]), expected, atol=1e-6)
+    assert {shape[-1] for shape in products if len(shape) == 2} == {4}  # steps meet no input
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again.predict_on_batch([batch, real]), expected, atol=1e-6)

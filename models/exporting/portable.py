@@ -76,6 +76,7 @@ def _plain(layer, unroll):
         config["dtype"] = "float32"
     if isinstance(layer, layers.LSTM):  # cuDNN's runs where cuDNN is
         config |= {"unroll": unroll, "use_cudnn": False}
+        return layers.LSTM.from_config(config)
     return type(layer).from_config(config)
 
 
