@@ -132,7 +132,7 @@ def list_missing(names, folder, settings, retry=False, workers=2):
         found = try_digest(path) if recorded or digest else ""
         if digest and digest == found:
             return Failure(names[path], path, reason, digest)
-        return bool(recorded) and is_done(folder, names[path], found, settings)
+        return bool(recorded) and is_done(folder, names[path], found, settings, recorded)
 
     with open_threads(workers) as pool:
         looks = pool.map(look, names)

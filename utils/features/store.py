@@ -164,7 +164,7 @@ def read_record(folder, name):
     return record if isinstance(record, dict) else {}
 
 
-def is_done(folder, name, digest, settings):
+def is_done(folder, name, digest, settings, record=None):
     """Return whether a video's features are in a store, whole.
 
     Args:
@@ -172,8 +172,9 @@ def is_done(folder, name, digest, settings):
         name: of `name_features`.
         digest: of the video's content.
         settings: dict, as in `open_store`.
+        record: of `read_record`, where that was read already.
     """
-    record = read_record(folder, name)
+    record = read_record(folder, name) if record is None else record
     if (record.get("source"), record.get("settings")) != (digest, settings_hash(settings)):
         return False
     try:

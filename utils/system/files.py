@@ -152,7 +152,7 @@ def fit_name(name, room):
     Returns:
         The name itself, or its beginning and a hash of all of it.
     """
-    folder, last = os.path.split(name)
+    folder, _, last = name.rpartition("/")
     if len(os.fsencode(last)) + room <= _NAME_BYTES:
         return name
     mark = f"-{hash_bytes([os.fsencode(last)])[:12]}"

@@ -10,6 +10,8 @@ IMAGE_SUFFIXES = set(".bmp .jpeg .jpg .png .ppm .tif .tiff .webp".split())
 _OTHER_SUFFIXES = IMAGE_SUFFIXES | set(
     ".aax .avif .heic .heif .m4a .m4b .m4p .m4r .mka .mks .oga .ogg .opus .spx .weba .wma".split()
 )
+# What lies in stores beside features and flow, thousands of them: they need not be opened.
+_OTHER_SUFFIXES |= set(".csv .h5 .hdf5 .json .mat .npy .npz".split())
 # How files begin: (place, bytes). MP4, QuickTime, Matroska, AVI, FLV, ASF, MPEG, H.264, GIF, ...
 _BEGINNINGS = (
     (4, b"ftyp"),
