@@ -6,6 +6,7 @@ its published tensor with "/" written as ".", so that weights are matched by nam
 """
 
 from models.i3d_stages import STAGES
+from models.layers import FusedBatchNormalization
 
 import numpy as np
 from keras import layers, ops
@@ -19,9 +20,9 @@ def _conv(inputs, name, width, kernel, stride):
         width, kernel, strides=stride, padding="same", use_bias=False, name=f"{name}.conv_3d"
     )(inputs)
     # Momentum matters only when training from scratch: 0.9 settles within a small dataset's epoch.
-    x = layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-3, scale=False, name=f"{name}.batch_norm"
-    )(x)
+    x = FusedBatchNormalization(momentum=0.9, epsilon=1e-3, scale=False, name=f"{name}.batch_norm")(
+        x
+    )
     return layers.Activation("relu", name=f"{name}.relu")(x)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from models.backbones import BACKBONES
 from models.flops import count_flops
 from models.i3d import set_tensors
+from models.layers import FusedBatchNormalization
 from models.pretrained import i3d_weights as pretrained
 from models.pretrained.download import WeightsError
 from models.pretrained.i3d_weights import load_pretrained, masked_crc32c, published_tensors
@@ -139,3 +140,32 @@ def test_flops_are_counted():
     assert count_flops(build(frames=64, endpoint="Conv3d_1a_7x7")) == first
     with pytest.raises(ValueError, match="unknown size"):
         count_flops(build(frames=None))
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_batchnorm_learns_as_keras_own(precision):
+    """In bfloat16 Keras' copies everything to float32 and back; ours has one kernel."""
+    x = np.random.default_rng(0).normal(1, 3, (2, 3, 4, 4, 5)).astype("float32")
+    results = []
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization):
+        layer = kind(momentum=0.9, epsilon=1e-3, scale=False, dtype=precision)
+        model = keras.Sequential([keras.Input(x.shape[1:]), layer, keras.layers.Flatten()])
+        model.compile(keras.optimizers.SGD(1.0), "mse")
+        model.train_on_batch(x, np.ones((2, 240), "float32"))
+        learned = np.concatenate([np.asarray(w) for w in layer.weights])
+        results.append([learned, np.asarray(layer(x)).astype("float32")])
+    tolerance = 1e-5 if precision == "float32" else 1e-2
+    for expected, found in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, atol=tolerance, rtol=tolerance)
+    assert np.abs(results[0][0][5:10]).min() > 0.01  # the moving mean has moved
+
+
+@once
+def test_batchnorm_copies_nothing_to_learn():
+    import tensorflow as tf
+
+    layer = FusedBatchNormalization(scale=False, dtype="mixed_bfloat16")
+    call = tf.function(lambda x: layer(x, training=True), autograph=False)
+    graph = call.get_concrete_function(tf.TensorSpec((2, 3, 4, 4, 5), "bfloat16")).graph
+    casts = [op for op in graph.get_operations() if op.type == "Cast"]
+    assert not [op for op in casts if op.inputs[0].shape.rank > 1]

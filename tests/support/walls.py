@@ -34,7 +34,9 @@ LIBRARIES = {
     "keras": (
         "utils.scores.labelings utils.runs utils.clips utils.fitting models tasks training scripts"
     ),
-    "tensorflow": "utils.runs utils.fitting models.pretrained scripts.benchmarks.mutants",
+    "tensorflow": (
+        "utils.runs utils.fitting models.layers models.pretrained scripts.benchmarks.mutants"
+    ),
 }
 # Networks are tensors in, tensors out. Weights come from files and the network.
 TENSORS = {"keras", "numpy"} | set(
