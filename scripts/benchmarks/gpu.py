@@ -3,8 +3,9 @@
 Each part runs in a process of its own and gets a share of the time. The JSON file is written after
 every row, so a stop loses nothing. scripts/benchmarks/gpu.sh runs it where packages are missing.
 Weights and clips are random. Clips per second are medians of whole calls of `predict_on_batch` or
-`train_on_batch` (SGD with momentum), on clips that are on the GPU. Products of float32 are computed
-in TF32, except in rows called "float32 highest".
+`train_on_batch` (SGD with momentum), on clips that are on the GPU. A row counts only if its results
+are finite, a training step changed the weights, and it is not faster than the matrix product of its
+precision. Products of float32 are computed in TF32, except in rows called "float32 highest".
 """
 
 import json
@@ -42,16 +43,18 @@ _TWO = _ON_JAX | {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.42"}
 _ON_TORCH = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "HF_HUB_OFFLINE": "1"}
 # In this order; what one leaves of its share goes to the next ones.
 PARTS = {
-    "ceilings": Part("gpu_networks", 45, _ON_JAX),
-    "i3d": Part("gpu_networks", 130, _ON_JAX),
+    "ceilings": Part("gpu_networks", 40, _ON_JAX),
+    "i3d": Part("gpu_networks", 110, _ON_JAX),
+    "transformers": Part("gpu_networks", 95, _ON_JAX),
     "torch": Part("peers_torch", 65, _ON_TORCH),
-    "transformers": Part("gpu_networks", 90, _ON_JAX),
-    "flow": Part("gpu_video", 50, _ON_JAX),
-    "extraction": Part("gpu_video", 60, _TWO),
-    "correctness": Part("gpu_networks", 35, _ON_JAX),
-    "compiled": Part("peers_torch", 45, _ON_TORCH),
+    "extraction": Part("gpu_video", 70, _TWO),
+    "flow": Part("gpu_video", 35, _ON_JAX),
+    "compiled": Part("peers_torch", 70, _ON_TORCH),
+    "correctness": Part("gpu_networks", 20, _ON_JAX),
 }
 _WORK = {"forward": 1, "train": 3}  # times a forward pass's operations
+_MOST = 1.5  # of the matrix product's rate: both are measured in a second or so
+_TIMES = ("per_second", "seconds", "calls", "spread", "prepare_seconds", "first_seconds")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Options:
     """Seconds for everything."""
     row_seconds: float = 1.5
     """Seconds per row, roughly, after compilation and warm-up."""
+    row_limit: float = 70
+    """Seconds after which a row is ended, compilation included. Its part goes on with the next."""
     reserve: float = 8
     """Seconds that a part must have left to begin a row."""
     batches: tuple[int, ...] = (16, 1, 64, 4)
@@ -102,7 +107,8 @@ class Options:
     """JSON file to write the figures to."""
 
     def __post_init__(self):
-        for name in ("seconds", "row_seconds", "frames", "matrix", "videos", "video_frames"):
+        positive = ("seconds", "row_seconds", "row_limit", "frames", "matrix", "videos")
+        for name in (*positive, "video_frames"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be more than 0.")
         if min((*self.batches, *self.flow_batches)) < 1:
@@ -117,7 +123,8 @@ class Report:
     """
 
     def __init__(self, output):
-        self.rows, self.work, self.begun, self.part_seconds = [], {}, {}, {}
+        self.rows, self.work, self.part_seconds = [], {}, {}
+        self.begun, self.begun_at, self.tried = {}, 0.0, []
         more = {"gflop_a_clip": self.work, "part_seconds": self.part_seconds}
         self.figures = Figures(output, libraries=("jax", "torch", "transformers"), **more)
         self.machine = self.figures.whole["machine"]
@@ -131,7 +138,9 @@ class Report:
             return
         self.machine.update(found.get("machine", {}))
         self.work.update(found.get("work", {}))
-        self.begun = found.get("begin", self.begun)
+        if "begin" in found:
+            self.begun, self.begun_at = found["begin"], time.monotonic()
+            self.tried.append(self.begun)
         if "row" in found:
             self.add(found["row"])
 
@@ -156,6 +165,9 @@ class Report:
         if not gflop or not rate or "per_second" not in row:
             return row
         done = row["per_second"] * gflop * 1e9 * _WORK[row["step"]]
+        if done > _MOST * rate:
+            said = f"impossible: {row['per_second']:.0f} a second, {done / rate:.1f} of the rate"
+            return {key: row[key] for key in row if key not in _TIMES} | {"failure": said}
         return row | {"tflop_per_second": done / 1e12, "share": done / rate}
 
     def write(self):
@@ -165,7 +177,8 @@ class Report:
 
     def table(self):
         """Return the lines of all that was measured."""
-        return [describe(self._complete(row)) for row in self.rows if "failure" not in row]
+        rows = map(self._complete, self.rows)
+        return [describe(row) for row in rows if "failure" not in row]
 
 
 def describe(row):
@@ -200,19 +213,16 @@ def name_card():
     return {f"card {name}": value for name, value in zip(names, values, strict=False)}
 
 
-def run_part(name, task, report, limit):
-    """Run a part in a process of its own; end it when its time is over.
+def _run_process(name, task, report, end):
+    """Run a process of a part until it ends, its time is over, or a row takes too long.
 
-    Args:
-        name: a key of `PARTS`.
-        task: of its process.
-        report: a `Report`.
-        limit: seconds.
+    Returns:
+        Why it failed; "" if it did not.
     """
-    part, end = PARTS[name], time.time() + limit - min(5.0, limit / 10)
-    task = json.dumps(task | {"part": name, "end": end})
+    part, begin = PARTS[name], time.monotonic()
+    report.begun_at = begin
     process = subprocess.Popen(
-        [sys.executable, "-m", f"scripts.benchmarks.{part.module}", task],
+        [sys.executable, "-m", f"scripts.benchmarks.{part.module}", json.dumps(task)],
         cwd=ROOT,
         env=os.environ | part.environment,
         stdout=subprocess.PIPE,
@@ -221,19 +231,43 @@ def run_part(name, task, report, limit):
     )
     reader = threading.Thread(target=lambda: [report.take(line) for line in process.stdout])
     reader.start()
-    failure = ""
     try:
-        if process.wait(limit):
-            failure = f"its process ended with {process.returncode}"
-    except subprocess.TimeoutExpired:
-        failure = f"ended after {limit:.0f} s"
+        while process.poll() is None:
+            now = time.monotonic()
+            if now > min(end, report.begun_at + task["row_limit"]):
+                since = report.begun_at if now <= end else begin
+                return f"ended after {now - since:.0f} s"
+            time.sleep(0.05)
+        return f"its process ended with {process.returncode}" if process.returncode else ""
     finally:
         with suppress(ProcessLookupError):  # none is left of those that it started
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         reader.join(10)
-    if failure:
-        report.add(report.begun | {"part": name, "failure": failure})
+
+
+def run_part(name, task, report, limit):
+    """Run a part in a process of its own; end it when its time is over.
+
+    A process that fails in a row, or whose row takes too long, is followed by another one, which
+    goes on with the next row.
+
+    Args:
+        name: a key of `PARTS`.
+        task: of its process.
+        report: a `Report`.
+        limit: seconds.
+    """
+    end, report.tried = time.monotonic() + limit, []
+    while True:
+        left, tried = end - time.monotonic(), len(report.tried)
+        told = {"part": name, "end": time.time() + left - min(5.0, left / 10)}
+        failure = _run_process(name, task | told | {"skip": report.tried}, report, end)
+        if failure:
+            report.add(report.begun | {"part": name, "failure": failure})
+        goes_on = failure and len(report.tried) > tried
+        if not goes_on or end - time.monotonic() < task["reserve"]:
+            return
 
 
 def benchmark_gpu(options):

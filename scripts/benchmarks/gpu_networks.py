@@ -17,7 +17,7 @@ from models.i3d import set_tensors
 from models.networks import build
 from utils.fitting.devices import number_format
 from utils.system.commands import ROOT
-from utils.system.measuring import Recorder, say
+from utils.system.measuring import find_fault, make_recorder, say
 
 import jax
 import keras
@@ -77,6 +77,7 @@ class Networks:
 
     def __init__(self, name, task):
         self.name, self.task, self.built, self.clips = name, task, {}, None
+        self.before = None
 
     def get(self, precision):
         """Return the network of a precision, compiled for training; built once."""
@@ -103,7 +104,16 @@ class Networks:
         if step == "forward":
             return lambda: model.predict_on_batch(clips)
         targets = jax.nn.one_hot(jnp.arange(batch) % CLASSES, CLASSES)
+        self.before = self._read(precision)
         return lambda: model.train_on_batch(clips, targets)
+
+    def _read(self, precision):
+        """Return a copy of the last layer's weights."""
+        return np.array(self.get(precision).trainable_variables[-2])
+
+    def check(self, step, precision, result):
+        """Return what is wrong with a step's result, a row's `failure`; "" for nothing."""
+        return find_fault(result, self._read(precision) - self.before if step == "train" else 1)
 
     def compare(self, batch):
         """Return how far bfloat16's outputs are from float32's, with the same weights."""
@@ -127,12 +137,14 @@ def measure_networks(names, recorder, task):
     for name, own in networks.items():
         say(work={name: count_flops(own.get(task["precisions"][0])) / 1e9})
     for batch in task["batches"]:
-        rows = itertools.product(task["steps"], names, task["precisions"])
-        for step, name, precision in rows:
+        rows = itertools.product(task["precisions"], task["steps"], names)
+        for precision, step, name in rows:
             own = networks[name]
             what = {"part": task["part"], "network": name, "framework": "keras on jax"}
             what |= {"step": step, "precision": precision, "batch": batch}
-            if not recorder.row(partial(own.prepare, step, precision, batch), batch, **what):
+            prepare = partial(own.prepare, step, precision, batch)
+            check = partial(own.check, step, precision)
+            if not recorder.row(prepare, batch, check, **what):
                 own.built.clear()  # a step that fails may have taken the weights with it
                 own.clips = None
                 gc.collect()
@@ -178,4 +190,4 @@ PARTS = {
 
 if __name__ == "__main__":
     _TASK = json.loads(sys.argv[1])
-    PARTS[_TASK["part"]](Recorder(_TASK["end"], _TASK["row_seconds"], _TASK["reserve"]), _TASK)
+    PARTS[_TASK["part"]](make_recorder(_TASK), _TASK)

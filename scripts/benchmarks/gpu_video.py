@@ -23,7 +23,7 @@ from utils.fitting.devices import number_format
 from utils.rendering.figures import ACTIONS, render_clip
 from utils.rendering.samples import render_video
 from utils.system.commands import ROOT
-from utils.system.measuring import Recorder
+from utils.system.measuring import make_recorder
 from utils.video.flow import limit_threads, make_method
 
 import keras
@@ -90,15 +90,27 @@ def _extract(videos, row_format, extractor, how):
         extract_rows(videos, row_format, extractor, collector, how)
 
 
-def run_extraction(folder, task, workers):
-    """Run scripts.extract_features on a folder of videos as a user does; return its row."""
+def run_extraction(folder, task, workers, limit):
+    """Run scripts.extract_features on a folder of videos as a user does; return its row.
+
+    Args:
+        folder: where videos/ is.
+        task: of the part.
+        workers: reading threads.
+        limit: seconds after which it is ended.
+    """
     size = ["--frame-size", task["frame_size"], "--short-side", task["frame_size"] * 8 // 7]
     flags = ["--precision", "mixed_bfloat16", "--batch-frames", task["batch_frames"], *size]
     command = ["-m", "scripts.extract_features", "--data", folder / "videos", "--weights", "none"]
     command += ["--output", folder / "rows", "--workers", workers, *flags]
     begin = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=limit,
     )
     seconds = time.perf_counter() - begin
     if done.returncode:
@@ -129,6 +141,10 @@ def measure_extraction(recorder, task):
 
         name = f"reading 320x240, {workers} threads, windows"
         recorder.row(lambda: read, frames, **about, name=name)
+        name = "scripts.extract_features, windows, start and compilation included"
+        what = about | {"precision": "bfloat16", "frames": frames, "name": name}
+        # Half of the time is for the other rows, which use what it has compiled.
+        recorder.number(lambda: run_extraction(folder, task, workers, recorder.left / 2), **what)
         for precision, route in itertools.product(task["precisions"], ("dense", "windows")):
             length = chunk if route == "dense" else row_format.window
             own = row_format._replace(lengths=(length,))
@@ -144,10 +160,6 @@ def measure_extraction(recorder, task):
             recorder.row(lambda call=call: call, 4 * rows, **about | what, name=name)
             call = partial(_extract, videos, own, extractor, how)
             recorder.row(lambda call=call: call, frames, **about | what, name=f"{route}, files")
-            if precision == task["precisions"][0] and route == "dense":
-                name = "scripts.extract_features, windows, start and compilation included"
-                whole = partial(run_extraction, folder, task, workers)
-                recorder.number(whole, **about | what, name=name, frames=frames)
 
 
 PARTS = {"flow": measure_flow, "extraction": measure_extraction}
@@ -155,4 +167,4 @@ PARTS = {"flow": measure_flow, "extraction": measure_extraction}
 
 if __name__ == "__main__":
     _TASK = json.loads(sys.argv[1])
-    PARTS[_TASK["part"]](Recorder(_TASK["end"], _TASK["row_seconds"], _TASK["reserve"]), _TASK)
+    PARTS[_TASK["part"]](make_recorder(_TASK), _TASK)

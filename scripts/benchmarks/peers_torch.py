@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from models.i3d_stages import STAGES
-from utils.system.measuring import Recorder, say
+from utils.system.measuring import find_fault, make_recorder, say
 
 import numpy as np
 
@@ -157,7 +157,7 @@ class Peers:
 
         self.torch, self.task = torch, task
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.held, self.module, self.shape = None, None, None
+        self.held, self.module, self.shape, self.before = None, None, None, None
 
     def _synchronize(self):
         if self.device == "cuda":
@@ -195,14 +195,16 @@ class Peers:
 
             def forward():
                 with torch.inference_mode():
-                    run(clips)
+                    logits = run(clips)
                 self._synchronize()
+                return logits
 
             return forward
         module.train()
         targets = torch.arange(batch, device=self.device) % CLASSES
         kept = [each for each in module.parameters() if each.requires_grad]
         optimizer = torch.optim.SGD(kept, 1e-3, momentum=0.9)
+        self.before = kept[-1].detach().float().cpu().numpy().copy()
 
         def train():
             optimizer.zero_grad()
@@ -211,8 +213,17 @@ class Peers:
             loss.backward()
             optimizer.step()
             self._synchronize()
+            return loss
 
         return train
+
+    def check(self, step, result):
+        """Return what is wrong with a step's result, a row's `failure`; "" for nothing."""
+        change = 1
+        if step == "train":
+            kept = [each for each in self.module.parameters() if each.requires_grad]
+            change = kept[-1].detach().float().cpu().numpy() - self.before
+        return find_fault(result.detach().float().cpu().numpy(), change)
 
 
 def list_rows(task):
@@ -224,9 +235,8 @@ def list_rows(task):
         if name == "i3d" or importlib.util.find_spec("transformers")
     ]
     for batch in task["batches"][: 1 if compiled else None]:
-        for step, name, precision in itertools.product(task["steps"], names, task["precisions"]):
-            layouts = ["channels last", "channels first"] if name == "i3d" else [""]
-            for layout in layouts[: 1 if compiled else None]:
+        for precision, step, name in itertools.product(task["precisions"], task["steps"], names):
+            for layout in ["channels last", "channels first"] if name == "i3d" else [""]:
                 yield name, layout, step, precision, batch
         if not compiled and batch == task["batches"][0] and "float32" in task["precisions"]:
             for name in names:
@@ -251,7 +261,7 @@ def measure_peers(recorder, task):
         what |= {"framework": f"torch {'compiled' if compiled else 'eager'}"}
         what |= {"precision": precision, "batch": batch}
         prepare = partial(peers.prepare, name, layout, step, precision, batch, compiled)
-        if not recorder.row(prepare, batch, **what):
+        if not recorder.row(prepare, batch, partial(peers.check, step), **what):
             peers.held = peers.module = None
         if compiled:
             torch.compiler.reset()
@@ -260,4 +270,4 @@ def measure_peers(recorder, task):
 if __name__ == "__main__":
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     _TASK = json.loads(sys.argv[1])
-    measure_peers(Recorder(_TASK["end"], _TASK["row_seconds"], _TASK["reserve"]), _TASK)
+    measure_peers(make_recorder(_TASK), _TASK)

@@ -466,6 +466,19 @@ TABLES = {
         (Part("cpu_settings", ("{what}", "{machine}", "{before}", "{after}")),),
     ),
     "gpu": Table(("network", "framework", *_SPEEDS), tuple(_list_gpu())),
+    "gpu_h200": Table(
+        ("network", "batch", *_SPEEDS),
+        tuple(
+            Part(
+                "gpu_h200",
+                ("{network}", "{batch}", *(f"{{{speed}:.0f}}" for speed in _SPEEDS)),
+                {"part": part, "framework": "keras on jax"},
+                ("{step} {precision}", "per_second"),
+                ("network", "batch"),
+            )
+            for part in ("i3d", "transformers")
+        ),
+    ),
     "gpu_shares": Table(
         ("network", "TFLOP/s", "share of the matrix product"),
         (

@@ -8,6 +8,8 @@ import json
 import statistics
 import time
 
+import numpy as np
+
 LEFT_OUT = "left out, the time was up"
 _SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "OutOfMemory", "CUDNN_STATUS_ALLOC_FAILED")
 
@@ -25,6 +27,20 @@ def explain(error):
     return " ".join(text.split())[:300]
 
 
+def find_fault(result, change):
+    """Return what shows that a step cannot have been computed, "" for nothing.
+
+    Args:
+        result: logits or a loss.
+        change: of weights, in the steps of a training.
+    """
+    if not np.isfinite(np.asarray(result, "float32")).all():
+        return "its results are not finite"
+    if not np.any(change):
+        return "its steps change no weights"
+    return "" if np.isfinite(change).all() else "its weights are not finite"
+
+
 class Recorder:
     """Measures calls until its time is up.
 
@@ -32,10 +48,12 @@ class Recorder:
         end: when the process has to be done, as `time.time()` counts.
         row_seconds: that the calls of a row take after the first ones, about.
         reserve: seconds that must be left for a row to begin: its compilation takes long.
+        skip: what rows of an earlier process are of; they are left out.
     """
 
-    def __init__(self, end, row_seconds=1.5, reserve=10.0):
-        self.end, self.row_seconds, self.reserve = end, row_seconds, reserve
+    def __init__(self, end, row_seconds=1.5, reserve=10.0, skip=()):
+        self.end, self.row_seconds, self.reserve, self.skip = end, row_seconds, reserve, skip
+        self.result = None
 
     @property
     def left(self):
@@ -44,7 +62,7 @@ class Recorder:
 
     def _time(self, call):
         begin = time.perf_counter()
-        call()
+        self.result = call()
         return time.perf_counter() - begin
 
     def _measure(self, call):
@@ -61,28 +79,41 @@ class Recorder:
             seconds.append(self._time(call))
         return first, seconds
 
-    def row(self, prepare, count, **what):
+    def _begin(self, what):
+        """Return whether to measure a row now; print why not."""
+        if what in self.skip:
+            return False
+        say(begin=what)
+        if self.left < self.reserve:
+            say(row=what | {"failure": LEFT_OUT})
+            return False
+        return True
+
+    def row(self, prepare, count, check=None, **what):
         """Print the row of a call: the median of its seconds, and how many a second it does.
 
         Args:
             prepare: function that returns the call, which returns when its work is done.
             count: what a call does so many of (clips, operations).
+            check: function of the last call's result that returns what is wrong, "" for nothing.
             what: else in the row.
 
         Returns:
             Whether it was measured; if not, the row says why.
         """
-        say(begin=what)
-        if self.left < self.reserve:
-            say(row=what | {"failure": LEFT_OUT})
+        if not self._begin(what):
             return False
         try:
             begin = time.perf_counter()
             call = prepare()
             prepared = time.perf_counter() - begin
             first, seconds = self._measure(call)
+            wrong = check(self.result) if check else ""
         except Exception as error:  # of any library; the next row may still do
             say(row=what | {"failure": explain(error)})
+            return False
+        if wrong:
+            say(row=what | {"failure": wrong})
             return False
         median = statistics.median(seconds)
         found = {"per_second": count / median, "seconds": median, "calls": len(seconds)}
@@ -92,9 +123,7 @@ class Recorder:
 
     def number(self, compute, **what):
         """Print the row of a number that is computed, not timed; return whether it was."""
-        say(begin=what)
-        if self.left < self.reserve:
-            say(row=what | {"failure": LEFT_OUT})
+        if not self._begin(what):
             return False
         try:
             say(row=what | compute())
@@ -102,3 +131,8 @@ class Recorder:
             say(row=what | {"failure": explain(error)})
             return False
         return True
+
+
+def make_recorder(task):
+    """Return the `Recorder` of a task, a dict with its arguments."""
+    return Recorder(task["end"], task["row_seconds"], task["reserve"], task.get("skip", ()))
