@@ -97,9 +97,8 @@ def _extract(videos, row_format, extractor, workers):
     return shapes
 
 
-def measure_share(route, row_format, groups, workers, repeats):
+def measure_share(route, extractor, row_format, groups, workers, repeats):
     """Yield rows of a route over files, against its network alone on the same batches."""
-    extractor = make_extractor(row_format)
     for length in row_format.lengths:
         extractor(make_batch(length, row_format.frame_size))  # traced
     batches = {length: make_batch(length, row_format.frame_size) for length in row_format.lengths}
@@ -282,7 +281,8 @@ def benchmark_extraction(options):
         if "routes" in options.parts:
             chosen.append(measure_routes(options.forms, options.shared, options.repeats))
         for route, row_format in options.forms.items() if "share" in options.parts else ():
-            chosen.append(measure_share(route, row_format, found, options.workers, options.repeats))
+            how = (row_format, found, options.workers, options.repeats)
+            chosen.append(measure_share(route, make_extractor(row_format), *how))
         if "ray" in options.parts:
             chosen.append(measure_ray(folder, options.ray_videos))
         figures.take(itertools.chain(*chosen))

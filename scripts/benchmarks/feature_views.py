@@ -9,6 +9,7 @@ is chosen on inner folds: each training block held out of the others.
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +29,13 @@ from utils.system.words import print_line
 
 import numpy as np
 
-cut_network = later("models.cutting", "cut_network")
 inspect = later("tasks.classification.sources", "inspect")
+open_parts = later("tasks.classification.sources", "open_parts")
 open_source = later("tasks.classification.sources", "open_source")
 make_drawer = later("tasks.classification.training", "make_drawer")
 make_network = later("tasks.classification.training", "make_network")
+Runtime = later("tasks.features.runtimes", "Runtime")
+pick_clips = later("tasks.features.runtimes", "pick_clips")
 make_plan = later("tasks.plan", "make_plan")
 Sequence = later("utils.clips.batches", "Sequence")
 TrainingOrder = later("utils.clips.batches", "TrainingOrder")
@@ -98,13 +101,19 @@ class Data(NamedTuple):
         return np.stack([self.views[i][0] for i in chosen]), self.targets[chosen].argmax(1)
 
 
-def open_data(options):
-    """Compute the features that are not cached yet; return (the network's head, `Data`)."""
+def open_data(options, **changes):
+    """Compute the features that are not cached yet; return (the network's head, `Data`).
+
+    Args:
+        options: `Options`.
+        changes: of the default parameters, such as runtime and precision.
+    """
     params = replace(
         _SETTINGS,
         data_path=options.data_path,
         cache_path=options.cache_path,
         feature_views=options.views,
+        **{"precision": "float32", **changes},
     )
     plan, examples = make_plan(params), list_examples(options.data_path)
     blocks = np.array([block_of(example.path, options.block) for example in examples])
@@ -118,7 +127,8 @@ def open_data(options):
         raise ValueError(f"{problems[0][1]}. Give videos that can all be read.")
     videos, classes = [found[example.path] for example in examples], list_classes(examples)
     network = make_network(plan, len(classes))
-    frozen, head = cut_network(network, plan.cut)
+    runtime, paths = Runtime(params.runtime, params.precision), [each.path for each in examples]
+    frozen, head = open_parts(plan, network, runtime, partial(pick_clips, paths, plan.clip_format))
     draw = make_drawer(plan, videos)
     trained = np.arange(len(videos)) % options.every == 0
     wanted = [(i, n) for i in range(len(videos)) for n in range(options.views if trained[i] else 1)]
@@ -176,6 +186,14 @@ def regress(data, chosen, views, penalty, seed):
     model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty / views, max_iter=3000))
     model.fit(rows, labels)
     return lambda clips: model.predict(clips.mean(1))
+
+
+def list_learners(head, seeds):
+    """Return {name: `Learner`} of what is trained on features: regression, and a head."""
+    return {
+        "logistic regression": Learner(regress, PENALTIES, 1),
+        _SETTINGS.network: make_head_learner(head, seeds),
+    }
 
 
 def score(data, learner, train, test, views, setting, seeds):
@@ -237,11 +255,7 @@ def compare(options):
     figures = Figures(
         options.output, list(range(options.seeds)), ("scikit-learn",), every=options.every
     )
-    learners = {
-        "logistic regression": Learner(regress, PENALTIES, 1),
-        _SETTINGS.network: make_head_learner(head, options.seeds),
-    }
-    for name, learner in learners.items():
+    for name, learner in list_learners(head, options.seeds).items():
         for row in measure(name, learner, data, options.views):
             figures.add(**row)
             folds = ", ".join(f"{each:.3f}" for each in row["folds"])

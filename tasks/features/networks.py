@@ -109,7 +109,7 @@ def pick_blocks(paths, row_format, length):
     return blocks
 
 
-def _join(extractor, networks):
+def join_networks(extractor, networks):
     """Return an `Extractor` of networks of OpenVINO, {frames of a block: network}."""
     joined = Extractor({}, {}, extractor.rows)
     joined.networks = networks
@@ -131,7 +131,7 @@ def prepare_extractor(extractor, settings, pick):
         built, precision = extractor.build(length), settings.precision
         networks[length], found[str(length)] = open_network(built, precision, partial(pick, length))
     settings = replace(settings, networks=found) if precision == "int8" else settings
-    return _join(extractor, networks), settings
+    return join_networks(extractor, networks), settings
 
 
 def open_extractor(settings, run):
@@ -156,4 +156,4 @@ def open_extractor(settings, run):
             f"The features of {run} were made by int8 networks, which are neither in the run nor "
             f"in {WEIGHTS / FOLDER} any longer. Put them back, or extract the features again."
         )
-    return _join(extractor, networks)
+    return join_networks(extractor, networks)

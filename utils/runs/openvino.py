@@ -17,6 +17,13 @@ import numpy as np
 PACKAGES = ("openvino", "nncf")
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # for what is not quantized
 _HINT, _METADATA = "INFERENCE_PRECISION_HINT", ["video", "metadata"]
+_CONVOLUTIONS = {"Convolution", "GroupConvolution"}
+_QUANTIZED = _CONVOLUTIONS | {"MatMul"}
+# What takes 8 bits and gives the same ones.
+_PASSING = set(
+    "Concat Constant Gather MaxPool Pad Parameter Relu Reshape Result Slice Split Squeeze "
+    "StridedSlice Transpose Unsqueeze VariadicSplit".split()
+)
 _FILES = ("network.xml", "network.bin")
 
 
@@ -72,6 +79,9 @@ def convert(model):
 def quantize(converted, examples):
     """Return a network whose convolutions and matrix products are int8, by ranges on examples.
 
+    All else stays float32, and so does a head: it is little work, and sums and normalization lose
+    by 8 bits.
+
     Args:
         converted: of `convert`.
         examples: list of inputs, arrays (1, ...) or {name: array (1, ...)}.
@@ -79,7 +89,16 @@ def quantize(converted, examples):
     import nncf
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    return nncf.quantize(converted, nncf.Dataset(examples), subset_size=len(examples))
+    types = {operation.get_type_name() for operation in converted.get_ops()}
+    others = sorted(types - _QUANTIZED - _PASSING)
+    is_transformer = types.isdisjoint(_CONVOLUTIONS)
+    return nncf.quantize(
+        converted,
+        nncf.Dataset(examples),
+        subset_size=len(examples),
+        model_type=nncf.ModelType.TRANSFORMER if is_transformer else None,
+        ignored_scope=nncf.IgnoredScope(types=others, patterns=[".*/head.*"], validate=False),
+    )
 
 
 def save_network(network, folder, precision):
