@@ -465,10 +465,6 @@ TABLES = {
         ("what", "machine", "s before", "s after"),
         (Part("cpu_settings", ("{what}", "{machine}", "{before}", "{after}")),),
     ),
-    "runtimes": Table(
-        ("runtime and precision", "part", "figure"),
-        (Part("runtimes", ("{kind}", "{part}", "{value:.3g} {unit}")),),
-    ),
     "gpu": Table(("network", "framework", *_SPEEDS), tuple(_list_gpu())),
     "gpu_h200": Table(
         ("network", "batch", *_SPEEDS),
