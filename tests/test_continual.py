@@ -11,6 +11,7 @@ from models.flops import count_flops
 from models.networks import build
 from models.streams import CHANNELS
 from scripts import predict as command
+from scripts.benchmarks import continual as benchmark
 from scripts.predict import Options, predict
 from support.backbones import shrunk_i3d
 from support.backends import once
@@ -27,6 +28,7 @@ from utils.clips.reading import ClipFormat
 from utils.clips.windows import fill_up
 from utils.params import Params
 from utils.scores.labelings import to_probabilities
+from utils.system.figures import read_figures
 from utils.video.live import play_video
 from utils.video.reading import probe
 from utils.video.writing import write_video
@@ -201,6 +203,19 @@ def test_frames_that_a_slow_network_leaves_out_are_told(opened, monkeypatch, cap
     predictor.watch(command.play_camera(0, FORM), lambda step: None)
     said = capsys.readouterr().out
     assert said.count("slower than the camera: frames are left out") == 1
+
+
+def test_both_ways_are_compared_where_they_are_of_the_same_time(opened, monkeypatch, tmp_path):
+    predictor, path = opened
+    monkeypatch.setattr(benchmark, "open_predictor", lambda *_, **how: how and predictor)
+    rows = benchmark.compare(benchmark.Options((str(path),), repeats=1, output=tmp_path / "c.json"))
+    figures = read_figures(tmp_path / "c.json")
+    assert figures["rows"] == rows
+    assert rows[0]["windows"] == len(figures["each"][0]["differences"]) == 4
+    assert 0 < rows[0]["difference"] <= rows[0]["largest"] < 1
+    assert (rows[0]["step"], rows[0]["lag"]) == (0.32, 0.64)
+    assert rows[0]["multiply_adds_ratio"] == pytest.approx(4, rel=0.01)  # windows of 32 frames
+    assert rows[0]["seconds_ratio"] > 0 < rows[0]["processor_seconds_ratio"]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,17 @@ def _explained(figures):
     return Table(columns, (Part(figures, cells),))
 
 
+def _continual(*figures):
+    """Return the `Table` of rows of `scripts.benchmarks.continual`, a file each."""
+    columns = ("network", "windows", "same label", "videos with the same label")
+    columns += ("difference of a probability, median and largest", "multiply-adds, window")
+    columns += ("continual", "times", "seconds, window by continual")
+    cells = ("{network}", "{windows}", "{same:.1%}", "{same_whole} of {videos}")
+    cells += ("{difference:.3f}, {largest:.3f}", "{window_multiply_adds:.2f} G")
+    cells += ("{continual_multiply_adds:.2f} G", "{multiply_adds_ratio:.2f}", "{seconds_ratio:.1f}")
+    return Table(columns, tuple(Part(each, cells) for each in figures))
+
+
 _FOLDS = ("{mean:.3f}", "{folds:.2f}")
 _SCHEMES = ("space", "joint", "divided", "local_global", "axial")
 _SCORES = ("{sample_order:.3f}", "{sample_appearance:.3f}", "{parameters:.2f} M")
@@ -328,6 +339,8 @@ TABLES = {
             ),
         ),
     ),
+    # docs/predicting.md
+    "continual": _continual("continual", "continual_fights"),
     # docs/reliability.md
     "faults": Table(
         ("what", *_FOUND),

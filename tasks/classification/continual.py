@@ -78,22 +78,24 @@ class ContinualClassifier(Classifier):
     def play(self, frames, plan, live=False):
         """Return a generator of windows, whose items are (seconds, map), a step each."""
         count = self.frames_per_item
-        chunks = play_windows(fill_up(frames, count), self.clip_format, count, count, live)
-        return cut_windows(self._list_maps(chunks), *plan)
+        steps = play_windows(fill_up(frames, count), self.clip_format, count, count, live)
+        return cut_windows(self._list_maps(steps), *plan)
 
-    def _list_maps(self, chunks):
-        """Yield (seconds, map) of each step; `chunks` are `Window`s, a step each."""
+    def _list_maps(self, steps):
+        """Yield (seconds, map) of each step, a `Window` of its frames."""
         form = replace(self.clip_format, segments=1, frames=self.frames_per_item)
         begins, expected, told = deque(), 0, False
         self.stream.reset()
-        with closing(chunks):
-            for chunk in chunks:
-                if chunk.index > expected and not told:
-                    print_line("The network is slower than the camera: frames are left out.")
+        with closing(steps):
+            for step in steps:
+                if step.index > expected and not told:
                     told = True
-                expected = chunk.index + 1
-                begins.append(chunk.begin)
-                for shown in self.stream.push(show_window(chunk, form)[0]):
+                    print_line(
+                        "The network is slower than the camera: frames are left out.", flush=True
+                    )
+                expected = step.index + 1
+                begins.append(step.begin)
+                for shown in self.stream.push(show_window(step, form)[0]):
                     yield begins.popleft(), shown
         yield from zip(begins, self.stream.finish(), strict=True)
 
@@ -122,7 +124,8 @@ class ContinualClassifier(Classifier):
             count * self.frames_per_item / rate
             for count in (self.stream.lag, self.plan_windows()[1])
         )
-        print_line(f"An answer every {step:.2f} s, which lags {late:.2f} s behind the camera.")
+        said = f"An answer every {step:.2f} s, which lags {late:.2f} s behind the camera."
+        print_line(said, flush=True)
         # Compiled before the camera opens, so that no frames wait for it.
         self.rest.predict_on_batch(np.zeros((1, *self.rest.input_shape[1:]), "float32"))
         self.stream.push(np.zeros(self.stream.shape, "float32"))
