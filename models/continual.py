@@ -212,3 +212,27 @@ class Stream:
         """Return a list of the maps of the last `lag` steps: the stream has no more frames."""
         end, nothing = self._step, np.zeros(self.shape, "float32")
         return list(chain.from_iterable(self._run(nothing, end) for _ in range(self.lag)))
+
+
+class Segments:
+    """The features of a stream's segments, each seen alone, as the frames come; as a `Stream`.
+
+    Args:
+        model: from clips (batch, frames, height, width, channels) to their features.
+    """
+
+    lag = 0
+
+    def __init__(self, model):
+        self.models, self.shape = (model,), model.input_shape[1:]
+
+    def reset(self):
+        """Begin a new stream; nothing was kept."""
+
+    def push(self, frames):
+        """Take the frames of a segment; return a list of its features."""
+        return [self.models[0].predict_on_batch(frames[None])[0]]
+
+    def finish(self):
+        """Return what is late: nothing."""
+        return []

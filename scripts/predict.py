@@ -54,8 +54,8 @@ class Options:
     """Long videos: seconds that the network sees at once. 0: the frames of a clip, 64 for
     Kinetics."""
     step: float = 0.0
-    """Long videos: seconds from one window to the next. 0: half a window, or 8 frames with
-    --continual."""
+    """Long videos: seconds from one window to the next. 0: half a window; with --continual 8 frames,
+    or of a run of several segments one of them."""
     continual: bool = False
     """Let the I3D see each frame once instead of once a window: an eighth of the arithmetic for an
     answer every 0.32 seconds, which comes 1.92 seconds late."""

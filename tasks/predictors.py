@@ -41,8 +41,8 @@ def open_predictor(run=None, window=0.0, step=0.0, continual=False, asked=AS_THE
         run: folder of a run; None for the 400 classes of Kinetics.
         window: seconds of a window of long videos; 0 for the frames that a clip has (Kinetics: 64
             at 25 a second).
-        step: seconds from a window to the next; 0 for half a window, or continually for the frames
-            of a step of the backbone's last map (I3D: 8).
+        step: seconds from a window to the next; 0 for half a window, or where it is continual for
+            the least: 8 frames with I3D, or of a run of several segments one of them.
         continual: whether the backbone sees each frame once: `ContinualClassifier`.
         asked: in which runtime and precision, `tasks.features.runtimes.Asked`.
 

@@ -110,20 +110,32 @@ def test_a_step_is_an_eighth_of_a_window_with_its_own_weights():
     assert count_flops(window) == 8 * count_flops(keras.models.clone_model(step))
 
 
-FORM = ClipFormat(2, 16, short_side=SIZE, frame_size=SIZE)
+FORM = ClipFormat(1, 32, short_side=SIZE, frame_size=SIZE)
 STEPS = 7
+
+
+def open_small(segments, length):
+    """Return a `Classifier` of a small I3D."""
+    keras.utils.set_random_seed(3)
+    network = shift_zeros(build("i3d", 3, segments, length, SIZE))
+    form = replace(FORM, segments=segments, frames=length)
+    inquiry = Inquiry(network, Judge(["a", "b", "c"]), Params())
+    return Classifier(inquiry, ClipSource(form))
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """A `ContinualClassifier` by two segments of 16 frames, and a video of 6 steps and a half."""
+    """A `ContinualClassifier` by a segment of 32 frames, and a video of 6 steps and a half."""
     path = tmp_path_factory.mktemp("continual") / "a.mp4"
     write_video(path, moving_square(STEP * STEPS - 4, (SIZE, SIZE)), 25)
-    keras.utils.set_random_seed(3)
     with shrunk_i3d():
-        network = shift_zeros(build("i3d", 3, 2, 16, SIZE))
-        inquiry = Inquiry(network, Judge(["a", "b", "c"]), Params())
-        yield ContinualClassifier(Classifier(inquiry, ClipSource(FORM))), path
+        yield ContinualClassifier(open_small(1, 32)), path
+
+
+def read_clip(path, count):
+    """Return the frames of a video as a clip, the last one again up to a number of them."""
+    frames = [picture.rgb for _, picture in play_video(probe(path), FORM)]
+    return apply_rgb(np.stack(frames + frames[-1:] * (count - len(frames))), UNCHANGED)
 
 
 def test_windows_see_the_maps_of_the_whole_video(opened):
@@ -131,15 +143,11 @@ def test_windows_see_the_maps_of_the_whole_video(opened):
     backbone, network = BACKBONES["i3d"], predictor.network
     whole = backbone.build("rgb", None, SIZE, "Mixed_5c")
     whole.set_weights(backbones_of(network)["rgb"].get_weights())
-    frames = [picture.rgb for _, picture in play_video(probe(path), FORM)]
-    clip = apply_rgb(np.stack(frames + frames[-1:] * 4), UNCHANGED)
-    maps = whole.predict_on_batch(clip[None])[0]
+    maps = whole.predict_on_batch(read_clip(path, STEP * STEPS)[None])[0]
     assert len(maps) == STEPS
     windows = np.stack([maps[begin : begin + 4] for begin in range(4)])
-    logits = cut_after(network, backbone.stages[-1])[1].predict_on_batch(
-        windows.reshape(4, 2, 2, *maps.shape[1:])
-    )
-    expected = to_probabilities("single", logits)
+    rest = cut_after(network, backbone.stages[-1])[1]
+    expected = to_probabilities("single", rest.predict_on_batch(windows[:, None]))
     assert expected.std(axis=0).max() > 1e-3
     prediction = predictor.predict_video(path)
     np.testing.assert_allclose(prediction.whole, expected.mean(0), atol=1e-5)
@@ -147,12 +155,17 @@ def test_windows_see_the_maps_of_the_whole_video(opened):
     np.testing.assert_allclose(prediction.probabilities[[0, -1]], expected[[0, -1]], atol=1e-5)
 
 
-def test_segments_see_the_steps_nearest_to_their_frames(opened):
-    choose = opened[0].choose_steps
-    assert choose(4).tolist() == [[0, 1], [2, 3]]
-    assert choose(9).tolist() == [[2, 3], [5, 6]]
-    assert choose(3).tolist() == [[0, 1], [1, 2]]
-    assert choose(1).tolist() == [[0, 0], [0, 0]]
+def test_several_segments_are_seen_alone_and_once(opened):
+    path = opened[1]
+    with untraced_steps():
+        predictor = ContinualClassifier(open_small(2, 16))
+        clip = read_clip(path, 64).reshape(4, 16, SIZE, SIZE, 3)
+        clips = np.stack([clip[begin : begin + 2] for begin in range(3)])
+        expected = to_probabilities("single", predictor.network.predict_on_batch(clips))
+        assert (predictor.stream.lag, predictor.plan_windows()) == (0, (2, 1))
+        prediction = predictor.predict_video(path)
+    np.testing.assert_allclose(prediction.times, [0, 0.64, 1.28, 1.92, 2.08], atol=1e-6)
+    np.testing.assert_allclose(prediction.whole, expected.mean(0), atol=1e-5)
 
 
 def test_windows_and_steps_in_seconds(opened):

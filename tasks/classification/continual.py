@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from models.backbones import BACKBONES
-from models.continual import Stream
+from models.continual import Segments, Stream
 from models.cutting import backbones_of, cut_after, name_backbone
 from models.networks import find_backbone
 from tasks.classification.predicting import Classifier
@@ -42,30 +42,42 @@ def check_continual(run, params):
     )
 
 
+def _see_segments(network):
+    """Return (`Segments`, the head that takes those of a clip) of a network."""
+    return Segments(network.get_layer("backbone").layer), network.get_layer("head")
+
+
+def _see_steps(network):
+    """Return (`Stream`, what follows of the network, of a clip's steps) of a network."""
+    backbone = BACKBONES[name_backbone(network)]
+    last = backbone.stages[-1]
+    models = {
+        stream: keras.Model(model.input, model.get_layer(last.layer).output, name=stream)
+        for stream, model in backbones_of(network).items()
+    }
+    return Stream(models, backbone.time_stride), cut_after(network, last)[1]
+
+
 class ContinualClassifier(Classifier):
     """Predicts as a `Classifier` does, but its backbone sees each frame once.
 
-    Windows are cut from the steps of the backbone's last map. Unlike in a window of its own, each
-    step has seen the frames before and behind the window, where there are any.
+    Where a clip has one segment, windows are cut from the steps of the backbone's last map. Unlike
+    in a clip of its own, a step has seen the frames before and behind the window. Where a clip has
+    several, they are cut from segments, each of which is seen alone, as in a clip.
 
     Args:
-        classifier: a `Classifier` that `check_continual` admits.
+        classifier: a `Classifier` of a run that `check_continual` admits.
     """
 
     def __init__(self, classifier):
         super().__init__(classifier.inquiry, classifier.source, seconds=classifier.seconds)
-        backbone = BACKBONES[name_backbone(self.network)]
-        last, self.frames_per_item = backbone.stages[-1], backbone.time_stride
+        take_apart = _see_steps if self.clip_format.segments == 1 else _see_segments
         with number_format(self.inquiry.params.precision):
-            self.rest = cut_after(self.network, last)[1]
-            models = {
-                stream: keras.Model(model.input, model.get_layer(last.layer).output, name=stream)
-                for stream, model in backbones_of(self.network).items()
-            }
-            self.stream = Stream(models, self.frames_per_item)
+            self.stream, self.rest = take_apart(self.network)
+        self.frames_per_item = self.stream.shape[0]
 
     def plan_windows(self, fps=FPS):
-        """Return the steps of a window, and from the start of one to that of the next.
+        """Return the items of a window, and from the start of one to that of the next.
 
         Args:
             fps: frames per second of a source that is not resampled.
@@ -76,48 +88,42 @@ class ContinualClassifier(Classifier):
         return window or -(-whole // self.frames_per_item), step or 1
 
     def play(self, frames, plan, live=False):
-        """Return a generator of windows, whose items are (seconds, map), a step each."""
+        """Return a generator of windows; an item is (seconds, map of a step or features)."""
         count = self.frames_per_item
-        steps = play_windows(fill_up(frames, count), self.clip_format, count, count, live)
-        return cut_windows(self._list_maps(steps), *plan)
+        pieces = play_windows(fill_up(frames, count), self.clip_format, count, count, live)
+        return cut_windows(self._compute(pieces), *plan)
 
-    def _list_maps(self, steps):
-        """Yield (seconds, map) of each step, a `Window` of its frames."""
+    def _compute(self, pieces):
+        """Yield the item of each `Window` of the frames of one."""
         form = replace(self.clip_format, segments=1, frames=self.frames_per_item)
         begins, expected, told = deque(), 0, False
         self.stream.reset()
-        with closing(steps):
-            for step in steps:
-                if step.index > expected and not told:
+        with closing(pieces):
+            for piece in pieces:
+                if piece.index > expected and not told:
                     told = True
                     print_line(
                         "The network is slower than the camera: frames are left out.", flush=True
                     )
-                expected = step.index + 1
-                begins.append(step.begin)
-                for shown in self.stream.push(show_window(step, form)[0]):
-                    yield begins.popleft(), shown
+                expected = piece.index + 1
+                begins.append(piece.begin)
+                for item in self.stream.push(show_window(piece, form)[0]):
+                    yield begins.popleft(), item
         yield from zip(begins, self.stream.finish(), strict=True)
-
-    def choose_steps(self, count):
-        """Return which of so many steps each segment sees, int (segments, steps)."""
-        form, steps = self.clip_format, self.rest.input_shape[2]
-        frames = SAMPLINGS["segments"](
-            count * self.frames_per_item, form.segments, form.frames, 0.5
-        )
-        begins = np.round(frames[:, :1] / self.frames_per_item).astype(int)
-        return (np.minimum(begins, max(0, count - steps)) + np.arange(steps)) % count
 
     def see(self, window):
         """Return the probabilities of a `Window` of `play`, float32 (outputs,)."""
-        maps = np.stack([shown for _, shown in window.items])
-        return self._conclude(self.rest.predict_on_batch(maps[self.choose_steps(len(maps))][None]))
+        form, items = self.clip_format, np.stack([item for _, item in window.items])
+        length = -(-form.frames // self.frames_per_item)
+        places = SAMPLINGS["segments"](len(items), form.segments, length, 0.5)
+        shown = items[places].reshape(1, *self.rest.input_shape[1:])
+        return self._conclude(self.rest.predict_on_batch(shown))
 
     def watch(self, frames, on_step):
         """Predict what a live source shows, as `Classifier.watch` does; print how late it is.
 
-        While the network is busy, the frames of whole steps are dropped but for the newest. It then
-        sees what comes before and behind them as neighbors.
+        While the network is busy, the frames of whole items are dropped but for the newest. What
+        comes before and behind them counts as neighboring.
         """
         rate = self.clip_format.fps or FPS
         late, step = (
