@@ -54,11 +54,11 @@ class Options:
     """Long videos: seconds that the network sees at once. 0: the frames of a clip, 64 for
     Kinetics."""
     step: float = 0.0
-    """Long videos: seconds from one window to the next. 0: half a window; with --continual 8 frames,
-    or of a run of several segments one of them."""
+    """Long videos: seconds from one window to the next. 0: half a window, or the least with
+    --continual."""
     continual: bool = False
-    """Let the I3D see each frame once instead of once a window: an eighth of the arithmetic for an
-    answer every 0.32 seconds, which comes 1.92 seconds late."""
+    """Let the I3D see each frame once instead of once a window, as for a camera. With the published
+    I3D that is an eighth of the arithmetic; it answers every 0.32 seconds, 1.92 seconds late."""
     runtime: Literal["", "keras", "openvino"] = ""
     """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt.
     Empty: as the run was trained."""
@@ -262,8 +262,7 @@ def predict(options):
     overlays = name_overlays(options.overlay, paths)
     if options.run is not None:
         check_run(options.run)  # before Keras is imported
-    runtime = "keras" if options.continual else options.runtime
-    asked = Asked(runtime, options.precision, tuple(paths))
+    asked = Asked(options.runtime, options.precision, tuple(paths))
     sizes = options.window, options.step
     predictor = open_predictor(options.run, *sizes, options.continual, asked)
     classified = predictor.kind == "classes"

@@ -15,7 +15,7 @@ over the video's windows. `intervals` come from windows that slide over the vide
 
 from pathlib import Path
 
-from tasks.classification.continual import ContinualClassifier, check_continual
+from tasks.classification.continual import ContinualClassifier, check_continual, check_runtime
 from tasks.classification.predicting import open_classifier, open_published
 from tasks.classification.predicting_on_features import open_row_classifier
 from tasks.features.runtimes import AS_THE_RUN
@@ -48,9 +48,10 @@ def open_predictor(run=None, window=0.0, step=0.0, continual=False, asked=AS_THE
 
     Raises:
         ValueError: not a run, weights that cannot be fetched, features that cannot be made of a
-            video, or a run that cannot predict continually.
+            video, or a run or runtime that cannot predict continually.
     """
     wrap = ContinualClassifier if continual else lambda predictor: predictor
+    asked = check_runtime(asked) if continual else asked
     if run is None:
         return wrap(open_published((window, step), asked))
     check_run(run)

@@ -22,6 +22,7 @@ from tasks.answers import Judge
 from tasks.classification.continual import ContinualClassifier, check_continual
 from tasks.classification.predicting import Classifier
 from tasks.classification.questions import Inquiry
+from tasks.features.runtimes import Asked
 from tasks.predictors import open_predictor
 from utils.clips.augmentation import UNCHANGED, apply_rgb
 from utils.clips.inputs import ClipSource
@@ -210,7 +211,7 @@ def test_a_camera_gives_the_same_and_tells_how_late(opened, monkeypatch, capsys)
     live = []
     monkeypatch.setattr(command.Findings, "add", lambda _, prediction: live.append(prediction))
     predict(Options(("webcam",), continual=True))
-    assert asked == [(None, 0.0, 0.0, True)]
+    assert [each[:4] for each in asked] == [(None, 0.0, 0.0, True)]
     np.testing.assert_array_equal(live[0].probabilities, expected.probabilities)
     np.testing.assert_allclose(live[0].times[:-1], expected.times[:-1], atol=1e-6)
     said = capsys.readouterr().out
@@ -254,6 +255,12 @@ def test_what_cannot_is_refused_before_it_is_loaded(tmp_path, changes, words):
     (run / "best.keras").write_bytes(b"junk")
     with pytest.raises(ValueError, match=f"run cannot predict continually: {words}. Leave out"):
         open_predictor(run, continual=True)
+
+
+@pytest.mark.parametrize("asked", [Asked("openvino"), Asked("keras", "bfloat16")])
+def test_other_runtimes_are_refused(asked):
+    with pytest.raises(ValueError, match="continual answers are computed by Keras"):
+        open_predictor(continual=True, asked=asked)
 
 
 def test_vivit_on_the_maps_of_i3d_can(tmp_path):

@@ -142,12 +142,13 @@ def compare(options):
         options: `Options`.
     """
     continual = open_predictor(options.run, continual=True)
-    fps = continual.clip_format.fps or FPS
-    step = continual.frames_per_item / fps
+    form = continual.clip_format
+    step = continual.frames_per_item / (form.fps or FPS)
     window = Classifier(continual.inquiry, continual.source, seconds=(0.0, step))
     predictors, found = {"window": window, "continual": continual}, []
     network = options.run.name if options.run else "Kinetics"
-    row = {"network": network, "step": step, "lag": continual.stream.lag * step}
+    row = {"network": network, "clip": f"{form.segments} x {form.frames}", "step": step}
+    row["lag"] = continual.stream.lag * step
     row |= count_steps(predictors) | time_answers(predictors, options.videos[0], options.repeats)
     figures = Figures(options.output, each=found)
     for video in options.videos:

@@ -84,12 +84,13 @@ def _explained(figures):
 
 def _continual(*figures):
     """Return the `Table` of rows of `scripts.benchmarks.continual`, a file each."""
-    columns = ("network", "windows", "same label", "videos with the same label")
+    columns = ("network", "step, lag", "windows", "same label", "videos with the same label")
     columns += ("difference of a probability, median and largest", "multiply-adds, window")
-    columns += ("continual", "times", "seconds, window by continual")
-    cells = ("{network}", "{windows}", "{same:.1%}", "{same_whole} of {videos}")
-    cells += ("{difference:.3f}, {largest:.3f}", "{window_multiply_adds:.2f} G")
-    cells += ("{continual_multiply_adds:.2f} G", "{multiply_adds_ratio:.2f}", "{seconds_ratio:.1f}")
+    columns += ("continual", "window by continual", "the same of processor seconds")
+    cells = ("{network}", "{step:.2f} s, {lag:.2f} s", "{windows}", "{same:.1%}")
+    cells += ("{same_whole} of {videos}", "{difference:.3f}, {largest:.3f}")
+    cells += ("{window_multiply_adds:.2f} G", "{continual_multiply_adds:.2f} G")
+    cells += ("{multiply_adds_ratio:.2f}", "{processor_seconds_ratio:.1f}")
     return Table(columns, tuple(Part(each, cells) for each in figures))
 
 
@@ -340,7 +341,7 @@ TABLES = {
         ),
     ),
     # docs/predicting.md
-    "continual": _continual("continual", "continual_fights"),
+    "continual": _continual("continual", "continual_fights", "continual_fights_long"),
     # docs/reliability.md
     "faults": Table(
         ("what", *_FOUND),
