@@ -55,6 +55,12 @@ def check_video(video, limit):
     probe(video, limit, _MOST_PIXELS)
 
 
+def list_videos(run):
+    """Return the paths of a classifier's own videos; () of a run of recognition."""
+    classifies = load_params(Path(run, "params.json")).task == "classification"
+    return tuple(example.path for example in load_data(run)[0]) if classifies else ()
+
+
 def _read_middle(path):
     frames, _ = read_spread(path, 1, _SIDE)
     return frames[0] if len(frames) else _GRAY
@@ -115,8 +121,7 @@ class Demonstration:
 
     def __init__(self, run=None, sure=None, runtime="", precision="auto"):
         self.run, self.usual = run, {}
-        own = [example.path for example in load_data(run)[0]] if run else []
-        asked = Asked(runtime, precision, tuple(own))
+        asked = Asked(runtime, precision, list_videos(run) if run else ())
         self.predictor = open_predictor(run, asked=asked)
         self.caution = choose_caution(self.predictor, run, sure)
         labels = self.predictor.labels

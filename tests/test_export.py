@@ -44,7 +44,13 @@ RUNS = {
 }
 EXAMPLES = []
 GLOSSES = ["REGEN", "SONNE", "WIND"]
-EVERY = [(name, precision) for name, row in FORMATS.items() for precision in row.writers]
+MARKS = {"openvino": [pytest.mark.openvino]}
+EVERY = [
+    pytest.param(name, precision, marks=MARKS.get(name, []))
+    for name, row in FORMATS.items()
+    for precision in row.writers
+]
+EACH = [pytest.param(name, marks=MARKS.get(name, [])) for name in FORMATS]
 
 
 def make_classifier(name, examples):
@@ -165,7 +171,7 @@ def read_inside(path):
     return json.loads(text)["class_names"]
 
 
-@pytest.mark.parametrize("runtime", FORMATS)
+@pytest.mark.parametrize("runtime", EACH)
 def test_frames_of_any_size_go_in(folder, runtime):
     needs(runtime)
     options = {"videos": (Path("videos/left/tall.avi"), Path("videos/right/right_00.avi"))}
@@ -197,7 +203,7 @@ def test_the_crop_is_that_of_training(tmp_path, size):
         assert abs(levels).max() < 1.01 and np.mean(abs(levels) > 0.5) < 0.2
 
 
-@pytest.mark.parametrize("runtime", ["savedmodel", "onnx", "keras", "openvino"])
+@pytest.mark.parametrize("runtime", [each for each in EACH if each.values != ("litert",)])
 def test_sentences_of_any_length_go_in(folder, runtime):
     needs(runtime)
     found = export("glosses", runtime)

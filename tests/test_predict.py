@@ -277,10 +277,8 @@ def test_features_that_training_kept_are_used(inside, monkeypatch):
     head, source = keras.Model(features, 4 * features), ClipSource(COLORS, frozen, "kept")
     inquiry = Inquiry(keras.Model(clips, head(frozen(clips))), Judge(["r", "g", "b"]), Params())
     predictor = Classifier(inquiry, source, head, (1, 1))
-    passes, run = [], predictor.network.predict_on_batch
-    monkeypatch.setattr(
-        predictor.network, "predict_on_batch", lambda clip: passes.append(1) or run(clip)
-    )
+    passes, run = [], predictor.run
+    monkeypatch.setattr(predictor, "run", lambda clip: passes.append(1) or run(clip))
     done = []
     first = predictor.predict_video("short.avi", lambda *step: done.append(step))
     assert not Path("kept").exists() and len(passes) == 1 and done == [(1, 1)]
@@ -414,7 +412,7 @@ def features(folder):
 
 def show_on_page(predictor, run_folder, video, folder, monkeypatch):
     """Return {name: what is shown} of a video on the page of scripts.demo."""
-    monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: predictor)
+    monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run, asked: predictor)
     steps = Demonstration(run_folder).show(video, folder, 10, lambda *_: None)
     return {name: value for step in steps for name, value in step.items()}
 
