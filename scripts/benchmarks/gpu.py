@@ -9,6 +9,7 @@ precision. Products of float32 are computed in TF32, except in rows called "floa
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -124,7 +125,7 @@ class Report:
 
     def __init__(self, output):
         self.rows, self.work, self.part_seconds = [], {}, {}
-        self.begun, self.begun_at, self.tried = {}, 0.0, []
+        self.begun, self.begun_at, self.tried = {}, math.inf, []
         more = {"gflop_a_clip": self.work, "part_seconds": self.part_seconds}
         self.figures = Figures(output, libraries=("jax", "torch", "transformers"), **more)
         self.machine = self.figures.whole["machine"]
@@ -147,7 +148,7 @@ class Report:
     def add(self, row):
         """Add a row, and write all of them."""
         self.rows.append(row)
-        self.begun = {}
+        self.begun, self.begun_at = {}, math.inf
         self.write()
         if row.get("failure") != LEFT_OUT:
             print(describe(self._complete(row)), flush=True)
@@ -220,7 +221,6 @@ def _run_process(name, task, report, end):
         Why it failed; "" if it did not.
     """
     part, begin = PARTS[name], time.monotonic()
-    report.begun_at = begin
     process = subprocess.Popen(
         [sys.executable, "-m", f"scripts.benchmarks.{part.module}", json.dumps(task)],
         cwd=ROOT,

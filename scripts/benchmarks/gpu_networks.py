@@ -109,7 +109,8 @@ class Networks:
 
     def _read(self, precision):
         """Return a copy of the last layer's weights."""
-        return np.array(self.get(precision).trainable_variables[-2])
+        weights = self.get(precision).trainable_variables[-2]
+        return keras.ops.convert_to_numpy(weights).copy()
 
     def check(self, step, precision, result):
         """Return what is wrong with a step's result, a row's `failure`; "" for nothing."""

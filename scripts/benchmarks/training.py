@@ -16,7 +16,7 @@ from typing import Literal
 sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from models.backbones import BACKBONES, DEFAULT
-from models.choices import HEADS, SCHEMES
+from models.choices import ENCODERS, HEADS, SCHEMES
 from models.design import Design
 from models.later import later
 from utils.clips.reading import Clip, ClipFormat, list_views, read_clip
@@ -71,7 +71,7 @@ def _measure_steps(name, model, repeats, peak):
 
 
 def measure_networks(parts, precision, frames, repeats):
-    """Yield rows of the backbone on `frames` x 224 x 224, and of TimeSformer-B's schemes on 8."""
+    """Yield rows of networks: the backbone on `frames`, TimeSformer-B on 8 and ViViT-B on 32."""
     import keras
 
     with number_format(precision):
@@ -85,6 +85,10 @@ def measure_networks(parts, precision, frames, repeats):
         for scheme in SCHEMES if "schemes" in parts else ():
             model = build("timesformer", 400, 1, 8, design=Design(size="base", attention=scheme))
             yield from _measure_steps(f"{precision} TimeSformer-B {scheme}", model, repeats, peak)
+        for encoder in ENCODERS if "vivit" in parts else ():
+            design = Design(0, 0, "class", "tubelet", encoder, "base")
+            model = build("vivit", 400, 1, 32, design=design)
+            yield from _measure_steps(f"{precision} ViViT-B {encoder}", model, repeats, peak)
 
 
 def measure_heads(folder, repeats, videos=180, segments=4):
@@ -159,7 +163,7 @@ def measure_memory(folder):
     yield make_row(peak, "GiB", name=f"training a frozen {BACKBONE.title}-LSTM, peak memory")
 
 
-PARTS = ("network", "schemes", "heads", "reading", "pipeline", "memory")
+PARTS = ("network", "schemes", "vivit", "heads", "reading", "pipeline", "memory")
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ def benchmark(options):
             "pipeline": lambda: measure_pipeline(found, options.clips, repeats),
         }
         chosen = [measures[part]() for part in parts if part in measures]
-        if {"network", "schemes"} & set(parts):
+        if {"network", "schemes", "vivit"} & set(parts):
             measured = [
                 measure_networks(parts, p, options.frames, repeats) for p in options.precisions
             ]
