@@ -8,6 +8,8 @@ are the backbone's own. The maps are exactly those of the whole stream as one cl
 Layers with "same" padding look ahead, so their outputs are late. A step takes `count` new frames
 of a tensor; of one that is `lag` frames late, these are frames `step * count - lag` and the
 following. Frames before the first one of the stream and behind the last are padding.
+
+Heads that were trained on several segments of a clip know each as it is alone: `Segments`.
 """
 
 from collections.abc import Callable

@@ -45,10 +45,8 @@ class Options:
     """JSON file to write the figures to, such as docs/figures/continual.json."""
 
     def __post_init__(self):
-        if not self.videos or self.repeats < 1:
-            raise ValueError(
-                f"Got {len(self.videos)} videos and repeats {self.repeats}; give at least one each."
-            )
+        if self.repeats < 1:
+            raise ValueError(f"repeats is {self.repeats}; it must be at least 1.")
 
 
 def compare_video(predictors, path):
@@ -140,7 +138,12 @@ def compare(options):
 
     Args:
         options: `Options`.
+
+    Raises:
+        ValueError: no videos, or a network that cannot predict continually.
     """
+    if not options.videos:
+        raise ValueError("Give a video, best one that is longer than a window.")
     continual = open_predictor(options.run, continual=True)
     form = continual.clip_format
     step = continual.frames_per_item / (form.fps or FPS)
