@@ -48,7 +48,7 @@ PARTS = {
     "i3d": Part("gpu_networks", 110, _ON_JAX),
     "transformers": Part("gpu_networks", 95, _ON_JAX),
     "torch": Part("peers_torch", 65, _ON_TORCH),
-    "extraction": Part("gpu_video", 70, _TWO),
+    "extraction": Part("gpu_video", 90, _TWO),
     "flow": Part("gpu_video", 35, _ON_JAX),
     "compiled": Part("peers_torch", 70, _ON_TORCH),
     "correctness": Part("gpu_networks", 20, _ON_JAX),

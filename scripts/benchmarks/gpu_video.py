@@ -104,14 +104,11 @@ def run_extraction(folder, task, workers, limit):
     command = ["-m", "scripts.extract_features", "--data", folder / "videos", "--weights", "none"]
     command += ["--output", folder / "rows", "--workers", workers, *flags]
     begin = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=limit,
-    )
+    whole, options = [sys.executable, *map(str, command)], {"capture_output": True, "text": True}
+    try:
+        done = subprocess.run(whole, cwd=ROOT, check=False, timeout=limit, **options)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"ended after {limit:.0f} s") from None
     seconds = time.perf_counter() - begin
     if done.returncode:
         raise ValueError(done.stderr[-300:])
@@ -143,8 +140,8 @@ def measure_extraction(recorder, task):
         recorder.row(lambda: read, frames, **about, name=name)
         name = "scripts.extract_features, windows, start and compilation included"
         what = about | {"precision": "bfloat16", "frames": frames, "name": name}
-        # Half of the time is for the other rows, which use what it has compiled.
-        recorder.number(lambda: run_extraction(folder, task, workers, recorder.left / 2), **what)
+        # Some time is left for the other rows.
+        recorder.number(lambda: run_extraction(folder, task, workers, 0.7 * recorder.left), **what)
         for precision, route in itertools.product(task["precisions"], ("dense", "windows")):
             length = chunk if route == "dense" else row_format.window
             own = row_format._replace(lengths=(length,))

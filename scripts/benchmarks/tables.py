@@ -479,6 +479,10 @@ TABLES = {
         ("what", "machine", "s before", "s after"),
         (Part("cpu_settings", ("{what}", "{machine}", "{before}", "{after}")),),
     ),
+    "tried": Table(
+        ("what was tried", "what came of it", "where"),
+        (Part("tried", ("{what}", "{effect}", "{machine}")),),
+    ),
     "gpu": Table(("network", "framework", *_SPEEDS), tuple(_list_gpu())),
     "gpu_h200": Table(
         ("network", "batch", *_SPEEDS),
