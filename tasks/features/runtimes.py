@@ -43,6 +43,7 @@ from keras import ops
 
 FOLDER = "openvino"  # of int8 networks, in weights/ and in a run
 CALIBRATION = 12  # clips
+METHOD = 1  # of calibration; another one makes other networks
 
 
 class Runtime(NamedTuple):
@@ -169,7 +170,7 @@ def _calibrate(model, folder, pick):
 
 def _open_calibrated(model, pick, run):
     """Return the int8 `Network` of a model: the run's own, or that kept, or a new one."""
-    name = hash_text(json.dumps([fingerprint(model), model.input_shape[1:], CALIBRATION]))
+    name = hash_text(json.dumps([fingerprint(model), model.input_shape[1:], CALIBRATION, METHOD]))
     kept = WEIGHTS / FOLDER / name
     for root in filter(None, (run, WEIGHTS)):
         with suppress(FileNotFoundError):
