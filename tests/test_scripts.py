@@ -1,18 +1,23 @@
 """The scripts, run as a user runs them."""
 
 import csv
+import importlib
 import json
+import operator
 import shutil
 import sys
 from dataclasses import replace
 
+from models.heads import build_head
 from scripts import cross_validate
-from scripts.benchmarks import attention, feature_views, reading
+from scripts.benchmarks import attention, feature_views, reading, rows, starting
 from scripts.cross_validate import Options, choose_size
 from support.commands import run, run_in_process
 from support.runs import TINY
 from support.videos import moving_square, write_dataset
+from utils import command_line
 from utils.data.splits import block_of
+from utils.pictures.scaling import plot_scaling
 from utils.video.writing import write_video
 
 import numpy as np
@@ -140,3 +145,44 @@ def test_views_are_chosen_on_inner_folds():
         assert chosen["mean"] >= one["mean"] and len(one["folds"]) == 4
     with pytest.raises(ValueError, match="every is 0; it must be at least 1"):
         feature_views.Options("videos", every=0)
+
+
+def test_rows_are_measured(tmp_path, monkeypatch, untraced):
+    monkeypatch.setattr(rows, "SIZE", (2, 8))
+    monkeypatch.setattr(rows, "build_head", lambda _, *sizes: build_head("average", *sizes))
+    monkeypatch.setattr(rows, "_PEER", "import sys\nfor _ in sys.stdin: print(2.0, flush=True)")
+    options = rows.Options(("files", "epochs"), 12, (), 1, sys.executable, tmp_path / "rows.json")
+    rows.benchmark(options)
+    found = {row["name"]: row for row in json.loads(options.output.read_text())["rows"]}
+    assert len(found) == 2 * len(rows.FILES) + 2 * 4
+    name = "LSTM head, epoch of 12 videos, batches of 8"
+    assert found[f"{name}, PyTorch"]["value"] == 2
+    assert found[name]["value"] == pytest.approx(found[f"{name}, ours"]["value"] / 2)
+
+
+def test_many_videos_are_measured_and_drawn(tmp_path):
+    found = rows.measure_videos(40, tmp_path / "a") + rows.measure_videos(60, tmp_path / "b")
+    assert [row["videos"] for row in found] == [40] * 5 + [60] * 5
+    assert {row["unit"] for row in found} == {"s", "GiB"}
+    plot_scaling(found, tmp_path / "rows.png")
+    assert (tmp_path / "rows.png").stat().st_size > 10_000
+
+
+def test_starts_are_measured_by_stage(monkeypatch, capsys):
+    began = starting.Start(
+        ("scripts/benchmarks/__main__.py",),
+        {"utils.command_line:format_commands": "listing"},
+        "utils.command_line:list_commands",
+    )
+    monkeypatch.setitem(starting.STARTS, "list", began)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    for name in ("format_commands", "list_commands"):  # put back what is wrapped
+        monkeypatch.setattr(command_line, name, getattr(command_line, name))
+    spent = starting.measure_start("list")
+    assert set(spent) == {"all else", "imports", "all of it"}  # it ended before the listing
+    assert spent["all of it"] > 0 and not capsys.readouterr().out
+    for start in starting.STARTS.values():
+        for place in (*start.stages, start.end):
+            module, _, path = place.partition(":")
+            if module != start.needs:
+                assert operator.attrgetter(path)(importlib.import_module(module))

@@ -632,6 +632,19 @@ TABLES = {
         ("what", "peak memory"),
         (Part("extraction_memory", ("{name}", "{value:.2f} {unit}")),),
     ),
+    "rows": _long("rows"),
+    "rows_tried": Table(
+        ("what", "s of the processor before", "after"),
+        (Part("rows_tried", ("{what}", "{before}", "{after}")),),
+    ),
+    "rows_videos": Table(
+        ("what", "videos", "figure"),
+        (Part("rows_videos", ("{name}", "{videos:,}", "{value} {unit}")),),
+    ),
+    "starting": Table(
+        ("command", "what", "s of the processor"),
+        (Part("starting", ("`{command}`", "{stage}", "{value}")),),
+    ),
     "ray": _long("ray"),
     "estimates": Table(
         ("of", "what", "estimate"), (Part("estimates", ("{what}", "{name}", "{value} {unit}")),)
