@@ -3,7 +3,6 @@
 from itertools import accumulate
 
 import keras
-import numpy as np
 from keras import layers, ops
 
 
@@ -162,7 +161,7 @@ def multiply(x, kernel, bias):
     TensorFlow's product on a CPU then adds the bias, and applies an activation, where it writes.
     """
     folded = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), kernel)
-    return ops.reshape(ops.add(folded, bias), (-1, *x.shape[1:-1], kernel.shape[-1]))
+    return ops.reshape(ops.add(folded, bias), (*ops.shape(x)[:-1], kernel.shape[-1]))
 
 
 @keras.saving.register_keras_serializable("video")
@@ -174,29 +173,7 @@ class FoldedDense(layers.Dense):
 
     def call(self, inputs, training=None):
         outputs = super().call(ops.reshape(inputs, (-1, inputs.shape[-1])), training=training)
-        return ops.reshape(outputs, (-1, *inputs.shape[1:-1], self.units))
-
-
-@keras.saving.register_keras_serializable("video")
-class FusedNormalization(layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` of the last axis, in the steps that oneDNN has in one.
-
-    Same constructor, weights and outputs. Where gradients are taken there is no such kernel, and
-    Keras' own steps are fewer.
-    """
-
-    def call(self, inputs, training=None):
-        if training:
-            return super().call(inputs)
-        x, last = ops.cast(inputs, "float32"), len(inputs.shape) - 1
-        mean = ops.mean(x, axis=last, keepdims=True)
-        variance = ops.mean(ops.square(x - mean), axis=last, keepdims=True)
-        # TensorFlow looks for a scale and a shift that are constants, and drops those of 1 and 0.
-        twice, nearly_zero = (np.full(x.shape[-1], n, "float32") for n in (2, 1e-30))
-        scale = ops.rsqrt(variance + self.epsilon) * twice
-        x = x * scale + (nearly_zero - scale * mean)
-        x = x * (ops.cast(self.gamma, x.dtype) / 2) + ops.cast(self.beta, x.dtype)
-        return ops.cast(x, self.compute_dtype)
+        return ops.reshape(outputs, (*ops.shape(inputs)[:-1], self.units))
 
 
 @keras.saving.register_keras_serializable("video")

@@ -7,7 +7,7 @@ al., An Image Is Worth 16x16 Words, ICLR 2021.
 from models.attention import SelfAttention
 from models.choices import POOLINGS
 from models.design import choose
-from models.layers import FoldedDense, FusedNormalization, LearnedTokens
+from models.layers import FoldedDense, LearnedTokens
 
 from keras import layers, ops
 
@@ -20,7 +20,7 @@ def add_positions(tokens, name, stddev=0.02):
 
 def normalize(x, name):
     """Apply LayerNormalization with the epsilon of ViT."""
-    return FusedNormalization(epsilon=1e-6, name=name)(x)
+    return layers.LayerNormalization(epsilon=1e-6, name=name)(x)
 
 
 def add_branch(x, branch, drop, name):

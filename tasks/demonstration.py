@@ -14,7 +14,7 @@ from tasks.predictors import open_predictor
 from utils.pictures.answer_html import draw_answer, draw_intervals, draw_note, draw_picture
 from utils.pictures.captions import save_captions
 from utils.pictures.frame_sheets import read_spread
-from utils.runs.folders import load_data
+from utils.runs.folders import check_run, load_data
 from utils.runs.saved_params import load_params
 from utils.video.reading import probe, read_length
 from utils.video.video import VideoError
@@ -56,7 +56,12 @@ def check_video(video, limit):
 
 
 def list_videos(run):
-    """Return the paths of a classifier's own videos; () of a run of recognition."""
+    """Return the paths of a classifier's own videos; () of a run of recognition.
+
+    Raises:
+        ValueError: not a run.
+    """
+    check_run(run)
     classifies = load_params(Path(run, "params.json")).task == "classification"
     return tuple(example.path for example in load_data(run)[0]) if classifies else ()
 

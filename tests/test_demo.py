@@ -251,7 +251,7 @@ def test_glosses_are_subtitles(inside, monkeypatch, tmp_path):
     signer = SimpleNamespace(kind="glosses", labels=["NORD", "REGEN"], clip_format=None)
     signer.explain, signer.draw = lambda *_: SimpleNamespace(why=""), lambda *_: {}
     signer.predict_video = lambda path, on_progress: answer
-    monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run: signer)
+    monkeypatch.setattr("tasks.demonstration.open_predictor", lambda run, asked: signer)
     shown = {}
     for kind in ("glosses", "classes"):
         signer.kind, signer.judge = kind, SimpleNamespace(labeling="multi")

@@ -82,7 +82,7 @@ def means(monkeypatch):
     """Extraction with `Means`, so that all but the network is as it is."""
     network = Means()
 
-    def load(options):
+    def load(options, paths):
         settings = {"window": options.window, "dtype": options.dtype}
         return network, SimpleNamespace(to_json=lambda: settings)
 
@@ -434,7 +434,7 @@ def test_killed_extraction_goes_on_and_matches_i3d(tmp_path, monkeypatch, capsys
 
     loaded = load_extractor(chosen)
     assert loaded[1].fingerprint == manifest["fingerprint"]
-    monkeypatch.setattr(scripts.extract_features, "load_extractor", lambda options: loaded)
+    monkeypatch.setattr(scripts.extract_features, "load_extractor", lambda *_: loaded)
     monkeypatch.setattr(progress, "_PAUSE", 1e-9)  # a line an item
     extract_features(chosen)
     said = capsys.readouterr()

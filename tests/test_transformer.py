@@ -4,7 +4,8 @@ from models import attention
 from models.attention import SelfAttention
 from models.design import Design
 from models.heads import build_head, embedding_model
-from models.layers import FoldedDense, FusedNormalization
+from models.layers import FoldedDense
+from models.networks import build
 from models.transformer import decode, encode
 from support.backends import once
 
@@ -161,7 +162,6 @@ def test_segments_are_masked_before_the_decoder_too():
 # Ours beside Keras' own, of the same arguments.
 FASTER = {
     "dense": (FoldedDense, keras.layers.Dense, {"units": 7, "activation": "gelu"}),
-    "norm": (FusedNormalization, keras.layers.LayerNormalization, {"epsilon": 1e-6}),
     "attention": (
         SelfAttention,
         keras.layers.MultiHeadAttention,
@@ -174,14 +174,13 @@ FASTER = {
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_faster_layers_are_keras_own(name, precision):
     ours, theirs, arguments = FASTER[name]
-    layers = [kind(**arguments, dtype=precision) for kind in (theirs, ours)]
-    x = draw(2, 5, 12)
-    inputs = (x, x) if name == "attention" else (x,)
-    for layer in layers:
-        layer(*inputs)
-    layers[0].set_weights([draw(*w.shape, seed=9) for w in layers[0].get_weights()])
-    layers[1].set_weights(layers[0].get_weights())
-    outputs = [np.asarray(layer(*inputs)).astype("float32") for layer in layers]
+    x, models = keras.Input((5, 12)), []
+    for kind in (theirs, ours):
+        layer = kind(**arguments, dtype=precision)
+        models.append(keras.Model(x, layer(x, x) if name == "attention" else layer(x)))
+    models[0].set_weights([draw(*w.shape, seed=9) for w in models[0].get_weights()])
+    models[1].set_weights(models[0].get_weights())
+    outputs = [model.predict_on_batch(draw(2, 5, 12)).astype("float32") for model in models]
     assert outputs[0].std() > 0.1
     error = np.linalg.norm(outputs[1] - outputs[0]) / np.linalg.norm(outputs[0])
     assert error < (1e-6 if precision == "float32" else 1e-2)
@@ -221,7 +220,7 @@ def test_fused_attention_trains_on_even_numbers_of_tokens(monkeypatch):
 
 @once
 def test_tensorflow_fuses_what_stands_between_the_products():
-    """Biases, GELU and norms were passes of their own over all tokens."""
+    """Biases and GELU were passes of their own over all tokens."""
     import tensorflow as tf
     from tensorflow.python.grappler import tf_optimizer
 
@@ -239,5 +238,15 @@ def test_tensorflow_fuses_what_stands_between_the_products():
     optimized = tf_optimizer.OptimizeGraph(tf.compat.v1.ConfigProto(), whole)
     kinds = [node.op for node in optimized.node]
     assert kinds.count("_FusedMatMul") == 6  # queries, keys, values, output, both of the MLP
-    assert kinds.count("_MklLayerNorm") == 3
-    assert not {"MatMul", "BiasAdd", "Erfc", "Mean"} & set(kinds)
+    assert not {"MatMul", "BiasAdd", "Erfc"} & set(kinds)
+
+
+@pytest.mark.parametrize("network", ["vivit", "timesformer"])
+def test_a_graph_computes_what_its_layers_do(network):
+    """TensorFlow rewrites graphs: a LayerNorm that it took for another was wrong by 5 %."""
+    model = build(network, 3, 1, 4, 32)
+    shake(model)
+    clips = draw(2, 1, 4, 32, 32, 3)
+    one_by_one = np.asarray(model(clips, training=False))
+    assert one_by_one.std() > 0.1
+    np.testing.assert_allclose(model.predict_on_batch(clips), one_by_one, rtol=1e-4, atol=1e-4)

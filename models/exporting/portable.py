@@ -124,7 +124,8 @@ def _make_flat(taken):
             return _plain(layer, unroll=False)
         config = layer.get_config() | {"dtype": "float32"}
         for follower in taken.get(layer, ()):
-            config |= _CHANGES[type(follower)](follower)
+            change = next(each for kind, each in _CHANGES.items() if isinstance(follower, kind))
+            config |= change(follower)
         return _FLAT[type(layer)].from_config(config)
 
     return flatten

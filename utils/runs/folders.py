@@ -87,7 +87,7 @@ def load_begun(folder):
 def _differs(name, was, now):
     if name in _PATHS and Path(was).exists() and Path(now).exists():
         return not Path(was).samefile(now)
-    return was != now
+    return was != now and (name, now) != ("precision", "auto")  # which keeps the run's
 
 
 def find_precision(params):
