@@ -488,9 +488,6 @@ TABLES = {
             "runtime and precision",
             "s a clip of 64 frames",
             "times Keras in float32",
-            "cosine of the features",
-            "extraction of 320x240 files, frames of video/s",
-            "of the network alone",
         ),
         (
             Part(
@@ -499,36 +496,9 @@ TABLES = {
                     "{kind}",
                     "{network s a clip:.2f}",
                     "{network times keras float32:.2f}",
-                    "{network cosine to keras float32:.4f}",
-                    "{files frames of video/s:.1f}",
-                    "{files % of the network alone:.0f} %",
                 ),
                 across=("{part} {unit}", "value"),
                 keys=("kind",),
-            ),
-        ),
-    ),
-    "runtimes_quality": Table(
-        (
-            "runtime and precision",
-            "cosine of the features, mean",
-            "least",
-            "accuracy, logistic regression",
-            "accuracy, LSTM",
-        ),
-        (
-            Part(
-                "runtimes_quality",
-                (
-                    "{kind}",
-                    "{cosine of features, mean:.4f}",
-                    "{cosine of features, least:.4f}",
-                    "{accuracy, logistic regression:.3f}",
-                    "{accuracy, i3d_lstm:.3f}",
-                ),
-                {"part": "quality"},
-                ("{unit}", "value"),
-                ("kind",),
             ),
         ),
     ),
