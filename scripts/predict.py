@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any
 
 from models.later import later
 from tasks.findings import Findings
-from utils.checks import check_precision
+from utils.checks import check_continual_runtime, check_precision
 from utils.command_line import Command
 from utils.runs.folders import check_run, load_data
 from utils.system.commands import IncompleteError, run_command
@@ -83,11 +83,8 @@ class Options:
                 "seconds, or 0 for the default."
             )
         check_precision(self.runtime or "openvino", self.precision)
-        if self.continual and (self.runtime == "openvino" or self.precision != "auto"):
-            raise ValueError(
-                "--continual is computed by Keras as the run was trained. Leave out --runtime and "
-                "--precision."
-            )
+        if self.continual:
+            check_continual_runtime(self.runtime, self.precision)
         if Path(self.overlay).suffix:
             check_ending(self.overlay)
 
@@ -263,8 +260,8 @@ def predict(options):
     if options.run is not None:
         check_run(options.run)  # before Keras is imported
     asked = Asked(options.runtime, options.precision, tuple(paths))
-    sizes = options.window, options.step
-    predictor = open_predictor(options.run, *sizes, options.continual, asked)
+    seconds = options.window, options.step
+    predictor = open_predictor(options.run, *seconds, options.continual, asked)
     classified = predictor.kind == "classes"
     trained = list_trained(options.run) if classified and len(paths) > 1 else set()
     findings = Findings(predictor.labels if classified else [], trained)

@@ -15,11 +15,12 @@ over the video's windows. `intervals` come from windows that slide over the vide
 
 from pathlib import Path
 
-from tasks.classification.continual import ContinualClassifier, check_continual, check_runtime
+from tasks.classification.continual import ContinualClassifier, check_continual
 from tasks.classification.predicting import open_classifier, open_published
 from tasks.classification.predicting_on_features import open_row_classifier
-from tasks.features.runtimes import AS_THE_RUN
+from tasks.features.runtimes import AS_THE_RUN, Asked
 from tasks.recognition.predicting import open_recognizer
+from utils.checks import check_continual_runtime
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
@@ -51,7 +52,9 @@ def open_predictor(run=None, window=0.0, step=0.0, continual=False, asked=AS_THE
             video, or a run or runtime that cannot predict continually.
     """
     wrap = ContinualClassifier if continual else lambda predictor: predictor
-    asked = check_runtime(asked) if continual else asked
+    if continual:
+        check_continual_runtime(asked.runtime, asked.precision)
+        asked = Asked("keras", "float32")  # nothing is converted; layers keep their number format
     if run is None:
         return wrap(open_published((window, step), asked))
     check_run(run)

@@ -187,6 +187,21 @@ def check_precision(runtime, precision):
         )
 
 
+def check_continual_runtime(runtime, precision):
+    """Raise a ValueError for what continual answers are not computed in.
+
+    Args:
+        runtime: keras or openvino; "" for the run's.
+        precision: auto for the run's.
+    """
+    if runtime == "openvino" or precision != "auto":
+        raise ValueError(
+            f"runtime is {runtime or 'that of the run'} and precision {precision}, but "
+            "continual answers are computed by Keras, as the network was trained. Leave out "
+            "--runtime and --precision, or --continual."
+        )
+
+
 def check_sizes(short_side, frame_size, stream):
     """Raise a ValueError where frames of a stream cannot be made to such sizes."""
     if short_side and frame_size > short_side:

@@ -9,7 +9,6 @@ from models.continual import Segments, Stream
 from models.cutting import backbones_of, cut_after, name_backbone
 from models.networks import find_backbone
 from tasks.classification.predicting import Classifier
-from tasks.features.runtimes import Asked
 from utils.clips.sampling import SAMPLINGS
 from utils.clips.windows import cut_windows, fill_up, play_windows, show_window
 from utils.fitting.devices import number_format
@@ -57,24 +56,6 @@ def _see_steps(network):
         for stream, model in backbones_of(network).items()
     }
     return Stream(models, backbone.time_stride), cut_after(network, last)[1]
-
-
-def check_runtime(asked):
-    """Return how a `Classifier` is opened that is to predict continually.
-
-    Args:
-        asked: `tasks.features.runtimes.Asked`.
-
-    Raises:
-        ValueError: anything but Keras, in the precision of the run.
-    """
-    if asked.runtime == "openvino" or asked.precision != "auto":
-        raise ValueError(
-            f"runtime is {asked.runtime or 'that of the run'} and precision {asked.precision}, but "
-            "continual answers are computed by Keras, as the network was trained. Leave out "
-            "--runtime and --precision, or --continual."
-        )
-    return Asked("keras", "float32")  # nothing is converted; layers keep their number format
 
 
 class ContinualClassifier(Classifier):

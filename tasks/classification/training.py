@@ -287,7 +287,8 @@ def prepare(plan, scope, replicas):
         runtime = Runtime(params.runtime, params.precision)
         pick = partial(pick_clips, [e.path for e in members["train"]], plan.clip_format)
         frozen, model = open_parts(plan, network, runtime, pick, folder)
-    keep_networks(folder, {frozen.fingerprint} if frozen else list_networks(params.features))
+    made_here = {frozen.fingerprint} if frozen and params.precision == "int8" else set()
+    keep_networks(folder, made_here | list_networks(params.features))
     source = open_source(plan, network, frozen, replicas)
     training, validation = make_sequences(plan, source, videos, targets)
     with scope():

@@ -253,7 +253,7 @@ def find_network(digest, run):
 
 def keep_networks(run, digests):
     """Copy the int8 networks of some digests into a run, which then needs nothing else."""
-    for folder, network in _list_kept(WEIGHTS):
+    for folder, network in _list_kept(WEIGHTS) if digests else ():
         if network.digest in digests and not (own := Path(run, FOLDER, folder.name)).is_dir():
             with atomic_path(own) as temporary:
                 shutil.copytree(folder, temporary)

@@ -137,10 +137,6 @@ def _attach_openvino(path, metadata):
     openvino.attach_metadata(path, json.dumps(metadata))
 
 
-def _run_openvino(path):
-    return openvino.read_network(path).run
-
-
 def _write_keras(model, path, examples):
     model.save(path)
 
@@ -213,7 +209,7 @@ FORMATS = {
             for name in ("float32", "bfloat16", "int8")
         },
         _attach_openvino,
-        _run_openvino,
+        lambda path: openvino.read_network(path).run,
         needs=openvino.PACKAGES,
         requirements="requirements-openvino.txt",
         calibrates=True,
