@@ -143,7 +143,7 @@ def attend(queries, keys, values, windows=1, training=False):
 class SelfAttention(layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` of tokens to one another, with `attend` where it can be.
 
-    Same constructor, weights and outputs; queries and values are the same tokens. A mask, and
+    Same weights and outputs, without dropout; queries and values are the same tokens. A mask, and
     scores that are asked for, take Keras' own way.
     """
 
