@@ -48,8 +48,8 @@ class Options:
     run: Path | None = None
     """Folder of the run, weights/<run>. Not given: the 400 classes of Kinetics."""
     runtime: Literal["", "keras", "openvino"] = ""
-    """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt.
-    Empty: as the run was trained."""
+    """What computes the network. openvino in int8 is faster on CPUs; it needs
+    requirements-openvino.txt. Empty: as the run was trained."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """Number format of the network. int8 needs --runtime openvino; it is calibrated on the run's
     videos if the network never was. auto: as the run was trained."""

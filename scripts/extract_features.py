@@ -96,7 +96,8 @@ class Options:
     dtype: Literal["float32", "float16"] = "float32"
     """Number format of the files."""
     runtime: Literal["keras", "openvino"] = Params.runtime
-    """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt."""
+    """What computes the network. openvino in int8 is faster on CPUs; it needs
+    requirements-openvino.txt."""
     precision: Literal["auto", "float32", "bfloat16", "int8", "mixed_bfloat16", "mixed_float16"] = (
         Params.precision
     )

@@ -60,8 +60,8 @@ class Options:
     """Let the I3D see each frame once instead of once a window, as for a camera. With the published
     I3D that is an eighth of the arithmetic; it answers every 0.32 seconds, 1.92 seconds late."""
     runtime: Literal["", "keras", "openvino"] = ""
-    """What computes the network. openvino is faster on CPUs; it needs requirements-openvino.txt.
-    Empty: as the run was trained."""
+    """What computes the network. openvino in int8 is faster on CPUs; it needs
+    requirements-openvino.txt. Empty: as the run was trained."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """Number format of the network. int8 needs --runtime openvino; it is calibrated on these videos
     if the network never was. auto: as the run was trained."""

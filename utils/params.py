@@ -218,8 +218,8 @@ class Machine:
     """The computer: precision, GPUs, threads, and the cache on disk."""
 
     runtime: Literal["keras", "openvino"] = "keras"
-    """What computes a frozen backbone, and predictions. openvino is faster on CPUs; it needs
-    requirements-openvino.txt."""
+    """What computes a frozen backbone, and predictions. openvino in int8 is faster on CPUs; it
+    needs requirements-openvino.txt."""
     precision: Literal["auto", "float32", "bfloat16", "int8", "mixed_bfloat16", "mixed_float16"] = (
         "auto"
     )
