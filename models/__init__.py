@@ -13,6 +13,7 @@ import sys
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 # On CPUs without AVX-512 VNNI, TensorFlow leaves its oneDNN kernels off, with which the default
 # backbone runs at twice the speed there and trains at three times.
@@ -58,6 +59,28 @@ def _without_notes():
             filtering.wait(5)
 
 
+# What Keras imports for parts of it that nothing here uses: a third of its seconds.
+_UNUSED = ("sklearn", "matplotlib")
+
+
+def _is_command():
+    """Whether a command of this project runs, and not a program or notebook of the user's."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return bool(file) and Path(file).resolve().is_relative_to(Path(__file__).resolve().parents[1])
+
+
+@contextmanager
+def _without(names):
+    """Let modules that are not imported yet seem to be missing."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 class _Quietly:
     """Finds Keras and TensorFlow as Python does; the one that is loaded first is without notes."""
 
@@ -78,7 +101,8 @@ class _Quietly:
     @classmethod
     def _load(cls, load, module):
         sys.meta_path.remove(cls)
-        with _without_notes():
+        unused = _UNUSED if _is_command() else ()
+        with _without_notes(), _without(unused):
             load(module)
 
 

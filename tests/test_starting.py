@@ -63,6 +63,22 @@ def test_a_command_line_is_read_without_what_is_slow(found, command):
 
 
 @pytest.mark.parametrize(
+    ("main", "imported"), [(str(ROOT / "scripts/predict.py"), False), ("/elsewhere/own.py", True)]
+)
+def test_keras_is_imported_without_what_commands_do_not_need(main, imported):
+    """A program of a user's finds Keras whole; and what was left out can be imported after it."""
+    code = (
+        f"import sys; sys.modules['__main__'].__file__ = {main!r}; import models, keras\n"
+        "print([name in sys.modules for name in ('sklearn', 'matplotlib')])\n"
+        "import sklearn.base, matplotlib.pyplot"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [f"[{imported},", f"{imported}]"]
+
+
+@pytest.mark.parametrize(
     "script",
     [
         "scripts/explain.py",

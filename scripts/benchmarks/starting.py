@@ -151,18 +151,28 @@ def measure_start(name):
     return clock.spent
 
 
+def _lay_out(folder):
+    """Write what the commands need into a folder: videos, and weights without a cache."""
+    for number in range(8):
+        path = Path(folder, "videos", "ab"[number % 2], f"{number}.mp4")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        render_video(path, 320, 240, frames=64 + number)
+    Path(folder, "weights").mkdir()
+    (ROOT / "weights/pretrained").mkdir(exist_ok=True)
+    Path(folder, "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
+
+
+def _take_turn(names):
+    """Measure commands, one after another, in a folder where nothing is cached yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        _lay_out(folder)
+        return {name: _ask(name, folder) for name in names}
+
+
 def measure_starts(names, repeats):
     """Yield the rows of commands, in turns; those whose library is missing are left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(8):
-            path = Path(folder, "videos", "ab"[number % 2], f"{number}.mp4")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            render_video(path, 320, 240, frames=64 + number)
-        Path(folder, "weights").mkdir()
-        (ROOT / "weights/pretrained").mkdir(exist_ok=True)
-        Path(folder, "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
-        names = [name for name in names if not STARTS[name].needs or find_spec(STARTS[name].needs)]
-        found = [{name: _ask(name, folder) for name in names} for _ in range(repeats)]
+    names = [name for name in names if not STARTS[name].needs or find_spec(STARTS[name].needs)]
+    found = [_take_turn(names) for _ in range(repeats)]
     for name in names:
         for stage in found[0][name]:
             median, spread = summarize_seconds([turn[name].get(stage, 0.0) for turn in found])
