@@ -15,15 +15,17 @@ over the video's windows. `intervals` come from windows that slide over the vide
 
 from pathlib import Path
 
+from models.later import later
 from tasks.classification.continual import ContinualClassifier, check_continual
 from tasks.classification.predicting import open_classifier, open_published
 from tasks.classification.predicting_on_features import open_row_classifier
 from tasks.features.runtimes import AS_THE_RUN, Asked
-from tasks.recognition.predicting import open_recognizer
 from utils.checks import check_continual_runtime
 from utils.runs.folders import check_run
 from utils.runs.networks import best_network
 from utils.runs.saved_params import load_params
+
+open_recognizer = later("tasks.recognition.predicting", "open_recognizer")  # it draws: Matplotlib
 
 # (task, whether on features): function (run, parameters, seconds of windows, how to compute) ->
 # predictor.

@@ -138,7 +138,8 @@ def measure_quality(options):
             seeds=options.seeds,
             cache_path=options.cache_path,
         )
-        changes = {"runtime": runtime, "precision": precision}
+        clip = {"num_segments": 1, "frames_per_segment": options.frames}
+        changes = {"runtime": runtime, "precision": precision, **clip}
         head, data = feature_views.open_data(own, **changes)
         rows = np.concatenate([views[0].reshape(-1, views[0].shape[-1]) for views in data.views])
         first = rows if first is None else first

@@ -100,6 +100,11 @@ _SCORES = ("{sample_order:.3f}", "{sample_appearance:.3f}", "{parameters:.2f} M"
 _READERS = ("this", "OpenCV", "decord2", "torchcodec")
 _TIMES = tuple(f"{name} times OpenCV" for name in ("this", "decord2", "torchcodec"))
 _FOUND = ("tried", "crashed", "hung", "unnamed", "lost")
+_STEPS = tuple(
+    f"{{{step}, {cell}"
+    for step in ("forward", "training step")
+    for cell in ("s a clip:.2f} s", "% of the matrix product:.0f} %")
+)
 _NETWORK = ("`{name}`", "{what}", "{parameters:.1f} M", "{multiply_adds:,.2f} G")
 _SPEEDS = ("forward bfloat16", "forward float32", "train bfloat16", "train float32")
 
@@ -473,6 +478,23 @@ TABLES = {
         ("check", "command", "seen"), (Part("checks", ("{check}", "{command}", "{seen}")),)
     ),
     # docs/speed.md
+    "training_networks": Table(
+        ("network, float32", "forward", "of the matrix product", "training step", "of it"),
+        (
+            Part(
+                "training_networks",
+                ("{name}", "{value:.0f} {unit}", "", "", ""),
+                {"name": "float32 matrix product"},
+            ),
+            Part(
+                "training_networks",
+                ("{name}", *_STEPS),
+                {"precision": "float32"},
+                ("{step}, {unit}", "value"),
+                ("name",),
+            ),
+        ),
+    ),
     "training": _long("training"),
     "training_costs": _long("training_costs"),
     "cpu_settings": Table(
@@ -583,10 +605,6 @@ TABLES = {
                 ("attention",),
             ),
         ),
-    ),
-    "attention_ratios": Table(
-        ("`--attention`", "theirs by ours, further pairs of runs"),
-        (Part("attention_ratios", ("{attention}", "{ratios:.2f}")),),
     ),
     "attention_memory": Table(
         ("frames", "step", *_SCHEMES),

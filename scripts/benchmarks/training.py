@@ -59,15 +59,16 @@ def measure_matmul(dtype, repeats, size=3072):
     return 2 * size**3 / time_call(lambda: product.predict_on_batch(values), repeats)[0]
 
 
-def _measure_steps(name, model, repeats, peak):
+def _measure_steps(name, precision, model, repeats, peak):
     """Yield rows of a network's forward pass and training step on one clip."""
+    what = {"name": name, "precision": precision}
     calls = prepare_steps(model)
     # A training step does about three times the work of a forward pass.
     for step, call, work in (("forward", "forward", 1), ("training step", "train", 3)):
         seconds, spread = time_call(calls[call], repeats)
-        yield make_row(seconds, "s a clip", spread, name=f"{name} {step}")
+        yield make_row(seconds, "s a clip", spread, **what, step=step)
         share = 100 * work * count_flops(model) / seconds / peak
-        yield make_row(share, "% of the matrix product", name=f"{name} {step}")
+        yield make_row(share, "% of the matrix product", **what, step=step)
 
 
 def measure_networks(parts, precision, frames, repeats):
@@ -79,16 +80,17 @@ def measure_networks(parts, precision, frames, repeats):
         yield make_row(peak / 1e9, "GFLOP/s", name=f"{precision} matrix product")
         if "network" in parts:
             model = BACKBONE.build("rgb", frames, 224, BACKBONE.published.logits)
-            yield from _measure_steps(
-                f"{precision} {BACKBONE.title} {frames} frames", model, repeats, peak
-            )
+            name = f"{BACKBONE.title}, {frames} frames"
+            yield from _measure_steps(name, precision, model, repeats, peak)
         for scheme in SCHEMES if "schemes" in parts else ():
             model = build("timesformer", 400, 1, 8, design=Design(size="base", attention=scheme))
-            yield from _measure_steps(f"{precision} TimeSformer-B {scheme}", model, repeats, peak)
+            name = f"TimeSformer-B, {scheme}"
+            yield from _measure_steps(name, precision, model, repeats, peak)
         for encoder in ENCODERS if "vivit" in parts else ():
             design = Design(0, 0, "class", "tubelet", encoder, "base")
             model = build("vivit", 400, 1, 32, design=design)
-            yield from _measure_steps(f"{precision} ViViT-B {encoder}", model, repeats, peak)
+            name = f"ViViT-B, {encoder}"
+            yield from _measure_steps(name, precision, model, repeats, peak)
 
 
 def measure_heads(folder, repeats, videos=180, segments=4):

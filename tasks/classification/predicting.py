@@ -7,8 +7,8 @@ from pathlib import Path
 from models.backbones import BACKBONES, DEFAULT
 from models.cutting import as_network, cut_network
 from models.exporting.portable import make_portable
+from models.later import later
 from tasks.answers import Judge, LiveStep, Seen, open_judge
-from tasks.classification.explaining import explain_views, save_maps
 from tasks.classification.questions import Inquiry, load_views
 from tasks.classification.sources import open_parts, open_source
 from tasks.features.runtimes import choose_runtime, pick_clips, prepare
@@ -27,6 +27,10 @@ from utils.video.reading import probe
 from utils.video.resampling import FPS
 
 import numpy as np
+
+# Pictures need Matplotlib, which answers do without.
+explain_views = later("tasks.classification.explaining", "explain_views")
+save_maps = later("tasks.classification.explaining", "save_maps")
 
 
 class Classifier:

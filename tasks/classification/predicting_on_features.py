@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from models.later import later
 from tasks.answers import Seen, ShownRows, open_judge
-from tasks.classification.explaining import explain_row_views, save_moments
 from tasks.classification.questions import Inquiry
 from tasks.features.reader import RowReader, refuse_live
 from utils.clips.sampling import SAMPLINGS
@@ -15,6 +15,10 @@ from utils.video.reading import probe
 from utils.video.views import CENTER, CROPS, spread_views
 
 import numpy as np
+
+# Pictures need Matplotlib, which answers do without.
+explain_row_views = later("tasks.classification.explaining", "explain_row_views")
+save_moments = later("tasks.classification.explaining", "save_moments")
 
 
 class RowClassifier:

@@ -8,10 +8,11 @@ al., RISE, BMVC 2018; Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2
 
 from typing import NamedTuple
 
-from utils.pictures.heat_maps import resize_maps
+from models.later import later
 
 import numpy as np
 
+resize_maps = later("utils.pictures.heat_maps", "resize_maps")  # it imports Matplotlib
 CELLS = 14  # a side is ranked in so many
 SHARES = (0.15, 0.5)  # of all cells, that are shown or taken away
 _BLUR = 24 / 224  # standard deviation of the blur, in sides

@@ -4,11 +4,6 @@ from utils.scores.labelings import TOP
 from utils.system.words import escape
 
 import numpy as np
-from sklearn.metrics import (
-    average_precision_score,
-    precision_recall_fscore_support,
-    roc_auc_score,
-)
 
 # Labeling: function (probabilities (videos, outputs), thresholds) -> bool (videos, classes).
 DECISIONS = {
@@ -55,6 +50,12 @@ def top_k(labels, probabilities, k):
 
 def _score_class(truth, predicted, scores):
     """Return the row of one class, from its columns; null where a curve is undefined."""
+    from sklearn.metrics import (  # slow, and predictions need none of it
+        average_precision_score,
+        precision_recall_fscore_support,
+        roc_auc_score,
+    )
+
     scored = precision_recall_fscore_support(truth, predicted, average="binary", zero_division=0)
     curves = truth.any(), truth.any() and not truth.all()
     return {
