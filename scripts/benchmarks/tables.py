@@ -505,6 +505,30 @@ TABLES = {
         ("what was tried", "what came of it", "where"),
         (Part("tried", ("{what}", "{effect}", "{machine}")),),
     ),
+    "runtimes_quality": Table(
+        (
+            "runtime and precision",
+            "cosine to Keras in float32, mean",
+            "least",
+            "logistic regression",
+            "LSTM head",
+        ),
+        (
+            Part(
+                "runtimes_quality",
+                (
+                    "{kind}",
+                    "{cosine of features, mean:.4f}",
+                    "{cosine of features, least:.4f}",
+                    "{accuracy, logistic regression:.3f}",
+                    "{accuracy, i3d_lstm:.3f}",
+                ),
+                {"part": "quality"},
+                ("{unit}", "value"),
+                ("kind",),
+            ),
+        ),
+    ),
     "runtimes": Table(
         (
             "runtime and precision",
