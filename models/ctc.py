@@ -6,6 +6,9 @@ of a batch are padded at their ends; what lies beyond the lengths given counts n
 
 import itertools
 from collections import defaultdict
+from math import inf, log
+
+from models.language import END
 
 import keras
 import numpy as np
@@ -133,10 +136,26 @@ def _take_best(logits, lengths):
     return [[int(label) for label in path if label >= 0] for path in paths]
 
 
-def _search_prefixes(probabilities, beam_width):
-    """Return the most probable labels of one example, (steps, classes), among the prefixes kept."""
+def _search_prefixes(probabilities, beam_width, language=None):
+    """Return the most probable labels of one example, (steps, classes), among the prefixes kept.
+
+    A language model weighs prefixes as they grow (Hannun et al., 2014, algorithm 1).
+    """
     beams = {(): (1.0, 0.0)}  # prefix: probability of ending in a blank, in its last label
+    weights = {(): 0.0}  # prefix: logarithm that the language model adds
     count = min(CANDIDATES, probabilities.shape[1])
+
+    def rate(item):
+        prefix, chances = item
+        if language and prefix not in weights:
+            before = prefix[:-1]
+            weights[prefix] = weights[before] + language.weigh(prefix[-1], before)
+        total = sum(chances)
+        return (log(total) if total else -inf) + weights.get(prefix, 0.0)
+
+    def rate_whole(item):
+        return rate(item) + (language.weigh(END, item[0]) if language else 0.0)
+
     for step in probabilities:
         found = defaultdict(lambda: [0.0, 0.0])
         chosen = np.argpartition(-step, count - 1)[:count].tolist()
@@ -149,10 +168,10 @@ def _search_prefixes(probabilities, beam_width):
                 if choice != BLANK:  # the same label again needs a blank between
                     before = blank if choice == last else blank + label
                     found[(*prefix, choice)][1] += before * step[choice]
-        best = sorted(found.items(), key=lambda item: -sum(item[1]))[:beam_width]
-        total = sum(best[0][1])
+        best = sorted(found.items(), key=rate, reverse=True)[:beam_width]
+        total = max(sum(chances) for _, chances in best)
         beams = {prefix: (blank / total, label / total) for prefix, (blank, label) in best}
-    return list(max(beams, key=lambda prefix: sum(beams[prefix])))
+    return list(max(beams.items(), key=rate_whole)[0])
 
 
 def align(logits, labels):
@@ -194,7 +213,7 @@ def align(logits, labels):
     return np.array([(own[0], own[-1] + 1) for own in steps])
 
 
-def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):
+def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0, language=None):
     """Return the label sequence of each example; outside a compiled graph.
 
     Args:
@@ -207,6 +226,7 @@ def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):
         prior: probability of each class, of `measure_prior`.
         prior_weight: how much of the prior's logarithm is subtracted: that makes frequent classes,
             the blank first, less likely.
+        language: a `models.language.Language` that weighs the prefixes of a beam; None for none.
 
     Returns:
         List of lists of labels, without blanks.
@@ -227,7 +247,7 @@ def decode(logits, lengths, beam_width=1, prior=None, prior_weight=0.0):
     if beam_width > 1:
         probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits, -1)).astype(float)
         return [
-            _search_prefixes(example[:length], beam_width)
+            _search_prefixes(example[:length], beam_width, language)
             for example, length in zip(probabilities, lengths, strict=True)
         ]
     return _take_best(logits, lengths)

@@ -11,6 +11,7 @@ from models.choices import FRONTS, RECOGNIZERS
 from models.ctc import ctc_loss, drop_blank
 from models.design import choose
 from models.layers import LSTM
+from models.rows import ArrangeRows, find_real, number_steps
 from models.transformer import encode
 
 import keras
@@ -44,19 +45,10 @@ def output_lengths(lengths, front):
     return lengths
 
 
-def _number_steps(x):
-    """Return 1, 2, 3, ... for the steps of (batch, steps, dim), int (batch, steps)."""
-    return ops.cumsum(ops.ones_like(x[..., 0], dtype="int32"), axis=1)
-
-
-def _find_real(x, lengths):
-    return _number_steps(x) <= ops.expand_dims(lengths, 1)
-
-
 def _convolve(x, lengths, layout, width):
     """Run convolutions over real steps only; return what they give and its lengths."""
     for place, (kernel, pool) in enumerate(layout, 1):
-        real = _find_real(x, lengths)
+        real = find_real(x, lengths)
         x = ops.where(ops.expand_dims(real, -1), x, ops.zeros_like(x))
         name = f"convolution_{place}"
         x = layers.Conv1D(width, kernel, padding="same", use_bias=False, name=name)(x)
@@ -71,7 +63,7 @@ def _convolve(x, lengths, layout, width):
 
 def _reverse(x, lengths):
     """Turn the real steps round, so that the last one comes first; padding stays behind them."""
-    places, lengths = _number_steps(x) - 1, ops.expand_dims(lengths, 1)
+    places, lengths = number_steps(x) - 1, ops.expand_dims(lengths, 1)
     turned = ops.where(places < lengths, lengths - 1 - places, places)
     return ops.take_along_axis(x, ops.expand_dims(turned, -1), axis=1)
 
@@ -95,12 +87,14 @@ def run_transformer(x, lengths, dropout):
     """Run three Transformer blocks over steps with sine positions (Vaswani et al., 2017)."""
     width = x.shape[-1]
     rates = np.exp(-log(10000) * np.arange(0, width, 2) / width).astype("float32")
-    angles = ops.cast(ops.expand_dims(_number_steps(x), -1), "float32") * rates
+    angles = ops.cast(ops.expand_dims(number_steps(x), -1), "float32") * rates
     x = x + ops.cast(ops.concatenate([ops.sin(angles), ops.cos(angles)], -1), x.dtype)
-    return encode(x, 3, 8, 2 * width, (dropout, 0.0), _find_real(x, lengths))
+    return encode(x, 3, 8, 2 * width, (dropout, 0.0), find_real(x, lengths))
 
 
-def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, dropout=0.5):
+def build_recognizer(
+    dim, num_glosses, front, encoder="bilstm", width=1024, dropout=0.5, arrangement=None
+):
     """Build a recognizer.
 
     Args:
@@ -110,12 +104,13 @@ def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, drop
         encoder: a key of `RECOGNIZERS`.
         width: channels of a step, a multiple of 16: half of them each direction's.
         dropout: rate in the encoder.
+        arrangement: arguments of `models.rows.ArrangeRows`; None or {} to take rows as they are.
 
     Returns:
         A `keras.Model` from {"features": (batch, rows, dim), "lengths": int (batch,)} to float32
         logits (batch, 2, steps, 1 + num_glosses): first the final ones, then those of the
         auxiliary loss, straight from the convolution. Rows may be any number; of the steps,
-        `output_lengths` are real. The first layer, "normalize", knows no statistics yet:
+        `output_lengths` are real. The layer "normalize" knows no statistics yet:
         `set_statistics`.
 
     Raises:
@@ -129,7 +124,11 @@ def build_recognizer(dim, num_glosses, front, encoder="bilstm", width=1024, drop
     normalize = layers.BatchNormalization(
         epsilon=1e-5, center=False, scale=False, trainable=False, dtype="float32", name="normalize"
     )
-    x, steps = _convolve(normalize(features), lengths, layout, width)
+    x = ArrangeRows(**arrangement, name="arrange")(features, lengths) if arrangement else features
+    x = normalize(x)
+    if arrangement:  # a point that was found in no row is as it is on average
+        x = ops.where(ops.isnan(x), ops.zeros_like(x), x)
+    x, steps = _convolve(x, lengths, layout, width)
     x = {"auxiliary": x, "final": read(x, steps, dropout)}
     classify = layers.Dense(
         num_glosses + 1,
@@ -156,12 +155,31 @@ def set_statistics(network, mean, variance):
 
 def count_channels(network):
     """Return how many channels a row has that a recognizer takes."""
-    return network.get_layer("normalize").moving_mean.shape[0]
+    return network.input["features"].shape[-1]
+
+
+def see_rows(network, rows, normalized=True):
+    """Return the rows of a sentence as a recognizer's first convolution sees them.
+
+    Args:
+        network: of `build_recognizer`.
+        rows: float (rows, dim).
+        normalized: whether by the statistics of training.
+
+    Returns:
+        float32 (rows, dim), or another dim where it arranges them.
+    """
+    x = ops.convert_to_tensor(rows[None], "float32")
+    if any(layer.name == "arrange" for layer in network.layers):
+        x = network.get_layer("arrange")(x, ops.convert_to_tensor([len(rows)], "int32"))
+    if not normalized:
+        return ops.convert_to_numpy(x)[0]
+    return np.nan_to_num(ops.convert_to_numpy(network.get_layer("normalize")(x))[0])
 
 
 def _distill(logits, auxiliary, lengths, temperature):
     """Return the divergence of the auxiliary glosses from the final ones, a step; (batch,)."""
-    real = ops.cast(_find_real(logits, lengths), "float32")
+    real = ops.cast(find_real(logits, lengths), "float32")
     teacher = ops.log_softmax(ops.stop_gradient(drop_blank(logits)) / temperature)
     student = ops.log_softmax(drop_blank(auxiliary) / temperature)
     apart = ops.sum(ops.exp(teacher) * (teacher - student), -1) * temperature**2

@@ -50,7 +50,11 @@ _IDLE = {
             "one view of each video is cached, the center; --feature-views 3 adds two random ones, "
             "--feature-views 0 draws a new one every epoch and takes far longer",
         ),
-        (f"color {_CLIPS} train_batchnorm", lambda f: f.params.features, "training is on features"),
+        (
+            f"color {_CLIPS} train_batchnorm runtime",
+            lambda f: f.params.features,
+            "training is on features",
+        ),
         (
             "flip",
             lambda f: f.params.features and not any(VIEWS[view].flip for view in f.views),
@@ -115,6 +119,9 @@ _IDLE = {
             "maps of the center view are cached; --feature-views 0 reads new frames every epoch",
         ),
         ("noise", lambda f: not f.params.features, "training is on frames"),
+        ("runtime", lambda f: True, "recognizers are computed by Keras"),
+        ("language_weights", lambda f: not f.params.language_model, "language_model is 0"),
+        ("coordinates", lambda f: not f.params.relative_to, "relative_to is empty"),
     ],
 }
 _ALWAYS = [

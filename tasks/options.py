@@ -36,8 +36,9 @@ class EvaluationOptions:
     Empty: as in the run's parameters."""
     cache_path: str = Params.cache_path
     """Folder of the cache, as in training."""
-    beam: int = 1
-    """Recognition: width of the beam search. 1: the best class of each time step."""
+    beam: int = 0
+    """Recognition: width of the beam search, with the language model of the run if it has one. 1:
+    the best class of each time step. 0: as the run has it, 1 without a language model."""
     worst: int = 10
     """Recognition: number of sentences with the most errors whose alignment is written."""
     fuse: bool = False
@@ -47,10 +48,9 @@ class EvaluationOptions:
     same, as in the paper."""
 
     def __post_init__(self):
-        if self.beam < 1 or self.worst < 0:
+        if self.beam < 0 or self.worst < 0:
             raise ValueError(
-                f"beam is {self.beam} and worst is {self.worst}; beam must be at least 1, "
-                "worst at least 0."
+                f"beam is {self.beam} and worst is {self.worst}; both must be at least 0."
             )
         if len(self.runs) != 1 + self.fuse or len(set(self.runs)) < len(self.runs):
             raise ValueError("Give one run, or two and --fuse: python evaluate.py RUN RUN --fuse.")
@@ -63,7 +63,7 @@ class EvaluationOptions:
 def list_flags(options):
     """Return the words that scripts.explain needs to see what `EvaluationOptions` scored."""
     features = ["--features", whole_path(options.features)] if options.features else []
-    return [*features, "--beam", str(options.beam)] if options.beam > 1 else features
+    return [*features, "--beam", str(options.beam)] if options.beam else features
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ class ExplanationOptions:
     """Transformers: number of the block whose attention is drawn, from 1. 0: the last block."""
     features: str = ""
     """Runs on features: other features of the video. Empty: as in the run's parameters."""
-    beam: int = 1
-    """Recognition: width of the beam search. 1: the best class of each time step."""
+    beam: int = 0
+    """Recognition: width of the beam search, as in evaluate.py."""
     output: str = ""
     """Folder to write to. Empty: explanations/<video>/ in the run's folder."""
 

@@ -80,7 +80,14 @@ def _choose_front(params):
     """
     if params.task != "recognition" or not params.features or params.front != "auto":
         return params.front
-    return choose_front(find_stride(params.features, params.row_step) or 4 * params.row_step)
+    stride = find_stride(params.features, params.row_step, params.row_stride)
+    if not stride:
+        raise ValueError(
+            f"Nothing in {params.features} tells how many frames lie from a row to the next, and "
+            "how far rows are pooled depends on it. Give --row-stride 1 for a row a frame, or "
+            "--front."
+        )
+    return choose_front(stride)
 
 
 def _choose_format(params):

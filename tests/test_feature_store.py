@@ -284,7 +284,7 @@ BAD = {
         lambda p: np.save(p, np.array(["a"])),
         "the array has the type <U1; expected numbers",
     ),
-    "maps.npy": (lambda p: np.save(p, np.zeros((2, 3, 4))), r"shape \(2, 3, 4\); expected \(rows"),
+    "maps.npy": (lambda p: np.save(p, np.zeros((2, 3, 5))), r"shape \(2, 3, 5\); expected \(rows"),
     "none.npy": (lambda p: np.save(p, np.zeros((0, 4))), r"shape \(0, 4\); expected \(rows"),
     "rows.npy": (lambda p: write_header(p, (10**12, 8)), "bytes are allowed for a video"),
     "short.npy": (lambda p: write_header(p, (10**6, 8)), "length is greater than file size"),

@@ -26,7 +26,7 @@ from tasks.recognition.through_backbone import (
     open_network,
     open_sentences,
 )
-from tasks.recognition.transcription import FEATURES, load_sentences, read_features, read_logits
+from tasks.recognition.transcription import FEATURES, read_features, read_logits
 from tasks.training_flags import parse_params
 from utils.clips.augmentation import Augmentation
 from utils.features.settings import read_settings
@@ -35,6 +35,7 @@ from utils.rendering.signer import render_signing
 from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
 from utils.signing.batches import pad_rows
+from utils.signing.corpora import load_sentences
 from utils.signing.row_changes import RowChanges
 from utils.signing.sentence_frames import SentenceFrames, change_frames, read_frames
 from utils.video.reading import probe

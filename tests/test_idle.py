@@ -11,7 +11,13 @@ from utils.presets import PRESETS
 
 import pytest
 
-RECOGNITION = {"task": "recognition", "network": "bilstm", "flip": False, "color": 0.0}
+RECOGNITION = {
+    "task": "recognition",
+    "network": "bilstm",
+    "flip": False,
+    "color": 0.0,
+    "row_stride": 4,
+}
 STAGE_2 = {"weights": "weights/first", "finetune": "Mixed_5b"}
 CACHED = "one view of each video is cached, the center"
 
@@ -51,6 +57,11 @@ def find(facts=None, **values):
         ({"feature_views": 0, "schedule": "cosine", "rate_epochs": (3, 4)}, "rate_epochs"),
         ({"feature_views": 0, "video_root": "videos"}, "video_root"),
         ({**RECOGNITION, "features": "f"}, ""),
+        ({**RECOGNITION, "features": "f", "runtime": "openvino"}, "runtime"),
+        ({"features": "f", "runtime": "openvino", "flip": False, "color": 0.0}, "runtime"),
+        ({**RECOGNITION, "features": "f", "coordinates": 3}, "coordinates"),
+        ({**RECOGNITION, "features": "f", "coordinates": 3, "relative_to": (0, 1)}, ""),
+        ({**RECOGNITION, "features": "f", "language_weights": (1.0, 1.0)}, "language_weights"),
         ({**RECOGNITION, "features": "f", "color": 0.2, "windows": 4}, "color windows"),
         ({**RECOGNITION, "features": "f", "num_segments": 8, "mixup": 0}, "num_segments"),
         ({**RECOGNITION, **STAGE_2, "noise": 0.2, "windows": 4}, "noise"),
@@ -118,7 +129,7 @@ def test_patches_are_cut_by_some():
 def test_presets_set_nothing_that_does_nothing(preset):
     params = replace(Params(), **PRESETS[preset].changes)
     if params.task == "recognition":
-        params = replace(params, features="f")
+        params = replace(params, features="f", row_stride=4)
     found = list_idle(Facts(make_plan(params)))
     assert {name for names in found.values() for name in names} <= {"flip", "color"}
 

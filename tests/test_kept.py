@@ -178,7 +178,9 @@ def test_runs_are_scored_the_same(kept, name, monkeypatch):
     expected = EXPECTED["evaluate"][name]
     type_in(expected["command"], kept, monkeypatch)
     report = kept / expected["report_in"]
-    check_numbers(json.loads(report.read_text()), expected["report"])
+    found = json.loads(report.read_text())
+    known = {key: value for key, value in found.items() if key in expected["report"]}
+    check_numbers(known, expected["report"])  # reports have more since
     with open(report.with_name("predictions.csv"), newline="") as file:
         found = list(csv.DictReader(file))
     assert [row.keys() for row in found] == [row.keys() for row in expected["predictions"]]

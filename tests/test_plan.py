@@ -1,6 +1,7 @@
 """What follows from parameters: each "auto" decided, contradictions with it refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.plan import make_plan
@@ -85,7 +86,9 @@ def test_stored_flow_is_found_in_its_default_folder(tmp_path, monkeypatch):
         (4, {}, "K5-K5"),
         (1, {}, "K5-P2-K5-P2"),
         (1, {"row_step": 2}, "K5-P2-K5"),
-        (None, {}, "K5-K5"),
+        (None, {"row_stride": 1}, "K5-P2-K5-P2"),
+        (None, {"row_stride": 2, "row_step": 2}, "K5-K5"),
+        (1, {"row_stride": 1}, "K5-P2-K5-P2"),
         (1, {"front": "none"}, "none"),
     ],
 )
@@ -94,3 +97,12 @@ def test_the_front_suits_the_rows(tmp_path, stride, changes, front):
         Path(tmp_path, "manifest.json").write_text(json.dumps({"stride": stride}))
     params = Params(**RECOGNITION, features=str(tmp_path), **changes)
     assert make_plan(params).params.front == front
+
+
+def test_a_stride_is_asked_for_and_not_guessed(tmp_path):
+    params = Params(**RECOGNITION, features=str(tmp_path))
+    with pytest.raises(ValueError, match="Give --row-stride 1 for a row a frame, or --front"):
+        make_plan(params)
+    Path(tmp_path, "manifest.json").write_text(json.dumps({"stride": 4}))
+    with pytest.raises(ValueError, match=r"row_stride is 1, but .* was extracted with stride 4"):
+        make_plan(replace(params, row_stride=1))

@@ -27,7 +27,7 @@ from tasks.demonstration import Demonstration
 from tasks.options import EvaluationOptions
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import MEANING
-from tasks.recognition.transcription import load_sentences, locate_glosses
+from tasks.recognition.transcription import locate_glosses
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import ClipFormat, list_views
 from utils.data.datasets import list_examples
@@ -35,7 +35,7 @@ from utils.data.inspection import inspect_features
 from utils.params import Params
 from utils.pictures.answer_html import draw_note
 from utils.runs.folders import keep_features
-from utils.signing.corpora import save_sentences
+from utils.signing.corpora import load_sentences, save_sentences
 from utils.signing.row_changes import measure_statistics
 from utils.system.commands import run_command
 from utils.video.live import play_video

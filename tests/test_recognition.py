@@ -14,7 +14,7 @@ from support.commands import work_in
 from support.runs import Trained, break_off, check_same_runs, read_history, read_pictures
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
-from tasks.recognition.transcription import load_sentences, read_features
+from tasks.recognition.transcription import read_features
 from tasks.training_flags import parse_params
 from utils.clips.batches import TrainingOrder
 from utils.features.store import open_store, save_features, settings_hash
@@ -22,7 +22,7 @@ from utils.params import Params
 from utils.runs.folders import load_data
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import clean_hypothesis
-from utils.signing.corpora import list_sentences
+from utils.signing.corpora import list_sentences, load_sentences, save_sentences
 from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import list_rows, plan_corpus
 from utils.signing.row_changes import RowChanges, change_rows, measure_statistics, read_sentence
@@ -446,3 +446,58 @@ def test_statistics_are_those_of_all_rows(folder):
     mean, variance = measure_statistics(list(inputs.values()))
     np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-4)
     np.testing.assert_allclose(variance, rows.var(0), rtol=1e-3)
+
+
+def test_a_language_model_is_weighed_on_dev(folder, capsys):
+    train(*FEW, "--run", "spoken", "--language-model", 2, "--epochs", 1)
+    kept = json.loads(Path("weights/spoken/language.json").read_text())
+    assert kept["order"] == 2 and kept["beam"] == 10
+    said = f"2 dev sentences: beam 10, language model of order 2, weight {kept['weight']:g}, bonus"
+    assert said in capsys.readouterr().out
+    with pytest.raises(ValueError, match="language_weights is"):
+        train(*FEW, "--language-model", 2, "--language-weights", 1.0)
+
+
+def test_all_that_reads_a_run_uses_its_language_model(folder, capsys):
+    """A bonus that makes blanks the dearest: the network alone has said nothing yet."""
+    flags = ("--language-model", 2, "--language-weights", 0.5, 20.0, "--epochs", 1)
+    flags += ("--velocities", "--standard", "sentence", "--relative-to", 14, 15)
+    train(*FEW, "--run", "given", *flags)
+    found = score("weights/given", split="dev")
+    said = capsys.readouterr().out
+    assert "dev, beam 10, language model of order 2, weight 0.5, bonus 20:" in said
+    assert found["empty"] == 0 and (Path("weights/given/evaluation/dev-beam10")).is_dir()
+    name = list_sentences("few/release", needs_frames=False)[0][0].id
+    explain(ExplanationOptions(name, Path("weights/given")))
+    assert f"{name}: no gloss" not in capsys.readouterr().out
+    with pytest.raises(ValueError, match="are empty"):
+        score("weights/given", split="dev", beam=1)
+    Path("weights/given/language.json").write_text('{"order": "two"}')
+    with pytest.raises(
+        ValueError, match=r"language\.json is damaged: it needs numbers order, beam"
+    ):
+        score("weights/given", split="dev")
+
+
+def test_a_network_stands_beside_the_nearest_sentence(folder, scored, capsys):
+    """Glosses are directions of their own here, which warping finds as well as a network."""
+    report, said = scored
+    assert "sentences have glosses known from training: WER of all" in said
+    assert "The nearest training sentence's glosses: WER of all" in said
+    known = {s.glosses for s in load_sentences(FIRST / "splits.csv") if s.split == "train"}
+    dev = [s for s in list_sentences("release", needs_frames=False)[0] if s.split == "dev"]
+    assert report["known"] == sum(s.glosses in known for s in dev)
+    assert report["apart"]["wer"] == report["wer"] < report["nearest"]["wer"] < 100
+    assert score(FIRST, split="train")["nearest"] is None
+    assert "Not compared with the nearest training sentences: these are" in capsys.readouterr().out
+
+
+def test_a_gloss_that_sclite_cannot_read_ends_no_scoring(folder, tmp_path, capsys):
+    rows = [replace(s, glosses=("A{B", *s.glosses)) for s in load_sentences(FIRST / "splits.csv")]
+    save_sentences([s for s in rows if s.split != "test"], tmp_path / "odd.csv")
+    score(FIRST, split="dev", data_path=str(tmp_path / "odd.csv"), features="F")
+    said = capsys.readouterr().out
+    assert "No files for sclite are written. Sentence" in said and "gloss 'A{B'" in said
+    (folder_of_odd,) = (FIRST / "evaluation").glob("odd-*")
+    assert (folder_of_odd / "report.json").is_file()
+    assert not (folder_of_odd / "references.stm").exists()

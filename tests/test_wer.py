@@ -145,9 +145,12 @@ def test_files_of_sclite(tmp_path):
         "a 1 0.00 0.50 REGEN",
         "a 1 0.50 0.50 __ON__",
     ]
-    for word in ("@", "A{B", "A B", ""):
+    control = ("IGNORE_TIME_SEGMENT_IN_SCORING", "ignore_time_segment_in_scoring2", "<ALT>")
+    for word in ("@", "A{B", "A B", "", "A\n", *control):
         with pytest.raises(ValueError, match="Sentence a: sclite cannot read"):
             write_ctm(tmp_path / "h.ctm", {"a": [word]})
+    write_stm(tmp_path / "label.stm", {"a": ["<o,f0,m>", "B"]})
+    assert "1000000.00 <o> <o,f0,m> B" in (tmp_path / "label.stm").read_text()
     assert "__ON__" in (tmp_path / "h.ctm").read_text()
 
 
@@ -187,6 +190,7 @@ def test_sclite_itself_agrees(tmp_path):
     references = {name: reference for name, (reference, _) in pairs.items()}
     hypotheses = {name: hypothesis for name, (_, hypothesis) in pairs.items()}
     hypotheses["s 0"] = hypotheses["s 99"] = []
+    references["label"], hypotheses["label"] = ["<o,f0,m>", "A"], ["<o,f0,m>", "B"]
     write_stm(tmp_path / "r.stm", references)
     write_ctm(tmp_path / "h.ctm", hypotheses)
     found = run_sclite(tmp_path / "r.stm", tmp_path / "h.ctm")

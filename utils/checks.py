@@ -49,10 +49,15 @@ _RANGES = [
     ("workers", 1, 1000, "from 1 to 1000"),
     ("gpus", -1, 1000, "-1 for all, 0 for the CPU, or a number of GPUs"),
     ("seed", 0, 2**32 - 1, "from 0 to 2**32 - 1"),
+    ("row_stride", 0, _MANY, "at least 0"),
     ("row_step", 1, _MANY, "at least 1"),
+    ("relative_to", 0, _MANY, "from 0 on"),
+    ("coordinates", 0, _MANY, "at least 0"),
     ("width", 16, _MANY, "a multiple of 16, such as 1024"),
     ("auxiliary", 0, _MANY, "at least 0"),
     ("distillation", 0, _MANY, "at least 0"),
+    ("language_model", 0, 9, "from 0 to 9"),
+    ("language_weights", -100, 100, "from -100 to 100"),
     ("rescale", 0, 0.9, "from 0 to 0.9"),
     ("drop_rows", 0, 0.9, "from 0 to 0.9"),
     ("noise", 0, 100, "from 0 to 100"),
@@ -169,6 +174,11 @@ def _check_recognition(params):
             f"weights is {params.weights} and finetune is {params.finetune}. To train the "
             "backbone, recognition needs both: weights is a run on features "
             "(weights/<run>), and finetune a stage. Otherwise leave both out."
+        )
+    if len(params.language_weights) not in (0, 2):
+        raise ValueError(
+            f"language_weights is {params.language_weights}; give a weight and a bonus, such as "
+            "1.0 2.0, or neither."
         )
     if params.feature_views > 1:
         raise ValueError(

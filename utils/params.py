@@ -150,8 +150,24 @@ class Recognition:
     one that is found there."""
     vocabulary: Literal["cleaned", "raw"] = "cleaned"
     """Glosses to train on. cleaned: as they are scored. raw: as they are written in the corpus."""
+    row_stride: int = 0
+    """Frames from a row of the features to the next, such as 1, where scripts.extract_features did
+    not write them. 0: as its manifest says."""
     row_step: int = 1
     """Use every Nth row of the features: with 2, features of stride 2 become stride 4."""
+    relative_to: tuple[int, ...] = ()
+    """Rows of positions, such as x y x y: columns of the point, such as the nose, that all others
+    are taken relative to. Empty: positions as they are."""
+    coordinates: int = 0
+    """Columns of a point in rows of positions. 0: as many as relative_to has."""
+    missing: Literal["refuse", "nan", "zeros"] = "refuse"
+    """Points that were not found in rows of positions. nan, zeros: how they are written; they are
+    filled in from the rows around that have them. refuse: NaN is an error."""
+    velocities: bool = False
+    """Put the velocities of the columns behind them, from two rows before to two rows behind."""
+    standard: Literal["training", "sentence"] = "training"
+    """Rows are normalized by mean and deviation of the training sentences, or before that by those
+    of the sentence itself: then it does not matter how large someone is."""
     front: str = "auto"
     """Temporal convolutions (K) and poolings (P) before the encoder: none, K5-K5, K5-P2-K5 or
     K5-P2-K5-P2. auto: one that suits the stride, about four frames per time step."""
@@ -161,6 +177,11 @@ class Recognition:
     """Weight of a second CTC loss directly after the convolutions. 0: none."""
     distillation: float = 0.0
     """Weight of the distillation from the final output to that second one; 1 is usual. 0: none."""
+    language_model: int = 0
+    """Language model of the training glosses that a beam search uses after training: of so many
+    glosses in a row; 3 is usual. 0: none."""
+    language_weights: tuple[float, ...] = ()
+    """Weight of the language model, and bonus for each gloss. Empty: chosen on dev sentences."""
     rescale: float = 0.2
     """Augmentation: largest random change of a sentence's speed."""
     drop_rows: float = 0.1

@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import BLANK, align, decode, decode_glosses, encode_glosses
+from models.ctc import BLANK, align, decode_glosses, encode_glosses
 from models.recognizer import count_channels, count_pooled
+from tasks.recognition.language import open_search
 from tasks.recognition.transcription import (
+    find_gaps,
     load_recognizer,
-    load_sentences,
     open_rows,
     read_logits,
     spell,
@@ -23,6 +24,7 @@ from utils.pictures.html import render
 from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
+from utils.signing.corpora import load_sentences
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, whole_path, write_atomically
@@ -135,9 +137,10 @@ class _Rows(NamedTuple):
 def _read_stored(run, params, path):
     """Return the `_Rows` of stored features."""
     network = load_recognizer(run, params.features)
-    features = find_features(str(path), params.features).thin(params.row_step)
+    features = find_features(str(path), params.features, find_gaps(params)).thin(params.row_step)
     check_lengths([features], count_channels(network))
-    stride = find_stride(params.features, params.row_step) or 4 * params.row_step
+    known = find_stride(params.features, params.row_step, params.row_stride)
+    stride = known or 4 * params.row_step
     times, told = features.find_times(stride)
     notes = [] if told else [f"The features have no times; {stride} / {FPS:g} s a row is assumed."]
     image_fps = find_image_fps(params.features)
@@ -153,20 +156,21 @@ def _read_video(run, params, path):
     return _Rows(network, rows[CENTER], times, reader.row_format.image_fps, notes)
 
 
-def read_sentence_of(options, params, sentences):
+def read_sentence_of(options, params, sentences, search):
     """Return the `Recognition` of a video by a run; arguments and errors as in `explain_sentence`.
 
     Args:
         options: `tasks.options.ExplanationOptions`.
         params: `Params` of the run.
         sentences: of the run.
+        search: a `tasks.recognition.language.Search`.
     """
     sentence = find_sentence(options.video, sentences)
     path = Path(sentence.path if sentence else options.video)
     read = _read_stored if params.features else _read_video
     found = read(options.run, params, path)
     logits = read_logits(found.network, found.rows, params.front, path)
-    (classes,) = decode(logits[None], [len(logits)], options.beam)
+    (classes,) = search.find(logits[None], [len(logits)])
     edges = row_edges(found.seconds)[:: count_pooled(params.front)][: len(logits) + 1]
     name = sentence.id if sentence else str(path)
     return Recognition(name, path, sentence, logits, edges, classes, found.notes, found.image_fps)
@@ -277,7 +281,8 @@ def explain_sentence(options):
     run, params = options.run, load_params(options.run / "params.json")
     own, vocabulary = load_data(run, load_sentences)
     params = replace(params, features=options.features or params.features)
-    recognition = read_sentence_of(options, params, own)
+    search = open_search(run, options.beam)
+    recognition = read_sentence_of(options, params, own, search)
     alignment = align_glosses(recognition, vocabulary)
     folder = explanation_folder(run, recognition.name, options.output)
     save_alignment(folder, alignment, vocabulary, f"{run.name}: {recognition.name}")

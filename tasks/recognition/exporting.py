@@ -5,10 +5,10 @@ from models.exporting.serving import serve_recognizer
 from models.recognizer import count_pooled, output_lengths
 from tasks.export_subject import CALIBRATION, check_preprocessing, pick_form, pick_spread
 from tasks.recognition.scoring import choose_sentences
-from tasks.recognition.transcription import load_recognizer, load_sentences, read_features, spell
+from tasks.recognition.transcription import load_recognizer, read_features, spell
 from utils.runs.folders import load_changed, load_data
 from utils.signing.batches import pad_rows
-from utils.signing.corpora import find_corpus, list_sentences
+from utils.signing.corpora import find_corpus, list_sentences, load_sentences
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, score_corpus
 from utils.system.words import print_line

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.ctc import decode, decode_glosses, drop_blank
+from models.ctc import align, decode_glosses, drop_blank
 from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
@@ -11,7 +11,12 @@ from tasks.recognition.explaining import (
     align_glosses,
     save_alignment,
 )
-from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
+from tasks.recognition.language import open_search
+from tasks.recognition.transcription import (
+    locate_glosses,
+    open_rows,
+    read_logits,
+)
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
@@ -31,16 +36,26 @@ class Recognizer:
         reader: a `tasks.features.reader.RowReader`.
         front: of the network, a key of `FRONTS`.
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules glosses are cleaned.
+        search: a `tasks.recognition.language.Search`.
     """
 
     kind, live, clip_format, watch = "glosses", False, None, staticmethod(refuse_live)
 
-    def __init__(self, network, labels, reader, front, corpus):
+    def __init__(self, network, labels, reader, front, corpus, search):
         self.network, self.labels, self.reader = network, labels, reader
-        self.front, self.corpus = front, corpus
+        self.front, self.corpus, self.search = front, corpus, search
+
+    def _locate(self, logits, probabilities):
+        """Return [(class, first step, step behind the last)] of what is recognized."""
+        if self.search.beam == 1:
+            return locate_glosses(probabilities)
+        (found,) = self.search.find(logits[None], [len(logits)])
+        return [
+            (label, *span) for label, span in zip(found, align(logits, found).tolist(), strict=True)
+        ]
 
     def predict_video(self, path, on_progress=lambda done, total: None):
-        """Return the `Prediction` of a video: the best gloss of each step, equal neighbors merged.
+        """Return the `Prediction` of a video: what the search finds, and the steps that say it.
 
         A gloss lasts as long as the steps that say it; CTC often says it in one or two steps of
         those that it really takes.
@@ -61,7 +76,7 @@ class Recognizer:
         begins = np.append(times[::pooled][: len(probabilities)], times[-1])
         begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)
         begins[-1] = duration
-        found = locate_glosses(probabilities)
+        found = self._locate(logits, probabilities)
         intervals = [
             Interval(
                 float(begins[first]),
@@ -91,7 +106,7 @@ class Recognizer:
             prediction: of `predict_video`.
         """
         logits, video = prediction.logits, Path(prediction.video)
-        (found,) = decode(logits[None], [len(logits)])
+        (found,) = self.search.find(logits[None], [len(logits)])
         image_fps = self.reader.row_format.image_fps
         said = None, logits, prediction.times, found, [], image_fps
         return align_glosses(Recognition(video.name, video, *said), self.labels)
@@ -108,5 +123,6 @@ def open_recognizer(run, params, seconds, asked):
     if any(seconds):
         raise ValueError(f"{run} recognizes whole videos. Leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]
+    how = params.front, params.corpus, open_search(run)
     network, reader = open_rows(run, params)
-    return Recognizer(network, vocabulary, reader, params.front, params.corpus)
+    return Recognizer(network, vocabulary, reader, *how)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from models.recognizer import count_channels
 from tasks.options import list_flags
 from tasks.plan import make_plan
+from tasks.recognition.baseline import answer_by_nearest, find_known, score_apart
+from tasks.recognition.language import open_search
 from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
 from tasks.recognition.transcription import (
     FEATURES,
@@ -14,7 +16,6 @@ from tasks.recognition.transcription import (
     Transcript,
     Trial,
     list_caveats,
-    load_sentences,
     make_sequence,
     read_features,
 )
@@ -25,8 +26,9 @@ from utils.pictures.mistakes import SHOWN, Case, Section, find_reason, save_mist
 from utils.pictures.saving import name_scope
 from utils.runs.folders import evaluation_folder, load_changed, load_data
 from utils.runs.networks import load_network
+from utils.runs.saved_params import load_params
 from utils.scores.caveats import say_optimism
-from utils.signing.corpora import find_corpus, list_sentences
+from utils.signing.corpora import find_corpus, list_sentences, load_sentences
 from utils.signing.releases import SPLITS
 from utils.signing.sclite import run_sclite, write_ctm, write_stm
 from utils.signing.vocabulary import summarize_corpus
@@ -106,9 +108,27 @@ def make_report(scored):
     }
 
 
-def compare_sclite(folder, score):
-    """Return sclite's own figure of the two files in a folder, in words, beside ours."""
-    theirs = run_sclite(folder / "references.stm", folder / "hypotheses.ctm")
+def save_for_sclite(folder, scored):
+    """Write the two files that sclite scores.
+
+    Returns:
+        (their names, what is to be said: sclite's own figure beside ours, or why there are none).
+    """
+    signers = {s.id: s.signer for s in scored.sentences}
+    references, hypotheses = folder / "references.stm", folder / "hypotheses.ctm"
+    try:
+        write_ctm(hypotheses, scored.transcript.hypotheses)
+        write_stm(references, scored.transcript.references, signers)
+    except ValueError as error:
+        for path in (references, hypotheses):  # those of an earlier scoring
+            path.unlink(missing_ok=True)
+        return [], f"No files for sclite are written. {error}"
+    return [hypotheses.name, references.name], compare_sclite(references, hypotheses, scored.score)
+
+
+def compare_sclite(references, hypotheses, score):
+    """Return sclite's own figure of the files of references and hypotheses, beside ours."""
+    theirs = run_sclite(references, hypotheses)
     if theirs is None:
         return "sclite is not installed"
     return f"sclite: {theirs}" + ("" if theirs == score else ", which DIFFERS from ours")
@@ -141,7 +161,7 @@ def list_mistakes(scored, run, options):
 
 
 def save_evaluation(folder, report, scored):
-    """Write a report, each sentence's result, all alignments and sclite's two files.
+    """Write a report, each sentence's result and all alignments.
 
     Args:
         folder: where.
@@ -152,9 +172,6 @@ def save_evaluation(folder, report, scored):
         The files' names.
     """
     alignments, hypotheses = scored.alignments, scored.transcript.hypotheses
-    signers = {s.id: s.signer for s in scored.sentences}
-    write_ctm(folder / "hypotheses.ctm", hypotheses)
-    write_stm(folder / "references.stm", scored.transcript.references, signers)
     write_atomically(folder / "report.json", json.dumps(report, indent=1) + "\n")
     rows = []
     for s in scored.sentences:
@@ -167,9 +184,7 @@ def save_evaluation(folder, report, scored):
     every = list_worst(alignments, len(alignments))
     text = "".join(f"{name}\n{format_alignment(alignments[name])}\n\n" for name in every)
     write_atomically(folder / "alignments.txt", text)
-    return [
-        "report.json", "predictions.csv", "alignments.txt", "hypotheses.ctm", "references.stm",
-    ]  # fmt: skip
+    return ["report.json", "predictions.csv", "alignments.txt"]
 
 
 def _print_report(report, scored, worst):
@@ -220,6 +235,44 @@ def _open_inputs(run, network, sentences, plan):
     return Opened(choose_part(network, plan), sentences, inputs, problems, reading)
 
 
+def _score_nearest(run, opened, scored, training, known):
+    """Score the nearest training sentence's glosses; return (`score_apart`, why there is none)."""
+    if opened.reading is not FEATURES:
+        return None, "its rows are made of frames"
+    if {s.split for s in scored.sentences} == {"train"}:
+        return None, "these are the training sentences"
+    params = load_params(run / "params.json")
+    chosen = scored.sentences
+    try:
+        found = answer_by_nearest(opened.network, chosen, opened.inputs, training, params)
+    except ValueError as error:
+        return None, str(error)
+    alignments = align_corpus(scored.transcript.references, found)
+    return score_apart(alignments, known), ""
+
+
+def _say_apart(report, no_nearest):
+    """Return lines: the WER of new sentences and of others, and of the nearest ones' glosses."""
+
+    def tell(apart):
+        parts = {"all": "wer", "glosses known": "known", "glosses new": "new"}
+        shown = ((title, apart[key]) for title, key in parts.items())
+        return ", ".join(f"{title} {n:.2f} %" for title, n in shown if n is not None)
+
+    counts = (
+        f"{report['known']} of {report['sentences']} sentences have glosses known from training"
+    )
+    lines = [f"{counts}: WER of {tell(report['apart'])}"]
+    if not report["nearest"]:
+        return [*lines, f"Not compared with the nearest training sentences: {no_nearest}"]
+    lines.append(f"The nearest training sentence's glosses: WER of {tell(report['nearest'])}")
+    if report["wer"] >= report["nearest"]["wer"]:
+        lines.append(
+            "The network does no better than the nearest training sentence (dynamic time warping)."
+        )
+    return lines
+
+
 def score_sentences(options):
     """Score a recognizer's best checkpoint.
 
@@ -252,7 +305,8 @@ def score_sentences(options):
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
     chosen, how = opened.sentences, (params.front, opened.reading)
     sequence = make_sequence(chosen, opened.inputs, vocabulary, *how, **sizes)
-    found = Trial(opened.network, sequence, chosen, vocabulary, corpus).transcribe(options.beam)
+    search = open_search(run, options.beam)
+    found = Trial(opened.network, sequence, chosen, vocabulary, corpus).transcribe(search)
     if not any(found.hypotheses.values()):
         raise ValueError(
             f"All {len(chosen)} hypotheses of {split} are empty: {run} emits blanks only "
@@ -260,18 +314,26 @@ def score_sentences(options):
             "Train the run longer, or look at its history.csv."
         )
     scored = Scored(chosen, found, align_corpus(found.references, found.hypotheses))
-    report = make_report(scored)
-    name = split if options.beam == 1 else f"{split}-beam{options.beam}"
+    training = [s for s in own if s.split == "train"]
+    known = find_known(found.references, training)
+    nearest, no_nearest = _score_nearest(run, opened, scored, training, known)
+    apart = score_apart(scored.alignments, known)
+    report = make_report(scored) | {"known": len(known), "apart": apart, "nearest": nearest}
+    name = split if search.beam == 1 else f"{split}-beam{search.beam}"
     folder = evaluation_folder(run, name, options.data_path, options.features)
     names = save_evaluation(folder, report, scored)
+    for_sclite, said_of_sclite = save_for_sclite(folder, scored)
+    names += for_sclite
     title = name_scope(run.name, folder.name, len(chosen), "sentence")
     names += save_mistakes(folder, title, [list_mistakes(scored, run, options)])
-    print_line(f"{split}, {'greedy' if options.beam == 1 else f'beam {options.beam}'}:")
+    print_line(f"{split}, {search}:")
     _print_report(report, scored, options.worst)
-    print_line(compare_sclite(folder, scored.score))
-    scored_ids, known = [s.id for s in chosen], {s.id: s.split for s in own}
+    print_line(said_of_sclite)
+    for line in _say_apart(report, no_nearest):
+        print_line(line)
+    scored_ids, splits = [s.id for s in chosen], {s.id: s.split for s in own}
     for sentence in (
-        *say_optimism(scored_ids, known, "sentences", "the best epoch"),
+        *say_optimism(scored_ids, splits, "sentences", "the best epoch"),
         *list_caveats(found, scored.score.wer),
     ):
         print_line(sentence)

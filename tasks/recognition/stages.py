@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.ctc import encode_glosses
-from models.recognizer import build_recognizer, set_statistics
+from models.recognizer import build_recognizer, see_rows, set_statistics
 from tasks.plan import make_plan
 from tasks.recognition.ctc_fit import drop_impossible
 from tasks.recognition.through_backbone import (
@@ -17,13 +17,14 @@ from tasks.recognition.through_backbone import (
     open_network,
     open_sentences,
 )
-from tasks.recognition.transcription import FEATURES, Reading, load_sentences, read_features
+from tasks.recognition.transcription import FEATURES, Reading, read_features
 from utils.clips.augmentation import Augmentation
 from utils.command_line import pick_fields
 from utils.features.settings import ROWS, find_stride, read_settings
+from utils.params import Params
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
-from utils.signing.corpora import find_corpus, list_sentences
+from utils.signing.corpora import find_corpus, list_sentences, load_sentences
 from utils.signing.row_changes import RowChanges, change_sentence, measure_statistics
 from utils.signing.sentence_frames import change_frames
 from utils.signing.vocabulary import list_vocabulary, summarize_corpus
@@ -31,6 +32,16 @@ from utils.system.words import print_line
 
 import keras
 import numpy as np
+
+_ROWS = ("missing", "row_stride")
+_ARRANGED = ("relative_to", "coordinates", "velocities", "standard")  # of `ArrangeRows`
+
+
+def make_arrangement(params):
+    """Return the arguments of `models.rows.ArrangeRows`; {} where rows are taken as they are."""
+    asked = {name: getattr(params, name) for name in _ARRANGED}
+    own = params.missing != "refuse" or any(asked[name] != getattr(Params, name) for name in asked)
+    return asked if own else {}
 
 
 class Material(NamedTuple):
@@ -109,29 +120,33 @@ def _prepare_material(params, look, vocabulary, stride):
     problems = [*problems, *lost, *impossible]
     text = summarize_corpus(sentences, problems, vocabulary, params.corpus)
     print_line(*f"{params.corpus}: {text}".split("\n"))
-    known = stride or f"unknown ({4 * params.row_step} assumed)"
-    print_line(f"features have stride {known}; front {params.front}", flush=True)
+    print_line(f"features have stride {stride or 'unknown'}; front {params.front}", flush=True)
     return Material(params, sentences, inputs, vocabulary, problems)
 
 
 def prepare_features(plan, scope):
     """Return the (`Material`, `Stage`) of a recognizer on features."""
     params = plan.params
-    stride = find_stride(params.features, params.row_step)
+    stride = find_stride(params.features, params.row_step, params.row_stride)
     material = _prepare_material(params, read_features, None, stride)
     chosen = [material.inputs[s.path] for s in material.sentences if s.split == "train"]
     mean, variance = measure_statistics(chosen)
-    with scope():
-        sizes = (params.front, params.network, params.width, params.dropout)
-        network = build_recognizer(len(mean), len(material.vocabulary), *sizes)
-        set_statistics(network, mean, variance)
     changes = {"changes": pick_fields(params, RowChanges), "deviation": np.sqrt(variance)}
+    arrangement = make_arrangement(params)
+    with scope():
+        sizes = (params.front, params.network, params.width, params.dropout, arrangement)
+        network = build_recognizer(len(mean), len(material.vocabulary), *sizes)
+        if arrangement:
+            mean, variance = measure_statistics(
+                chosen, partial(see_rows, network, normalized=False)
+            )
+        set_statistics(network, mean, variance)
     change = partial(change_sentence, **changes)
     return material, Stage(network, network, material.inputs, FEATURES, change, {})
 
 
 # What stage 2 has of the run that it begins with.
-_KEPT = ("network", "front", "width", "dropout", "vocabulary", "row_step")
+_KEPT = ("network", "front", "width", "dropout", "vocabulary", "row_step", *_ROWS, *_ARRANGED)
 
 
 def _take_over(params):

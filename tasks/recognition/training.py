@@ -4,10 +4,12 @@ import json
 from functools import partial
 
 from models.ctc import count_needed_steps, encode_glosses
+from models.language import Language
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
 from tasks.features.runtimes import keep_networks
 from tasks.idle import Facts, say_idle
 from tasks.job import SHOWN, Job
+from tasks.recognition.language import BEAM, MOST, UNWEIGHED, Search, build_model, save_search
 from tasks.recognition.stages import prepare_features, prepare_frames
 from tasks.recognition.transcription import Trial, list_caveats, make_sequence, measure, sum_up
 from utils.clips.batches import TrainingOrder
@@ -99,7 +101,7 @@ def prepare(plan, scope, replicas):
     folder = _begin_run(material, stage)
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     training = _make_training(params, members["train"], labels, stage, replicas)
-    part, dev, trial, few = stage.part, members["dev"], None, None
+    part, dev, trial, few, some = stage.part, members["dev"], None, None, None
 
     def try_on(sentences):
         options = (stage.inputs, vocabulary, params.front, stage.reading)
@@ -107,7 +109,17 @@ def prepare(plan, scope, replicas):
         return Trial(part, sequence, sentences, vocabulary, params.corpus, loss)
 
     if dev:
-        trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
+        trial, few, some = (
+            try_on([dev[i] for i in spread(len(dev), count)]) for count in (len(dev), SHOWN, MOST)
+        )
+
+    def score():
+        report = _report_best(trial) if trial else None
+        if params.language_model:
+            model = build_model(sentences, vocabulary, params.language_model)
+            save_search(folder, _weigh(model, params.language_weights, some))
+        return report
+
     return Job(
         folder=folder,
         title=name_splits(folder.name, members, "sentences"),
@@ -118,7 +130,7 @@ def prepare(plan, scope, replicas):
         loss=loss,
         metrics=[],
         monitor="-val_wer",
-        score=partial(_report_best, trial) if trial else lambda: None,
+        score=score,
         measure=partial(measure, trial) if trial else None,
         draw=partial(write_hypotheses, few, folder.name) if few else None,
     )
@@ -133,6 +145,24 @@ def _report_best(trial):
     for sentence in list_caveats(found, report["val_wer"]):
         print_line(sentence)
     return report
+
+
+def _weigh(model, weights, trial):
+    """Return the `Search` with a language model, weighed as asked for, or on dev.
+
+    Args:
+        model: a `models.language.NgramModel`.
+        weights: (weight, bonus); () to choose them.
+        trial: `tasks.recognition.transcription.Trial` of dev sentences; None where there are none.
+    """
+    if weights or not trial:
+        search = Search(BEAM, Language(model, *(weights or UNWEIGHED)))
+        print_line(f"Sequences are searched for with {search}")
+    else:
+        search, wer = trial.weigh(model)
+        count = len(trial.sentences)
+        print_line(f"Chosen on {count} dev sentences: {search}, WER {wer:.2f} % of them")
+    return search
 
 
 def write_hypotheses(trial, run, folder, moment):

@@ -1,14 +1,11 @@
 """From sentences' features to their glosses: what training and scoring of recognizers share."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from models.ctc import (
     BLANK,
-    decode,
     decode_glosses,
     encode_glosses,
     find_impossible,
@@ -17,12 +14,14 @@ from models.ctc import (
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from tasks.features.reader import RowReader
+from tasks.recognition.language import BEAM, GREEDY, Search, list_languages
 from utils.data.inspection import inspect_features
+from utils.features.gaps import Gaps
 from utils.runs.networks import load_network
 from utils.scores.caveats import say_worth
 from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import clean_hypothesis, clean_reference
-from utils.signing.corpora import leave_out, read_csv
+from utils.signing.corpora import leave_out
 from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, find_constant, score_corpus
 from utils.system.progress import show_progress
@@ -46,9 +45,11 @@ class Reading(NamedTuple):
 FEATURES = Reading()
 
 
-def load_sentences(path):
-    """Return the sentences that `save_sentences` wrote, their glosses as they were."""
-    return [replace(sentence, glosses=sentence.raw) for sentence in read_csv(Path(path))]
+def find_gaps(params):
+    """Return the `utils.features.gaps.Gaps` of a run's rows, or None."""
+    if params.missing == "refuse":
+        return None
+    return Gaps(params.missing, params.coordinates or len(params.relative_to) or 1)
 
 
 def read_features(sentences, params):
@@ -58,7 +59,7 @@ def read_features(sentences, params):
         (sentences that have some, {path: `VideoFeatures`} of them, [(id or path, problem)]).
     """
     paths = [sentence.path for sentence in sentences]
-    inputs, notes = inspect_features(paths, params.features, params.workers)
+    inputs, notes = inspect_features(paths, params.features, params.workers, find_gaps(params))
     reasons = {path: note for path, note in notes if path not in inputs}
     reasons = [reasons.get(path, "") for path in paths]
     kept, lost = leave_out(sentences, reasons, params.features)
@@ -109,24 +110,30 @@ def _find_losses(loss, targets, outputs):
     return np.delete(values, lost).tolist()
 
 
-def recognize(network, sequence, beam=1, loss=None):
+def _run_batches(network, sequence):
+    """Yield (outputs, targets) of the real sentences of each batch."""
+    for batch in show_progress("Recognizing", "batch", range(len(sequence))):
+        inputs, targets, weights = sequence[batch]
+        real = weights > 0
+        outputs = network.predict(inputs, batch_size=len(real), verbose=0)
+        yield outputs[real], targets[real]
+
+
+def recognize(network, sequence, search=GREEDY, loss=None):
     """Return what is `Decoded` of sentences.
 
     Args:
         network: a recognizer.
         sequence: `SentenceSequence` without an order.
-        beam: width of the search.
+        search: a `tasks.recognition.language.Search`.
         loss: a `models.recognizer.RecognitionLoss` to measure; None for none.
     """
     found, losses, blanks, steps, glosses = [], [], 0.0, 0, 0
-    for batch in show_progress("Recognizing", "batch", range(len(sequence))):
-        inputs, targets, weights = sequence[batch]
-        real = weights > 0
-        outputs = network.predict(inputs, batch_size=len(real), verbose=0)[real]
-        logits, targets = outputs[:, 0], targets[real]
+    for outputs, targets in _run_batches(network, sequence):
+        logits = outputs[:, 0]
         losses += _find_losses(loss, targets, outputs) if loss else []
         lengths, counts = targets[:, 0].astype(int), targets[:, 1]
-        found += decode(logits, lengths, beam)
+        found += search.find(logits, lengths)
         if lengths.any():
             blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
@@ -202,11 +209,33 @@ class Trial(NamedTuple):
     corpus: str
     loss: keras.losses.Loss | None = None
 
-    def transcribe(self, beam=1):
-        """Return the `Transcript` of a search of a width."""
-        decoded = recognize(self.network, self.sequence, beam, self.loss)
+    def transcribe(self, search=GREEDY):
+        """Return the `Transcript` of a `tasks.recognition.language.Search`."""
+        decoded = recognize(self.network, self.sequence, search, self.loss)
         said = spell(decoded.classes, self.sentences, self.vocabulary, self.corpus)
         return Transcript(*said, decoded)
+
+    def weigh(self, model):
+        """Choose how a language model is weighed: with the lowest WER of what is tried.
+
+        Args:
+            model: a `models.language.NgramModel`.
+
+        Returns:
+            (the `Search`, its WER); of equal ones the one with the lowest weight and bonus.
+        """
+        heard = [
+            (logits[:length], length)
+            for outputs, targets in _run_batches(self.network, self.sequence)
+            for logits, length in zip(outputs[:, 0], targets[:, 0].astype(int), strict=True)
+        ]
+        tried = []
+        for language in list_languages(model):
+            search = Search(BEAM, language)
+            found = [search.find(logits[None], [length])[0] for logits, length in heard]
+            said = spell(found, self.sentences, self.vocabulary, self.corpus)
+            tried.append((search, score_corpus(align_corpus(*said)).wer))
+        return min(tried, key=lambda pair: pair[1])
 
 
 def measure(trial):

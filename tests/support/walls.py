@@ -14,8 +14,8 @@ utils.fitting utils.signing utils.pictures utils.dataset_report
 models.streams models.later models.design models.i3d_stages models.backbones models.choices
 models.layers models.token_windows models.attention models.transformer models.heads models.vivit
 models.timesformer models.i3d models.pretrained models.networks models.cutting models.dense
-models.continual models.end_to_end models.ctc models.recognizer models.tvl1 models.flops
-models.explaining models.exporting
+models.continual models.end_to_end models.language models.ctc models.rows models.recognizer
+models.tvl1 models.flops models.explaining models.exporting
 tasks.options tasks.training_flags tasks.plan tasks.idle tasks.job tasks.answers tasks.findings
 tasks.export_subject tasks.features tasks.classification tasks.recognition tasks.training
 tasks.predictors tasks.caution tasks.demonstration tasks.page_guard

@@ -106,7 +106,7 @@ def _duplicates(found):
             yield path, f"{path}: the same content as {first[each.digest]}"
 
 
-def inspect_features(paths, features, workers=2):
+def inspect_features(paths, features, workers=2, gaps=None):
     """Read the features of videos once, and keep them as far as memory allows.
 
     The videos need not be there.
@@ -115,6 +115,7 @@ def inspect_features(paths, features, workers=2):
         paths: of the videos.
         features: as in `utils.features.lookup.index_features`.
         workers: threads.
+        gaps: as in `utils.features.lookup.open_features`.
 
     Returns:
         ({path: `VideoFeatures`} of those that can be read, [(path, problem)]).
@@ -128,7 +129,7 @@ def inspect_features(paths, features, workers=2):
         if path not in located:
             return None, f"no features in {features}"
         try:
-            return open_features(path, located[path], memory), ""
+            return open_features(path, located[path], memory, gaps), ""
         except ValueError as error:
             return None, str(error).removeprefix(f"{path}: ")
 

@@ -21,6 +21,7 @@ from utils.system.hdf5 import find_dataset, list_datasets, share_hdf5
 import numpy as np
 
 MOST_BYTES = 4 << 30  # of a video's array: 11 hours of two streams of 1024 numbers, 25 a second
+COORDINATES = (2, 3, 4)  # of a point, where a row is one of points
 _KEY = "features"  # the array's name in files that may hold several
 # NumPy reads headers with `ast`, whose parser in two threads at once fails before Python 3.11.8
 # (CPython issue 106905): what NumPy itself writes is read without.
@@ -194,7 +195,8 @@ def load_features(path, name=""):
 
     Returns:
         Array (rows, channels) of numbers, of the file's dtype; (channels,) is one row, and axes
-        of length 1 are left out of a larger one.
+        of length 1 are left out of a larger one. Points, (rows, points, 2 to 4 coordinates), lie
+        one behind the other in a row.
 
     Raises:
         ValueError: no such file, none of these layouts, damaged, or no such array; the file is
@@ -218,8 +220,13 @@ def load_features(path, name=""):
             f"{path}: the array has the type {kind}; expected numbers, (rows, channels)."
         )
     if array.ndim > 2:
-        array = array.reshape(*(n for n in shape[:-1] if n != 1), shape[-1])
+        points = shape[-1] in COORDINATES
+        *before, last = (*shape[:-2], shape[-2] * shape[-1]) if points else shape
+        array = array.reshape(*([n for n in before if n != 1] or [1]), last)
     array = array[None] if array.ndim == 1 else array
     if array.ndim != 2 or not array.size:
-        raise ValueError(f"{path}: the array has the shape {shape}; expected (rows, channels).")
+        raise ValueError(
+            f"{path}: the array has the shape {shape}; expected (rows, channels), or (rows, "
+            "points, coordinates)."
+        )
     return array

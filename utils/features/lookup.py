@@ -128,13 +128,14 @@ def locate_features(paths, features):
     return located
 
 
-def open_features(path, views, memory):
+def open_features(path, views, memory, gaps=None):
     """Read all of a video's features once.
 
     Args:
         path: of the video.
         views: {view: (file, name of the array in it)}.
         memory: a `RowMemory`, which keeps them where they fit.
+        gaps: `utils.features.gaps.Gaps`, where points may be missing; None for none.
 
     Returns:
         The `VideoFeatures`.
@@ -144,18 +145,20 @@ def open_features(path, views, memory):
     """
     for file, name in reversed(views.values()):  # the center last
         array = np.ascontiguousarray(memory.read(load_features, file, name))
-        if not np.isfinite(array).all():
+        odd = np.isinf(gaps.fill(array)) if gaps else ~np.isfinite(array)
+        if odd.any():
             raise ValueError(f"{file}: some numbers are NaN or infinite.")
     digest = hash_bytes([array.tobytes(), str(array.dtype).encode()])
-    return VideoFeatures(path, views, *array.shape, digest, memory)
+    return VideoFeatures(path, views, *array.shape, digest, memory, gaps=gaps)
 
 
-def find_features(path, features):
+def find_features(path, features, gaps=None):
     """Read the features of one video.
 
     Args:
         path: of the video, which need not be there, or of its file of features.
         features: as in `index_features`; not looked at for a file of features.
+        gaps: as in `open_features`.
 
     Returns:
         The `VideoFeatures`.
@@ -164,7 +167,7 @@ def find_features(path, features):
         ValueError: as `locate_features` and `open_features`.
     """
     views = _locate(None, path) or locate_features([path], features)[path]
-    return open_features(path, views, RowMemory())
+    return open_features(path, views, RowMemory(), gaps)
 
 
 def find_length(paths, features):

@@ -179,15 +179,25 @@ def read_settings(run):
         ) from error
 
 
-def find_stride(features, row_step=1):
+def find_stride(features, row_step=1, given=0):
     """Return the frames from a row to the next, every `row_step`th taken; None: nothing tells.
 
     Args:
         features: folder or file of features, of any origin.
         row_step: from a row that is taken to the next.
+        given: frames from a row to the next, where no manifest tells it. 0: not known.
+
+    Raises:
+        ValueError: a manifest tells another one than is given.
     """
-    stride = find_manifest(features).get("stride")
-    return stride and stride * row_step
+    told = find_manifest(features).get("stride")
+    if told and given and told != given:
+        raise ValueError(
+            f"row_stride is {given}, but {features} was extracted with stride {told}. Leave out "
+            "row_stride."
+        )
+    stride = told or given
+    return stride * row_step if stride else None
 
 
 def find_image_fps(features):

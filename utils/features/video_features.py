@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from utils.features.gaps import Gaps
 from utils.features.layouts import load_features
 from utils.features.row_memory import RowMemory
 from utils.features.store import read_record
@@ -24,6 +25,7 @@ class VideoFeatures:
         digest: BLAKE2b of the center's numbers.
         memory: the `RowMemory` that the videos read together share.
         step: from a row that is read to the next; 1 reads all of them.
+        gaps: how it is told that points of positions were not found; None: nothing is filled in.
     """
 
     path: str
@@ -33,6 +35,7 @@ class VideoFeatures:
     digest: str
     memory: RowMemory = field(compare=False, repr=False)
     step: int = 1
+    gaps: Gaps | None = None
 
     def thin(self, step):
         """Return the features of which only every `step`th row is read, the first to begin with.
@@ -42,12 +45,13 @@ class VideoFeatures:
         return replace(self, num_rows=-(-self.num_rows // step), step=self.step * step)
 
     def load(self, view=CENTER):
-        """Return the rows of a view, (num_rows, channels), of the file's dtype.
+        """Return the rows of a view, (num_rows, channels), of the file's dtype; filled, float32.
 
         Raises:
             ValueError: the file cannot be read, or has changed since; it is named.
         """
-        return self.memory.read(load_features, *self.views[view])[:: self.step]
+        rows = self.memory.read(load_features, *self.views[view])
+        return (self.gaps.fill(rows) if self.gaps else rows)[:: self.step]
 
     def find_times(self, stride=4, fps=FPS):
         """Return the centers of the rows in seconds, and whether their record tells them.

@@ -198,6 +198,11 @@ def drop_unreadable(sentences, cache_path, workers=2):
     return leave_out(sentences, [reasons.get(s.path, "") for s in sentences], "The corpus")
 
 
+def load_sentences(path):
+    """Return the sentences that `save_sentences` wrote, their glosses as they were."""
+    return [replace(sentence, glosses=sentence.raw) for sentence in read_csv(Path(path))]
+
+
 def save_sentences(sentences, path):
     """Write sentences as a CSV that `read_csv` reads, with their glosses as they are.
 

@@ -71,15 +71,16 @@ def change_sentence(features, least, generator, changes, deviation):
     return change_rows(read_sentence(features), changes, least, deviation, generator)
 
 
-def measure_statistics(sentences):
+def measure_statistics(sentences, see=lambda rows: rows):
     """Return mean and variance of each channel over all rows of sentences, float64 (dim,).
 
     Args:
         sentences: list of `utils.features.video_features.VideoFeatures`.
+        see: function of rows -> rows that are measured.
     """
     from sklearn.preprocessing import StandardScaler  # slow; only training needs it
 
     scaler = StandardScaler()
     for features in sentences:
-        scaler.partial_fit(read_sentence(features).astype(float))
+        scaler.partial_fit(see(read_sentence(features)).astype(float))
     return scaler.mean_, scaler.var_

@@ -11,14 +11,20 @@ from utils.signing.wer import Score
 from utils.system.files import write_atomically
 
 SECONDS = 0.5  # of a word: only their order counts, since a sentence is a file of its own
+# What sclite takes for a control word, or drops.
+_CONTROL = re.compile(
+    r"|@|.*[\s{].*|.*IGNORE_TIME_SEGMENT_IN_SCORING.*|<ALT(_BEGIN|_END)?>",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def _check_words(name, words):
     for word in words:
-        if re.search(r"\s|\{", word) or word in ("", "@"):
+        if _CONTROL.fullmatch(word):
             raise ValueError(
                 f"Sentence {name}: sclite cannot read the gloss {word!r}; a gloss must not "
-                "be empty or @, and must not contain a blank or {. Rename the gloss."
+                "be empty, @ or one of sclite's own words, and must not contain a blank or {. "
+                "Rename the gloss."
             )
 
 
@@ -44,6 +50,8 @@ def write_stm(path, references, signers=None):
 
     def to_lines(quoted, name, words):
         signer = quote(signers[name] if signers else "") or "unknown"
+        # A first gloss such as <x> would be taken for the label that may stand there.
+        words = ["<o>", *words] if words and words[0].startswith("<") else words
         return [f"{quoted} 1 {signer} 0.00 1000000.00 {' '.join(words)}"]
 
     _write_lines(path, references, to_lines)
