@@ -121,7 +121,11 @@ _IDLE = {
         ("noise", lambda f: not f.params.features, "training is on frames"),
         ("runtime", lambda f: True, "recognizers are computed by Keras"),
         ("language_weights", lambda f: not f.params.language_model, "language_model is 0"),
-        ("coordinates", lambda f: not f.params.relative_to, "relative_to is empty"),
+        (
+            "coordinates",
+            lambda f: not f.params.relative_to and f.params.missing == "refuse",
+            "relative_to is empty and missing is refuse",
+        ),
     ],
 }
 _ALWAYS = [

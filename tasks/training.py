@@ -26,7 +26,7 @@ from utils.fitting.optimization import Optimization, make_optimizer
 from utils.fitting.progress import describe_scores
 from utils.pictures.run_plots import plot_history
 from utils.places import name_command
-from utils.runs.folders import find_precision, load_state
+from utils.runs.folders import find_params, load_state
 from utils.system.locks import free_locks, holds_locks
 from utils.system.words import escape, print_line
 
@@ -106,7 +106,7 @@ def train_run(params):
     Returns:
         The `TrainedRun`.
     """
-    plan = make_plan(_settle_precision(params))
+    plan = make_plan(_settle(params))
     try:
         with number_format(params.precision), seeded(params.seed):
             return _train(plan)
@@ -121,12 +121,18 @@ def train_run(params):
         free_locks()
 
 
-def _settle_precision(params):
-    """Return parameters whose precision is no longer auto; a run that goes on keeps its own."""
-    if params.precision != "auto":
-        return params
-    begun = find_precision(params) if params.resume else ""
-    return replace(params, precision=begun or choose_precision(params.runtime))
+def _settle(params):
+    """Return parameters whose precision is no longer auto; a run that goes on keeps its own.
+
+    It keeps its front too, which was chosen by a stride that nothing may tell any more.
+    """
+    asked = {name for name in ("precision", "front") if getattr(params, name) == "auto"}
+    if params.resume and asked:
+        begun = find_params(params)
+        params = replace(params, **{name: getattr(begun, name) for name in asked})
+    if params.precision == "auto":
+        params = replace(params, precision=choose_precision(params.runtime))
+    return params
 
 
 def _train(plan):

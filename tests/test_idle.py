@@ -61,6 +61,7 @@ def find(facts=None, **values):
         ({"features": "f", "runtime": "openvino", "flip": False, "color": 0.0}, "runtime"),
         ({**RECOGNITION, "features": "f", "coordinates": 3}, "coordinates"),
         ({**RECOGNITION, "features": "f", "coordinates": 3, "relative_to": (0, 1)}, ""),
+        ({**RECOGNITION, "features": "f", "coordinates": 3, "missing": "zeros"}, ""),
         ({**RECOGNITION, "features": "f", "language_weights": (1.0, 1.0)}, "language_weights"),
         ({**RECOGNITION, "features": "f", "color": 0.2, "windows": 4}, "color windows"),
         ({**RECOGNITION, "features": "f", "num_segments": 8, "mixup": 0}, "num_segments"),

@@ -479,6 +479,15 @@ def test_all_that_reads_a_run_uses_its_language_model(folder, capsys):
         score("weights/given", split="dev")
 
 
+def test_a_run_without_a_manifest_goes_on_as_it_was_typed(folder):
+    """Before --row-stride was asked for, such rows counted as stride 4: the front is the run's."""
+    shutil.copytree("few/F", "bare", ignore=shutil.ignore_patterns("manifest.json"))
+    params = parse_params([*FLAGS, *FEW, "--features", "bare", "--run", "bare", "--epochs", "1"])
+    training.train_run(params)
+    again = replace(params, front="auto", resume=True, epochs=2)
+    assert len(training.train_run(again).history) == 2
+
+
 def test_a_network_stands_beside_the_nearest_sentence(folder, scored, capsys):
     """Glosses are directions of their own here, which warping finds as well as a network."""
     report, said = scored

@@ -90,9 +90,9 @@ def _differs(name, was, now):
     return was != now and (name, now) != ("precision", "auto")  # which keeps the run's
 
 
-def find_precision(params):
-    """Return the precision of the run that parameters go on with."""
-    return load_begun(find_begun(params.run, _name_run(params))).precision
+def find_params(params):
+    """Return the `Params` of the run that parameters go on with."""
+    return load_begun(find_begun(params.run, _name_run(params)))
 
 
 def find_run(params):
