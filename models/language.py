@@ -25,7 +25,7 @@ class NgramModel:
 
     def __init__(self, sequences, order, num_labels):
         if order < 1 or not sequences:
-            raise ValueError(f"order is {order}, with {len(sequences)} sequences; both must be 1.")
+            raise ValueError(f"order is {order}, with {len(sequences)} sequences; give 1 or more.")
         self.order, self.num_labels = order, num_labels
         counts = Counter()
         for sequence in sequences:

@@ -3,7 +3,6 @@
 import keras
 from keras import layers, ops
 
-STANDARDS = ("training", "sentence")  # whose mean and deviation rows are normalized by
 _REACH = 2  # rows before and behind a row, between which its velocity is taken
 _LEAST = 1e-3  # of a deviation
 
@@ -29,7 +28,7 @@ class ArrangeRows(layers.Layer):
         relative_to: columns of the point that the others are relative to, one for each coordinate
             that is; it is left out if these are all of its coordinates. Empty: none.
         coordinates: columns of a point. 0: as many as `relative_to` has.
-        standard: of `STANDARDS`; "sentence" takes off its mean and divides by its deviation.
+        standard: "sentence" takes off its mean and divides by its deviation; "training" does not.
         velocities: whether differences to rows nearby are put behind the positions.
     """
 
@@ -53,27 +52,23 @@ class ArrangeRows(layers.Layer):
         points = {column // size for column in self.relative_to}
         if max(self.relative_to) >= dim or min(self.relative_to) < 0 or len(points) > 1:
             raise ValueError(
-                f"relative_to is {self.relative_to}; give columns of one point, from 0 to {dim - 1}"
+                f"relative_to is {self.relative_to}; give columns of one point, from 0 to "
+                f"{dim - 1}."
             )
 
+    def _plan(self, dim):
+        """Return (columns that stay, the column that each is relative to: `dim` for none)."""
+        size = self.coordinates or len(self.relative_to) or 1
+        origins = {column % size: column for column in self.relative_to}
+        whole = len(self.relative_to) == size  # then the point itself is 0 and says nothing
+        gone = self.relative_to if whole else ()
+        kept = [column for column in range(dim) if column not in gone]
+        return kept, [origins.get(column % size, dim) for column in kept]
+
     def _relate(self, rows):
-        """Return positions relative to the point, (batch, rows, dim)."""
-        dim, count = rows.shape[-1], len(self.relative_to)
-        size = self.coordinates or count
-        own = self.relative_to[0] // size
-        columns = [None] * size
-        for column in self.relative_to:
-            columns[column % size] = column
-        zeros = ops.zeros_like(rows[..., :1])
-        origin = ops.concatenate(
-            [zeros if c is None else rows[..., c : c + 1] for c in columns], axis=-1
-        )
-        parts = [
-            rows[..., start : start + size] - origin
-            for start in range(0, dim, size)
-            if start != own * size or count < size
-        ]
-        return ops.concatenate(parts, axis=-1)
+        kept, origins = self._plan(rows.shape[-1])
+        with_none = ops.pad(rows, ((0, 0), (0, 0), (0, 1)))
+        return ops.take(rows, kept, axis=-1) - ops.take(with_none, origins, axis=-1)
 
     def call(self, rows, lengths):
         x = self._relate(rows) if self.relative_to else rows
@@ -95,10 +90,7 @@ class ArrangeRows(layers.Layer):
         return x
 
     def compute_output_shape(self, rows_shape, lengths_shape=None):
-        dim, count = rows_shape[-1], len(self.relative_to)
-        if count and count == (self.coordinates or count):
-            dim -= count
-        return (*rows_shape[:-1], dim * (1 + self.velocities))
+        return (*rows_shape[:-1], len(self._plan(rows_shape[-1])[0]) * (1 + self.velocities))
 
     def get_config(self):
         return super().get_config() | {

@@ -56,10 +56,11 @@ def answer_by_nearest(network, sentences, inputs, training, params):
     Raises:
         ValueError: the features of the training sentences cannot be read, or are too many.
     """
+    columns = network.get_layer("normalize").moving_mean.shape[0]
+    if len(training) * POINTS * columns > MOST_NUMBERS:
+        raise ValueError(f"{len(training)} training sentences are too many to compare with.")
     training, own, _ = read_features(training, params)
     rows = [see_rows(network, read_sentence(own[s.path])) for s in training]
-    if len(rows) * POINTS * rows[0].shape[1] > MOST_NUMBERS:
-        raise ValueError(f"{len(rows)} training sentences are too many to compare with.")
     asked = [see_rows(network, read_sentence(inputs[s.path])) for s in sentences]
     places = find_nearest(asked, rows)
     return {

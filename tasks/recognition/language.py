@@ -18,8 +18,6 @@ WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 BONUSES = (0.0, 1.0, 2.0, 3.0)
 UNWEIGHED = (1.0, 1.0)  # where there is no dev
 MOST = 200  # sentences of dev that they are chosen on
-
-
 _KEPT = {"order": (int,), "beam": (int,), "weight": (int, float), "bonus": (int, float)}
 
 

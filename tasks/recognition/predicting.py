@@ -12,11 +12,7 @@ from tasks.recognition.explaining import (
     save_alignment,
 )
 from tasks.recognition.language import open_search
-from tasks.recognition.transcription import (
-    locate_glosses,
-    open_rows,
-    read_logits,
-)
+from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities

@@ -101,7 +101,7 @@ def prepare(plan, scope, replicas):
     folder = _begin_run(material, stage)
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     training = _make_training(params, members["train"], labels, stage, replicas)
-    part, dev, trial, few, some = stage.part, members["dev"], None, None, None
+    part, dev, trial, few = stage.part, members["dev"], None, None
 
     def try_on(sentences):
         options = (stage.inputs, vocabulary, params.front, stage.reading)
@@ -109,14 +109,13 @@ def prepare(plan, scope, replicas):
         return Trial(part, sequence, sentences, vocabulary, params.corpus, loss)
 
     if dev:
-        trial, few, some = (
-            try_on([dev[i] for i in spread(len(dev), count)]) for count in (len(dev), SHOWN, MOST)
-        )
+        trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
 
     def score():
         report = _report_best(trial) if trial else None
         if params.language_model:
             model = build_model(sentences, vocabulary, params.language_model)
+            some = try_on([dev[i] for i in spread(len(dev), MOST)]) if dev else None
             save_search(folder, _weigh(model, params.language_weights, some))
         return report
 

@@ -45,7 +45,7 @@ class VideoFeatures:
         return replace(self, num_rows=-(-self.num_rows // step), step=self.step * step)
 
     def load(self, view=CENTER):
-        """Return the rows of a view, (num_rows, channels), of the file's dtype; filled, float32.
+        """Return the rows of a view, (num_rows, channels), in the file's dtype or filled in.
 
         Raises:
             ValueError: the file cannot be read, or has changed since; it is named.

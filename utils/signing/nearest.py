@@ -3,6 +3,8 @@
 Similar by dynamic time warping (Sakoe and Chiba, 1978), all sentences brought to one length.
 """
 
+from utils.signing.row_changes import interpolate_rows
+
 import numpy as np
 
 POINTS = 40  # rows of a sentence that are compared, spread evenly over it
@@ -18,11 +20,7 @@ def spread_rows(rows, count=POINTS):
     Returns:
         float32 (count, dim).
     """
-    places = np.linspace(0, len(rows) - 1, count)
-    low = np.floor(places).astype(int)
-    share = (places - low)[:, None]
-    high = np.minimum(low + 1, len(rows) - 1)
-    return ((1 - share) * rows[low] + share * rows[high]).astype("float32")
+    return interpolate_rows(rows, np.linspace(0, len(rows) - 1, count)).astype("float32")
 
 
 def warp_distances(query, sentences):

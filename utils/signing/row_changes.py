@@ -34,6 +34,14 @@ def draw_places(count, changes, least, generator):
     return np.delete(places, dropped)
 
 
+def interpolate_rows(rows, places):
+    """Return rows (places, dim) at places between those of (rows, dim), linear in between."""
+    low = np.floor(places).astype(int)
+    share = (places - low)[:, None]
+    high = np.minimum(low + 1, len(rows) - 1)
+    return (1 - share) * rows[low] + share * rows[high]
+
+
 def change_rows(rows, changes, least, deviation, generator):
     """Change the speed of a sentence, leave out some of its rows, add noise.
 
@@ -48,10 +56,7 @@ def change_rows(rows, changes, least, deviation, generator):
         float32 (other rows, dim), between neighbors interpolated.
     """
     places = draw_places(len(rows), changes, least, generator)
-    low = np.floor(places).astype(int)
-    share = (places - low)[:, None]
-    high = np.minimum(low + 1, len(rows) - 1)
-    changed = (1 - share) * rows[low] + share * rows[high]
+    changed = interpolate_rows(rows, places)
     if changes.noise:
         changed += changes.noise * deviation * generator.standard_normal(changed.shape)
     return changed.astype(np.float32)
