@@ -102,13 +102,13 @@ def test_a_run_that_goes_on_keeps_its_precision(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "choose_precision", lambda runtime: "bfloat16")
     params = replace(Params(), run="a")
-    settled = training._settle_precision(params)
+    settled = training._settle(params)
     assert settled.precision == "bfloat16"
     open_run(settled)
     monkeypatch.setattr(training, "choose_precision", lambda runtime: "float32")
-    again = training._settle_precision(replace(params, resume=True))
+    again = training._settle(replace(params, resume=True))
     assert again.precision == "bfloat16" and open_run(again).name == "a"
-    assert training._settle_precision(replace(params, run="b")).precision == "float32"
+    assert training._settle(replace(params, run="b")).precision == "float32"
 
 
 def test_bfloat16_is_of_what_is_frozen_alone():
