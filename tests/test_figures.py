@@ -96,6 +96,8 @@ def test_other_files_are_no_figures(tmp_path, text):
         (0.01512, 0.004, "0.015"),
         (0.0, 0.0, "0.00"),
         (350.26, 40, "350"),
+        (0.3333, 2.1, "0.3"),
+        (0.0, 2.1, "0"),
     ],
 )
 def test_numbers_have_the_digits_that_their_spread_allows(number, spread, text):

@@ -22,11 +22,14 @@ from typing import Literal, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
+from models.later import later
 from utils.command_line import Command
 from utils.rendering.samples import render_video
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures, make_row
 from utils.system.timing import summarize_seconds
+
+fetch = later("models.pretrained.i3d_weights", "fetch")
 
 _REST = "all else"
 _IMPORTS = "imports"
@@ -159,6 +162,7 @@ def _lay_out(folder):
         render_video(path, 320, 240, frames=64 + number)
     Path(folder, "weights").mkdir()
     (ROOT / "weights/pretrained").mkdir(exist_ok=True)
+    fetch("rgb_scratch", ROOT / "weights/pretrained")  # the first download is no part of it
     Path(folder, "weights/pretrained").symlink_to(ROOT / "weights/pretrained")
 
 

@@ -29,7 +29,7 @@ _FIELD = re.compile(r"\{([^{}:]+):?([^{}]*)\}")
 
 
 def write_number(value, spread=None, digits=_DIGITS):
-    """Return a number with the digits that its spread allows, and no more than `digits` of them.
+    """Return a number with the digits that its spread allows: at least one, at most `digits`.
 
     Digits before the point all stay.
 
@@ -38,9 +38,10 @@ def write_number(value, spread=None, digits=_DIGITS):
         spread: its standard deviation or half its range; None or 0 where none is known.
         digits: significant ones.
     """
-    places = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
+    first = -math.floor(math.log10(abs(value))) if value else 0
+    places = first + digits - 1
     if spread:
-        places = min(places, -math.floor(math.log10(spread)))
+        places = min(places, max(first, -math.floor(math.log10(spread))))
     return f"{value:.{max(0, places)}f}"
 
 
