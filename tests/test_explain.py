@@ -137,7 +137,7 @@ def test_command_with_an_i3d(folder, capsys, small_i3d):
     out = run_folder / "explanations/left_01"
     assert np.load(out / "maps.npz")["maps"].shape == (2, 2, 7, 7)
     assert not (out / "attention.png").exists()
-    assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 68, 448, 3)
+    assert read_pixels(out / "overlay.mp4").shape == (16, 2 * 112 + 38, 448, 3)
     page = (out / "explanation.html").read_text()
     assert "Grad-CAM shows where" in page and "How far to believe this map" in page
     look(out / "contact_sheet.png")

@@ -2,14 +2,17 @@
 
 import json
 import os
+import runpy
 import sys
 import warnings
+from pathlib import Path
 
 from support.commands import ROOT, run
 from support.videos import write_dataset
 from utils.features.lookup import locate_features
 from utils.features.store import array_path, is_done, name_features, save_features, settings_hash
 from utils.params import Params
+from utils.pictures import lettering
 from utils.pictures.captions import write_text
 from utils.pictures.embedding_map import plot_map
 from utils.pictures.frame_sheets import Strip, plot_strips
@@ -35,6 +38,7 @@ from utils.video.writing import write_video
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib import font_manager
 
 LATIN = os.fsdecode(b"\xe9t\xe9")  # no UTF-8: as Linux hands it out
 NAMES = ["win_$a_b_c$", "_under", "a^b\\c", "\u8dd1\u6b65", "\U0001f3c3 run", LATIN, "a\tb", "$"]
@@ -167,3 +171,10 @@ def test_a_name_that_is_not_utf8_stops_no_command(tmp_path):
     (tmp_path / "v/left/left_00.avi").rename(tmp_path / f"v/left/{LATIN}.avi")
     done = run(["scripts/check_data.py", "v"], tmp_path)
     assert done.returncode == 0 and "4 of 4 videos can be decoded" in done.stdout, done.stderr
+
+
+def test_letters_are_regular_whatever_font_is_listed_first(monkeypatch):
+    manager = font_manager.fontManager
+    monkeypatch.setattr(manager, "ttflist", sorted(manager.ttflist, key=lambda font: -font.weight))
+    assert runpy.run_path(lettering.__file__)["FONTS"] == FONTS
+    assert Path(FONTS["DejaVu Sans"]).name == "DejaVuSans.ttf"

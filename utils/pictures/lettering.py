@@ -16,9 +16,11 @@ _FAMILIES = (
     "Yu Gothic", "MS Gothic", "Malgun Gothic", "Nirmala UI", "Segoe UI Emoji", "Segoe UI Symbol",
     "PingFang SC", "Heiti TC", "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS",
 )  # fmt: skip
-_KNOWN = {font.name: font.fname for font in reversed(font_manager.fontManager.ttflist)}
-# Family: its file.
-FONTS = {name: _KNOWN[name] for name in ("DejaVu Sans", *_FAMILIES) if name in _KNOWN}
+_KNOWN = {font.name for font in font_manager.fontManager.ttflist}
+# Family: its file, of the regular weight, whichever the computer lists first.
+FONTS = {
+    name: str(font_manager.findfont(name)) for name in ("DejaVu Sans", *_FAMILIES) if name in _KNOWN
+}
 mpl.rcParams["font.sans-serif"] = list(FONTS)
 mpl.rcParams["text.parse_math"] = False  # a name may have dollars
 
