@@ -3,6 +3,8 @@
 Example: --name schemes --vary attention --values joint divided --data sample_order --preset
 timesformer
 
+Whole sets of flags: --name rows --vary flags --values plain= "moving=--velocities --dropout 0.3"
+
 The score is that of the last epoch, not of the best one: nothing is chosen on the validation
 videos. All settings are checked before the first training. After a stop, the same command
 continues. Flags that are not listed below go to training.py.
@@ -11,8 +13,10 @@ continues. Flags that are not listed below go to training.py.
 import dataclasses
 import json
 import re
+import shlex
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -26,21 +30,28 @@ from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.params import Params
 from utils.runs.folders import RUNS, find_run, load_data, load_state
-from utils.system.commands import run_command, train_run
+from utils.runs.networks import best_network
+from utils.runs.summaries import name_score
+from utils.system.commands import run_command, run_script, train_run
 from utils.system.figures import Figures
 from utils.system.files import write_atomically
+from utils.system.settings_files import read_kind
 from utils.system.words import print_line
 
 import numpy as np
 
 build_network = later("tasks.classification.training", "build_network")
 make_plan = later("tasks.plan", "make_plan")
+prepare_features = later("tasks.recognition.stages", "prepare_features")
 assign_splits = later("utils.data.splits", "assign_splits")
 find_length = later("utils.features.lookup", "find_length")
 own_features = later("utils.features.lookup", "own_features")
 choose_devices = later("utils.fitting.devices", "choose_devices")
 plot_comparison = later("utils.pictures.run_plots", "plot_comparison")
+load_sentences = later("utils.signing.corpora", "load_sentences")
 
+_FLAGS = "flags"  # in place of a parameter: values are NAME=FLAGS
+_REPORTS = "evaluation/test*/report.json"
 _OWN = ("data_path", "seed", "run", "resume")
 
 
@@ -52,21 +63,29 @@ class Options:
     """Name of the comparison. Runs are called <name>_...; results are weights/<name>.json and
     .png."""
     vary: str
-    """Parameter to vary: a name in utils/params.py, such as attention."""
+    """Parameter to vary: a name in utils/params.py, such as attention. flags: whole sets of
+    flags."""
     values: tuple[str, ...]
     """Its values. Switches: true, false. Values of several numbers go in quotes: "1e-2 1e-3
-    1e-4"."""
+    1e-4". With --vary flags: NAME=FLAGS, such as "small=--width 64 --dropout 0"."""
     data: tuple[str, ...] = ("sample",)
     """Datasets, each as --data-path of training.py takes it."""
     seeds: int = 1
     """Number of random seeds per value, from 0 on."""
+    test: bool = False
+    """Score the best checkpoint of each run on the test split, too."""
     output: Path | None = None
     """JSON file of figures with the scores, such as docs/figures/schemes.json."""
 
     def __post_init__(self):
         known = [field.name for field in dataclasses.fields(Params) if field.name not in _OWN]
-        if self.vary not in known:
-            raise ValueError(f"Unknown parameter {self.vary!r} to vary; known: {', '.join(known)}.")
+        if self.vary not in (*known, _FLAGS):
+            raise ValueError(
+                f"Unknown parameter {self.vary!r} to vary; known: {', '.join([*known, _FLAGS])}."
+            )
+        unnamed = [value for value in self.values if self.vary == _FLAGS and "=" not in value]
+        if unnamed:
+            raise ValueError(f"Give {unnamed[0]!r} a name: NAME=FLAGS, such as plain= for none.")
         if len(self.values) < 2 or not self.data or self.seeds < 1:
             raise ValueError(
                 f"values {self.values}, data {self.data}, {self.seeds} seeds: a comparison "
@@ -74,9 +93,23 @@ class Options:
             )
 
 
+def _name(options, value):
+    """Return what a value is called: itself, or the name before its flags."""
+    return value.partition("=")[0] if options.vary == _FLAGS else value
+
+
 def _flags_of(name, value):
+    if name == _FLAGS:
+        return shlex.split(value.partition("=")[2])
     switches = {"true": [name_flag(name)], "false": [name_flag(f"no_{name}")]}
     return switches.get(value.lower(), [name_flag(name), *value.split()])
+
+
+def _refuse_own(flags, *names):
+    """Raise ValueError if flags hold what the comparison sets, or one of other names."""
+    own = {name_flag(name) for name in (*_OWN, *names)}
+    if own := own & {read_flag(flag) for flag in flags}:
+        raise ValueError(f"Leave out {', '.join(sorted(own))}; the comparison sets this itself.")
 
 
 def plan_runs(options, flags):
@@ -86,15 +119,16 @@ def plan_runs(options, flags):
         ValueError: impossible parameters, unknown flags, flags that the comparison gives itself, or
             two runs of one name.
     """
-    own = {name_flag(name) for name in (*_OWN, options.vary, f"no_{options.vary}")}
-    if own := own & {read_flag(flag) for flag in flags}:
-        raise ValueError(f"Leave out {', '.join(sorted(own))}; the comparison sets this itself.")
+    _refuse_own(flags, options.vary, f"no_{options.vary}")
     runs = {}
     for value, data in product(options.values, options.data):
-        every = [*flags, *_flags_of(options.vary, value), "--data-path", data]
+        given = _flags_of(options.vary, value)
+        if options.vary == _FLAGS:
+            _refuse_own(given)
+        every = [*flags, *given, "--data-path", data]
         params = parse_params(every)
         for seed in range(options.seeds):
-            run = f"{options.name}_{Path(data).stem}_{value}_seed{seed}"
+            run = f"{options.name}_{Path(data).stem}_{_name(options, value)}_seed{seed}"
             planned = replace(params, seed=seed, run=re.sub(r"[^\w.-]+", "-", run))
             if planned.run in {other.run for other, _ in runs.values()}:
                 raise ValueError(
@@ -112,6 +146,8 @@ def inspect_run(params):
     """
     from utils.scores.labelings import LABELINGS, choose_labeling  # slow: it imports Keras
 
+    if params.task == "recognition":
+        return _inspect_recognizer(params)
     examples = list_examples(params.data_path, params.video_root, params.group_pattern)
     classes = list_classes(examples, params.class_names)
     labeling = LABELINGS[choose_labeling(params.activation, examples, classes)]
@@ -124,12 +160,33 @@ def inspect_run(params):
     return network.count_params(), labeling.monitor
 
 
+def _inspect_recognizer(params):
+    material, stage = prepare_features(make_plan(params), nullcontext)
+    if not any(sentence.split == "dev" for sentence in material.sentences):
+        raise ValueError(f"{params.data_path} has no dev sentences to compare settings on.")
+    return stage.network.count_params(), "-val_wer"
+
+
+def score_test(folder):
+    """Return the score of a run's best checkpoint on its test split, as evaluate.py finds it."""
+
+    def list_reports():  # with a language model the folder has another name
+        trained = best_network(folder).stat().st_mtime
+        reports = [(path.stat().st_mtime, path) for path in folder.glob(_REPORTS)]
+        return sorted(report for report in reports if report[0] >= trained)
+
+    if not list_reports():
+        run_script("evaluate.py", folder, "--split", "test")
+    found = read_kind(list_reports()[-1][1])
+    return found[name_score(found)]
+
+
 def finish_run(params, flags):
     """Train a run, go on with it, or keep it.
 
     Returns:
-        Its history, the share of the most frequent label among its validation videos, and how many
-        these are.
+        Its history, the share of the most frequent label among its validation videos (None for
+        sentences), and how many these are.
 
     Raises:
         ValueError: it was begun with other parameters, or the training failed.
@@ -139,54 +196,78 @@ def finish_run(params, flags):
         find_run(replace(params, resume=True))  # refuses other parameters
     if (load_state(folder) or {"epoch": 0})["epoch"] < params.epochs:
         train_run(params.run, *flags)
+    if params.task == "recognition":
+        sentences = load_data(folder, load_sentences)[0]
+        videos = sum(sentence.split == "dev" for sentence in sentences)
+        return load_state(folder)["history"][: params.epochs], None, videos
     labels = Counter(example.label for example in select_split(load_data(folder)[0], "val"))
     share = labels.most_common(1)[0][1] / labels.total()
     return load_state(folder)["history"][: params.epochs], share, labels.total()
 
 
-def score_seeds(runs, score):
+def _sum_up(scores):
+    """Return {"seeds": scores, "mean", "spread": standard deviation, None of one score}."""
+    spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
+    return {"seeds": scores, "mean": float(np.mean(scores)), "spread": spread}
+
+
+def score_seeds(runs, score, test=False):
     """Finish the runs of one value on one dataset.
 
     Args:
         runs: list of (`Params`, flags of training.py), one a seed.
         score: the column of the history that counts.
+        test: whether the best checkpoints are scored on the test split, too.
 
     Returns:
         {"score", "seeds": scores, "mean", "spread": standard deviation or None, "chance": share of
-        the most frequent label, "videos": how many validated each, "seconds_per_epoch"}.
+        the most frequent label (None for sentences), "videos": how many validated each,
+        "seconds_per_epoch"}, and "test": {"seeds", "mean", "spread"} if asked for.
     """
-    scores, chances, seconds = [], [], []
+    scores, chances, seconds, tests = [], [], [], []
     for params, flags in runs:
         history, share, videos = finish_run(params, flags)
         scores.append(history[-1][score])
         chances.append(share)
         seconds.append(np.median([row["seconds"] for row in history]))
-        print_line(f"{params.run}: {score} {scores[-1]:.3f}", flush=True)
+        line = f"{params.run}: {score} {scores[-1]:.3f}"
+        if test:
+            tests.append(score_test(RUNS / params.run))
+            line = f"{line}, test {tests[-1]:.3f}"
+        print_line(line, flush=True)
     return {
         "score": score,
-        "seeds": scores,
-        "mean": float(np.mean(scores)),
-        "spread": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-        "chance": float(np.mean(chances)),
+        **_sum_up(scores),
+        "chance": None if None in chances else float(np.mean(chances)),
         "videos": videos,
         "seconds_per_epoch": round(float(np.mean(seconds)), 3),
+        **({"test": _sum_up(tests)} if test else {}),
     }
 
 
+def _columns(row):
+    """Return {column: {"mean", "spread"}} of one value's cells: those of test are beside."""
+    found = {}
+    for data, cell in row.items():
+        found |= {data: cell} | ({f"{data}, test": cell["test"]} if "test" in cell else {})
+    return found
+
+
 def format_table(vary, cells):
-    """Return the lines of a Markdown table: a row a value, a column a dataset.
+    """Return the lines of a Markdown table: a row a value, a column or two a dataset.
 
     Args:
         vary: the parameter.
-        cells: {value: {data: {"mean", "spread", "parameters", "seconds_per_epoch"}}}.
+        cells: {value: {data: {"mean", "spread", "parameters", "seconds_per_epoch"}}}, with "test"
+            where it was asked for.
     """
-    data = list(next(iter(cells.values())))
-    lines = [[vary, *data, "parameters", "s an epoch"], ["---"] * (len(data) + 3)]
+    columns = _columns(next(iter(cells.values())))
+    lines = [[vary, *columns, "parameters", "s an epoch"], ["---"] * (len(columns) + 3)]
     for value, row in cells.items():
-        found = [row[name] for name in data]
+        found = [*row.values()]
         scores = [
             f"{cell['mean']:.3f}" + ("" if cell["spread"] is None else f" ± {cell['spread']:.3f}")
-            for cell in found
+            for cell in _columns(row).values()
         ]
         seconds = np.mean([cell["seconds_per_epoch"] for cell in found])
         lines.append([value, *scores, f"{found[0]['parameters']:,}", f"{seconds:.1f}"])
@@ -201,13 +282,15 @@ def list_rows(vary, cells):
         cells: as in `format_table`.
 
     Yields:
-        {parameter: value, data set: mean score, "<data set>_spread", "parameters" in millions,
-        "seconds_per_epoch"}.
+        {parameter: value, data set: mean score, "<data set>_spread", "<data set>_test" and its
+        spread if asked for, "parameters" in millions, "seconds_per_epoch"}.
     """
     for value, found in cells.items():
         row = {vary: value}
         for data, cell in found.items():
-            row |= {Path(data).stem: cell["mean"], f"{Path(data).stem}_spread": cell["spread"]}
+            name = Path(data).stem
+            for key, own in ((name, cell), (f"{name}_test", cell.get("test"))):
+                row |= {key: own["mean"], f"{key}_spread": own["spread"]} if own else {}
         first = next(iter(found.values()))
         seconds = np.mean([cell["seconds_per_epoch"] for cell in found.values()])
         yield row | {
@@ -231,16 +314,17 @@ def compare_settings(options, flags):
     figures = Figures(options.output, list(range(options.seeds)))
     pairs = list(product(options.values, options.data))
     kinds = {pair: inspect_run(runs[*pair, 0][0]) for pair in pairs}
-    cells = {value: {} for value in options.values}
+    cells = {_name(options, value): {} for value in options.values}
     for value, data in pairs:
         parameters, score = kinds[value, data]
         seeds = [runs[value, data, seed] for seed in range(options.seeds)]
-        cells[value][data] = score_seeds(seeds, score) | {"parameters": parameters}
+        found = score_seeds(seeds, score.removeprefix("-"), options.test)
+        cells[_name(options, value)][data] = found | {"parameters": parameters}
     result = {"vary": options.vary, "flags": flags, "values": cells}
     write_atomically(RUNS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
     for row in list_rows(options.vary, cells):
         figures.add(**row)
-    counts = [f"{data} {cell['videos']}" for data, cell in cells[options.values[0]].items()]
+    counts = [f"{data} {cell['videos']}" for data, cell in next(iter(cells.values())).items()]
     title = f"{options.name}, val videos: {', '.join(counts)}; seeds: {options.seeds}"
     plot_comparison(cells, options.vary, RUNS / f"{options.name}.png", title)
     print_line("", *format_table(options.vary, cells))

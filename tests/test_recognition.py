@@ -9,6 +9,7 @@ from pathlib import Path
 
 import evaluate
 import training
+from scripts import compare_settings
 from scripts.explain import explain
 from support.commands import work_in
 from support.runs import Trained, break_off, check_same_runs, read_history, read_pictures
@@ -448,7 +449,7 @@ def test_statistics_are_those_of_all_rows(folder):
     np.testing.assert_allclose(variance, rows.var(0), rtol=1e-3)
 
 
-def test_a_language_model_is_weighed_on_dev(folder, capsys):
+def test_a_language_model_is_weighed_on_dev(folder, untraced, capsys):
     train(*FEW, "--run", "spoken", "--language-model", 2, "--epochs", 1)
     kept = json.loads(Path("weights/spoken/language.json").read_text())
     assert kept["order"] == 2 and kept["beam"] == 10
@@ -458,7 +459,7 @@ def test_a_language_model_is_weighed_on_dev(folder, capsys):
         train(*FEW, "--language-model", 2, "--language-weights", 1.0)
 
 
-def test_all_that_reads_a_run_uses_its_language_model(folder, capsys):
+def test_all_that_reads_a_run_uses_its_language_model(folder, untraced, capsys):
     """A bonus that makes blanks the dearest: the network alone has said nothing yet."""
     flags = ("--language-model", 2, "--language-weights", 0.5, 20.0, "--epochs", 1)
     flags += ("--velocities", "--standard", "sentence", "--relative-to", 14, 15)
@@ -479,7 +480,44 @@ def test_all_that_reads_a_run_uses_its_language_model(folder, capsys):
         score("weights/given", split="dev")
 
 
-def test_a_run_without_a_manifest_goes_on_as_it_was_typed(folder):
+def test_settings_are_compared_by_their_wer(folder, untraced, monkeypatch, capsys):
+    def run_here(name, *flags):
+        return training.train_run(parse_params([*flags, "--run", name]))
+
+    def score_here(_, run, *flags):
+        return score(run, split=flags[1])
+
+    monkeypatch.setattr(compare_settings, "train_run", run_here)
+    monkeypatch.setattr(compare_settings, "run_script", score_here)
+    values = ("plain=", "moving=--velocities")
+    options = compare_settings.Options("c", "flags", values, ("few/release",), test=True)
+    flags = [each for each in (*FLAGS, *FEW) if each not in ("--data-path", "release")]
+    flags.remove("few/release")  # one epoch says nothing yet without a bonus
+    flags += "--epochs 1 --language-model 2 --language-weights 0.5 20".split()
+    compare_settings.compare_settings(options, flags)
+    cells = json.loads(Path("weights/c.json").read_text())["values"]
+    for name in ("plain", "moving"):
+        run, cell = Path(f"weights/c_release_{name}_seed0"), cells[name]["few/release"]
+        assert (cell["score"], cell["chance"], cell["videos"]) == ("val_wer", None, 2)
+        assert cell["mean"] == float(read_history(run)[-1]["val_wer"])
+        tested = json.loads((run / "evaluation/test-beam10/report.json").read_text())["wer"]
+        assert cell["test"] == {"seeds": [tested], "mean": tested, "spread": None}
+    said = capsys.readouterr().out
+    assert "| flags | few/release | few/release, test | parameters | s an epoch |" in said
+    assert (
+        cells["moving"]["few/release"]["parameters"] > cells["plain"]["few/release"]["parameters"]
+    )
+    monkeypatch.setattr(compare_settings, "train_run", None)
+    monkeypatch.setattr(compare_settings, "run_script", None)
+    compare_settings.compare_settings(options, flags)  # all is kept
+    with pytest.raises(ValueError, match=r"Leave out --seed; the comparison"):
+        own = replace(options, values=("a=", "b=--seed 3"))
+        compare_settings.compare_settings(own, flags)
+    with pytest.raises(ValueError, match="'--velocities' a name: NAME=FLAGS"):
+        replace(options, values=("plain=", "--velocities"))
+
+
+def test_a_run_without_a_manifest_goes_on_as_it_was_typed(folder, untraced):
     """Before --row-stride was asked for, such rows counted as stride 4: the front is the run's."""
     shutil.copytree("few/F", "bare", ignore=shutil.ignore_patterns("manifest.json"))
     params = parse_params([*FLAGS, *FEW, "--features", "bare", "--run", "bare", "--epochs", "1"])

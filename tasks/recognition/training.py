@@ -11,7 +11,14 @@ from tasks.idle import Facts, say_idle
 from tasks.job import SHOWN, Job
 from tasks.recognition.language import BEAM, MOST, UNWEIGHED, Search, build_model, save_search
 from tasks.recognition.stages import prepare_features, prepare_frames
-from tasks.recognition.transcription import Trial, list_caveats, make_sequence, measure, sum_up
+from tasks.recognition.transcription import (
+    LossMeter,
+    Trial,
+    list_caveats,
+    make_sequence,
+    measure,
+    sum_up,
+)
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.features.settings import list_networks
@@ -102,11 +109,12 @@ def prepare(plan, scope, replicas):
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     training = _make_training(params, members["train"], labels, stage, replicas)
     part, dev, trial, few = stage.part, members["dev"], None, None
+    meter = LossMeter(loss, part.output_shape)
 
     def try_on(sentences):
         options = (stage.inputs, vocabulary, params.front, stage.reading)
         sequence = make_sequence(sentences, *options, **batches)
-        return Trial(part, sequence, sentences, vocabulary, params.corpus, loss)
+        return Trial(part, sequence, sentences, vocabulary, params.corpus, meter)
 
     if dev:
         trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])

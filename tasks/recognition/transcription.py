@@ -102,12 +102,24 @@ class Decoded(NamedTuple):
     loss: float | None
 
 
-def _find_losses(loss, targets, outputs):
-    """Return the loss of each sentence that has as many steps as its glosses need."""
-    labels = [row[2 : 2 + row[1]] for row in targets.astype(int)]
-    lost = find_impossible(labels, targets[:, 0])
-    values = keras.ops.convert_to_numpy(loss.call(targets, outputs))
-    return np.delete(values, lost).tolist()
+class LossMeter:
+    """Measures a loss of sentences by a compiled function: TensorFlow traces CTC at each call else.
+
+    Args:
+        loss: a `models.recognizer.RecognitionLoss`.
+        outputs_shape: of a recognizer, (batch, 2, steps, classes), None where it varies.
+    """
+
+    def __init__(self, loss, outputs_shape):
+        targets, outputs = keras.Input((None,)), keras.Input(outputs_shape[1:])
+        measured = keras.layers.Lambda(lambda pair: loss.call(*pair), output_shape=())
+        self._model = keras.Model([targets, outputs], measured([targets, outputs]))
+
+    def measure(self, targets, outputs):
+        """Return the loss of each sentence that has as many steps as its glosses need."""
+        labels = [row[2 : 2 + row[1]] for row in targets.astype(int)]
+        lost = find_impossible(labels, targets[:, 0])
+        return np.delete(self._model.predict_on_batch([targets, outputs]), lost).tolist()
 
 
 def _run_batches(network, sequence):
@@ -126,12 +138,12 @@ def recognize(network, sequence, search=GREEDY, loss=None):
         network: a recognizer.
         sequence: `SentenceSequence` without an order.
         search: a `tasks.recognition.language.Search`.
-        loss: a `models.recognizer.RecognitionLoss` to measure; None for none.
+        loss: a `LossMeter`; None to measure none.
     """
     found, losses, blanks, steps, glosses = [], [], 0.0, 0, 0
     for outputs, targets in _run_batches(network, sequence):
         logits = outputs[:, 0]
-        losses += _find_losses(loss, targets, outputs) if loss else []
+        losses += loss.measure(targets, outputs) if loss else []
         lengths, counts = targets[:, 0].astype(int), targets[:, 1]
         found += search.find(logits, lengths)
         if lengths.any():
@@ -199,7 +211,7 @@ class Trial(NamedTuple):
         sentences: list of `Sentence`.
         vocabulary: list of glosses.
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, whose rules hold.
-        loss: a `models.recognizer.RecognitionLoss` to measure; None for none.
+        loss: a `LossMeter`; None to measure none.
     """
 
     network: keras.Model
@@ -207,7 +219,7 @@ class Trial(NamedTuple):
     sentences: list
     vocabulary: list
     corpus: str
-    loss: keras.losses.Loss | None = None
+    loss: LossMeter | None = None
 
     def transcribe(self, search=GREEDY):
         """Return the `Transcript` of a `tasks.recognition.language.Search`."""

@@ -180,7 +180,8 @@ def plot_comparison(cells, vary, path, title):
     """Draw the scores of each value and dataset as bars, seeds as dots, chance as a line.
 
     Args:
-        cells: {value: {data: {"score": its name, "seeds": scores, "mean", "chance"}}}.
+        cells: {value: {data: {"score": its name, "seeds": scores, "mean", "chance": None for a
+            WER}}}.
         vary: what the values are of.
         path: of the PNG.
         title: over all.
@@ -190,6 +191,7 @@ def plot_comparison(cells, vary, path, title):
     size = (max(5, 1.2 * len(cells) * len(names)), 4)
     figure, axis = plt.subplots(figsize=size, layout="constrained")
     write_title(figure, title)
+    chance = None
     for column, name in enumerate(names):
         places = np.arange(len(cells)) + (column - (len(names) - 1) / 2) * width
         found = [row[name] for row in cells.values()]
@@ -197,10 +199,13 @@ def plot_comparison(cells, vary, path, title):
         for place, cell, bar in zip(places, found, bars, strict=True):
             axis.plot([place] * len(cell["seeds"]), cell["seeds"], "k.", markersize=5)
             left, right = bar.get_x(), bar.get_x() + bar.get_width()
-            chance = axis.hlines(cell["chance"], left, right, "k", "--")
-    chance.set_label("chance")
+            if cell["chance"] is not None:
+                chance = axis.hlines(cell["chance"], left, right, "k", "--")
+    if chance:
+        chance.set_label("chance")
     axis.set_xticks(range(len(cells)), map(spell, cells))
-    axis.set(xlabel=vary, ylabel=found[0]["score"].replace("_", " "), ylim=(0, 1.02))
+    top = 1.02 if chance else None  # a WER in percent, which may be above 100
+    axis.set(xlabel=vary, ylabel=found[0]["score"].replace("_", " "), ylim=(0, top))
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)

@@ -34,6 +34,8 @@ _PACKAGES = ("keras", "tensorflow", "jax", "numpy", "opencv-contrib-python-headl
 
 # Parameters that name files, which began in the folder where the run was started.
 _PATHS = ("data_path", "video_root", "weights", "flow_weights", "flow_path", "features")
+# What a run decides when it begins, and keeps.
+_DECIDED = (("precision", "auto"), ("front", "auto"), ("corpus", ""))
 
 
 def _name_run(params):
@@ -87,7 +89,7 @@ def load_begun(folder):
 def _differs(name, was, now):
     if name in _PATHS and Path(was).exists() and Path(now).exists():
         return not Path(was).samefile(now)
-    return was != now and (name, now) != ("precision", "auto")  # which keeps the run's
+    return was != now and (name, now) not in _DECIDED
 
 
 def find_params(params):

@@ -34,13 +34,20 @@ def _say_score(path, report, name):
     return f"{report[name]:.4g}"
 
 
+def name_score(report):
+    """Return the number of a report by which runs are compared."""
+    if "wer" in report:
+        return "wer"
+    return "mean_average_precision" if report.get("labeling") == "multi" else "accuracy"
+
+
 def _read_scores(folder):
     scores = {}
     for path in sorted(folder.glob("evaluation/*/report.json")):
         report = read_kind(path)
-        name = "mean_average_precision" if report.get("labeling") == "multi" else "accuracy"
-        if "wer" in report:
-            scores[path.parent.name] = f"WER {_say_score(path, report, 'wer')}"
+        name = name_score(report)
+        if name == "wer":
+            scores[path.parent.name] = f"WER {_say_score(path, report, name)}"
         elif name in report:  # older versions' may lack it
             scores[path.parent.name] = _say_score(path, report, name)
     return scores
