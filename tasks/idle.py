@@ -121,6 +121,7 @@ _IDLE = {
         ("noise", lambda f: not f.params.features, "training is on frames"),
         ("runtime", lambda f: True, "recognizers are computed by Keras"),
         ("language_weights", lambda f: not f.params.language_model, "language_model is 0"),
+        ("template_weights", lambda f: not f.params.templates, "templates is False"),
         (
             "coordinates",
             lambda f: not f.params.relative_to and f.params.missing == "refuse",

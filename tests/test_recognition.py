@@ -480,6 +480,38 @@ def test_all_that_reads_a_run_uses_its_language_model(folder, untraced, capsys):
         score("weights/given", split="dev")
 
 
+def test_templates_answer_before_the_network_has_learned(folder, untraced, capsys):
+    train(*FEW, "--run", "parts_of", "--templates", "--epochs", 1)
+    said = capsys.readouterr().out
+    assert "Chosen on 2 dev sentences: templates of 8 sentences, network " in said
+    run = Path("weights/parts_of")
+    found = score(run, split="dev")
+    assert (run / "evaluation/dev-templates").is_dir() and found["empty"] == 0
+    assert "dev, templates of 8 sentences, network" in capsys.readouterr().out
+    sentence = next(s for s in list_sentences("few/release", needs_frames=False)[0])
+    explain(ExplanationOptions(sentence.id, run))
+    assert f"{sentence.id}: {' '.join(sentence.glosses)}" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="are empty"):
+        score(run, split="dev", beam=1)
+    kept = json.loads((run / "templates.json").read_text())
+    weights = [kept[name] for name in ("network", "language", "jump")]
+    train(*FEW, "--run", "told", "--templates", "--template-weights", *weights, "--epochs", 1)
+    assert "Sequences are searched for with templates of 8" in capsys.readouterr().out
+    assert json.loads(Path("weights/told/templates.json").read_text()) == kept
+    (run / "templates.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"templates\.npz is damaged or missing"):
+        score(run, split="dev")
+    (run / "templates.json").write_text('{"jump": 1}')
+    with pytest.raises(ValueError, match=r"damaged: it needs numbers network, language, jump"):
+        score(run, split="dev")
+    for flags, message in (
+        (("--template-weights", 1, 2), "give those of the network and of the"),
+        (("--features", ""), "templates are of rows: give features"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parse_params([*FLAGS, *FEW, "--templates", *map(str, flags)])
+
+
 def test_settings_are_compared_by_their_wer(folder, untraced, monkeypatch, capsys):
     def run_here(name, *flags):
         return training.train_run(parse_params([*flags, "--run", name]))

@@ -58,6 +58,7 @@ _RANGES = [
     ("distillation", 0, _MANY, "at least 0"),
     ("language_model", 0, 9, "from 0 to 9"),
     ("language_weights", -100, 100, "from -100 to 100"),
+    ("template_weights", 0, 100, "from 0 to 100"),
     ("rescale", 0, 0.9, "from 0 to 0.9"),
     ("drop_rows", 0, 0.9, "from 0 to 0.9"),
     ("noise", 0, 100, "from 0 to 100"),
@@ -180,6 +181,13 @@ def _check_recognition(params):
             f"language_weights is {params.language_weights}; give a weight and a bonus, such as "
             "1.0 2.0, or neither."
         )
+    if len(params.template_weights) not in (0, 3):
+        raise ValueError(
+            f"template_weights is {params.template_weights}; give those of the network and of the "
+            "language model and the cost of a jump, such as 0.1 0.2 0.7, or none."
+        )
+    if params.templates and not params.features:
+        raise ValueError("templates are of rows: give features, or leave out --templates.")
     if params.feature_views > 1:
         raise ValueError(
             f"feature_views is {params.feature_views}; recognition takes 1 (maps of the "

@@ -182,6 +182,12 @@ class Recognition:
     glosses in a row; 3 is usual. 0: none."""
     language_weights: tuple[float, ...] = ()
     """Weight of the language model, and bonus for each gloss. Empty: chosen on dev sentences."""
+    templates: bool = False
+    """For some hundred sentences on --features: the search also compares rows with the training
+    sentences', and puts its answer together from their parts."""
+    template_weights: tuple[float, ...] = ()
+    """Weights of the network and of the language model in that search, and the cost of a jump from
+    one sentence to another. Empty: chosen on training and dev sentences."""
     rescale: float = 0.2
     """Augmentation: largest random change of a sentence's speed."""
     drop_rows: float = 0.1

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from models.ctc import BLANK, align, decode_glosses, encode_glosses
 from models.recognizer import count_channels, count_pooled
-from tasks.recognition.language import open_search
+from tasks.recognition.searching import Heard, open_search
 from tasks.recognition.transcription import (
     find_gaps,
     load_recognizer,
@@ -156,21 +156,21 @@ def _read_video(run, params, path):
     return _Rows(network, rows[CENTER], times, reader.row_format.image_fps, notes)
 
 
-def read_sentence_of(options, params, sentences, search):
+def read_sentence_of(options, params, sentences):
     """Return the `Recognition` of a video by a run; arguments and errors as in `explain_sentence`.
 
     Args:
         options: `tasks.options.ExplanationOptions`.
         params: `Params` of the run.
         sentences: of the run.
-        search: a `tasks.recognition.language.Search`.
     """
     sentence = find_sentence(options.video, sentences)
     path = Path(sentence.path if sentence else options.video)
     read = _read_stored if params.features else _read_video
     found = read(options.run, params, path)
     logits = read_logits(found.network, found.rows, params.front, path)
-    (classes,) = search.find(logits[None], [len(logits)])
+    search = open_search(options.run, params.front, options.beam, found.network)
+    (classes,) = search.find([Heard(logits, found.rows)])
     edges = row_edges(found.seconds)[:: count_pooled(params.front)][: len(logits) + 1]
     name = sentence.id if sentence else str(path)
     return Recognition(name, path, sentence, logits, edges, classes, found.notes, found.image_fps)
@@ -281,8 +281,7 @@ def explain_sentence(options):
     run, params = options.run, load_params(options.run / "params.json")
     own, vocabulary = load_data(run, load_sentences)
     params = replace(params, features=options.features or params.features)
-    search = open_search(run, options.beam)
-    recognition = read_sentence_of(options, params, own, search)
+    recognition = read_sentence_of(options, params, own)
     alignment = align_glosses(recognition, vocabulary)
     folder = explanation_folder(run, recognition.name, options.output)
     save_alignment(folder, alignment, vocabulary, f"{run.name}: {recognition.name}")

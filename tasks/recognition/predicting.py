@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.ctc import align, decode_glosses, drop_blank
+from models.ctc import align, decode_glosses, drop_blank, encode_glosses
 from models.recognizer import count_pooled
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
@@ -11,7 +11,7 @@ from tasks.recognition.explaining import (
     align_glosses,
     save_alignment,
 )
-from tasks.recognition.language import open_search
+from tasks.recognition.searching import Heard, open_search
 from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
@@ -32,7 +32,7 @@ class Recognizer:
         reader: a `tasks.features.reader.RowReader`.
         front: of the network, a key of `FRONTS`.
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules glosses are cleaned.
-        search: a `tasks.recognition.language.Search`.
+        search: a `tasks.recognition.searching.Search`.
     """
 
     kind, live, clip_format, watch = "glosses", False, None, staticmethod(refuse_live)
@@ -41,11 +41,11 @@ class Recognizer:
         self.network, self.labels, self.reader = network, labels, reader
         self.front, self.corpus, self.search = front, corpus, search
 
-    def _locate(self, logits, probabilities):
+    def _locate(self, heard, probabilities):
         """Return [(class, first step, step behind the last)] of what is recognized."""
-        if self.search.beam == 1:
+        if not self.search.name:
             return locate_glosses(probabilities)
-        (found,) = self.search.find(logits[None], [len(logits)])
+        logits, (found,) = heard.logits, self.search.find([heard])
         return [
             (label, *span) for label, span in zip(found, align(logits, found).tolist(), strict=True)
         ]
@@ -72,7 +72,7 @@ class Recognizer:
         begins = np.append(times[::pooled][: len(probabilities)], times[-1])
         begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)
         begins[-1] = duration
-        found = self._locate(logits, probabilities)
+        found = self._locate(Heard(logits, rows[CENTER]), probabilities)
         intervals = [
             Interval(
                 float(begins[first]),
@@ -102,7 +102,7 @@ class Recognizer:
             prediction: of `predict_video`.
         """
         logits, video = prediction.logits, Path(prediction.video)
-        (found,) = self.search.find(logits[None], [len(logits)])
+        found = encode_glosses([each.label for each in prediction.intervals], self.labels)
         image_fps = self.reader.row_format.image_fps
         said = None, logits, prediction.times, found, [], image_fps
         return align_glosses(Recognition(video.name, video, *said), self.labels)
@@ -119,6 +119,6 @@ def open_recognizer(run, params, seconds, asked):
     if any(seconds):
         raise ValueError(f"{run} recognizes whole videos. Leave out window and step.")
     vocabulary = load_data(run, lambda path: None)[1]
-    how = params.front, params.corpus, open_search(run)
     network, reader = open_rows(run, params)
+    how = params.front, params.corpus, open_search(run, params.front, network=network)
     return Recognizer(network, vocabulary, reader, *how)

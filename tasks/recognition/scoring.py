@@ -8,7 +8,7 @@ from models.recognizer import count_channels
 from tasks.options import list_flags
 from tasks.plan import make_plan
 from tasks.recognition.baseline import answer_by_nearest, find_known, score_apart
-from tasks.recognition.language import open_search
+from tasks.recognition.searching import open_search
 from tasks.recognition.through_backbone import choose_part, look_at_frames, open_sentences
 from tasks.recognition.transcription import (
     FEATURES,
@@ -305,7 +305,7 @@ def score_sentences(options):
     sizes = {"batch_size": params.batch_size, "workers": params.workers}
     chosen, how = opened.sentences, (params.front, opened.reading)
     sequence = make_sequence(chosen, opened.inputs, vocabulary, *how, **sizes)
-    search = open_search(run, options.beam)
+    search = open_search(run, params.front, options.beam, opened.network)
     found = Trial(opened.network, sequence, chosen, vocabulary, corpus).transcribe(search)
     if not any(found.hypotheses.values()):
         raise ValueError(
@@ -319,7 +319,7 @@ def score_sentences(options):
     nearest, no_nearest = _score_nearest(run, opened, scored, training, known)
     apart = score_apart(scored.alignments, known)
     report = make_report(scored) | {"known": len(known), "apart": apart, "nearest": nearest}
-    name = split if search.beam == 1 else f"{split}-beam{search.beam}"
+    name = "-".join(filter(None, [split, search.name]))
     folder = evaluation_folder(run, name, options.data_path, options.features)
     names = save_evaluation(folder, report, scored)
     for_sclite, said_of_sclite = save_for_sclite(folder, scored)

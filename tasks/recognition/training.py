@@ -9,8 +9,17 @@ from models.recognizer import RecognitionLoss, count_pooled, output_lengths
 from tasks.features.runtimes import keep_networks
 from tasks.idle import Facts, say_idle
 from tasks.job import SHOWN, Job
-from tasks.recognition.language import BEAM, MOST, UNWEIGHED, Search, build_model, save_search
+from tasks.recognition.searching import (
+    BEAM,
+    MOST,
+    UNWEIGHED,
+    Search,
+    build_model,
+    list_searches,
+    save_search,
+)
 from tasks.recognition.stages import prepare_features, prepare_frames
+from tasks.recognition.templates import NETWORKS, make_splicer
 from tasks.recognition.transcription import (
     LossMeter,
     Trial,
@@ -26,6 +35,7 @@ from utils.pictures.saving import name_scope, name_splits
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
+from utils.signing.templates import Weights
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
 from utils.system.words import print_line
@@ -123,9 +133,22 @@ def prepare(plan, scope, replicas):
         report = _report_best(trial) if trial else None
         if params.language_model:
             model = build_model(sentences, vocabulary, params.language_model)
-            some = try_on([dev[i] for i in spread(len(dev), MOST)]) if dev else None
-            save_search(folder, _weigh(model, params.language_weights, some))
+            given = Language(model, *(params.language_weights or UNWEIGHED))
+            tried = [] if params.language_weights else list_searches(model)
+            save_search(folder, choose(Search(BEAM, given), tried))
+        if params.templates:
+            splicer = make_splicer(part, params.front, sentences, stage.inputs, vocabulary)
+            if params.template_weights:
+                splicer, tried = splicer.weigh(Weights(*params.template_weights)), []
+            else:
+                tried = [splicer.weigh(splicer.weights._replace(network=n)) for n in NETWORKS]
+            tried = [Search(splicer=each) for each in tried]
+            choose(Search(splicer=splicer), tried).splicer.save(folder)
         return report
+
+    def choose(given, tried):
+        some = [dev[i] for i in spread(len(dev), MOST)] if dev and tried else []
+        return _choose(given, tried, try_on(some) if some else None)
 
     return Job(
         folder=folder,
@@ -154,21 +177,20 @@ def _report_best(trial):
     return report
 
 
-def _weigh(model, weights, trial):
-    """Return the `Search` with a language model, weighed as asked for, or on dev.
+def _choose(given, tried, trial):
+    """Return the `Search` with the lowest WER of a `Trial`, or the given one where there is none.
 
     Args:
-        model: a `models.language.NgramModel`.
-        weights: (weight, bonus); () to choose them.
-        trial: `tasks.recognition.transcription.Trial` of dev sentences; None where there are none.
+        given: `Search`.
+        tried: list of them.
+        trial: `tasks.recognition.transcription.Trial` of dev sentences, or None.
     """
-    if weights or not trial:
-        search = Search(BEAM, Language(model, *(weights or UNWEIGHED)))
-        print_line(f"Sequences are searched for with {search}")
-    else:
-        search, wer = trial.weigh(model)
-        count = len(trial.sentences)
-        print_line(f"Chosen on {count} dev sentences: {search}, WER {wer:.2f} % of them")
+    if not trial:
+        print_line(f"Sequences are searched for with {given}")
+        return given
+    search, wer = trial.weigh(tried)
+    count = len(trial.sentences)
+    print_line(f"Chosen on {count} dev sentences: {search}, WER {wer:.2f} % of them")
     return search
 
 

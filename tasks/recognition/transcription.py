@@ -14,7 +14,7 @@ from models.ctc import (
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
 from tasks.features.reader import RowReader
-from tasks.recognition.language import BEAM, GREEDY, Search, list_languages
+from tasks.recognition.searching import GREEDY, Heard
 from utils.data.inspection import inspect_features
 from utils.features.gaps import Gaps
 from utils.runs.networks import load_network
@@ -123,12 +123,23 @@ class LossMeter:
 
 
 def _run_batches(network, sequence):
-    """Yield (outputs, targets) of the real sentences of each batch."""
+    """Yield (inputs, outputs, targets) of the real sentences of each batch."""
     for batch in show_progress("Recognizing", "batch", range(len(sequence))):
         inputs, targets, weights = sequence[batch]
         real = weights > 0
         outputs = network.predict(inputs, batch_size=len(real), verbose=0)
-        yield outputs[real], targets[real]
+        yield {name: each[real] for name, each in inputs.items()}, outputs[real], targets[real]
+
+
+def _part(inputs, logits, lengths):
+    """Return the `Heard` of each sentence of a batch."""
+    rows = [None] * len(logits)
+    if "features" in inputs:
+        pairs = zip(inputs["features"], inputs["lengths"], strict=True)
+        rows = [each[: int(count)] for each, count in pairs]
+    return [
+        Heard(own[:length], each) for own, length, each in zip(logits, lengths, rows, strict=True)
+    ]
 
 
 def recognize(network, sequence, search=GREEDY, loss=None):
@@ -137,15 +148,15 @@ def recognize(network, sequence, search=GREEDY, loss=None):
     Args:
         network: a recognizer.
         sequence: `SentenceSequence` without an order.
-        search: a `tasks.recognition.language.Search`.
+        search: a `tasks.recognition.searching.Search`.
         loss: a `LossMeter`; None to measure none.
     """
     found, losses, blanks, steps, glosses = [], [], 0.0, 0, 0
-    for outputs, targets in _run_batches(network, sequence):
+    for inputs, outputs, targets in _run_batches(network, sequence):
         logits = outputs[:, 0]
         losses += loss.measure(targets, outputs) if loss else []
         lengths, counts = targets[:, 0].astype(int), targets[:, 1]
-        found += search.find(logits, lengths)
+        found += search.find(_part(inputs, logits, lengths))
         if lengths.any():
             blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
@@ -222,30 +233,28 @@ class Trial(NamedTuple):
     loss: LossMeter | None = None
 
     def transcribe(self, search=GREEDY):
-        """Return the `Transcript` of a `tasks.recognition.language.Search`."""
+        """Return the `Transcript` of a `tasks.recognition.searching.Search`."""
         decoded = recognize(self.network, self.sequence, search, self.loss)
         said = spell(decoded.classes, self.sentences, self.vocabulary, self.corpus)
         return Transcript(*said, decoded)
 
-    def weigh(self, model):
-        """Choose how a language model is weighed: with the lowest WER of what is tried.
+    def weigh(self, searches):
+        """Choose the `tasks.recognition.searching.Search` with the lowest WER of what is tried.
 
         Args:
-            model: a `models.language.NgramModel`.
+            searches: list of them.
 
         Returns:
-            (the `Search`, its WER); of equal ones the one with the lowest weight and bonus.
+            (the search, its WER); of equal ones the first.
         """
         heard = [
-            (logits[:length], length)
-            for outputs, targets in _run_batches(self.network, self.sequence)
-            for logits, length in zip(outputs[:, 0], targets[:, 0].astype(int), strict=True)
+            each
+            for inputs, outputs, targets in _run_batches(self.network, self.sequence)
+            for each in _part(inputs, outputs[:, 0], targets[:, 0].astype(int))
         ]
         tried = []
-        for language in list_languages(model):
-            search = Search(BEAM, language)
-            found = [search.find(logits[None], [length])[0] for logits, length in heard]
-            said = spell(found, self.sentences, self.vocabulary, self.corpus)
+        for search in searches:
+            said = spell(search.find(heard), self.sentences, self.vocabulary, self.corpus)
             tried.append((search, score_corpus(align_corpus(*said)).wer))
         return min(tried, key=lambda pair: pair[1])
 

@@ -1,4 +1,4 @@
-"""The language model of a run: learned from training sentences, weighed on dev sentences."""
+"""How a run searches: the language model of its training sentences, and its templates."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,14 @@ from typing import NamedTuple
 
 from models.ctc import decode, encode_glosses
 from models.language import Language, NgramModel
+from tasks.recognition.templates import WEIGHTS_FILE as TEMPLATES
+from tasks.recognition.templates import Splicer, open_templates
 from utils.runs.folders import load_data
 from utils.signing.corpora import load_sentences
 from utils.system.files import write_atomically
 from utils.system.settings_files import read_kind
+
+import numpy as np
 
 FILE = "language.json"
 BEAM = 10
@@ -21,22 +25,50 @@ MOST = 200  # sentences of dev that they are chosen on
 _KEPT = {"order": (int,), "beam": (int,), "weight": (int, float), "bonus": (int, float)}
 
 
+class Heard(NamedTuple):
+    """What a recognizer says of a sentence.
+
+    Attributes:
+        logits: (steps, 1 + glosses), of the steps that are real.
+        rows: float (rows, dim), as they are stored; None where they are frames.
+    """
+
+    logits: np.ndarray
+    rows: np.ndarray | None = None
+
+
 class Search(NamedTuple):
     """How sequences of glosses are searched for.
 
     Attributes:
         beam: width; 1 takes the best class of each step.
         language: a `models.language.Language`, or None.
+        splicer: a `tasks.recognition.templates.Splicer` that searches in place of a beam, or None.
     """
 
     beam: int = 1
     language: Language | None = None
+    splicer: Splicer | None = None
 
-    def find(self, logits, lengths):
-        """Return the classes of each example, as `models.ctc.decode`."""
-        return decode(logits, lengths, self.beam, language=self.language)
+    @property
+    def name(self):
+        """What files of its answers are called after; "" for the best class of each step."""
+        if self.splicer:
+            return "templates"
+        return "" if self.beam == 1 else f"beam{self.beam}"
+
+    def find(self, heard):
+        """Return the classes of each of a list of `Heard`."""
+        if self.splicer:
+            return [self.splicer.find(each.logits, each.rows) for each in heard]
+        return [
+            decode(each.logits[None], [len(each.logits)], self.beam, language=self.language)[0]
+            for each in heard
+        ]
 
     def __str__(self):
+        if self.splicer:
+            return str(self.splicer)
         if self.language:
             return (
                 f"beam {self.beam}, language model of order {self.language.model.order}, "
@@ -48,9 +80,10 @@ class Search(NamedTuple):
 GREEDY = Search()
 
 
-def list_languages(model):
-    """Return what is tried of an `NgramModel`: each weight with each bonus."""
-    return [Language(model, weight, bonus) for weight in WEIGHTS for bonus in BONUSES]
+def list_searches(model):
+    """Return what is tried of an `NgramModel`: each weight with each bonus, the lowest first."""
+    every = (Language(model, weight, bonus) for weight in WEIGHTS for bonus in BONUSES)
+    return [Search(BEAM, language) for language in every]
 
 
 def build_model(sentences, vocabulary, order):
@@ -66,18 +99,24 @@ def save_search(folder, search):
     write_atomically(Path(folder, FILE), json.dumps(kept | {"beam": search.beam}, indent=1) + "\n")
 
 
-def open_search(folder, beam=0):
+def open_search(folder, front, beam=0, network=None):
     """Return the `Search` of a run.
 
     Args:
         folder: the run's.
-        beam: width. 0: as the run keeps it, or 1 if it keeps none. Above 1 with its language model
-            if it has one.
+        front: its, a key of `FRONTS`.
+        beam: width. 0: as the run keeps it, with its templates if it has some, or 1 if it keeps
+            none. Above 1 with its language model if it has one.
+        network: the recognizer of rows, which templates need.
 
     Raises:
-        ValueError: no run, or a damaged file of how its language model is weighed.
+        ValueError: no run, or a damaged file of how it searches.
     """
     path = Path(folder, FILE)
+    if not beam and Path(folder, TEMPLATES).is_file():
+        sentences, vocabulary = load_data(folder, load_sentences)
+        model = build_model(sentences, vocabulary, 2)
+        return Search(splicer=open_templates(folder, network, front, model, len(vocabulary)))
     if beam == 1 or not path.is_file():
         return Search(beam or 1)
     kept = read_kind(path)
