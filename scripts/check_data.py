@@ -59,7 +59,8 @@ def list_corpus(path):
             header = io.StringIO(read_text(path), "")
         found = "glosses" in next(csv.reader(header, skipinitialspace=True), ())
     else:
-        found = sum(row.find(path) is not None for row in CORPORA.values()) == 1
+        rows = (row for row in CORPORA.values() if not row.named)
+        found = sum(row.find(path) is not None for row in rows) == 1
     sentences = list_sentences(path, needs_frames=False)[0] if found else []
     return [Example(each.path, " ".join(each.glosses), each.split) for each in sentences]
 

@@ -4,6 +4,8 @@ import os
 import shutil
 
 os.environ["VIDEO_HOME"] = "."  # weights/ and data/ are in the folder of a test, not the project
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: threads would only wait
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import models  # noqa: F401  before TensorFlow
 from support.backbones import shrunk_i3d

@@ -356,4 +356,13 @@ def test_the_floor_of_the_rate():
 
 
 def test_every_release_has_a_layout():
-    assert set(LAYOUTS) == set(RELEASES) == set(CORPORA) - {"csv"}
+    found = {name for name, row in CORPORA.items() if not row.named}
+    assert set(LAYOUTS) == set(RELEASES) == found - {"csv"}
+
+
+def test_a_release_is_cleaned_by_another_rule_only_where_it_is_named(rendered):
+    folder = rendered / "PHOENIX-2014-T"
+    assert find_corpus(folder)[0] == "phoenix2014t"
+    assert find_corpus(folder, "phoenix2014t_corrnet") == ("phoenix2014t_corrnet", folder)
+    every = [list_sentences(folder, corpus) for corpus in ("", "phoenix2014t_corrnet")]
+    assert [s.raw for s in every[0][0]] == [s.raw for s in every[1][0]]

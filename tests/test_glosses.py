@@ -53,6 +53,7 @@ def test_cleaning_of_phoenix2014t(raw, clean):
         ("phoenix2014", "NORD NORD", "loc-NORD NORD"),  # references are as scored
         ("phoenix2014_si5", "NORD NORD", "loc-NORD NORD"),
         ("phoenix2014t", "NORD", "NORD"),
+        ("phoenix2014t_corrnet", "NORD", "NORD"),
     ],
 )
 def test_what_each_side_becomes(corpus, said, held_out):
@@ -61,6 +62,13 @@ def test_what_each_side_becomes(corpus, said, held_out):
     assert clean_reference(glosses, "train", corpus) == said.split()
     assert clean_reference(glosses, "dev", corpus) == held_out.split()
     assert clean_reference(glosses, "test", corpus) == held_out.split()
+
+
+def test_corrnet_leaves_repeats_with_a_hyphen():
+    said = "NICHT-KOMMEN loc-NICHT-KOMMEN M A M A REGEN REGEN REGEN __PU__ WIND2 WIND2".split()
+    assert clean_phoenix2014t(said) == "NICHT-KOMMEN M+A+M+A REGEN WIND2".split()
+    left = "NICHT-KOMMEN NICHT-KOMMEN M+A+M+A REGEN WIND2 WIND2".split()
+    assert clean_hypothesis(said, "phoenix2014t_corrnet") == left
 
 
 def test_every_corpus_has_its_cleaning():

@@ -147,7 +147,7 @@ class Recognition:
 
     corpus: str = ""
     """The corpus in --data-path: phoenix2014, phoenix2014_si5, phoenix2014t or csv. Empty: the only
-    one that is found there."""
+    one that is found there. phoenix2014t_corrnet: -T, cleaned as CorrNet does."""
     vocabulary: Literal["cleaned", "raw"] = "cleaned"
     """Glosses to train on. cleaned: as they are scored. raw: as they are written in the corpus."""
     row_stride: int = 0

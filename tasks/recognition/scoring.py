@@ -267,9 +267,7 @@ def _say_apart(report, no_nearest):
         return [*lines, f"Not compared with the nearest training sentences: {no_nearest}"]
     lines.append(f"The nearest training sentence's glosses: WER of {tell(report['nearest'])}")
     if report["wer"] >= report["nearest"]["wer"]:
-        lines.append(
-            "The network does no better than the nearest training sentence (dynamic time warping)."
-        )
+        lines.append("That is no better than the nearest training sentence (dynamic time warping).")
     return lines
 
 

@@ -6,7 +6,8 @@ from and is scored against is cleaned when the corpus is read: `clean_reference`
 
 PHOENIX-2014's evaluation script cleans the hypothesis word by word, so its rules about neighboring
 words never apply; its references of dev and test are clean already, its training labels are not.
-For PHOENIX-2014-T all are cleaned.
+For PHOENIX-2014-T all are cleaned, by the rule of Camgoz et al. (neccam/slt), or by that of Hu et
+al. (hulianyuyy/CorrNet), which leaves repeats of glosses with more than capitals in them.
 """
 
 import re
@@ -30,6 +31,7 @@ PHOENIX2014T_RULES = (
     (r"-PLUSPLUS\b", ""),
     (r"\b([A-Z]+)RAUM$", r"\1"),
 )
+_PLAIN = re.compile(r"[A-Z]+")
 _SPELLED = re.compile(r"[A-Z](\+[A-Z])*|SCH|NN")
 
 
@@ -67,6 +69,17 @@ def clean_phoenix2014t(words):
     return [word for word, _ in groupby(_join_letters(_apply(PHOENIX2014T_RULES, words)))]
 
 
+def clean_corrnet(words):
+    """Clean the glosses of a PHOENIX-2014-T sentence as CorrNet does.
+
+    As `clean_phoenix2014t`, but a gloss that follows itself is one only if it is of capitals alone:
+    glosses with a hyphen, "+" or a digit stay twice.
+    """
+    joined = groupby(_join_letters(_apply(PHOENIX2014T_RULES, words)))
+    runs = ((word, list(run)) for word, run in joined)
+    return [each for word, run in runs for each in (run[:1] if _PLAIN.fullmatch(word) else run)]
+
+
 class Cleaning(NamedTuple):
     """What becomes of glosses of a corpus: of hypotheses and training labels, of dev and test."""
 
@@ -78,6 +91,7 @@ CLEANINGS = {  # of each of `utils.signing.corpora.CORPORA`
     "phoenix2014": Cleaning(clean_phoenix2014, list),
     "phoenix2014_si5": Cleaning(clean_phoenix2014, list),
     "phoenix2014t": Cleaning(clean_phoenix2014t, clean_phoenix2014t),
+    "phoenix2014t_corrnet": Cleaning(clean_corrnet, clean_corrnet),
     "csv": Cleaning(list, list),
 }
 

@@ -64,17 +64,21 @@ class Corpus(NamedTuple):
     Attributes:
         find: function of a path -> what `read` takes, or None if the corpus is not there.
         read: generator of `Sentence`, raw.
+        named: whether it is taken only where it is asked for by its name.
     """
 
     find: Callable
     read: Callable
+    named: bool = False
 
 
+_RELEASED = {
+    name: Corpus(partial(find_release, release), partial(read_release, release))
+    for name, release in RELEASES.items()
+}
 CORPORA = {
-    **{
-        name: Corpus(partial(find_release, release), partial(read_release, release))
-        for name, release in RELEASES.items()
-    },
+    **_RELEASED,
+    "phoenix2014t_corrnet": _RELEASED["phoenix2014t"]._replace(named=True),
     "csv": Corpus(
         lambda path: path if path.suffix.lower() == ".csv" and path.is_file() else None,
         read_csv,
@@ -97,8 +101,11 @@ def find_corpus(data_path, corpus=""):
     """
     if corpus and corpus not in CORPORA:
         raise ValueError(f"Unknown corpus {corpus!r}; known: {', '.join(CORPORA)}.")
-    found = {name: row.find(Path(data_path)) for name, row in CORPORA.items()}
-    found = {name: root for name, root in found.items() if root and corpus in ("", name)}
+    asked = {
+        name: row for name, row in CORPORA.items() if name == corpus or not (corpus or row.named)
+    }
+    found = {name: row.find(Path(data_path)) for name, row in asked.items()}
+    found = {name: root for name, root in found.items() if root}
     if not found:
         raise ValueError(
             f"{data_path} contains no corpus{' ' + corpus if corpus else ''}. Give the "
