@@ -529,6 +529,52 @@ TABLES = {
             ),
         ),
     ),
+    "runtimes_signing": Table(
+        ("features computed by", "WER on dev", "on test"),
+        (
+            Part(
+                "runtimes_signing",
+                (
+                    "{features}",
+                    *(
+                        f"{{phoenix-2014-multisigner{split}:.1f}} ± "
+                        f"{{phoenix-2014-multisigner{split}_spread:.1f}}"
+                        for split in ("", "_test")
+                    ),
+                ),
+            ),
+        ),
+    ),
+    "runtimes_files": Table(
+        ("runtime and precision", "frames of video a second", "of the network alone"),
+        (
+            Part(
+                "runtimes_files",
+                ("{kind}", "{frames of video/s:.1f}", "{% of the network alone:.0f} %"),
+                across=("{unit}", "value"),
+                keys=("kind",),
+            ),
+        ),
+    ),
+    "runtimes_classes": Table(
+        (
+            "runtime and precision",
+            "of 6 clips, same top-1 class",
+            "largest difference of its share",
+        ),
+        (
+            Part(
+                "runtimes_classes",
+                (
+                    "{kind}",
+                    "{of 6 top-1 classes are the same:.0f}",
+                    "{largest difference of its probability:.3f}",
+                ),
+                across=("{unit}", "value"),
+                keys=("kind",),
+            ),
+        ),
+    ),
     "runtimes": Table(
         (
             "runtime and precision",
