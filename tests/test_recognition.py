@@ -1,5 +1,6 @@
 """Recognition as commands are run: a release's tables, features that spell the glosses."""
 
+import contextlib
 import csv
 import json
 import shutil
@@ -14,7 +15,9 @@ from scripts.explain import explain
 from support.commands import work_in
 from support.runs import Trained, break_off, check_same_runs, read_history, read_pictures
 from tasks.options import EvaluationOptions, ExplanationOptions
+from tasks.plan import make_plan
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
+from tasks.recognition.training import prepare
 from tasks.recognition.transcription import read_features
 from tasks.training_flags import parse_params
 from utils.clips.batches import TrainingOrder
@@ -510,6 +513,18 @@ def test_templates_answer_before_the_network_has_learned(folder, untraced, capsy
     ):
         with pytest.raises(ValueError, match=message):
             parse_params([*FLAGS, *FEW, "--templates", *map(str, flags)])
+
+
+def test_labels_of_training_and_dev_are_as_wide(folder):
+    """Of two widths TensorFlow says that a loop is not compatible."""
+    corpus = Path(shutil.copytree("few", "wide"))
+    path = next((corpus / "release").rglob("dev.corpus.csv"))
+    path.write_text(path.read_text().rstrip("\n") + " NORD NORD NORD\n")
+    plan = make_plan(parse_params([*FLAGS, *FEW, "--data-path", str(corpus / "release")]))
+    job = prepare(plan, contextlib.nullcontext, 1)
+    trial = job.measure.args[0]
+    widths = {sequence[0][1].shape[1] for sequence in (job.training, trial.sequence)}
+    assert widths == {2 + 5}
 
 
 def test_settings_are_compared_by_their_wer(folder, untraced, monkeypatch, capsys):

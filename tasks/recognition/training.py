@@ -43,7 +43,7 @@ from utils.system.words import print_line
 import numpy as np
 
 
-def _make_training(params, sentences, labels, stage, replicas):
+def _make_training(params, sentences, labels, stage, batches):
     """Return the batches of training sentences, changed at random."""
     pooled = count_pooled(params.front)
     chosen = [stage.inputs[sentence.path] for sentence in sentences]
@@ -61,10 +61,8 @@ def _make_training(params, sentences, labels, stage, replicas):
         round(max(rows) * (1 + params.rescale)) + 1,
         partial(output_lengths, front=params.front),
         stage.reading.pad,
-        batch_size=params.batch_size,
         order=TrainingOrder(params.seed),
-        replicas=replicas,
-        workers=params.workers,
+        **batches,
     )
 
 
@@ -117,7 +115,8 @@ def prepare(plan, scope, replicas):
     )
     folder = _begin_run(material, stage)
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
-    training = _make_training(params, members["train"], labels, stage, replicas)
+    batches["most"] = max(len(sentence.glosses) for sentence in sentences)
+    training = _make_training(params, members["train"], labels, stage, batches)
     part, dev, trial, few = stage.part, members["dev"], None, None
     meter = LossMeter(loss, part.output_shape)
 

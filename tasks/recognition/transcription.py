@@ -309,7 +309,7 @@ def make_sequence(sentences, inputs, vocabulary, front, reading=FEATURES, **batc
         vocabulary: list of glosses.
         front: a key of `FRONTS`.
         reading: a `Reading`.
-        batches: batch_size, workers, replicas of `SentenceSequence`.
+        batches: batch_size, workers, replicas, most of `SentenceSequence`.
     """
     chosen = [inputs[sentence.path] for sentence in sentences]
     rows = [each.num_rows for each in chosen]

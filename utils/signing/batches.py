@@ -36,9 +36,15 @@ def pad_rows(arrays, lengths, name="features", window=1, stride=1):
     return {name: padded, "lengths": own}
 
 
-def pack_labels(sequences):
-    """Return labels as int32 (sentences, 1 + longest): how many there are, then they, padded."""
-    packed = np.zeros((len(sequences), 1 + max(map(len, sequences), default=0)), np.int32)
+def pack_labels(sequences, most=0):
+    """Return labels as int32 (sentences, 1 + longest): how many there are, then they, padded.
+
+    Args:
+        sequences: of labels.
+        most: labels that there is room for at least.
+    """
+    longest = max(map(len, sequences), default=0)
+    packed = np.zeros((len(sequences), 1 + max(most, longest)), np.int32)
     for row, labels in zip(packed, sequences, strict=True):
         row[: 1 + len(labels)] = [len(labels), *labels]
     return packed
@@ -56,13 +62,14 @@ class SentenceSequence(Sequence):
         longest: rows that one may have.
         to_steps: function int (batch,) of rows -> steps that come out of the network.
         pad: function (arrays, lengths) -> a batch of inputs.
+        most: labels that there is room for. TensorFlow complains of two widths in one process.
         batches: what else `Sequence` takes.
     """
 
-    def __init__(self, read, sequences, rows, longest, to_steps, pad=pad_rows, **batches):
+    def __init__(self, read, sequences, rows, longest, to_steps, pad=pad_rows, most=0, **batches):
         self.rows, self.to_steps = np.asarray(rows), to_steps
         self.pad, self.lengths = pad, plan_lengths(longest)
-        super().__init__(read, pack_labels(sequences), join=list, **batches)
+        super().__init__(read, pack_labels(sequences, most), join=list, **batches)
 
     def start(self, epoch):
         """Go to the beginning of an epoch."""
