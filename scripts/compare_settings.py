@@ -324,8 +324,10 @@ def compare_settings(options, flags):
     write_atomically(RUNS / f"{options.name}.json", json.dumps(result, indent=1) + "\n")
     for row in list_rows(options.vary, cells):
         figures.add(**row)
-    counts = [f"{data} {cell['videos']}" for data, cell in next(iter(cells.values())).items()]
-    title = f"{options.name}, val videos: {', '.join(counts)}; seeds: {options.seeds}"
+    first = next(iter(cells.values()))
+    counts = [f"{data} {cell['videos']}" for data, cell in first.items()]
+    what = "val videos" if all(cell["chance"] for cell in first.values()) else "dev sentences"
+    title = f"{options.name}, {what}: {', '.join(counts)}; seeds: {options.seeds}"
     plot_comparison(cells, options.vary, RUNS / f"{options.name}.png", title)
     print_line("", *format_table(options.vary, cells))
 

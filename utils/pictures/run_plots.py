@@ -188,7 +188,8 @@ def plot_comparison(cells, vary, path, title):
     """
     names = list(next(iter(cells.values())))
     width = 0.8 / len(names)
-    size = (max(5, 1.2 * len(cells) * len(names)), 4)
+    letters = max(map(len, cells))  # a value may be a folder's name
+    size = (max(5, len(cells) * max(1.2 * len(names), 0.11 * min(letters, 20))), 4)
     figure, axis = plt.subplots(figsize=size, layout="constrained")
     write_title(figure, title)
     chance = None
@@ -203,10 +204,13 @@ def plot_comparison(cells, vary, path, title):
                 chance = axis.hlines(cell["chance"], left, right, "k", "--")
     if chance:
         chance.set_label("chance")
-    axis.set_xticks(range(len(cells)), map(spell, cells))
+    turned = {"rotation": 20, "ha": "right"} if letters > 20 else {}
+    axis.set_xticks(range(len(cells)), map(spell, cells), **turned)
     top = 1.02 if chance else None  # a WER in percent, which may be above 100
-    axis.set(xlabel=vary, ylabel=found[0]["score"].replace("_", " "), ylim=(0, top))
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    score = {"val_wer": "WER on dev in %"}.get(found[0]["score"])
+    axis.set(xlabel=vary, ylabel=score or found[0]["score"].replace("_", " "), ylim=(0, top))
+    if chance or len(names) > 1:
+        axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     save_figure(figure, path, tight=True)
