@@ -1,3 +1,3 @@
 """The version of this project, as CHANGELOG.md lists them."""
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
