@@ -22,7 +22,7 @@ from utils.data.examples import Example, find_repeats
 from utils.data.inspection import inspect_videos
 from utils.params import Params
 from utils.places import WEIGHTS
-from utils.signing.corpora import CORPORA, list_sentences
+from utils.signing.corpora import find_corpora, list_sentences
 from utils.system.commands import run_command
 from utils.system.files import name_damaged
 from utils.system.tables import read_text, write_csv
@@ -59,8 +59,7 @@ def list_corpus(path):
             header = io.StringIO(read_text(path), "")
         found = "glosses" in next(csv.reader(header, skipinitialspace=True), ())
     else:
-        rows = (row for row in CORPORA.values() if not row.named)
-        found = sum(row.find(path) is not None for row in rows) == 1
+        found = len(find_corpora(path)) == 1
     sentences = list_sentences(path, needs_frames=False)[0] if found else []
     return [Example(each.path, " ".join(each.glosses), each.split) for each in sentences]
 

@@ -29,7 +29,7 @@ from utils.command_line import Command, name_flag, read_flag
 from utils.data.datasets import list_examples
 from utils.data.examples import list_classes, select_split
 from utils.params import Params
-from utils.runs.folders import RUNS, find_run, load_data, load_state
+from utils.runs.folders import RUNS, evaluation_folder, find_run, load_data, load_state
 from utils.runs.networks import best_network
 from utils.runs.summaries import name_score
 from utils.system.commands import run_command, run_script, train_run
@@ -42,6 +42,7 @@ import numpy as np
 
 build_network = later("tasks.classification.training", "build_network")
 make_plan = later("tasks.plan", "make_plan")
+open_search = later("tasks.recognition.searching", "open_search")
 prepare_features = later("tasks.recognition.stages", "prepare_features")
 assign_splits = later("utils.data.splits", "assign_splits")
 find_length = later("utils.features.lookup", "find_length")
@@ -51,7 +52,6 @@ plot_comparison = later("utils.pictures.run_plots", "plot_comparison")
 load_sentences = later("utils.signing.corpora", "load_sentences")
 
 _FLAGS = "flags"  # in place of a parameter: values are NAME=FLAGS
-_REPORTS = "evaluation/test*/report.json"
 _OWN = ("data_path", "seed", "run", "resume")
 
 
@@ -123,8 +123,7 @@ def plan_runs(options, flags):
     runs = {}
     for value, data in product(options.values, options.data):
         given = _flags_of(options.vary, value)
-        if options.vary == _FLAGS:
-            _refuse_own(given)
+        _refuse_own(given)
         every = [*flags, *given, "--data-path", data]
         params = parse_params(every)
         for seed in range(options.seeds):
@@ -167,17 +166,15 @@ def _inspect_recognizer(params):
     return stage.network.count_params(), "-val_wer"
 
 
-def score_test(folder):
+def score_test(params):
     """Return the score of a run's best checkpoint on its test split, as evaluate.py finds it."""
-
-    def list_reports():  # with a language model the folder has another name
-        trained = best_network(folder).stat().st_mtime
-        reports = [(path.stat().st_mtime, path) for path in folder.glob(_REPORTS)]
-        return sorted(report for report in reports if report[0] >= trained)
-
-    if not list_reports():
+    folder, name = RUNS / params.run, "test"
+    if params.task == "recognition":
+        name = open_search(folder, params.front).name_scores(name)
+    report = evaluation_folder(folder, name) / "report.json"
+    if not report.is_file() or report.stat().st_mtime < best_network(folder).stat().st_mtime:
         run_script("evaluate.py", folder, "--split", "test")
-    found = read_kind(list_reports()[-1][1])
+    found = read_kind(report)
     return found[name_score(found)]
 
 
@@ -232,7 +229,7 @@ def score_seeds(runs, score, test=False):
         seconds.append(np.median([row["seconds"] for row in history]))
         line = f"{params.run}: {score} {scores[-1]:.3f}"
         if test:
-            tests.append(score_test(RUNS / params.run))
+            tests.append(score_test(params))
             line = f"{line}, test {tests[-1]:.3f}"
         print_line(line, flush=True)
     return {

@@ -501,9 +501,11 @@ def test_templates_answer_before_the_network_has_learned(folder, untraced, capsy
     train(*FEW, "--run", "told", "--templates", "--template-weights", *weights, "--epochs", 1)
     assert "Sequences are searched for with templates of 8" in capsys.readouterr().out
     assert json.loads(Path("weights/told/templates.json").read_text()) == kept
-    (run / "templates.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"templates\.npz is damaged or missing"):
-        score(run, split="dev")
+    whole = (run / "templates.npz").read_bytes()
+    for damaged in (b"PK", whole[: len(whole) // 2]):
+        (run / "templates.npz").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"templates\.npz is damaged or missing"):
+            score(run, split="dev")
     (run / "templates.json").write_text('{"jump": 1}')
     with pytest.raises(ValueError, match=r"damaged: it needs numbers network, language, jump"):
         score(run, split="dev")
@@ -556,7 +558,11 @@ def test_settings_are_compared_by_their_wer(folder, untraced, monkeypatch, capsy
     )
     monkeypatch.setattr(compare_settings, "train_run", None)
     monkeypatch.setattr(compare_settings, "run_script", None)
+    other = Path("weights/c_release_plain_seed0/evaluation/test/report.json")
+    other.parent.mkdir()  # of another search than the run's
+    other.write_text('{"wer": -1}')
     compare_settings.compare_settings(options, flags)  # all is kept
+    assert json.loads(Path("weights/c.json").read_text())["values"] == cells
     with pytest.raises(ValueError, match=r"Leave out --seed; the comparison"):
         own = replace(options, values=("a=", "b=--seed 3"))
         compare_settings.compare_settings(own, flags)

@@ -67,6 +67,18 @@ def list_timesformer():
 LISTS = {"weights_i3d": list_i3d, "weights_timesformer": list_timesformer}
 
 
+def _compare_kinds(figures, columns):
+    """Return the `Table` of what scripts.benchmarks.runtimes measures: a row a kind.
+
+    Args:
+        figures: of one part of it.
+        columns: {heading: template of the rows' units}.
+    """
+    cells = ("{kind}", *columns.values())
+    part = Part(figures, cells, across=("{unit}", "value"), keys=("kind",))
+    return Table(("runtime and precision", *columns), (part,))
+
+
 def _long(*figures):
     """Return the `Table` of rows of `utils.system.figures.make_row` that have a name."""
     cells = ("{name}", "{value} {unit}")
@@ -505,29 +517,14 @@ TABLES = {
         ("what was tried", "what came of it", "where"),
         (Part("tried", ("{what}", "{effect}", "{machine}")),),
     ),
-    "runtimes_quality": Table(
-        (
-            "runtime and precision",
-            "cosine to Keras in float32, mean",
-            "least",
-            "logistic regression",
-            "LSTM head",
-        ),
-        (
-            Part(
-                "runtimes_quality",
-                (
-                    "{kind}",
-                    "{cosine of features, mean:.4f}",
-                    "{cosine of features, least:.4f}",
-                    "{accuracy, logistic regression:.3f}",
-                    "{accuracy, i3d_lstm:.3f}",
-                ),
-                {"part": "quality"},
-                ("{unit}", "value"),
-                ("kind",),
-            ),
-        ),
+    "runtimes_quality": _compare_kinds(
+        "runtimes_quality",
+        {
+            "cosine to Keras in float32, mean": "{cosine of features, mean:.4f}",
+            "least": "{cosine of features, least:.4f}",
+            "logistic regression": "{accuracy, logistic regression:.3f}",
+            "LSTM head": "{accuracy, i3d_lstm:.3f}",
+        },
     ),
     "runtimes_signing": Table(
         ("features computed by", "WER on dev", "on test"),
@@ -545,54 +542,26 @@ TABLES = {
             ),
         ),
     ),
-    "runtimes_files": Table(
-        ("runtime and precision", "frames of video a second", "of the network alone"),
-        (
-            Part(
-                "runtimes_files",
-                ("{kind}", "{frames of video/s:.1f}", "{% of the network alone:.0f} %"),
-                across=("{unit}", "value"),
-                keys=("kind",),
-            ),
-        ),
+    "runtimes_files": _compare_kinds(
+        "runtimes_files",
+        {
+            "frames of video a second": "{frames of video/s:.1f}",
+            "of the network alone": "{% of the network alone:.0f} %",
+        },
     ),
-    "runtimes_classes": Table(
-        (
-            "runtime and precision",
-            "of 6 clips, same top-1 class",
-            "largest difference of its share",
-        ),
-        (
-            Part(
-                "runtimes_classes",
-                (
-                    "{kind}",
-                    "{of 6 top-1 classes are the same:.0f}",
-                    "{largest difference of its probability:.3f}",
-                ),
-                across=("{unit}", "value"),
-                keys=("kind",),
-            ),
-        ),
+    "runtimes_classes": _compare_kinds(
+        "runtimes_classes",
+        {
+            "of 6 clips, same top-1 class": "{of 6 top-1 classes are the same:.0f}",
+            "largest difference of its share": "{largest difference of its probability:.3f}",
+        },
     ),
-    "runtimes": Table(
-        (
-            "runtime and precision",
-            "s a clip of 64 frames",
-            "times Keras in float32",
-        ),
-        (
-            Part(
-                "runtimes",
-                (
-                    "{kind}",
-                    "{network s a clip:.2f}",
-                    "{network times keras float32:.2f}",
-                ),
-                across=("{part} {unit}", "value"),
-                keys=("kind",),
-            ),
-        ),
+    "runtimes": _compare_kinds(
+        "runtimes",
+        {
+            "s a clip of 64 frames": "{s a clip:.2f}",
+            "times Keras in float32": "{times keras float32:.2f}",
+        },
     ),
     "gpu": Table(("network", "framework", *_SPEEDS), tuple(_list_gpu())),
     "gpu_h200": Table(

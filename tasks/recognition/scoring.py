@@ -317,7 +317,7 @@ def score_sentences(options):
     nearest, no_nearest = _score_nearest(run, opened, scored, training, known)
     apart = score_apart(scored.alignments, known)
     report = make_report(scored) | {"known": len(known), "apart": apart, "nearest": nearest}
-    name = "-".join(filter(None, [split, search.name]))
+    name = search.name_scores(split)
     folder = evaluation_folder(run, name, options.data_path, options.features)
     names = save_evaluation(folder, report, scored)
     for_sclite, said_of_sclite = save_for_sclite(folder, scored)

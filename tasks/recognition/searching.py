@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from models.ctc import decode, encode_glosses
 from models.language import Language, NgramModel
-from tasks.recognition.templates import WEIGHTS_FILE as TEMPLATES
 from tasks.recognition.templates import Splicer, open_templates
 from utils.runs.folders import load_data
 from utils.signing.corpora import load_sentences
@@ -56,6 +55,10 @@ class Search(NamedTuple):
         if self.splicer:
             return "templates"
         return "" if self.beam == 1 else f"beam{self.beam}"
+
+    def name_scores(self, split):
+        """Return what the scores of a split are called."""
+        return "-".join(filter(None, [split, self.name]))
 
     def find(self, heard):
         """Return the classes of each of a list of `Heard`."""
@@ -107,16 +110,14 @@ def open_search(folder, front, beam=0, network=None):
         front: its, a key of `FRONTS`.
         beam: width. 0: as the run keeps it, with its templates if it has some, or 1 if it keeps
             none. Above 1 with its language model if it has one.
-        network: the recognizer of rows, which templates need.
+        network: the recognizer of rows, with which templates search.
 
     Raises:
         ValueError: no run, or a damaged file of how it searches.
     """
     path = Path(folder, FILE)
-    if not beam and Path(folder, TEMPLATES).is_file():
-        sentences, vocabulary = load_data(folder, load_sentences)
-        model = build_model(sentences, vocabulary, 2)
-        return Search(splicer=open_templates(folder, network, front, model, len(vocabulary)))
+    if not beam and (splicer := open_templates(folder, network, front)):
+        return Search(splicer=splicer)
     if beam == 1 or not path.is_file():
         return Search(beam or 1)
     kept = read_kind(path)

@@ -6,9 +6,10 @@ They are compared as a recognizer's first convolution sees them, averaged over e
 import json
 from itertools import product
 from pathlib import Path
+from zipfile import BadZipFile
 
 from models.ctc import count_needed_steps, encode_glosses
-from models.language import END, NgramModel
+from models.language import END
 from models.recognizer import count_pooled, see_rows
 from utils.clips.sampling import spread
 from utils.signing.row_changes import read_sentence
@@ -121,9 +122,10 @@ class Splicer:
         return found
 
     def save(self, folder):
-        """Keep the templates and their weights in a run's folder."""
+        """Keep the templates, the costs and their weights in a run's folder."""
+        templates, costs = self._kept
         with atomic_path(Path(folder, FILE)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **self._kept[0]._asdict())
+            np.savez(file, **templates._asdict(), **costs._asdict())
         kept = json.dumps(self.weights._asdict(), indent=1)
         write_atomically(Path(folder, WEIGHTS_FILE), kept + "\n")
 
@@ -132,17 +134,30 @@ class Splicer:
         return f"templates of {self._kept[0].begins.sum()} sentences, {words}"
 
 
-def make_splicer(network, front, sentences, inputs, vocabulary):
-    """Return the `Splicer` of training sentences; arguments and errors as in `make_templates`."""
+def make_splicer(network, front, sentences, inputs, vocabulary, model, weights=()):
+    """Return the `Splicer` of training sentences.
+
+    Args:
+        network, front, sentences, inputs, vocabulary: as `make_templates` takes them.
+        model: a bigram `NgramModel` of their classes.
+        weights: `Weights`; () to choose those beside the network's on these sentences.
+
+    Raises:
+        ValueError: as in `make_templates`.
+    """
     templates = make_templates(network, front, sentences, inputs, vocabulary)
-    training = [encode_glosses(s.glosses, vocabulary) for s in sentences if s.split == "train"]
-    costs = measure_costs(NgramModel(training, 2, len(vocabulary)), len(vocabulary))
+    costs = measure_costs(model, len(vocabulary))
+    chosen = Weights(*weights) if weights else _choose_weights(templates, costs)
+    return Splicer(network, front, templates, costs, chosen)
+
+
+def _choose_weights(templates, costs):
     tried = [Weights(UNWEIGHED, *each) for each in product(LANGUAGES, JUMPS)]
     errors = [
         _count_errors(TemplateSearch(templates, costs, each))
         for each in show_progress("Weighing templates", "weight", tried)
     ]
-    return Splicer(network, front, templates, costs, tried[int(np.argmin(errors))])
+    return tried[int(np.argmin(errors))]
 
 
 def _count_errors(search):
@@ -154,14 +169,12 @@ def _count_errors(search):
     return sum(count_errors(align(*([*map(str, each)] for each in pair))).errors for pair in pairs)
 
 
-def open_templates(folder, network, front, model, num_labels):
+def open_templates(folder, network, front):
     """Return the `Splicer` of a run, or None.
 
     Args:
         folder: the run's.
         network, front: as `average_steps` takes them.
-        model: a bigram `NgramModel` of its training sentences.
-        num_labels: of its vocabulary.
 
     Raises:
         ValueError: a damaged file; it is named.
@@ -175,7 +188,8 @@ def open_templates(folder, network, front, model, num_labels):
     path = Path(folder, FILE)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            templates = Templates(**{name: arrays[name] for name in Templates._fields})
-    except (OSError, KeyError, ValueError, EOFError) as error:
+            kinds = (Templates, LanguageCosts)
+            parts = [kind(*(arrays[name] for name in kind._fields)) for kind in kinds]
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
         raise ValueError(f"{path} is damaged or missing: {error}. Train the run again.") from error
-    return Splicer(network, front, templates, measure_costs(model, num_labels), Weights(**kept))
+    return Splicer(network, front, *parts, Weights(**kept))

@@ -35,7 +35,6 @@ from utils.pictures.saving import name_scope, name_splits
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
-from utils.signing.templates import Weights
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
 from utils.system.words import print_line
@@ -136,12 +135,11 @@ def prepare(plan, scope, replicas):
             tried = [] if params.language_weights else list_searches(model)
             save_search(folder, choose(Search(BEAM, given), tried))
         if params.templates:
-            splicer = make_splicer(part, params.front, sentences, stage.inputs, vocabulary)
-            if params.template_weights:
-                splicer, tried = splicer.weigh(Weights(*params.template_weights)), []
-            else:
-                tried = [splicer.weigh(splicer.weights._replace(network=n)) for n in NETWORKS]
-            tried = [Search(splicer=each) for each in tried]
+            own, bigram = params.template_weights, build_model(sentences, vocabulary, 2)
+            what = (params.front, sentences, stage.inputs, vocabulary, bigram)
+            splicer = make_splicer(part, *what, own)
+            every = () if own else (splicer.weights._replace(network=n) for n in NETWORKS)
+            tried = [Search(splicer=splicer.weigh(each)) for each in every]
             choose(Search(splicer=splicer), tried).splicer.save(folder)
         return report
 

@@ -86,6 +86,19 @@ CORPORA = {
 }
 
 
+def find_corpora(data_path, corpus=""):
+    """Return {key of `CORPORA`: path that its reader takes} of what a path holds.
+
+    Args:
+        data_path, corpus: as in `find_corpus`; "" for all but those that must be named.
+    """
+    asked = {
+        name: row for name, row in CORPORA.items() if name == corpus or not (corpus or row.named)
+    }
+    found = {name: row.find(Path(data_path)) for name, row in asked.items()}
+    return {name: root for name, root in found.items() if root}
+
+
 def find_corpus(data_path, corpus=""):
     """Find out which corpus a path holds.
 
@@ -101,11 +114,7 @@ def find_corpus(data_path, corpus=""):
     """
     if corpus and corpus not in CORPORA:
         raise ValueError(f"Unknown corpus {corpus!r}; known: {', '.join(CORPORA)}.")
-    asked = {
-        name: row for name, row in CORPORA.items() if name == corpus or not (corpus or row.named)
-    }
-    found = {name: row.find(Path(data_path)) for name, row in asked.items()}
-    found = {name: root for name, root in found.items() if root}
+    found = find_corpora(data_path, corpus)
     if not found:
         raise ValueError(
             f"{data_path} contains no corpus{' ' + corpus if corpus else ''}. Give the "
