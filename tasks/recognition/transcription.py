@@ -102,6 +102,20 @@ class Decoded(NamedTuple):
     loss: float | None
 
 
+class _SentenceLoss(keras.layers.Layer):
+    """Calls a loss on targets and outputs: a loss of each sentence."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self._loss = loss
+
+    def call(self, targets, outputs):
+        return self._loss.call(targets, outputs)
+
+    def compute_output_shape(self, targets_shape, outputs_shape):
+        return (targets_shape[0],)
+
+
 class LossMeter:
     """Measures a loss of sentences by a compiled function: TensorFlow traces CTC at each call else.
 
@@ -112,8 +126,7 @@ class LossMeter:
 
     def __init__(self, loss, outputs_shape):
         targets, outputs = keras.Input((None,)), keras.Input(outputs_shape[1:])
-        measured = keras.layers.Lambda(lambda pair: loss.call(*pair), output_shape=())
-        self._model = keras.Model([targets, outputs], measured([targets, outputs]))
+        self._model = keras.Model([targets, outputs], _SentenceLoss(loss)(targets, outputs))
 
     def measure(self, targets, outputs):
         """Return the loss of each sentence that has as many steps as its glosses need."""
