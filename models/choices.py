@@ -174,6 +174,10 @@ FRONTS = {
     "K5-P2-K5-P2": ((5, 2), (5, 2)),
 }
 
+# Recognition: what auxiliary losses may read: rows averaged over a step, what the convolutions give
+# (with the slow path, where there is one), the slow path alone, the encoder's first layer.
+AUXILIARY_PLACES = ("rows", "front", "slow", "encoder")
+
 # Recognition: function (steps (batch, steps, width), lengths, dropout) -> the same shape.
 RECOGNIZERS = {
     "bilstm": later("models.recognizer", "run_lstms"),

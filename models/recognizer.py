@@ -7,7 +7,7 @@ beyond their lengths changes nothing.
 
 from math import log, prod
 
-from models.choices import FRONTS, RECOGNIZERS
+from models.choices import AUXILIARY_PLACES, FRONTS, RECOGNIZERS
 from models.ctc import ctc_loss, drop_blank
 from models.design import choose
 from models.layers import LSTM
@@ -45,12 +45,17 @@ def output_lengths(lengths, front):
     return lengths
 
 
-def _convolve(x, lengths, layout, width):
+def _clear(x, lengths):
+    """Return steps with zeros in place of what lies beyond the lengths."""
+    return ops.where(ops.expand_dims(find_real(x, lengths), -1), x, ops.zeros_like(x))
+
+
+def _convolve(x, lengths, layout, width, prefix=""):
     """Run convolutions over real steps only; return what they give and its lengths."""
     for place, (kernel, pool) in enumerate(layout, 1):
         real = find_real(x, lengths)
-        x = ops.where(ops.expand_dims(real, -1), x, ops.zeros_like(x))
-        name = f"convolution_{place}"
+        x = _clear(x, lengths)
+        name = f"{prefix}convolution_{place}"
         x = layers.Conv1D(width, kernel, padding="same", use_bias=False, name=name)(x)
         # Runs may be short: averages must not lag a hundred steps behind.
         norm = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")
@@ -59,6 +64,26 @@ def _convolve(x, lengths, layout, width):
             x = layers.MaxPooling1D(pool, name=f"{name}_pool")(x)
         lengths = lengths // pool
     return x, lengths
+
+
+def _look_slowly(rows, lengths, steps, pooled, slow, width):
+    """Return what a convolution sees of rows averaged over `slow` of them, for each step.
+
+    Two rates as in SlowFast (Feichtenhofer et al., ICCV 2019).
+
+    Args:
+        rows: (batch, rows, dim), normalized.
+        lengths: int (batch,), in rows.
+        steps: (batch, steps, width), what the fast path gives.
+        pooled: rows of a step.
+        slow: rows that are averaged.
+        width: channels.
+    """
+    padded = ops.pad(_clear(rows, lengths), ((0, 0), (0, slow - 1), (0, 0)))
+    x = layers.AveragePooling1D(slow, name="slow_pool")(padded)
+    x, _ = _convolve(x, (lengths + slow - 1) // slow, ((5, 1),), width, "slow_")
+    places = (number_steps(steps) - 1) * pooled // slow
+    return ops.take_along_axis(x, ops.expand_dims(places, -1), axis=1)
 
 
 def _reverse(x, lengths):
@@ -92,8 +117,22 @@ def run_transformer(x, lengths, dropout):
     return encode(x, 3, 8, 2 * width, (dropout, 0.0), find_real(x, lengths))
 
 
+def _find_middle(inputs, final, encoder):
+    """Return the steps behind the first layer of an encoder whose last ones are given."""
+    name = {"bilstm": "lstm_1", "transformer": "encoder_1_mlp_added"}[encoder]
+    return keras.Model(inputs, final).get_layer(name).output
+
+
 def build_recognizer(
-    dim, num_glosses, front, encoder="bilstm", width=1024, dropout=0.5, arrangement=None
+    dim,
+    num_glosses,
+    front,
+    encoder="bilstm",
+    width=1024,
+    dropout=0.5,
+    arrangement=None,
+    slow=0,
+    places=("front",),
 ):
     """Build a recognizer.
 
@@ -105,17 +144,24 @@ def build_recognizer(
         width: channels of a step, a multiple of 16: half of them each direction's.
         dropout: rate in the encoder.
         arrangement: arguments of `models.rows.ArrangeRows`; None or {} to take rows as they are.
+        slow: rows that a second, slow path averages; 0 for no such path.
+        places: of `AUXILIARY_PLACES`, where the classifier reads for auxiliary losses, too.
 
     Returns:
         A `keras.Model` from {"features": (batch, rows, dim), "lengths": int (batch,)} to float32
-        logits (batch, 2, steps, 1 + num_glosses): first the final ones, then those of the
-        auxiliary loss, straight from the convolution. Rows may be any number; of the steps,
-        `output_lengths` are real. The layer "normalize" knows no statistics yet:
-        `set_statistics`.
+        logits (batch, 1 + places, steps, 1 + num_glosses): first the final ones, then those of
+        the auxiliary losses. Rows may be any number; of the steps, `output_lengths` are real. The
+        layer "normalize" knows no statistics yet: `set_statistics`.
 
     Raises:
-        ValueError: an unknown front or encoder, or a width that does not divide.
+        ValueError: an unknown front, encoder or place, or a width that does not divide.
     """
+    unknown = [place for place in places if place not in AUXILIARY_PLACES]
+    if unknown or ("slow" in places and not slow):
+        raise ValueError(
+            f"Auxiliary losses are at {', '.join(places)}; possible are "
+            f"{', '.join(AUXILIARY_PLACES)}, and slow only where there is a slow path."
+        )
     layout, read = choose(FRONTS, "front", front), choose(RECOGNIZERS, "encoder", encoder)
     if width % 16:
         raise ValueError(f"width is {width}; give a multiple of 16.")
@@ -128,8 +174,17 @@ def build_recognizer(
     x = normalize(x)
     if arrangement:  # a point that was found in no row is as it is on average
         x = ops.where(ops.isnan(x), ops.zeros_like(x), x)
+    rows, pooled, seen = x, count_pooled(front), {}
     x, steps = _convolve(x, lengths, layout, width)
-    x = {"auxiliary": x, "final": read(x, steps, dropout)}
+    if slow:
+        seen["slow"] = _look_slowly(rows, lengths, x, pooled, slow, width)
+        x = x + seen["slow"]
+    seen["front"], final = x, read(x, steps, dropout)
+    if "rows" in places:
+        means = layers.AveragePooling1D(pooled, name="rows_pool")(_clear(rows, lengths))
+        seen["rows"] = layers.Dense(width, activation="relu", name="rows_read")(means)
+    if "encoder" in places:
+        seen["encoder"] = _find_middle([features, lengths], final, encoder)
     classify = layers.Dense(
         num_glosses + 1,
         use_bias=False,
@@ -137,7 +192,8 @@ def build_recognizer(
         dtype="float32",
         name="logits",
     )
-    logits = ops.stack([classify(x["final"]), classify(x["auxiliary"])], axis=1)
+    read_at = [final, *(seen[place] for place in places)]
+    logits = ops.stack([classify(each) for each in read_at], axis=1)
     return keras.Model({"features": features, "lengths": lengths}, logits, name="recognizer")
 
 
@@ -186,6 +242,14 @@ def _distill(logits, auxiliary, lengths, temperature):
     return ops.sum(apart * real, 1) / ops.maximum(ops.sum(real, 1), 1)
 
 
+def _measure_certainty(logits, lengths):
+    """Return the divergence of the uniform distribution from each step, summed; (batch,)."""
+    real = find_real(logits, lengths)
+    logs = ops.log_softmax(ops.where(ops.expand_dims(real, -1), logits, 0.0))
+    apart = -ops.mean(logs, -1) - log(logits.shape[-1])
+    return ops.sum(ops.where(real, apart, 0.0), 1)
+
+
 class RecognitionLoss(keras.losses.Loss):
     """CTC of the final logits and of the auxiliary ones, with distillation between them.
 
@@ -193,24 +257,36 @@ class RecognitionLoss(keras.losses.Loss):
     (padded with anything). Predictions are a recognizer's. Both are taken as float32.
 
     Args:
-        auxiliary: weight of the auxiliary CTC.
+        auxiliary: weight of each auxiliary CTC.
         distillation: weight of the divergence (Hinton et al., 2015) of the auxiliary glosses from
             the final ones, which it does not move; the blank has no part in it.
         temperature: of both.
+        smoothing: share, below 1, of each CTC loss that is replaced by the divergence of the
+            uniform distribution from what is said of each step, summed over the steps (Kim et al.,
+            "Improved training for deep CTC", Interspeech 2018).
     """
 
-    def __init__(self, auxiliary=1.0, distillation=0.0, temperature=8.0):
+    def __init__(self, auxiliary=1.0, distillation=0.0, temperature=8.0, smoothing=0.0):
         super().__init__(name="ctc", reduction="mean_with_sample_weight", dtype="float32")
         self.auxiliary, self.distillation = auxiliary, distillation
-        self.temperature = temperature
+        self.temperature, self.smoothing = temperature, smoothing
+
+    def _spell(self, labels, counts, logits, lengths):
+        """Return the smoothed CTC loss of each sentence, (batch,)."""
+        loss = ctc_loss(labels, counts, logits, lengths)
+        if not self.smoothing:
+            return loss
+        apart = _measure_certainty(logits, lengths)
+        return (1 - self.smoothing) * loss + self.smoothing * apart
 
     def call(self, y_true, y_pred):
         targets = ops.cast(y_true, "int32")
         lengths, counts, labels = targets[:, 0], targets[:, 1], targets[:, 2:]
-        loss = ctc_loss(labels, counts, y_pred[:, 0], lengths)
-        if self.auxiliary:
-            loss += self.auxiliary * ctc_loss(labels, counts, y_pred[:, 1], lengths)
-        if self.distillation:
-            apart = _distill(y_pred[:, 0], y_pred[:, 1], lengths, self.temperature)
-            loss += self.distillation * apart
+        loss = self._spell(labels, counts, y_pred[:, 0], lengths)
+        for place in range(1, y_pred.shape[1]):
+            if self.auxiliary:
+                loss += self.auxiliary * self._spell(labels, counts, y_pred[:, place], lengths)
+            if self.distillation:
+                apart = _distill(y_pred[:, 0], y_pred[:, place], lengths, self.temperature)
+                loss += self.distillation * apart
         return loss

@@ -118,14 +118,20 @@ _IDLE = {
             lambda f: f.plan.caches_features,
             "maps of the center view are cached; --feature-views 0 reads new frames every epoch",
         ),
-        ("noise", lambda f: not f.params.features, "training is on frames"),
+        (
+            "noise hide_rows hide_channels affine splice",
+            lambda f: not f.params.features,
+            "training is on frames",
+        ),
         ("runtime", lambda f: True, "recognizers are computed by Keras"),
         ("language_weights", lambda f: not f.params.language_model, "language_model is 0"),
         ("template_weights", lambda f: not f.params.templates, "templates is False"),
         (
             "coordinates",
-            lambda f: not f.params.relative_to and f.params.missing == "refuse",
-            "relative_to is empty and missing is refuse",
+            lambda f: (
+                not f.params.relative_to and f.params.missing == "refuse" and not f.params.affine
+            ),
+            "relative_to is empty, missing is refuse and affine is 0",
         ),
     ],
 }

@@ -40,7 +40,7 @@ UNREAD = {
         "class_names group_pattern val_fraction test_fraction balance stream flow flow_path "
         "num_segments frames_per_segment sampling fps short_side frame_size mixup cutmix "
         "activation flow_weights fusion stochastic_depth pooling embedder encoder attention "
-        "positions size patch_size label_smoothing focal eval_clips eval_crops"
+        "positions size patch_size focal eval_clips eval_crops"
     ).split(),
 }
 _GROUPS = {group.__name__.lower(): group for group in GROUPS if group is not Run}

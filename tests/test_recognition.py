@@ -283,12 +283,31 @@ def test_rows_alone_are_explained(folder):
 SHORT = [*FEW, *"--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1".split()]
 
 
-def test_resumed_run_is_the_unbroken_one(folder, untraced):
-    whole, report = train("--run", "whole", *SHORT)
-    break_off(train, "--run", "parts", *SHORT)
-    parts, again = train("--run", "parts", "--resume", *SHORT)
+# All that changes training sentences, and all places of losses.
+CHANGED = (
+    "--splice 0.9 --warp 0.2 --hide-rows 0.1 --hide-channels 0.1 --affine 0.1 --coordinates 2 "
+    "--label-smoothing 0.01 --slow 2 --auxiliary-at rows front slow encoder"
+).split()
+
+
+@pytest.mark.parametrize("flags", [(), CHANGED], ids=["plain", "changed"])
+def test_resumed_run_is_the_unbroken_one(folder, untraced, flags):
+    name = f"{len(flags)}"
+    whole, report = train("--run", f"whole{name}", *SHORT, *flags)
+    break_off(train, "--run", f"parts{name}", *SHORT, *flags)
+    parts, again = train("--run", f"parts{name}", "--resume", *SHORT, *flags)
     check_same_runs(whole, parts)
     assert again == report
+
+
+def test_flags_of_training_sentences_are_checked(folder):
+    with pytest.raises(ValueError, match="auxiliary_at names slow, but slow is 0"):
+        train("--run", "no", "--auxiliary-at", "slow")
+    with pytest.raises(ValueError, match="affine moves points, but rows of 16 columns with 3 coo"):
+        train("--run", "no", "--affine", "0.1", "--coordinates", "3")
+    with pytest.raises(ValueError, match="losses are at end; possible are rows, front, slow"):
+        train("--run", "no", "--auxiliary-at", "end")
+    assert not Path("weights/no").exists()
 
 
 def test_training_ends_early_and_stays_ended(folder):

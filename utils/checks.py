@@ -53,6 +53,7 @@ _RANGES = [
     ("row_step", 1, _MANY, "at least 1"),
     ("relative_to", 0, _MANY, "from 0 on"),
     ("coordinates", 0, _MANY, "at least 0"),
+    ("slow", 0, _MANY, "at least 0"),
     ("width", 16, _MANY, "a multiple of 16, such as 1024"),
     ("auxiliary", 0, _MANY, "at least 0"),
     ("distillation", 0, _MANY, "at least 0"),
@@ -60,7 +61,12 @@ _RANGES = [
     ("language_weights", -100, 100, "from -100 to 100"),
     ("template_weights", 0, 100, "from 0 to 100"),
     ("rescale", 0, 0.9, "from 0 to 0.9"),
+    ("warp", 0, 1, "from 0 to 1"),
     ("drop_rows", 0, 0.9, "from 0 to 0.9"),
+    ("hide_rows", 0, 0.5, "from 0 to 0.5"),
+    ("hide_channels", 0, 0.9, "from 0 to 0.9"),
+    ("affine", 0, 1, "from 0 to 1"),
+    ("splice", 0, 1, "from 0 to 1"),
     ("noise", 0, 100, "from 0 to 100"),
     ("windows", 1, _MANY, "at least 1"),
     ("patience", 0, _MANY, "at least 0"),
@@ -155,7 +161,6 @@ _NOT_RECOGNITION = {
     "balance": ("none",),
     "activation": ("softmax",),
     "mixup": (0,),
-    "label_smoothing": (0,),
     "focal": (0,),
     "stochastic_depth": (0,),
 }
@@ -185,6 +190,11 @@ def _check_recognition(params):
         raise ValueError(
             f"template_weights is {params.template_weights}; give those of the network and of the "
             "language model and the cost of a jump, such as 0.1 0.2 0.7, or none."
+        )
+    if "slow" in params.auxiliary_at and not params.slow:
+        raise ValueError(
+            "auxiliary_at names slow, but slow is 0: there is no slow path. Give --slow 4, or "
+            "leave slow out of --auxiliary-at."
         )
     if params.templates and not params.features:
         raise ValueError("templates are of rows: give features, or leave out --templates.")

@@ -171,10 +171,16 @@ class Recognition:
     front: str = "auto"
     """Temporal convolutions (K) and poolings (P) before the encoder: none, K5-K5, K5-P2-K5 or
     K5-P2-K5-P2. auto: one that suits the stride, about four frames per time step."""
+    slow: int = 0
+    """A second path of convolutions sees rows averaged over so many, such as 4, and is added to the
+    first. 0: none."""
     width: int = 1024
     """Channels of the convolutions, and of both directions of the LSTM together."""
     auxiliary: float = 1.0
     """Weight of a second CTC loss directly after the convolutions. 0: none."""
+    auxiliary_at: tuple[str, ...] = ("front",)
+    """Where there are such losses, each with that weight: rows (averaged over a step), front (after
+    the convolutions), slow (the slow path), encoder (after its first layer)."""
     distillation: float = 0.0
     """Weight of the distillation from the final output to that second one; 1 is usual. 0: none."""
     language_model: int = 0
@@ -190,8 +196,22 @@ class Recognition:
     one sentence to another. Empty: chosen on training and dev sentences."""
     rescale: float = 0.2
     """Augmentation: largest random change of a sentence's speed."""
+    warp: float = 0.0
+    """Augmentation: random changes of speed within a sentence: deviation of its logarithm, such as
+    0.2. 0: none."""
     drop_rows: float = 0.1
     """Augmentation: probability that a row of features is left out."""
+    hide_rows: float = 0.0
+    """Augmentation: largest share of a sentence that each of two hidden stretches takes, such as
+    0.1. 0: none."""
+    hide_channels: float = 0.0
+    """Augmentation: probability that a channel of the features is hidden. 0: none."""
+    affine: float = 0.0
+    """Augmentation of positions: how much a sentence's points are scaled, turned, sheared and moved
+    together, such as 0.1. 0: not at all."""
+    splice: float = 0.0
+    """Augmentation: probability that a sentence is put together anew from parts of others, with
+    their glosses, such as 0.5. 0: none."""
     noise: float = 0.1
     """Augmentation: noise on the features, in standard deviations of each channel."""
     windows: int = 8

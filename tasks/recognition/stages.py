@@ -25,7 +25,12 @@ from utils.params import Params
 from utils.runs.folders import check_run, load_data, open_run
 from utils.runs.saved_params import load_params
 from utils.signing.corpora import find_corpus, list_sentences, load_sentences
-from utils.signing.row_changes import RowChanges, change_sentence, measure_statistics
+from utils.signing.row_changes import (
+    RowChanges,
+    change_sentence,
+    check_points,
+    measure_statistics,
+)
 from utils.signing.sentence_frames import change_frames
 from utils.signing.vocabulary import list_vocabulary, summarize_corpus
 from utils.system.words import print_line
@@ -132,10 +137,12 @@ def prepare_features(plan, scope):
     chosen = [material.inputs[s.path] for s in material.sentences if s.split == "train"]
     mean, variance = measure_statistics(chosen)
     changes = {"changes": pick_fields(params, RowChanges), "deviation": np.sqrt(variance)}
+    check_points(len(mean), changes["changes"])
     arrangement = make_arrangement(params)
     with scope():
         sizes = (params.front, params.network, params.width, params.dropout, arrangement)
-        network = build_recognizer(len(mean), len(material.vocabulary), *sizes)
+        more = params.slow, params.auxiliary_at
+        network = build_recognizer(len(mean), len(material.vocabulary), *sizes, *more)
         if arrangement:
             mean, variance = measure_statistics(
                 chosen, partial(see_rows, network, normalized=False)
@@ -146,7 +153,10 @@ def prepare_features(plan, scope):
 
 
 # What stage 2 has of the run that it begins with.
-_KEPT = ("network", "front", "width", "dropout", "vocabulary", "row_step", *_ROWS, *_ARRANGED)
+_KEPT = (
+    *("network", "front", "width", "dropout", "slow", "auxiliary_at", "vocabulary", "row_step"),
+    *(*_ROWS, *_ARRANGED),
+)
 
 
 def _take_over(params):
@@ -181,7 +191,8 @@ def prepare_frames(plan, scope):
     inputs, reading = open_sentences(network, settings, material.inputs, plan)
     changes = pick_fields(params, RowChanges)
     if plan.caches_features:  # noise is for rows
-        change = partial(change_sentence, changes=replace(changes, noise=0), deviation=0)
+        of_rows = {"noise": 0, "hide_rows": 0, "hide_channels": 0, "affine": 0}
+        change = partial(change_sentence, changes=replace(changes, **of_rows), deviation=0)
     else:
         fields = (params.flip, params.color, params.rand_operations, params.rand_magnitude)
         change = partial(change_frames, changes=changes, augmentation=Augmentation(*fields))

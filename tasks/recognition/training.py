@@ -35,6 +35,7 @@ from utils.pictures.saving import name_scope, name_splits
 from utils.runs.folders import keep_features, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
+from utils.signing.splicing import Spliced, Splicer
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
 from utils.system.words import print_line
@@ -46,13 +47,17 @@ def _make_training(params, sentences, labels, stage, batches):
     """Return the batches of training sentences, changed at random."""
     pooled = count_pooled(params.front)
     chosen = [stage.inputs[sentence.path] for sentence in sentences]
-    least = [pooled * count_needed_steps(each) for each in labels]
+    rows = [each.num_rows for each in chosen]
+    share = params.splice if params.features else 0
+    splicer = Splicer(labels, rows, share, params.seed, pooled)
 
     def read(index, epoch):
         generator = np.random.default_rng([params.seed, epoch, index])
-        return stage.change(chosen[index], least[index], generator)
+        parts, own = splicer.draw(index, epoch), chosen[index]
+        source = own if parts is None else Spliced(parts, chosen)
+        least = pooled * count_needed_steps(splicer.spell(index, epoch))
+        return stage.change(source, least, generator)
 
-    rows = [each.num_rows for each in chosen]
     return SentenceSequence(
         read,
         labels,
@@ -61,6 +66,7 @@ def _make_training(params, sentences, labels, stage, batches):
         partial(output_lengths, front=params.front),
         stage.reading.pad,
         order=TrainingOrder(params.seed),
+        spell=splicer.spell if share else None,
         **batches,
     )
 
@@ -104,7 +110,9 @@ def prepare(plan, scope, replicas):
     say_idle(Facts(plan, validates=bool(members["dev"])))
     labels = [encode_glosses(s.glosses, vocabulary) for s in members["train"]]
     with scope():
-        loss = RecognitionLoss(params.auxiliary, params.distillation)
+        loss = RecognitionLoss(
+            params.auxiliary, params.distillation, smoothing=params.label_smoothing
+        )
     counts = (
         stage.network.count_params(),
         sum(np.prod(v.shape) for v in stage.part.trainable_variables),

@@ -214,3 +214,28 @@ def plot_comparison(cells, vary, path, title):
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
     save_figure(figure, path, tight=True)
+
+
+def plot_by_number(curves, path, title):
+    """Draw WER over the number of training sentences: means as lines, seeds as dots.
+
+    Args:
+        curves: {name: {sentences: [WER in percent, one a seed]}}.
+        path: of the PNG.
+        title: over all.
+    """
+    figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    write_title(figure, title)
+    for name, curve in curves.items():
+        counts = list(curve)
+        means = [np.mean(scores) for scores in curve.values()]
+        (line,) = axis.plot(counts, means, marker="o", markersize=4, label=spell(name))
+        for count, scores in curve.items():
+            axis.plot([count] * len(scores), scores, ".", color=line.get_color(), alpha=0.4)
+    axis.set_xscale("log")
+    axis.set_xticks(counts, [f"{count:,}" for count in counts])
+    axis.minorticks_off()
+    axis.set(xlabel="training sentences", ylabel="WER in %", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    axis.legend()
+    save_figure(figure, path)

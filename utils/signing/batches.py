@@ -63,11 +63,15 @@ class SentenceSequence(Sequence):
         to_steps: function int (batch,) of rows -> steps that come out of the network.
         pad: function (arrays, lengths) -> a batch of inputs.
         most: labels that there is room for. TensorFlow complains of two widths in one process.
+        spell: function (index, epoch) -> the labels of a sentence in an epoch, at most `most`;
+            None where they never change.
         batches: what else `Sequence` takes.
     """
 
-    def __init__(self, read, sequences, rows, longest, to_steps, pad=pad_rows, most=0, **batches):
-        self.rows, self.to_steps = np.asarray(rows), to_steps
+    def __init__(
+        self, read, sequences, rows, longest, to_steps, pad=pad_rows, most=0, spell=None, **batches
+    ):
+        self.rows, self.to_steps, self.spell = np.asarray(rows), to_steps, spell
         self.pad, self.lengths = pad, plan_lengths(longest)
         super().__init__(read, pack_labels(sequences, most), join=list, **batches)
 
@@ -82,6 +86,10 @@ class SentenceSequence(Sequence):
 
     def __getitem__(self, step):
         arrays, targets, weights = super().__getitem__(step)
+        if self.spell:
+            indices = self.order[step * self.batch_size : (step + 1) * self.batch_size]
+            labels = [self.spell(index, self.epoch) for index in indices]
+            targets = pack_labels(labels, targets.shape[1] - 1).astype(targets.dtype)
         # Keras takes what the first two batches have in common for the shape of all: they differ.
         apart = self.training is not None and step == 0
         inputs = self.pad(arrays, [self.lengths[-1] + 4] if apart else self.lengths)

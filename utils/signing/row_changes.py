@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_KNOTS = 6  # of a sentence, between which its speed changes
+_STRETCHES = 2  # of rows that are hidden
+
 
 @dataclass(frozen=True)
 class RowChanges:
@@ -12,6 +15,12 @@ class RowChanges:
     rescale: float = 0.2
     drop_rows: float = 0.1
     noise: float = 0.1
+    warp: float = 0.0
+    hide_rows: float = 0.0
+    hide_channels: float = 0.0
+    affine: float = 0.0
+    relative_to: tuple = ()
+    coordinates: int = 0
 
 
 def draw_places(count, changes, least, generator):
@@ -29,6 +38,10 @@ def draw_places(count, changes, least, generator):
     factor = generator.uniform(1 - changes.rescale, 1 + changes.rescale)
     number = max(round(count * factor), least, 1)
     places = np.linspace(0, count - 1, number)
+    if changes.warp:
+        speeds = np.exp(changes.warp * generator.standard_normal(_KNOTS))
+        knots = np.append(0, speeds.cumsum()) / speeds.sum() * (count - 1)
+        places = np.interp(places, np.linspace(0, count - 1, _KNOTS + 1), knots)
     dropped = np.flatnonzero(generator.uniform(size=number) < changes.drop_rows)
     dropped = generator.permutation(dropped)[: number - max(least, 1)]
     return np.delete(places, dropped)
@@ -42,8 +55,66 @@ def interpolate_rows(rows, places):
     return (1 - share) * rows[low] + share * rows[high]
 
 
+def hide(rows, changes, generator):
+    """Hide stretches of rows and some channels (Park et al., SpecAugment, Interspeech 2019).
+
+    Rows are hidden by a straight line between those around them, channels by their mean.
+
+    Args:
+        rows: float (rows, dim), changed in place.
+        changes: `RowChanges`.
+        generator: a `numpy.random.Generator`.
+    """
+    count = len(rows)
+    for _ in range(_STRETCHES if changes.hide_rows else 0):
+        length = generator.integers(0, int(changes.hide_rows * count) + 1)
+        first = generator.integers(0, count - length + 1)
+        around = np.array([first - 1, first + length]).clip(0, count - 1)
+        places = np.arange(first, first + length)
+        share = ((places - around[0]) / max(around[1] - around[0], 1))[:, None]
+        rows[places] = (1 - share) * rows[around[0]] + share * rows[around[1]]
+    if changes.hide_channels:
+        hidden = generator.uniform(size=rows.shape[1]) < changes.hide_channels
+        rows[:, hidden] = rows[:, hidden].mean(0)
+
+
+def check_points(dim, changes):
+    """Raise a ValueError where rows of `dim` columns are no points that `RowChanges` can move."""
+    size = changes.coordinates or len(changes.relative_to)
+    if changes.affine and (not size or dim % size):
+        raise ValueError(
+            f"affine moves points, but rows of {dim} columns with {size} coordinates a point are "
+            "none. Give --coordinates as they are, or leave out affine."
+        )
+
+
+def change_positions(rows, changes, deviation, generator):
+    """Scale, turn, shear and move all points of a sentence at random, the same way in all rows.
+
+    Args:
+        rows: float (rows, dim), of points one behind another.
+        changes: `RowChanges`; points have as many axes as `relative_to` has columns, or all
+            `coordinates`.
+        deviation: of each channel over training rows, (dim,): the unit of a change.
+        generator: a `numpy.random.Generator`.
+
+    Returns:
+        (rows, dim).
+    """
+    size = changes.coordinates or len(changes.relative_to)
+    axes = len(changes.relative_to) or size
+    points = rows.reshape(len(rows), -1, size).copy()
+    unit = deviation.reshape(-1, size)[:, :axes].mean(0)
+    center = np.nan_to_num(np.nanmean(points[..., :axes], axis=(0, 1)))
+    matrix = np.eye(axes) + changes.affine * generator.standard_normal((axes, axes))
+    shift = changes.affine * generator.standard_normal(axes)
+    moved = (points[..., :axes] - center) / unit @ matrix + shift
+    points[..., :axes] = moved * unit + center
+    return points.reshape(rows.shape)
+
+
 def change_rows(rows, changes, least, deviation, generator):
-    """Change the speed of a sentence, leave out some of its rows, add noise.
+    """Change the speed of a sentence, leave out or hide some of its rows, move points, add noise.
 
     Args:
         rows: (rows, dim).
@@ -57,6 +128,9 @@ def change_rows(rows, changes, least, deviation, generator):
     """
     places = draw_places(len(rows), changes, least, generator)
     changed = interpolate_rows(rows, places)
+    hide(changed, changes, generator)
+    if changes.affine:
+        changed = change_positions(changed, changes, deviation, generator)
     if changes.noise:
         changed += changes.noise * deviation * generator.standard_normal(changed.shape)
     return changed.astype(np.float32)
