@@ -257,8 +257,13 @@ def test_training_scoring_and_explaining_joined_rows(untraced, no_pictures, caps
     evaluate.evaluate(EvaluationOptions((found,), split="dev"))
     assert (found / "evaluation/dev/predictions.csv").is_file()
     explain(ExplanationOptions("s7", found))
-    with pytest.raises(ValueError, match=r"joined was trained on rows that scripts\.join_features"):
-        open_predictor(found)
+    second = "phoenix --weights weights/joined --finetune Mixed_5b --data-path list.csv"
+    for refused in (
+        lambda: open_predictor(found),
+        lambda: training.train_run(parse_params(second.split())),
+    ):
+        with pytest.raises(ValueError, match=r"trained on rows that scripts\.join_features"):
+            refused()
     join("F K --output other --row-strides 0 1 --others nearest")
     capsys.readouterr()
     load_changed(found, features="other")
