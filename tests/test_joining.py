@@ -74,6 +74,14 @@ def test_the_mean_of_what_lies_in_a_step(capsys):
     assert "Train on them with --features J." in said
 
 
+def test_times_that_another_program_records():
+    """They count, and what was joined without them is joined again."""
+    join("F K --output J --row-strides 0 1")
+    Path("K/b.json").write_text(json.dumps({"times": [0, 0.04, 0.08, 0.12, 0.16, 0.2]}))
+    join("F K --output J --row-strides 0 1")
+    assert [row[2] for row in read()] == [1, 3.5, 5]  # the end of a step belongs to it
+
+
 def test_the_nearest():
     join("F K --output J --row-strides 2 1 --others nearest")
     assert read() == [[1, 2, 0, 0], [3, 4, 2, 20], [5, 6, 4, 40]]
