@@ -11,7 +11,9 @@ from utils.system.commands import run_command
 # What a user wants to do: the commands for it.
 GROUPS = {
     "Look at the data": "analyze_dataset check_data browse",
-    "Prepare training": "summarize_network extract_features extract_flow render_corpus",
+    "Prepare training": (
+        "summarize_network extract_features join_features extract_flow render_corpus"
+    ),
     "Compare trainings": "compare_runs compare_settings cross_validate",
     "Use a trained network": "predict demo explain extract_embeddings export_model",
 }

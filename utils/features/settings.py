@@ -6,7 +6,7 @@ from types import UnionType
 from typing import get_args, get_origin
 
 from utils.features.blocks import RowFormat
-from utils.features.store import find_manifest
+from utils.features.store import JOINED, find_manifest
 from utils.system.settings_files import read_kind
 from utils.video.image_folders import IMAGE_FPS
 from utils.video.views import CENTER
@@ -169,6 +169,12 @@ def read_settings(run):
     else:
         path = Path(run, "features.json")
         found = (read_kind(path).get("manifest") if path.is_file() else None) or {}
+    if JOINED in found:
+        raise ValueError(
+            f"{run} was trained on rows that scripts.join_features joined; those of a new video "
+            "cannot be computed. evaluate.py and scripts.explain read stored rows: join those "
+            "of the video too, and give their folder as --features."
+        )
     try:
         return FeatureSettings.from_json(found)
     except ValueError as error:

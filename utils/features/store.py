@@ -18,6 +18,9 @@ from utils.video.views import BESIDE_CENTER, CENTER
 import numpy as np
 
 MANIFEST = "manifest.json"
+JOINED = (
+    "joined"  # in a manifest: of which kinds of rows those are that scripts.join_features wrote
+)
 # Of a manifest: (type, least and greatest value); foreign ones may lack any.
 _NUMBERS = {
     "window": (int, 1, 1e6),
