@@ -11,6 +11,7 @@ from pathlib import Path
 import evaluate
 import training
 from scripts import compare_settings
+from scripts.benchmarks import few_sentences
 from scripts.explain import explain
 from support.commands import work_in
 from support.runs import Trained, break_off, check_same_runs, read_history, read_pictures
@@ -587,6 +588,34 @@ def test_settings_are_compared_by_their_wer(folder, untraced, monkeypatch, capsy
         compare_settings.compare_settings(own, flags)
     with pytest.raises(ValueError, match="'--velocities' a name: NAME=FLAGS"):
         replace(options, values=("plain=", "--velocities"))
+
+
+def test_curve_over_the_number_of_sentences(folder, untraced, monkeypatch, capsys):
+    def run_here(run, *flags):
+        training.train_run(parse_params([*flags, "--run", run]))
+
+    monkeypatch.setattr(few_sentences, "train_run", run_here)
+    flags = [each for each in (*FLAGS[1:], *FEW) if not each.endswith("release")]
+    flags = [each for each in flags if each != "--data-path"]
+    flags += "--epochs 1 --language-model 2 --language-weights 0.5 20".split()
+    output, picture = Path("few.json"), Path("few.png")
+    recipes = ("before=phoenix", "after=phoenix --splice 0.5")
+    given = {"counts": (4, 0), "seeds": 1, "output": output, "picture": picture}
+    few_sentences.measure(few_sentences.Options("few/release", recipes, **given), flags)
+    lists = {count: load_sentences(f"weights/sentences/few{count}.csv") for count in (4, 8)}
+    small, large = ({s.id for s in each if s.split == "train"} for each in lists.values())
+    assert len(small) == 4 and small < large and len(large) == 8
+    assert [s.split for s in lists[4]].count("test") == 2
+    rows = json.loads(output.read_text())["rows"]
+    assert [(row["recipe"], row["sentences"]) for row in rows] == [
+        (name, count) for name in ("before", "after", "nearest") for count in (4, 8)
+    ]
+    folder = Path("weights/few4_after_seed0/evaluation/test-beam10")
+    scored = json.loads((folder / "report.json").read_text())
+    assert (rows[2]["wer"], rows[2]["spread"]) == (scored["wer"], None)
+    assert rows[4]["wer"] == scored["nearest"]["wer"]
+    assert picture.stat().st_size > 5000
+    assert "of the test's glosses are not in them" in capsys.readouterr().out
 
 
 def test_a_run_without_a_manifest_goes_on_as_it_was_typed(folder, untraced):

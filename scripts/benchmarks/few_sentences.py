@@ -6,27 +6,29 @@ beside the nearest training sentence (dynamic time warping). A stopped measureme
 same command.
 """
 
-import json
+import shlex
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any folder
 
 from models.later import later
-from scripts.compare_settings import Options as Comparison
-from scripts.compare_settings import finish_run, plan_runs, score_test
+from tasks.options import EvaluationOptions
 from tasks.training_flags import check_flags
 from utils.command_line import Command
-from utils.runs.folders import RUNS, evaluation_folder
+from utils.runs.folders import RUNS
 from utils.signing.corpora import list_sentences, save_sentences
-from utils.system.commands import run_command
+from utils.system.commands import run_command, train_run
 from utils.system.figures import Figures
 from utils.system.words import print_line
 
 import numpy as np
 
-open_search = later("tasks.recognition.searching", "open_search")
+score_sentences = later("tasks.recognition.scoring", "score_sentences")
 plot_by_number = later("utils.pictures.run_plots", "plot_by_number")
 
 _SETS = "sentences"  # folder of the lists, in the folder of runs
@@ -39,7 +41,7 @@ class Options:
     data: str
     """The corpus, as --data-path of training.py takes it."""
     recipes: tuple[str, ...]
-    """NAME=FLAGS of training.py, beginning with a preset's flags, such as "before=--width 256"."""
+    """NAME=FLAGS of training.py, such as "before=phoenix --width 256"."""
     counts: tuple[int, ...] = (35, 70, 141, 0)
     """Training sentences. 0: all."""
     seeds: int = 3
@@ -72,15 +74,18 @@ def draw_lists(options):
     return found
 
 
-def read_report(params):
+def score(run):
     """Return (WER, that of new sentences, that of the nearest training sentence) of a run's test.
 
     None stands for what there is not.
     """
-    folder = RUNS / params.run
-    score_test(params)
-    name = open_search(folder, params.front).name_scores("test")
-    report = json.loads((evaluation_folder(folder, name) / "report.json").read_text())
+    try:
+        with redirect_stdout(StringIO()):
+            report = score_sentences(EvaluationOptions((RUNS / run,), split="test", worst=0))
+    except ValueError as error:
+        if "are empty" not in str(error):
+            raise
+        return 100.0, 100.0, None
     return report["wer"], report["apart"]["new"], (report["nearest"] or {}).get("wer")
 
 
@@ -92,23 +97,18 @@ def measure(options, flags):
         flags: of training.py, of all recipes.
     """
     figures = Figures(options.output, list(range(options.seeds)))
-    curves = {}
+    recipes = [recipe.partition("=")[::2] for recipe in options.recipes]
+    curves = {name: {} for name, _ in recipes} | {"nearest": {}}
     for count, path in draw_lists(options).items():
-        comparison = Comparison(
-            name=f"{options.name}{count}",
-            vary="flags",
-            values=options.recipes,
-            data=(str(path),),
-            seeds=options.seeds,
-        )
-        nearest = None
-        for (value, *_), (params, own) in plan_runs(comparison, flags).items():
-            finish_run(params, own)
-            wer, new, nearest = read_report(params)
-            print_line(f"{params.run}: test WER {wer:.1f}, nearest {nearest}", flush=True)
-            curve = curves.setdefault(value.partition("=")[0], {})
-            curve.setdefault(count, []).append((wer, new))
-        curves.setdefault("nearest", {})[count] = [(nearest, None)]
+        for (name, own), seed in product(recipes, range(options.seeds)):
+            run = f"{options.name}{count}_{name}_seed{seed}"
+            own = [*shlex.split(own), *flags, "--data-path", str(path), "--seed", str(seed)]
+            train_run(run, *own)
+            wer, new, nearest = score(run)
+            print_line(f"{run}: test WER {wer:.1f}, nearest sentence {nearest}", flush=True)
+            curves[name].setdefault(count, []).append((wer, new))
+            if nearest is not None:
+                curves["nearest"][count] = [(nearest, None)]
     plotted = {}
     for name, curve in curves.items():
         for count, found in curve.items():
@@ -116,6 +116,7 @@ def measure(options, flags):
             spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
             row = {"recipe": name, "sentences": count, "wer": float(np.mean(scores))}
             figures.add(**row, spread=spread, new=_average([new for _, new in found]))
+            print_line(f"{name}, {count} sentences: WER {row['wer']:.1f}")
             plotted.setdefault(name, {})[count] = scores
     if options.picture:
         plot_by_number(plotted, options.picture, f"WER on test sentences; seeds: {options.seeds}")
