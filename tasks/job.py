@@ -20,7 +20,8 @@ class Job(NamedTuple):
         metrics: list of Keras metrics.
         monitor: what makes the best epoch, as `utils.fitting.callbacks.SaveRun` takes it.
         score: function that scores the best checkpoint, loaded already -> report, or None.
-        measure: function -> {name: number}, called after each epoch; None for nothing.
+        measure: function of an epoch's number, from 1, -> {name: number}, called after it; None
+            for nothing.
         draw: function of a folder, and of which epoch it is in words, that writes what TensorBoard
             shows, as `utils.fitting.progress.Pictures` takes it; None for nothing.
     """
@@ -35,7 +36,7 @@ class Job(NamedTuple):
     metrics: list
     monitor: str
     score: Callable[[], Any]
-    measure: Callable[[], dict] | None = None
+    measure: Callable[[int], dict] | None = None
     draw: Callable[[Path, str], None] | None = None
 
 

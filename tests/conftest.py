@@ -39,10 +39,11 @@ def untraced():
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Plots are made but not drawn, where a test does not look at them."""
-    from utils.pictures import run_plots
+    from utils.pictures import recognition_plot, run_plots
 
     close = run_plots.plt.close
-    monkeypatch.setattr(run_plots, "save_figure", lambda figure, *_, **__: close(figure))
+    for plots in (recognition_plot, run_plots):
+        monkeypatch.setattr(plots, "save_figure", lambda figure, *_, **__: close(figure))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from utils.pictures.gloss_timeline import Span, plot_alignment
 from utils.pictures.heat_maps import plot_sheet, plot_weights
 from utils.pictures.html import render
 from utils.pictures.lettering import FONTS, find_font, spell
+from utils.pictures.recognition_plot import plot_recognition
 from utils.pictures.run_plots import (
     plot_classes,
     plot_comparison,
@@ -30,6 +31,7 @@ from utils.pictures.run_plots import (
 )
 from utils.pictures.saving import encode_figure
 from utils.runs.folders import open_run
+from utils.signing.recall import RecallTable
 from utils.system.files import fit_name, write_atomically
 from utils.system.tables import is_text, read_text, write_csv
 from utils.video.reading import probe
@@ -77,6 +79,9 @@ def draw_others(folder):
     curves = {name: np.ones(len(NAMES)) for name in NAMES}
     edges = np.arange(len(NAMES) + 1.0)
     plot_alignment(folder / "a.png", edges, curves, {"recognized": spans}, [], " ".join(NAMES))
+    table = RecallTable(folder / "a.csv", [NAMES], [NAMES])
+    table.keep(1, dict.fromkeys(NAMES, 0.5))
+    plot_recognition([{"epoch": 1, "loss": 1.0}], table, folder / "a.png", LATIN)
 
 
 @pytest.mark.parametrize("draw", [draw_report, draw_runs, draw_frames, draw_others])

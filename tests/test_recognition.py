@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,14 @@ from scripts import compare_settings
 from scripts.benchmarks import few_sentences
 from scripts.explain import explain
 from support.commands import work_in
-from support.runs import Trained, break_off, check_same_runs, read_history, read_pictures
+from support.runs import (
+    Trained,
+    break_off,
+    check_same_runs,
+    read_history,
+    read_pictures,
+    read_table,
+)
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.plan import make_plan
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
@@ -108,7 +116,8 @@ FIRST = Path("weights/first")
 
 def test_what_training_leaves(folder, trained):
     rows = read_history(FIRST)
-    assert {"loss", "val_wer", "val_blanks", "val_blanks_reference", "val_empty"} <= set(rows[0])
+    shown = {"val_wer", "val_blanks", "val_blanks_reference", "val_empty", "val_glosses"}
+    assert {"loss", *shown, "val_top_gloss", "val_top_gloss_reference"} <= set(rows[-1])
     assert float(rows[0]["val_wer"]) > 50 and 0 < float(rows[-1]["val_blanks_reference"]) < 1
     assert float(rows[-1]["val_loss"]) < 0.8 * float(rows[0]["val_loss"])
     assert "val loss " in trained.printed and "Only 9 sentences of" in trained.printed
@@ -118,6 +127,35 @@ def test_what_training_leaves(folder, trained):
     assert set(json.loads((FIRST / "classes.json").read_text())) >= set(GLOSSES)
     params = json.loads((FIRST / "params.json").read_text())
     assert (params["corpus"], params["front"]) == ("phoenix2014", "K5-K5")
+
+
+def test_recall_of_each_gloss_is_kept(folder):
+    history, rows = read_history(FIRST), read_table(FIRST / "recall.csv")
+    assert list(rows[0]) == ["gloss", "train", "dev", *(row["epoch"] for row in history)]
+    sentences = load_sentences(FIRST / "splits.csv")
+    counts = {n: Counter(g for s in sentences if s.split == n for g in s.glosses) for n in SPLITS}
+    assert {row["gloss"] for row in rows} == set(counts["dev"])
+    for row in rows:
+        assert int(row["train"]) == counts["train"][row["gloss"]]
+        assert int(row["dev"]) == counts["dev"][row["gloss"]]
+    assert [int(row["train"]) for row in rows] == sorted(counts["train"].values())[::-1] + [0]
+    last = {row["gloss"]: float(row[history[-1]["epoch"]]) for row in rows}
+    assert last["NEBEL"] == 0 and min(n for g, n in last.items() if g != "NEBEL") > 0.5
+    assert float(rows[0]["1"]) < last[rows[0]["gloss"]]
+    top = max(counts["dev"].values()) / counts["dev"].total()
+    assert float(history[0]["val_top_gloss_reference"]) == pytest.approx(top, abs=1e-6)
+    assert float(history[-1]["val_top_gloss"]) < top + 0.1
+    height, width, _ = cv2.imread(str(FIRST / "recognition.png")).shape
+    assert width == 1400 < height
+
+
+def test_a_run_without_dev_sentences_has_no_recall(folder, untraced):
+    sentences = [s for s in load_sentences(FIRST / "splits.csv") if s.split == "train"]
+    save_sentences(sentences[:8], "train_only.csv")
+    flags = ("--data-path", "train_only.csv", "--features", "F", "--network", "transformer")
+    run, report = train("--run", "no_dev", *flags, "--width", 16, "--epochs", 1)
+    assert report is None and len(read_history(run)) == 1
+    assert not {"recall.csv", "recognition.png"} & {path.name for path in run.iterdir()}
 
 
 def test_sentences_are_shown_from_time_to_time(folder):
@@ -296,8 +334,12 @@ def test_resumed_run_is_the_unbroken_one(folder, untraced, flags):
     name = f"{len(flags)}"
     whole, report = train("--run", f"whole{name}", *SHORT, *flags)
     break_off(train, "--run", f"parts{name}", *SHORT, *flags)
+    table = Path(f"weights/parts{name}/recall.csv")
+    header, *rows = table.read_text().splitlines()  # killed again, before epoch 2 was saved
+    table.write_text("\n".join([f"{header},2", *(f"{row},0.5" for row in rows)]))
     parts, again = train("--run", f"parts{name}", "--resume", *SHORT, *flags)
     check_same_runs(whole, parts)
+    assert (parts / "recall.csv").read_bytes() == (whole / "recall.csv").read_bytes()
     assert again == report
 
 

@@ -23,6 +23,7 @@ from tasks.recognition.templates import NETWORKS, make_splicer
 from tasks.recognition.transcription import (
     LossMeter,
     Trial,
+    clean_all,
     list_caveats,
     make_sequence,
     measure,
@@ -31,10 +32,12 @@ from tasks.recognition.transcription import (
 from utils.clips.batches import TrainingOrder
 from utils.clips.sampling import spread
 from utils.features.settings import list_networks
+from utils.pictures.recognition_plot import plot_recognition
 from utils.pictures.saving import name_scope, name_splits
-from utils.runs.folders import keep_features, open_run, save_data
+from utils.runs.folders import keep_features, load_state, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
+from utils.signing.recall import RecallTable
 from utils.signing.splicing import Spliced, Splicer
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
@@ -124,7 +127,8 @@ def prepare(plan, scope, replicas):
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     batches["most"] = max(len(sentence.glosses) for sentence in sentences)
     training = _make_training(params, members["train"], labels, stage, batches)
-    part, dev, trial, few = stage.part, members["dev"], None, None
+    part, dev, trial, few, recalls = stage.part, members["dev"], None, None, None
+    title = name_splits(folder.name, members, "sentences")
     meter = LossMeter(loss, part.output_shape)
 
     def try_on(sentences):
@@ -133,10 +137,15 @@ def prepare(plan, scope, replicas):
         return Trial(part, sequence, sentences, vocabulary, params.corpus, meter)
 
     if dev:
+        said = (clean_all(members[split], params.corpus).values() for split in ("train", "dev"))
+        recalls = RecallTable(folder / "recall.csv", *said)
         trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
 
     def score():
         report = _report_best(trial) if trial else None
+        if trial:
+            history = load_state(folder)["history"]
+            plot_recognition(history, recalls, folder / "recognition.png", title)
         if params.language_model:
             model = build_model(sentences, vocabulary, params.language_model)
             given = Language(model, *(params.language_weights or UNWEIGHED))
@@ -157,7 +166,7 @@ def prepare(plan, scope, replicas):
 
     return Job(
         folder=folder,
-        title=name_splits(folder.name, members, "sentences"),
+        title=title,
         network=stage.network,
         model=type(part)(part.input, part.output),  # the kept one knows no optimizer
         training=training,
@@ -166,7 +175,7 @@ def prepare(plan, scope, replicas):
         metrics=[],
         monitor="-val_wer",
         score=score,
-        measure=partial(measure, trial) if trial else None,
+        measure=partial(measure, trial, recalls) if trial else None,
         draw=partial(write_hypotheses, few, folder.name) if few else None,
     )
 
@@ -174,7 +183,7 @@ def prepare(plan, scope, replicas):
 def _report_best(trial):
     """Print what the best checkpoint scores on dev, and return it."""
     found = trial.transcribe()
-    report = sum_up(found)
+    report = sum_up(found, found.align())
     shown = ", ".join(f"{name.removeprefix('val_')} {n:.4g}" for name, n in report.items())
     print_line(f"Best checkpoint on dev: {shown}")
     for sentence in list_caveats(found, report["val_wer"]):

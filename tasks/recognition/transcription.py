@@ -1,5 +1,6 @@
 """From sentences' features to their glosses: what training and scoring of recognizers share."""
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from utils.signing.batches import SentenceSequence, pad_rows, plan_lengths
 from utils.signing.cleaning import clean_hypothesis, clean_reference
 from utils.signing.corpora import leave_out
 from utils.signing.row_changes import read_sentence
-from utils.signing.wer import align_corpus, find_constant, score_corpus
+from utils.signing.wer import align_corpus, find_constant, measure_recall, score_corpus
 from utils.system.progress import show_progress
 
 import keras
@@ -192,6 +193,16 @@ def locate_glosses(scores):
     return [(int(best[first]), first, end) for first, end in runs if best[first] != BLANK]
 
 
+def clean_all(sentences, corpus):
+    """Return {id: reference} of sentences, cleaned.
+
+    Args:
+        sentences: list of `Sentence`.
+        corpus: a key of `utils.signing.cleaning.CLEANINGS`, whose rules hold.
+    """
+    return {s.id: clean_reference(s.glosses, s.split, corpus) for s in sentences}
+
+
 def spell(found, sentences, vocabulary, corpus):
     """Return ({id: reference}, {id: hypothesis}), cleaned, of decoded sentences.
 
@@ -201,12 +212,11 @@ def spell(found, sentences, vocabulary, corpus):
         vocabulary: list of glosses.
         corpus: a key of `utils.signing.cleaning.CLEANINGS`, whose rules hold.
     """
-    references = {s.id: clean_reference(s.glosses, s.split, corpus) for s in sentences}
     hypotheses = {
         s.id: clean_hypothesis(decode_glosses(classes, vocabulary), corpus)
         for s, classes in zip(sentences, found, strict=True)
     }
-    return references, hypotheses
+    return clean_all(sentences, corpus), hypotheses
 
 
 class Transcript(NamedTuple):
@@ -224,6 +234,10 @@ class Transcript(NamedTuple):
     def count_empty(self):
         """Return of how many sentences nothing is recognized."""
         return sum(not words for words in self.hypotheses.values())
+
+    def align(self):
+        """Return {id: alignment} of `utils.signing.wer.align`."""
+        return align_corpus(self.references, self.hypotheses)
 
 
 class Trial(NamedTuple):
@@ -272,19 +286,43 @@ class Trial(NamedTuple):
         return min(tried, key=lambda pair: pair[1])
 
 
-def measure(trial):
-    """Return what an epoch shows of a `Trial`'s sentences, as `sum_up` does."""
-    return sum_up(trial.transcribe())
+def measure(trial, recalls, epoch):
+    """Return what an epoch shows of a `Trial`'s sentences, as `sum_up` does.
+
+    Args:
+        trial: `Trial`.
+        recalls: `utils.signing.recall.RecallTable`, which keeps the recall of each gloss.
+        epoch: its number, from 1.
+    """
+    found = trial.transcribe()
+    alignments = found.align()
+    recalls.keep(epoch, measure_recall(alignments))
+    return sum_up(found, alignments)
 
 
-def sum_up(found):
-    """Return the WER, the shares of blanks and empty hypotheses, and the loss of a `Transcript`."""
+def sum_up(found, alignments):
+    """Return what sentences show: the WER, how many answers are empty, how many glosses differ.
+
+    The most frequent gloss has no share while nothing is recognized: then its number is left out.
+
+    Args:
+        found: `Transcript`.
+        alignments: of its `align`.
+    """
+    said, given = (
+        Counter(gloss for words in texts.values() for gloss in words)
+        for texts in (found.hypotheses, found.references)
+    )
     numbers = {
-        "val_wer": score_corpus(align_corpus(found.references, found.hypotheses)).wer,
+        "val_wer": score_corpus(alignments).wer,
         "val_blanks": found.decoded.blanks,
         "val_blanks_reference": found.decoded.blanks_reference,
         "val_empty": found.count_empty() / len(found.hypotheses),
+        "val_glosses": len(said) / len(given),
+        "val_top_gloss_reference": max(given.values()) / given.total(),
     }
+    if said:
+        numbers["val_top_gloss"] = max(said.values()) / said.total()
     return numbers if found.decoded.loss is None else numbers | {"val_loss": found.decoded.loss}
 
 

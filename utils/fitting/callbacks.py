@@ -18,7 +18,7 @@ class Measure(keras.callbacks.Callback):
     """Put what is measured at the end of an epoch into its logs, for callbacks that come after.
 
     Args:
-        measure: function -> {name: number}.
+        measure: function of the epoch's number, from 1, -> {name: number}.
         swap: the callback that scores averaged weights, or one that does nothing.
     """
 
@@ -28,7 +28,7 @@ class Measure(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.swap.on_test_begin()
-        logs.update(self.measure())
+        logs.update(self.measure(epoch + 1))
         self.swap.on_test_end()
 
 
@@ -137,8 +137,9 @@ class SaveRun(keras.callbacks.Callback):
             load_weights(self.network, self.folder / "best.keras")
 
     def _write_history(self):
-        names = list(dict.fromkeys(name for row in self.state["history"] for name in row))
-        rows = ([row.get(name, "") for name in names] for row in self.state["history"])
+        history = self.state["history"]
+        names = list(dict.fromkeys(name for row in reversed(history) for name in row))
+        rows = ([row.get(name, "") for name in names] for row in history)
         write_csv(self.folder / "history.csv", names, rows)
 
 

@@ -159,6 +159,20 @@ def score_corpus(alignments, groups=None):
     }
 
 
+def measure_recall(alignments):
+    """Return {word: recall}, the share of its occurrences in the references that are recognized.
+
+    Args:
+        alignments: dict of id: alignment.
+    """
+    pairs = [pair for alignment in alignments.values() for pair in alignment if pair[0] is not None]
+    counts, found = Counter(), Counter()
+    for pair in pairs:
+        counts[pair[0]] += 1
+        found[pair[0]] += not _kind(pair)
+    return {word: found[word] / count for word, count in counts.items()}
+
+
 def find_constant(references):
     """Return (gloss, WER) of the gloss that, given as every sentence's answer, makes fewest errors.
 
