@@ -70,7 +70,12 @@ class Options:
     """JSON file to write the figures to, such as docs/figures/recognition.json."""
 
 
-def _time_steps(options):
+def time_step(options):
+    """Return the median seconds of a training step with the first of each choice.
+
+    Args:
+        options: `Options`.
+    """
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
     sizes = (options.window, options.frame_size)
     windows = build_windows(BACKBONES[DEFAULT], *sizes, FEATURES)
@@ -103,7 +108,7 @@ def measure(options, path):
     """Measure the first of each choice; write the median seconds of a step to a file."""
     limit_memory(options.memory)
     with number_format(options.precision):
-        write_atomically(path, json.dumps(_time_steps(options)))
+        write_atomically(path, json.dumps(time_step(options)))
 
 
 def benchmark_recognition(options):
