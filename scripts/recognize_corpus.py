@@ -25,7 +25,7 @@ from utils.runs.saved_params import load_params
 from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.published import is_whole, list_published
 from utils.system.commands import run_command, run_script, train_run
-from utils.system.figures import Figures
+from utils.system.figures import Figures, read_figures
 from utils.system.files import atomic_path, whole_path, write_atomically
 from utils.system.locks import free_locks, take_lock
 from utils.system.progress import format_seconds
@@ -40,6 +40,8 @@ read_length = later("utils.video.reading", "read_length")
 
 _OWN = "data_path features run resume weights finetune language_model".split()
 _SEARCHES = {"greedy": ("--beam", 1), "as kept": ()}
+_STAGE_2 = "--epochs 20 --learning-rates 5e-5 1e-5 2e-6 --rate-epochs 10 15"
+_HOURS = "hours.json"  # what scripts.benchmarks.hours writes
 _FREE = ("output", "dry_run")  # what may differ when the command goes on
 
 
@@ -63,9 +65,10 @@ class Options:
     """Order of the language model of the training glosses. 0: none."""
     finetune: str = "Mixed_5b"
     """Stage of the backbone from which stage 2 trains it, or all. none: no stage 2."""
-    stage_2: str = "--epochs 20 --learning-rates 5e-5 1e-5 2e-6 --rate-epochs 10 15"
-    """Flags of training.py for stage 2 alone: --stage-2="--epochs 10". They come last, so they
-    override others. The default rates are a tenth of stage 1's."""
+    stage_2: str = ""
+    """Flags of training.py for stage 2 alone: --stage-2="--epochs 10". They come behind all
+    others, and behind stage 2's own: --epochs 20 --learning-rates 5e-5 1e-5 2e-6 --rate-epochs 10
+    15. These rates are a tenth of stage 1's."""
     dry_run: bool = False
     """Print the commands and the estimated hours, and do nothing."""
 
@@ -146,7 +149,8 @@ def plan_steps(options, flags, sentences):
     stages, epochs, finetune = [first], [first[1].epochs, 0], ("--finetune", options.finetune)
     if options.finetune != "none":
         begun = ("--weights", WEIGHTS / first[0].run, *finetune)
-        stages.append(_train(options, [*flags, *shlex.split(options.stage_2)], "stage 2", *begun))
+        own = shlex.split(f"{_STAGE_2} {options.stage_2}")
+        stages.append(_train(options, [*flags, *own], "stage 2", *begun))
         epochs[1] = stages[1][1].epochs
     sizes = ("--stride", options.stride, "--frame-size", options.frame_size)
     counts = {
@@ -160,7 +164,7 @@ def plan_steps(options, flags, sentences):
     counted = [word for name, count in counts.items() for word in (name_flag(name), count)]
     extraction = (*sizes, "--short-side", 0, *shlex.split(options.extraction))
     data = ("--data", folder / "videos.csv", "--output", folder / "features")
-    hours = (*sizes, *finetune, *counted, "--epochs", *epochs)
+    hours = (*sizes, *finetune, *counted, "--epochs", *epochs, "--output", folder / _HOURS)
     return [
         Step("estimate", "scripts.benchmarks.hours", hours),
         Step("features", "scripts.extract_features", (*data, *extraction)),
@@ -236,9 +240,27 @@ def list_scores(steps, ledger):
     return list(found.values())
 
 
+def read_estimates(path):
+    """Return {step: estimated seconds} of what scripts.benchmarks.hours wrote."""
+    seconds = {row["step"]: 3600 * row["hours"] for row in read_figures(path)["rows"]}
+    maps = seconds.pop("maps of stage 2", 0)
+    return {step: n + maps if step == "stage 2" else n for step, n in seconds.items()}
+
+
 def _table(columns, rows):
     lines = [columns, ["---"] * len(columns), *rows]
     return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in r)} |" for r in lines]
+
+
+def _show(done):
+    estimated = done["estimated_seconds"]
+    return [
+        done["step"],
+        format_seconds(done["seconds"]),
+        "" if estimated is None else format_seconds(estimated),
+        done["attempts"],
+        f"`{done['command']}`",
+    ]
 
 
 def write_report(options, corpus, sentences, steps, ledger):
@@ -253,7 +275,12 @@ def write_report(options, corpus, sentences, steps, ledger):
     """
     folder, scores = Path(options.output), list_scores(steps, ledger)
     published = list_published(corpus)
-    done = [{"step": step.name, "command": str(step), **ledger.steps[step.name]} for step in steps]
+    estimates = read_estimates(folder / _HOURS)
+    done = [
+        {"step": step.name, "command": str(step), "estimated_seconds": estimates.get(step.name)}
+        | ledger.steps[step.name]
+        for step in steps
+    ]
     names = ("system", "dev", "test", "what", "source")
     more = {
         "release": whole_path(options.release),
@@ -276,11 +303,7 @@ def write_report(options, corpus, sentences, steps, ledger):
             "",
         ]
     lines += ["What was run:", ""]
-    shown = [
-        [row["step"], format_seconds(row["seconds"]), row["attempts"], f"`{row['command']}`"]
-        for row in done
-    ]
-    lines += _table(["step", "time", "attempts", "command"], shown)
+    lines += _table(["step", "time", "estimated", "attempts", "command"], map(_show, done))
     lines += ["", "The time of an attempt that was killed is not counted.", ""]
     write_atomically(folder / "report.md", "\n".join(map(escape, lines)))
     print_line(*lines, f"Written to {folder}: report.md, report.json")
@@ -306,7 +329,7 @@ def recognize_corpus(options, flags):
         print_line(f"  {step.name}: {step}")
     if options.dry_run:
         sys.stdout.flush()
-        run_script(steps[0].script, *steps[0].arguments, shown=True)
+        run_script(steps[0].script, *steps[0].arguments[:-2], shown=True)  # without --output
         return
     settings = {name: value for name, value in asdict(options).items() if name not in _FREE}
     settings |= {"release": whole_path(options.release), "training": shlex.join(flags)}

@@ -5,7 +5,10 @@ numbers, and multiplies by what the corpus has of them. What it says of an H100 
 docs/figures/gpu_h100.json. Reading files, validation and scoring are not counted.
 """
 
+import os
+import statistics
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +23,6 @@ from utils.params import Params
 from utils.presets import PRESETS
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures, read_figures
-from utils.system.timing import time_call
 from utils.system.words import print_line
 
 import numpy as np
@@ -40,10 +42,10 @@ _CARD_STEP = 0.1  # seconds of a step of stage 1 on it: assumed
 _BATCH_FRAMES = 128
 _ROW, _NUMBER = 1024, 4  # numbers of a row of features, and bytes of one
 # Where a figure comes from.
-_MEASURED = "measured here on random numbers, times the corpus"
-_FORWARD = "from I3D's forward pass in clips of 64 frames, and the reading of videos, both measured"
-_TRAINED = "from a measured training step of all of I3D in clips of 64 frames"
-_ASSUMED = f"assumed: {_CARD_STEP} s a step; no recognizer was trained on such a card"
+_MEASURED = "a step of random numbers, measured, times the corpus"
+_FORWARD = "extrapolated from the reading of video files and I3D's forward pass on 64 frames"
+_TRAINED = "extrapolated from a training step of all of I3D on 64 frames"
+_ASSUMED = f"assumed, {_CARD_STEP} s a step: no recognizer was trained on such a card"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ class Options:
     """Epochs of stage 1, and of stage 2."""
     repeats: int = 1
     """Measurements after a first one; the median counts."""
+    processor: bool = False
+    """Take the processor's time, divided by its cores, in place of the clock's: for a CPU that
+    others use, too. Where not all cores are busy it is too little."""
     output: Path | None = None
     """JSON file to write the figures to, such as docs/figures/hours.json."""
 
@@ -93,6 +98,20 @@ class Options:
         return self.rows * self.train / self.sentences
 
 
+def _time(call, options):
+    """Return the median seconds of a call after a first one, by the clock or by the processor."""
+    call()
+    clock, share = (
+        (time.process_time, os.cpu_count()) if options.processor else (time.perf_counter, 1)
+    )
+    seconds = []
+    for _ in range(options.repeats):
+        begin = clock()
+        call()
+        seconds.append((clock() - begin) / share)
+    return statistics.median(seconds)
+
+
 def time_row(options):
     """Return the seconds of a row of features."""
     precision = {"bfloat16": "mixed_bfloat16"}.get(found := choose_precision("keras"), found)
@@ -101,7 +120,7 @@ def time_row(options):
         model = build_windows(BACKBONES[DEFAULT], *sizes)
     count = max(1, _BATCH_FRAMES // options.window)
     windows = np.zeros((count, *model.input_shape[1:]), np.float32)
-    return time_call(lambda: model.predict_on_batch(windows), options.repeats)[0] / count
+    return _time(lambda: model.predict_on_batch(windows), options) / count
 
 
 def time_sentences(options):
@@ -119,21 +138,20 @@ def time_sentences(options):
     inputs = {"features": generator.random(shape, np.float32), "lengths": lengths}
     optimizer = make_optimizer(Optimization(optimizer="adamw"), 1)
     compile_model(model, optimizer, RecognitionLoss(), [])
-    return time_call(lambda: model.train_on_batch(inputs, target), options.repeats)[0]
+    return _time(lambda: model.train_on_batch(inputs, target), options)
 
 
 def time_frames(options):
     """Return the seconds of a step of stage 2: one sentence of the mean length."""
     frames = max(options.window, round(options.frames / options.sentences))
-    same = "frame_size window stride glosses repeats".split()
-    return recognition.time_step(
-        recognition.Options(
-            finetune=(options.finetune,),
-            inputs=("frames" if options.finetune == "all" else "maps",),
-            frames=frames,
-            **{name: getattr(options, name) for name in same},
-        )
+    same = "frame_size window stride glosses".split()
+    chosen = recognition.Options(
+        finetune=(options.finetune,),
+        inputs=("frames" if options.finetune == "all" else "maps",),
+        frames=frames,
+        **{name: getattr(options, name) for name in same},
     )
+    return _time(recognition.make_step(chosen), options)
 
 
 def estimate_here(options):

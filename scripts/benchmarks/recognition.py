@@ -70,12 +70,8 @@ class Options:
     """JSON file to write the figures to, such as docs/figures/recognition.json."""
 
 
-def time_step(options):
-    """Return the median seconds of a training step with the first of each choice.
-
-    Args:
-        options: `Options`.
-    """
+def make_step(options):
+    """Return a function that does a training step, with the first of each choice of `Options`."""
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
     sizes = (options.window, options.frame_size)
     windows = build_windows(BACKBONES[DEFAULT], *sizes, FEATURES)
@@ -99,6 +95,11 @@ def time_step(options):
     def step():
         return model.train_on_batch(inputs, target)
 
+    return step
+
+
+def _time_steps(options):
+    step = make_step(options)
     first = measure_seconds(step)
     seconds = [measure_seconds(step) for _ in range(options.repeats)] or [first]
     return statistics.median(seconds)
@@ -108,7 +109,7 @@ def measure(options, path):
     """Measure the first of each choice; write the median seconds of a step to a file."""
     limit_memory(options.memory)
     with number_format(options.precision):
-        write_atomically(path, json.dumps(time_step(options)))
+        write_atomically(path, json.dumps(_time_steps(options)))
 
 
 def benchmark_recognition(options):
