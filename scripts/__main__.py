@@ -12,7 +12,8 @@ from utils.system.commands import run_command
 GROUPS = {
     "Look at the data": "analyze_dataset check_data browse",
     "Prepare training": "summarize_network extract_features extract_flow render_corpus",
-    "Compare trainings": "compare_runs compare_settings cross_validate recognize_corpus",
+    "Compare trainings": "compare_runs compare_settings cross_validate",
+    "Train and score in one": "recognize_corpus",
     "Use a trained network": "predict demo explain extract_embeddings export_model",
 }
 

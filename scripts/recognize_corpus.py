@@ -24,6 +24,7 @@ from utils.runs.folders import evaluation_folder
 from utils.runs.saved_params import load_params
 from utils.signing.corpora import find_corpus, list_sentences
 from utils.signing.published import is_whole, list_published
+from utils.signing.releases import SPLITS
 from utils.system.commands import run_command, run_script, train_run
 from utils.system.figures import Figures, read_figures
 from utils.system.files import atomic_path, whole_path, write_atomically
@@ -121,11 +122,11 @@ def _train(options, flags, name, *others):
     return step, read_params([*map(str, step.arguments), "--run", run])
 
 
-def _score(trained):
-    """Yield the `Step`s that score a run: each split, greedily and as the run keeps it."""
+def _score(trained, splits):
+    """Yield the `Step`s that score a run on splits, greedily and as the run keeps it."""
     step, params = trained
     searches = _SEARCHES if params.language_model or params.templates else ("greedy",)
-    for split in ("dev", "test"):
+    for split in splits:
         for search in searches:
             arguments = (WEIGHTS / step.run, "--split", split, *_SEARCHES[search])
             yield Step(f"{step.name}, {split}, {search}", "evaluate", arguments, step.run, split)
@@ -165,10 +166,11 @@ def plan_steps(options, flags, sentences):
     extraction = (*sizes, "--short-side", 0, *shlex.split(options.extraction))
     data = ("--data", folder / "videos.csv", "--output", folder / "features")
     hours = (*sizes, *finetune, *counted, "--epochs", *epochs, "--output", folder / _HOURS)
+    splits = [name for name in SPLITS[1:] if any(s.split == name for s in sentences)]
     return [
         Step("estimate", "scripts.benchmarks.hours", hours),
         Step("features", "scripts.extract_features", (*data, *extraction)),
-        *(each for stage in stages for each in (stage[0], *_score(stage))),
+        *(each for stage in stages for each in (stage[0], *_score(stage, splits))),
     ]
 
 
@@ -230,12 +232,13 @@ def _refuse_other_runs(steps, ledger, folder):
 
 
 def list_scores(steps, ledger):
-    """Return [{"stage", "search", "dev", "test"}] of what was scored, WER in percent."""
+    """Return [{"stage", "search", "dev", "test"}] of what was scored, WER in percent or None."""
     found = {}
     for step in steps:
         if step.split:
             stage, _, search = step.name.split(", ")
-            row = found.setdefault((stage, search), {"stage": stage, "search": search})
+            empty = {"stage": stage, "search": search, "dev": None, "test": None}
+            row = found.setdefault((stage, search), empty)
             row[step.split] = ledger.steps[step.name]["wer"]
     return list(found.values())
 
@@ -247,9 +250,13 @@ def read_estimates(path):
     return {step: n + maps if step == "stage 2" else n for step, n in seconds.items()}
 
 
+def _write_cell(value):
+    return "" if value is None else str(value).replace("|", r"\|")
+
+
 def _table(columns, rows):
     lines = [columns, ["---"] * len(columns), *rows]
-    return [f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in r)} |" for r in lines]
+    return [f"| {' | '.join(_write_cell(cell) for cell in row)} |" for row in lines]
 
 
 def _show(done):
@@ -257,7 +264,7 @@ def _show(done):
     return [
         done["step"],
         format_seconds(done["seconds"]),
-        "" if estimated is None else format_seconds(estimated),
+        estimated and format_seconds(estimated),
         done["attempts"],
         f"`{done['command']}`",
     ]

@@ -230,6 +230,20 @@ def test_without_stage_two_and_language_model_less_is_run(tmp_path, monkeypatch,
     assert said.count("evaluate.py") == 2 and "stage 2:" not in said and "as kept" not in said
 
 
+def test_a_corpus_without_dev_is_scored_on_test(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(script, "run_script", lambda *_, shown: None)
+    write_corpus(tmp_path, (2, 0, 1))
+    recognize_corpus(replace(OPTIONS, dry_run=True), FLAGS)
+    said = capsys.readouterr().out
+    assert said.count("--split test") == 4 and "--split dev" not in said
+    ledger = Ledger(Path("steps.json"))
+    step = Step("stage 1, test, greedy", "evaluate", (), "r", "test")
+    ledger.do(step.name, lambda: {"wer": 9.5})
+    (row,) = script.list_scores([step], ledger)
+    assert (row["dev"], row["test"]) == (None, 9.5)
+
+
 def test_a_bad_release_is_one_line(tmp_path):
     root = write_release(tmp_path)
     (root / RELEASES["phoenix2014"].annotations.format("dev")).unlink()
