@@ -61,7 +61,8 @@ class Options:
     frame_size: int = 224
     """Height and width of frames in pixels. 112 takes a quarter of the time."""
     extraction: str = ""
-    """More flags of scripts.extract_features: --extraction="--batch-frames 512"."""
+    """More flags of scripts.extract_features: --extraction="--batch-frames 512". The estimate of
+    hours does not know them."""
     language_model: int = 3
     """Order of the language model of the training glosses. 0: none."""
     finetune: str = "Mixed_5b"

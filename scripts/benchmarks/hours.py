@@ -144,7 +144,7 @@ def time_sentences(options):
 def time_frames(options):
     """Return the seconds of a step of stage 2: one sentence of the mean length."""
     frames = max(options.window, round(options.frames / options.sentences))
-    same = "frame_size window stride glosses".split()
+    same = "frame_size window stride glosses width".split()
     chosen = recognition.Options(
         finetune=(options.finetune,),
         inputs=("frames" if options.finetune == "all" else "maps",),

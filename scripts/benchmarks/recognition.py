@@ -19,6 +19,7 @@ from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.later import later
 from utils.command_line import Command
 from utils.fitting.optimization import Optimization, make_optimizer
+from utils.params import Params
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures
 from utils.system.files import write_atomically
@@ -60,6 +61,8 @@ class Options:
     """Windows computed at a time."""
     glosses: int = 1100
     """Size of the vocabulary."""
+    width: int = Params.width
+    """Channels of the recognizer."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Number format."""
     repeats: int = 1
@@ -75,7 +78,8 @@ def make_step(options):
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
     sizes = (options.window, options.frame_size)
     windows = build_windows(BACKBONES[DEFAULT], *sizes, FEATURES)
-    recognizer = build_recognizer(windows.output_shape[-1], options.glosses, front)
+    dim, glosses = windows.output_shape[-1], options.glosses
+    recognizer = build_recognizer(dim, glosses, front, width=options.width)
     sizes = (options.finetune[0], options.stride, options.windows, options.gradients[0] == "again")
     model = build_end_to_end(windows, recognizer, *sizes)
     generator, inputs = np.random.default_rng(0), {"lengths": np.array([rows], np.int32)}
