@@ -15,6 +15,7 @@ GROUPS = {
         "summarize_network extract_features join_features extract_flow render_corpus"
     ),
     "Compare trainings": "compare_runs compare_settings cross_validate",
+    "Train and score in one": "recognize_corpus",
     "Use a trained network": "predict demo explain extract_embeddings export_model",
 }
 

@@ -19,6 +19,7 @@ from models.backbones import BACKBONES, DEFAULT, FEATURES
 from models.later import later
 from utils.command_line import Command
 from utils.fitting.optimization import Optimization, make_optimizer
+from utils.params import Params
 from utils.system.commands import ROOT, run_command
 from utils.system.figures import Figures
 from utils.system.files import write_atomically
@@ -60,6 +61,8 @@ class Options:
     """Windows computed at a time."""
     glosses: int = 1100
     """Size of the vocabulary."""
+    width: int = Params.width
+    """Channels of the recognizer."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Number format."""
     repeats: int = 1
@@ -70,11 +73,13 @@ class Options:
     """JSON file to write the figures to, such as docs/figures/recognition.json."""
 
 
-def _time_steps(options):
+def make_step(options):
+    """Return a function that does a training step, with the first of each choice of `Options`."""
     rows, front = -(-options.frames // options.stride), choose_front(options.stride)
     sizes = (options.window, options.frame_size)
     windows = build_windows(BACKBONES[DEFAULT], *sizes, FEATURES)
-    recognizer = build_recognizer(windows.output_shape[-1], options.glosses, front)
+    dim, glosses = windows.output_shape[-1], options.glosses
+    recognizer = build_recognizer(dim, glosses, front, width=options.width)
     sizes = (options.finetune[0], options.stride, options.windows, options.gradients[0] == "again")
     model = build_end_to_end(windows, recognizer, *sizes)
     generator, inputs = np.random.default_rng(0), {"lengths": np.array([rows], np.int32)}
@@ -94,6 +99,11 @@ def _time_steps(options):
     def step():
         return model.train_on_batch(inputs, target)
 
+    return step
+
+
+def _time_steps(options):
+    step = make_step(options)
     first = measure_seconds(step)
     seconds = [measure_seconds(step) for _ in range(options.repeats)] or [first]
     return statistics.median(seconds)

@@ -63,8 +63,28 @@ def list_timesformer():
     ]
 
 
+def list_recognizers():
+    """Return a row for each published recognizer of signing."""
+    from utils.signing.published import PUBLISHED
+
+    def link(source):
+        name = source.rpartition("/")[2]
+        return f"[{name}]({source})" if "://" in source else source
+
+    return [
+        {"system": system, "what": row.what, "source": link(row.source)}
+        | dict(zip(("dev", "test"), row.phoenix2014, strict=True))
+        | dict(zip(("dev_t", "test_t"), row.phoenix2014t, strict=True))
+        for system, row in PUBLISHED.items()
+    ]
+
+
 # Rows that are in the code: {name: function -> list of dicts}.
-LISTS = {"weights_i3d": list_i3d, "weights_timesformer": list_timesformer}
+LISTS = {
+    "weights_i3d": list_i3d,
+    "weights_timesformer": list_timesformer,
+    "published_recognizers": list_recognizers,
+}
 
 
 def _compare_kinds(figures, columns):
@@ -447,6 +467,32 @@ TABLES = {
     ),
     "published_signing": Table(
         ("published", "dev WER"), (Part("published_signing", ("{what}", "{wer}")),)
+    ),
+    "published_recognizers": Table(
+        ("system", "what it is", "PHOENIX-2014 dev", "test", "-T dev", "test", "read in"),
+        (
+            Part(
+                "published_recognizers",
+                ("{system}", "{what}", "{dev}", "{test}", "{dev_t}", "{test_t}", "{source}"),
+            ),
+        ),
+        "WER in percent, as published; read in November 2026. None of these was run here.",
+    ),
+    "hours": Table(
+        ("step", "two CPU cores", "known from", "one H100", "known from", "on disk"),
+        (
+            Part(
+                "hours",
+                (
+                    "{step}",
+                    "{hours:.0f} hours",
+                    "{hours_basis}",
+                    "{hours_h100:.1f} hours",
+                    "{hours_h100_basis}",
+                    "{gb:.0f} GB",
+                ),
+            ),
+        ),
     ),
     "isolated_signs": Table(
         ("accuracy", "clips", "time"),

@@ -37,7 +37,7 @@ def run_in_process(monkeypatch, script):
     from tasks.training_flags import parse_params
     from utils.system import commands
 
-    def run_script(command, *arguments):
+    def run_script(command, *arguments, shown=False):
         arguments = [*map(str, arguments)]
         if command == "training.py":
             training.train_run(parse_params(arguments))

@@ -85,19 +85,20 @@ def run_command(command, resuming="run the same command to start again"):
             sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
 
 
-def run_script(script, *arguments):
-    """Run an entry point of the project in a process of its own; only its errors are shown.
+def run_script(script, *arguments, shown=False):
+    """Run an entry point of the project in a process of its own.
 
     Args:
         script: its path from the project's root.
         arguments: what follows it on the command line.
+        shown: whether all that it prints is shown, or its errors alone.
 
     Raises:
         ValueError: its input was refused; the command is named.
         IncompleteError: it failed otherwise.
     """
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    with start_child(command, stdout=subprocess.DEVNULL) as process:
+    with start_child(command, stdout=None if shown else subprocess.DEVNULL) as process:
         status = process.wait()
     if status < 0 or status > 128:
         raise IncompleteError(f"A signal ended this command: {shlex.join(command)}")
@@ -106,8 +107,8 @@ def run_script(script, *arguments):
         raise kind(f"This command failed, see its message above: {shlex.join(command)}")
 
 
-def train_run(run, *flags):
+def train_run(run, *flags, shown=False):
     """Train weights/<run>, or go on with it where it was begun; see `run_script`."""
     resume = ["--resume"] if Path(WEIGHTS, run, "params.json").is_file() else []
     print_line(f"Training {WEIGHTS / run}", flush=True)
-    run_script("training.py", *flags, "--run", run, *resume)
+    run_script("training.py", *flags, "--run", run, *resume, shown=shown)
