@@ -656,7 +656,6 @@ def test_curve_over_the_number_of_sentences(folder, untraced, monkeypatch, capsy
     scored = json.loads((folder / "report.json").read_text())
     assert (rows[0]["wer"], rows[0]["spread"]) == (scored["wer"], None)
     assert rows[2]["wer"] == scored["nearest"]["wer"]
-    assert picture.stat().st_size > 5000
     assert "of the test's glosses are not in them" in capsys.readouterr().out
 
 
