@@ -1,6 +1,6 @@
 """What training needs to know of a task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ class Job(NamedTuple):
         measure: function -> {name: number}, called after each epoch; None for nothing.
         draw: function of a folder, and of which epoch it is in words, that writes what TensorBoard
             shows, as `utils.fitting.progress.Pictures` takes it; None for nothing.
+        backbone: the variables of a backbone that are trained; () where none are.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Job(NamedTuple):
     score: Callable[[], Any]
     measure: Callable[[], dict] | None = None
     draw: Callable[[Path, str], None] | None = None
+    backbone: Sequence = ()
 
 
 SHOWN = 6  # videos or sentences, the same ones each time
