@@ -44,6 +44,12 @@ def backbones_of(network):
     return {s: backbone.get_layer(s) if len(streams) > 1 else backbone for s in streams}
 
 
+def list_backbone(network):
+    """Return the variables that are trained of the backbones inside a network from `build`."""
+    models = backbones_of(network).values()
+    return [variable for model in models for variable in model.trainable_variables]
+
+
 def name_backbone(network):
     """Return the key of `BACKBONES` of the backbone inside a network from `build`, or None."""
     for model in backbones_of(network).values():

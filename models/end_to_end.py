@@ -114,6 +114,11 @@ def list_units(network):
     return {unit.name: unit for part in parts for unit in part.get_layer(name).layers}
 
 
+def list_backbone(network):
+    """Return the variables that are trained of the backbone in one from `build_end_to_end`."""
+    return [v for unit in list_units(network).values() for v in unit.trainable_variables]
+
+
 def copy_units(units, model):
     """Set the weights of a backbone's layers, or of its first ones, by those of another one.
 

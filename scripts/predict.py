@@ -20,6 +20,7 @@ from models.later import later
 from tasks.findings import Findings
 from utils.checks import check_continual_runtime, check_precision
 from utils.command_line import Command
+from utils.features.layouts import READERS, is_stored
 from utils.runs.folders import check_run, load_data
 from utils.system.commands import IncompleteError, run_command
 from utils.system.files import is_address, whole_path
@@ -47,7 +48,7 @@ class Options:
 
     videos: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folder trees, patterns such as 'a/*.mp4', or a camera: webcam, webcam:1 for the
-    second one. Ctrl-C stops a camera."""
+    second one. Ctrl-C stops a camera. Runs of recognition on features take files of rows, too."""
     run: Path | None = None
     """Folder of the run, weights/<run>. Not given: the 400 classes of Kinetics."""
     window: float = 0.0
@@ -124,7 +125,9 @@ def list_inputs(names):
         if path.is_dir() and not is_image_folder(path):
             tree = list_tree(path)
             if not tree.videos:
-                raise ValueError(f"{name}: the folder contains no video.")
+                rows = any(Path(path).suffix.lower() in READERS for path in tree.others)
+                hint = " Give files of rows by a pattern, such as 'ROWS/*.npy'." if rows else ""
+                raise ValueError(f"{name}: the folder contains no video.{hint}")
             if tree.others:
                 print_line(f"{name}: {describe_others(tree.others)}")
             paths += tree.videos
@@ -257,6 +260,8 @@ def predict(options):
     paths = list_inputs(options.videos) if camera is None else []
     alone = len(paths) == 1 and [Path(name) for name in options.videos] == paths
     overlays = name_overlays(options.overlay, paths)
+    if rows := [path for path in overlays if is_stored(path)]:
+        raise ValueError(f"{rows[0]} holds rows, no pictures. Leave out --overlay.")
     if options.run is not None:
         check_run(options.run)  # before Keras is imported
     asked = Asked(options.runtime, options.precision, tuple(paths))

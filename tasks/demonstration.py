@@ -128,6 +128,7 @@ class Demonstration:
         self.run, self.usual = run, {}
         asked = Asked(runtime, precision, list_videos(run) if run else ())
         self.predictor = open_predictor(run, asked=asked)
+        getattr(self.predictor, "reader", None)  # a run that cannot read videos is refused now
         self.caution = choose_caution(self.predictor, run, sure)
         labels = self.predictor.labels
         known = f"{len(labels)} {self.predictor.kind}"

@@ -51,7 +51,7 @@ _IDLE = {
             "--feature-views 0 draws a new one every epoch and takes far longer",
         ),
         (
-            f"color {_CLIPS} train_batchnorm runtime",
+            f"color {_CLIPS} train_batchnorm backbone_rate runtime",
             lambda f: f.params.features,
             "training is on features",
         ),
@@ -61,7 +61,16 @@ _IDLE = {
             "the features have no mirrored view",
         ),
         ("feature_views", lambda f: not f.plan.caches_features, "no part of the network is frozen"),
-        ("train_batchnorm", lambda f: f.plan.trained_part == "none", "the backbone is frozen"),
+        (
+            "train_batchnorm backbone_rate",
+            lambda f: f.plan.trained_part == "none",
+            "the backbone is frozen",
+        ),
+        (
+            "backbone_rate",
+            lambda f: not find_backbone(f.params.network, f.params.embedder),
+            "the network has no backbone",
+        ),
         (
             "train_batchnorm",
             lambda f: not find_backbone(f.params.network, f.params.embedder),
@@ -109,7 +118,7 @@ _IDLE = {
     "recognition": [
         (" ".join(UNREAD["recognition"]), lambda f: True, "they are for classification"),
         (
-            f"{_AUGMENTATION} feature_views train_batchnorm windows",
+            f"{_AUGMENTATION} feature_views train_batchnorm windows backbone_rate",
             lambda f: f.params.features,
             "training is on features",
         ),

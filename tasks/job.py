@@ -1,6 +1,6 @@
 """What training needs to know of a task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ class Job(NamedTuple):
             for nothing.
         draw: function of a folder, and of which epoch it is in words, that writes what TensorBoard
             shows, as `utils.fitting.progress.Pictures` takes it; None for nothing.
+        backbone: the variables of a backbone that are trained; () where none are.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class Job(NamedTuple):
     score: Callable[[], Any]
     measure: Callable[[int], dict] | None = None
     draw: Callable[[Path, str], None] | None = None
+    backbone: Sequence = ()
 
 
 SHOWN = 6  # videos or sentences, the same ones each time

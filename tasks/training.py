@@ -141,7 +141,7 @@ def _train(plan):
     scope, replicas = choose_devices(params.gpus)
     job = TASKS[params.task](plan, scope, replicas)
     with scope():
-        optimizer = make_optimizer(optimization, len(job.training))
+        optimizer = make_optimizer(optimization, len(job.training), job.backbone)
         compile_model(job.model, optimizer, job.loss, job.metrics)
 
     state = load_state(job.folder) if params.resume else None

@@ -1,8 +1,15 @@
 """Steps in chunks, computed again for gradients; I3D in front of a recognizer."""
 
-from models.end_to_end import END_TO_END, build_end_to_end, list_units, trained_part
+from models.end_to_end import (
+    END_TO_END,
+    build_end_to_end,
+    list_backbone,
+    list_units,
+    trained_part,
+)
 from models.layers import InChunks
 from models.recognizer import build_recognizer
+from utils.fitting.optimization import Optimization, make_optimizer
 
 import keras
 import numpy as np
@@ -123,3 +130,45 @@ def test_rows_of_frames_reach_the_recognizer(tiny, finetune, tmp_path):
         part = trained_part(again)
         same = part.predict_on_batch({"features": to_array(maps), "lengths": lengths})
         np.testing.assert_allclose(same, found, atol=1e-5)
+
+
+def take_step(tiny, finetune, name, backbone_rate):
+    """Return how far each trained variable moves in a step, {path: array}, and what is said first.
+
+    The paths of the backbone's are a set besides.
+    """
+    keras.utils.set_random_seed(0)
+    network = build_end_to_end(tiny(WINDOW), build_recognizer(5, 3, "K5-K5", width=16), finetune, 2)
+    rng, part, inputs = np.random.default_rng(0), network, {"lengths": np.array([3], np.int32)}
+    inputs["frames"] = rng.integers(0, 256, (1, 8, SIZE, SIZE, 3), np.uint8)
+    if finetune != "all":
+        inputs["features"] = to_array(network.get_layer("frozen")(inputs.pop("frames")))
+        part = trained_part(network)
+    variables = {v.path: v for v in part.trainable_variables}
+    before = {path: to_array(v).copy() for path, v in variables.items()}
+    said = to_array(part(inputs))
+    settings = Optimization(name, backbone_rate=backbone_rate, weight_decay=0.1)
+    part.compile(make_optimizer(settings, 1, list_backbone(network)), "mse", jit_compile=False)
+    part.optimizer.build(part.trainable_variables)
+    part.train_on_batch(inputs, np.ones(said.shape))
+    moved = {path: to_array(v) - before[path] for path, v in variables.items()}
+    own = [*map(id, list_backbone(network))]
+    return moved, said, {path for path, v in variables.items() if id(v) in own}
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("finetune", "name", "rate"), [("all", "sgd", 0.1), ("Conv3d_2b_1x1", "adamw", 0.0)]
+)
+def test_the_backbone_takes_smaller_steps(tiny, finetune, name, rate):
+    """Before its first step the network says the same."""
+    (whole, said, own), (less, same, _) = (
+        take_step(tiny, finetune, name, each) for each in (1.0, rate)
+    )
+    np.testing.assert_array_equal(said, same)
+    assert len(own) == (4 if finetune == "all" else 2)
+    for path, moved in whole.items():
+        factor = rate if path in own else 1
+        assert np.abs(moved).max() > 1e-6
+        np.testing.assert_allclose(less[path], factor * moved, rtol=1e-2, atol=1e-6)
+        assert less[path].any() == (factor > 0)

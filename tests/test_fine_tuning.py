@@ -10,6 +10,7 @@ from pathlib import Path
 
 import evaluate
 import training
+from models.end_to_end import list_units
 from scripts.extract_features import Options, extract_features
 from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
@@ -134,7 +135,8 @@ def test_stage_two_begins_with_the_logits_of_stage_one(folder, run, flags):
 
 
 def test_maps_are_kept_and_training_goes_on(folder, untraced, capsys):
-    flags = ("--weights", "weights/windows", "--finetune", "Mixed_5c")
+    flags = ("--weights", "weights/windows", "--finetune", "Mixed_5c", "--backbone-rate", 0.1)
+    flags += ("--weight-decay", 0.01)
     run, report = train("--run", "whole", *flags, "--epochs", 2)
     said = capsys.readouterr().out
     assert "weights/windows: network bilstm, front K5-K5, width 16" in said
@@ -196,7 +198,7 @@ def list_variables(network):
 
 
 def load_start(flags):
-    params = parse_params([*FLAGS, *flags])
+    params = parse_params([*FLAGS, *map(str, flags)])
     return open_network(make_plan(params), read_settings(params.weights))
 
 
@@ -309,9 +311,10 @@ with shrunk_i3d():
 
 def test_two_devices_train_in_step(folder):
     """Both stages: a sentence each, losses summed over both."""
+    second = ("--weights", "weights/mirrored", "--finetune", "Mixed_5c")
     lines = [
         [*FLAGS, "--features", "F", "--run", "mirrored"],
-        [*FLAGS, "--weights", "weights/mirrored", "--finetune", "Mixed_5c", "--run", "mirrored2"],
+        [*FLAGS, *second, "--run", "mirrored2", "--backbone-rate", "0", "--weight-decay", "0.1"],
     ]
     done = subprocess.run(
         [sys.executable, "-c", MIRRORED],
@@ -329,3 +332,10 @@ def test_two_devices_train_in_step(folder):
     assert done.stdout.count("\ndev ") == 2
     for run in ("mirrored", "mirrored2"):
         assert np.isfinite(float(read_history(f"weights/{run}")[0]["loss"]))
+    began, now = load_start(second), keras.saving.load_model("weights/mirrored2/best.keras")
+    for units in zip(list_units(began).values(), list_units(now).values(), strict=True):
+        for one, other in zip(*(unit.get_weights() for unit in units), strict=True):
+            np.testing.assert_array_equal(one, other)  # a rate of 0, on both devices
+    recognizers = (network.get_layer("recognizer") for network in (began, now))
+    kernels = [network.get_layer("logits").get_weights()[0] for network in recognizers]
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-5

@@ -31,6 +31,10 @@ TRANSLATION = {
     "REGEN REGEN-PLUSPLUS WIND REGEN": "REGEN WIND REGEN",
     "SEHEN M A SCH WETTER": "SEHEN M+A+SCH WETTER",
     "A+B C NULL D": "A+B+C NULL D",
+    "WETTER loc-WIE AUSSEHEN AUSSEHEN": "WETTER WIE-AUSSEHEN AUSSEHEN",
+    "WIE AUSSEHEN WIE-AUSSEHEN MORGEN": "WIE-AUSSEHEN MORGEN",  # one that follows itself
+    "WIE MORGEN AUSSEHEN WIE": "WIE MORGEN AUSSEHEN WIE",
+    "SOWIE AUSSEHEN2": "SOWIE-AUSSEHEN2",  # wherever they meet: the rule is one of letters
     "__EMOTION__": "",
 }
 
@@ -62,6 +66,16 @@ def test_what_each_side_becomes(corpus, said, held_out):
     assert clean_reference(glosses, "train", corpus) == said.split()
     assert clean_reference(glosses, "dev", corpus) == held_out.split()
     assert clean_reference(glosses, "test", corpus) == held_out.split()
+
+
+def test_wie_aussehen_is_one_on_both_sides():
+    said = ["WIE", "AUSSEHEN"]
+    for cleaned in (
+        clean_hypothesis(said, "phoenix2014t"),
+        *(clean_reference(said, split, "phoenix2014t") for split in ("train", "dev", "test")),
+    ):
+        assert cleaned == ["WIE-AUSSEHEN"]
+    assert clean_hypothesis(said, "phoenix2014t_corrnet") == said
 
 
 def test_corrnet_leaves_repeats_with_a_hyphen():

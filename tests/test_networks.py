@@ -3,7 +3,14 @@
 from models import layers
 from models.backbones import BACKBONES
 from models.choices import HEADS, NETWORKS
-from models.cutting import as_network, backbones_of, cut_after, cut_network, freeze
+from models.cutting import (
+    as_network,
+    backbones_of,
+    cut_after,
+    cut_network,
+    freeze,
+    list_backbone,
+)
 from models.design import Design
 from models.heads import build_head, embedding_model
 from models.layers import LSTM, TimeDistributed
@@ -102,12 +109,16 @@ def test_split_changes_nothing(finetune, small_i3d):
     np.testing.assert_allclose(trained(features), network(clips), atol=1e-5)
     assert frozen is None or not frozen.trainable_variables
     assert len(trained.trainable_variables) == len(network.trainable_variables)
+    head = [*map(id, network.get_layer("head").trainable_variables)]
+    own = [*map(id, list_backbone(network))]
+    assert {*own} | {*head} == {*map(id, trained.trainable_variables)} and not {*own} & {*head}
+    assert bool(own) == (finetune != "none")
 
 
 def test_without_i3d_everything_is_trained():
     network = build("vivit", 5, 1, 8, 32)
     freeze(network, "all")
-    assert backbones_of(network) == {}
+    assert backbones_of(network) == {} and list_backbone(network) == []
     assert cut_network(network, "all") == (None, network)
     assert len(network.trainable_variables) == len(network.weights)
 

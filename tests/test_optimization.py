@@ -1,5 +1,7 @@
 """Optimizers and learning rates: every row, and rates worked out by hand."""
 
+from dataclasses import replace
+
 from utils.fitting.optimization import OPTIMIZERS, Optimization, make_optimizer
 
 import keras
@@ -61,6 +63,73 @@ def test_clipping_and_accumulation():
     np.testing.assert_allclose(variable, [0, 0])
     gathered.apply([np.array([0.0, 1.0], "float32")])
     np.testing.assert_allclose(variable, [-0.5, -0.5], rtol=1e-6)
+
+
+def take_steps(settings, backbone_rate, count=1, wrap=lambda optimizer: optimizer):
+    """Return how far a backbone's kernel and a head's bias, kernel move from 1; three numbers each.
+
+    All have the same gradients: what differs is their rate, and that a bias does not decay.
+    """
+    names = ("backbone/kernel", "head/bias", "head/kernel")
+    variables = [keras.Variable(np.ones(3, "float32"), name=n.replace("/", "_")) for n in names]
+    settings = replace(settings, backbone_rate=backbone_rate, learning_rates=(0.1, 0.1, 0.1))
+    optimizer = wrap(make_optimizer(settings, 1, variables[:1]))
+    optimizer.build(variables)
+    for step in range(count):
+        gradient = np.array([1, -2, 3], "float32") / (1 + step)
+        optimizer.apply([gradient] * 3, variables)
+    return [keras.ops.convert_to_numpy(variable) - 1 for variable in variables], optimizer
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("changes", "count"),
+    [
+        ({}, 4),
+        ({"momentum": 0.0, "weight_decay": 0.5}, 1),
+        ({"weight_decay": 0.5, "clip_norm": 1.0, "accumulate": 2, "ema": 0.9}, 2),
+    ],
+)
+def test_a_backbone_takes_smaller_steps(name, changes, count):
+    """A tenth of the others' step and decay; these are as without a backbone."""
+    settings = Optimization(name, **changes)
+    (kernel, *_), plain = take_steps(settings, 1.0, count)
+    assert type(plain).__module__.startswith("keras.")
+    (slow, bias, fast), optimizer = take_steps(settings, 0.1, count)
+    assert np.abs(kernel).min() > 1e-3
+    np.testing.assert_allclose(slow, 0.1 * kernel, rtol=1e-4)
+    np.testing.assert_allclose(fast, kernel, rtol=1e-5)
+    assert np.allclose(bias, fast, rtol=1e-5) == (not settings.weight_decay)
+    (still, _, moved), _ = take_steps(settings, 0.0, count)
+    assert not still.any() and moved.all()
+    assert [v.shape for v in optimizer.variables] == [v.shape for v in plain.variables]
+    assert len({v.path for v in optimizer.variables}) == len(optimizer.variables)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_backbone_takes_smaller_steps_in_float16(name):
+    """Keras wraps the optimizer there, and scales the loss."""
+
+    def wrap(optimizer):
+        return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0)
+
+    (slow, _, fast), _ = take_steps(Optimization(name), 0.1, 2, wrap)
+    assert np.abs(fast).min() > 1e-3
+    np.testing.assert_allclose(slow, 0.1 * fast, rtol=1e-4)
+
+
+def test_a_network_is_saved_with_its_optimizer(tmp_path):
+    """Its rates are the run's, which makes a new one to go on."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    settings = Optimization("adamw", backbone_rate=0.1)
+    model.compile(make_optimizer(settings, 1, model.trainable_variables), "mse")
+    model.train_on_batch(np.ones((1, 2)), np.ones((1, 1)))
+    model.save(tmp_path / "whole.keras")
+    again = keras.saving.load_model(tmp_path / "whole.keras")
+    for one, other in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_unknown_names():

@@ -27,7 +27,7 @@ from tasks.demonstration import Demonstration
 from tasks.options import EvaluationOptions
 from tasks.predictors import open_predictor
 from tasks.recognition.explaining import MEANING
-from tasks.recognition.transcription import locate_glosses
+from tasks.recognition.searching import GREEDY, Heard
 from utils.clips.inputs import ClipSource
 from utils.clips.reading import ClipFormat, list_views
 from utils.data.datasets import list_examples
@@ -508,10 +508,13 @@ def test_glosses_over_a_video(inside, signs, capsys):
 
 
 def test_glosses_are_located():
+    def locate(logits):
+        return GREEDY.locate(Heard(logits))
+
     best = [0, 2, 2, 0, 2, 1, 1, 0]
-    assert locate_glosses(np.eye(3)[best]) == [(2, 1, 3), (2, 4, 5), (1, 5, 7)]
-    assert locate_glosses(np.zeros((0, 3))) == []
-    assert locate_glosses(np.eye(3)[[1]]) == [(1, 0, 1)]
+    assert locate(np.eye(3)[best]) == [(2, 1, 3), (2, 4, 5), (1, 5, 7)]
+    assert locate(np.eye(3)[[0, 0]]) == []
+    assert locate(np.eye(3)[[1]]) == [(1, 0, 1)]
 
 
 def test_the_classes_of_kinetics():

@@ -14,6 +14,7 @@ import training
 from scripts import compare_settings
 from scripts.benchmarks import few_sentences
 from scripts.explain import explain
+from scripts.predict import Options, predict
 from support.commands import work_in
 from support.runs import (
     Trained,
@@ -25,6 +26,7 @@ from support.runs import (
 )
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.plan import make_plan
+from tasks.predictors import open_predictor
 from tasks.recognition.ctc_fit import advise_stride, drop_impossible
 from tasks.recognition.training import prepare
 from tasks.recognition.transcription import read_features
@@ -40,6 +42,8 @@ from utils.signing.releases import RELEASES, SPLITS
 from utils.signing.rendered_corpus import list_rows, plan_corpus
 from utils.signing.row_changes import RowChanges, change_rows, measure_statistics, read_sentence
 from utils.signing.sclite import find_sclite
+from utils.system.commands import IncompleteError
+from utils.video.writing import write_video
 
 import cv2
 import keras
@@ -319,6 +323,52 @@ def test_rows_alone_are_explained(folder):
         explain(ExplanationOptions("other.npy", FIRST, class_name="A"))
 
 
+def list_spans(folder):
+    """Return [(gloss, start, end)] of what is recognized, of alignment.csv."""
+    lines = [line for line in read_table(folder / "alignment.csv") if line["row"] == "recognised"]
+    return [(line["gloss"], float(line["start"]), float(line["end"])) for line in lines]
+
+
+def check_spans(found, expected):
+    assert [gloss for gloss, *_ in found] == [gloss for gloss, *_ in expected] != []
+    np.testing.assert_allclose([s[1:] for s in found], [s[1:] for s in expected], atol=1e-3)
+
+
+def test_rows_alone_are_predicted(folder, capsys):
+    """Of a run whose rows another program made: no video can be made into such."""
+    rows = np.load(next(Path("F").rglob("1.npy")))
+    np.save("alone.npy", rows.reshape(len(rows), 8, 2))  # points, as they are in a row
+    predictor = open_predictor(FIRST)
+    prediction = predictor.predict_video("alone.npy")
+    np.testing.assert_allclose(prediction.times, np.arange(len(rows) + 1) * STRIDE / 25)
+    assert prediction.duration == pytest.approx(len(rows) * STRIDE / 25)
+    assert prediction.labels and "2 / 25 s a row is assumed" in prediction.note
+    explain(ExplanationOptions("alone.npy", FIRST, output="same"))
+    said = [(each.label, each.start, each.end) for each in prediction.intervals]
+    check_spans(list_spans(Path("same")), said)
+    shown = [(span.gloss, span.start, span.end) for span in predictor.explain(prediction).spans]
+    assert shown == said
+    predict(Options(("alone.npy",), FIRST))
+    assert f"alone.npy ({prediction.duration:.1f} s): {said[0][0]} " in capsys.readouterr().out
+
+    np.save("narrow.npy", rows[:, :3])
+    np.save("gap.npy", np.where(np.arange(len(rows))[:, None] == 1, np.nan, rows))
+    write_video("a.avi", np.zeros((9, 32, 32, 3), np.uint8), 25)
+    Path("rows").mkdir()
+    shutil.copy("alone.npy", "rows")
+    for given, options, words in (
+        ("narrow.npy", {}, r"narrow\.npy: its rows have 3 channels, the network takes 16"),
+        ("gap.npy", {}, r"gap\.npy: some numbers are NaN"),
+        ("a.avi", {}, r"cannot make them of a video\. Give the video's file of rows \(\.npy, "),
+        ("alone.npy", {"overlay": "o.mp4"}, r"alone\.npy holds rows, no pictures"),
+        ("rows", {}, r"contains no video\. Give files of rows by a pattern"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            predict(Options((given,), FIRST, **options))
+    with pytest.raises(IncompleteError, match="1 of 2 videos failed"):
+        predict(Options(("rows/*.npy", "narrow.npy"), FIRST))
+
+
 SHORT = [*FEW, *"--epochs 2 --rate-epochs 1 2 --dropout 0.3 --distillation 1".split()]
 
 
@@ -556,6 +606,16 @@ def test_templates_answer_before_the_network_has_learned(folder, untraced, capsy
     sentence = next(s for s in list_sentences("few/release", needs_frames=False)[0])
     explain(ExplanationOptions(sentence.id, run))
     assert f"{sentence.id}: {' '.join(sentence.glosses)}" in capsys.readouterr().out
+    # It is one of the templates, which are cut evenly.
+    path = next(Path("few/F").rglob(f"{sentence.id}/1.npy"))
+    count, rows = len(sentence.glosses), len(np.load(path))
+    bounds = [*(np.arange(count) * rows // count * STRIDE / 25), rows * STRIDE / 25]
+    expected = list(zip(sentence.glosses, bounds[:-1], bounds[1:], strict=True))
+    out = run / "explanations" / sentence.id
+    check_spans(list_spans(out), expected)
+    assert "each gloss lasts until the next one begins" in (out / "explanation.html").read_text()
+    said = open_predictor(run).predict_video(path).intervals
+    check_spans([(each.label, each.start, each.end) for each in said], expected)
     with pytest.raises(ValueError, match="are empty"):
         score(run, split="dev", beam=1)
     kept = json.loads((run / "templates.json").read_text())

@@ -2,7 +2,7 @@
 
 from models.backbones import BACKBONES
 from models.choices import NETWORKS
-from models.cutting import backbones_of, cut_network, freeze, streams_of
+from models.cutting import backbones_of, cut_network, freeze, list_backbone, streams_of
 from models.design import Design
 from models.heads import embedding_model
 from models.i3d import inflate, set_tensors
@@ -76,6 +76,8 @@ def test_cut_both_say_the_same(finetune, fusion):
     np.testing.assert_allclose(trained(features), network(clips), atol=1e-5)
     assert frozen is None or not frozen.trainable_variables
     assert len(trained.trainable_variables) == len(network.trainable_variables)
+    head = len(network.get_layer("head").trainable_variables)
+    assert len(list_backbone(network)) == len(network.trainable_variables) - head
 
 
 @pytest.mark.parametrize(("fusion", "units"), [("logits", 512), ("features", 256)])

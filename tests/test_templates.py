@@ -29,7 +29,7 @@ def make(rng, sentences=4, most=3, dim=2):
 
 
 def search_slowly(sentences, costs, weights, rows, scores):
-    """Return (cost, labels) of the cheapest path, by one state after another."""
+    """Return (cost, [(label, its first row)]) of the cheapest path, state after state."""
     parts = [
         (sentence, place, label, rows_of[first:end])
         for sentence, (rows_of, labels, firsts) in enumerate(sentences)
@@ -64,10 +64,10 @@ def search_slowly(sentences, costs, weights, rows, scores):
         new, blank = {}, said[row, 0]
         for part, (_, _, label, steps) in enumerate(parts):
             gloss = said[row, 1 + label]
-            ways = [(begin(part), [label])] if row == 0 else []
+            ways = [(begin(part), [(label, row)])] if row == 0 else []
             for (other, step, spoken), (cost, labels) in states.items():
                 if spoken and step == len(parts[other][3]) - 1:
-                    ways.append((cost + follow(other, part), [*labels, label]))
+                    ways.append((cost + follow(other, part), [*labels, (label, row)]))
             for cost, labels in ways:
                 offer(new, (part, 0, False), cost + blank + apart(row, part, 0), labels)
                 offer(new, (part, 0, True), cost + gloss + apart(row, part, 0), labels)
@@ -99,7 +99,8 @@ def test_the_cheapest_path_is_found(seed):
     rows = rng.normal(size=(rng.integers(1, 8), 2))
     scores = np.log(rng.dirichlet(np.ones(1 + LABELS), len(rows)))
     search = TemplateSearch(cut_sentences(sentences), costs, weights)
-    assert search.find(rows, scores) == search_slowly(sentences, costs, weights, rows, scores)[1]
+    found = search_slowly(sentences, costs, weights, rows, scores)[1]
+    assert search.find(rows, scores) == tuple(map(list, zip(*found, strict=True)))
 
 
 def test_answers_are_put_together_from_parts():
@@ -111,12 +112,12 @@ def test_answers_are_put_together_from_parts():
     costs = LanguageCosts(np.zeros(3), np.zeros(3), np.zeros((3, 3)))
     search = TemplateSearch(cut_sentences(sentences), costs, Weights(0.5, 0.1, 0.3))
     asked, silence = places[np.repeat([1, 0, 2], 4)], np.zeros((12, 4))
-    assert search.find(asked, silence) == [1, 0, 2]
+    assert search.find(asked, silence) == ([1, 0, 2], [0, 4, 8])  # and when each begins
     stiff = TemplateSearch(search.templates, costs, Weights(0.5, 0.1, 1e6))
-    assert stiff.find(asked, silence) in [own for _, own, _ in sentences]
+    assert stiff.find(asked, silence)[0] in [own for _, own, _ in sentences]
     assert search.find_own(0) == [0, 1]  # from the others
     said = np.full((12, 4), -20.0)  # the network is sure of something else in the middle
     said[:, 0], said[5, 3], said[5, 0] = 0, 0, -20
     loud = TemplateSearch(search.templates, costs, Weights(5, 0.1, 0.3))
-    assert loud.find(asked, said) == [2]
-    assert search.find(asked[:0], silence[:0]) == []
+    assert loud.find(asked, said) == ([2], [0])
+    assert search.find(asked[:0], silence[:0]) == ([], [])

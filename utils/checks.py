@@ -38,6 +38,7 @@ _RANGES = [
     ("epochs", 1, _MANY, "at least 1"),
     ("learning_rates", 1e-12, 1e3, "above 0"),
     ("rate_epochs", 1, _MANY, "at least 1"),
+    ("backbone_rate", 0, 1000, "from 0 to 1000"),
     ("momentum", 0, 0.9999, "from 0 to below 1"),
     ("warmup_epochs", 0, _MANY, "at least 0"),
     ("weight_decay", 0, 1, "from 0 to 1"),

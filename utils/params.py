@@ -234,6 +234,9 @@ class Training:
     """Learning rate in each of the three phases."""
     rate_epochs: tuple[int, int] = (10, 15)
     """Last epoch of the first phase, and of the second."""
+    backbone_rate: float = 1.0
+    """Factor on the learning rate for the weights of the backbone; 0.1 is usual where these are
+    pretrained and --finetune trains them."""
     warmup_epochs: int = 0
     """Epochs in which the learning rate rises from zero."""
     momentum: float = 0.9

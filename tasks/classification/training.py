@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from models.backbones import BACKBONES
-from models.cutting import backbones_of, freeze, name_backbone, streams_of
+from models.cutting import backbones_of, freeze, list_backbone, name_backbone, streams_of
 from models.design import Design
 from models.flops import count_flops
 from models.networks import build, build_on_features, check_network
@@ -312,4 +312,5 @@ def prepare(plan, scope, replicas):
         draw=plan_pictures(
             plan, source, predict, val, (labeling, targets["val"]), classes, folder.name
         ),
+        backbone=list_backbone(network),
     )

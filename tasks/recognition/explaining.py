@@ -5,19 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import BLANK, align, decode_glosses, encode_glosses
-from models.recognizer import count_channels, count_pooled
-from tasks.recognition.searching import Heard, open_search
-from tasks.recognition.transcription import (
-    find_gaps,
-    load_recognizer,
-    open_rows,
-    read_logits,
-    spell,
-)
-from utils.features.lookup import check_lengths, find_features
-from utils.features.rows import row_edges
-from utils.features.settings import find_image_fps, find_stride
+from models.ctc import BLANK, decode_glosses, encode_glosses
+from tasks.recognition.searching import Heard, locate_labels, open_search
+from tasks.recognition.sentence_rows import open_rows, read_stored, read_video
+from tasks.recognition.transcription import read_logits, spell
 from utils.pictures.frame_sheets import read_moments
 from utils.pictures.gloss_timeline import Span, plot_alignment, save_spans
 from utils.pictures.html import render
@@ -25,16 +16,11 @@ from utils.runs.folders import explanation_folder, load_data
 from utils.runs.saved_params import load_params
 from utils.scores.labelings import to_probabilities
 from utils.signing.corpora import load_sentences
-from utils.signing.row_changes import read_sentence
 from utils.signing.wer import align_corpus, format_alignment
 from utils.system.files import atomic_path, whole_path, write_atomically
 from utils.system.words import escape, print_line
 from utils.video.image_folders import IMAGE_FPS
-from utils.video.reading import probe
-from utils.video.resampling import FPS
-from utils.video.views import CENTER
 
-import keras
 import numpy as np
 
 MEANING = (
@@ -43,6 +29,17 @@ MEANING = (
     "within its sign. The starts and ends are therefore those of the network's answer, "
     "not of the movement."
 )
+MEANING_OF_PARTS = (
+    "The probability of each gloss at each time step, and the parts of training sentences that "
+    "the answer is put together from: each gloss lasts until the next one begins. A reference is "
+    "aligned by the network's probabilities alone, which are high at only a few steps within a "
+    "sign."
+)
+
+
+def say_meaning(search):
+    """Return how the times of a `Search` are to be read."""
+    return MEANING_OF_PARTS if search.splicer else MEANING
 
 
 class Recognition(NamedTuple):
@@ -54,9 +51,10 @@ class Recognition(NamedTuple):
         sentence: the run's `Sentence`, or None for another one.
         logits: (steps, 1 + glosses).
         edges: (steps + 1,) seconds.
-        found: the classes that are recognized.
+        found: list of the `Span` of each gloss that is recognized.
         notes: sentences on what is not known.
         image_fps: frames per second of the video where it is a folder of images.
+        meaning: how the times are to be read.
     """
 
     name: str
@@ -67,6 +65,7 @@ class Recognition(NamedTuple):
     found: list
     notes: list
     image_fps: float = IMAGE_FPS
+    meaning: str = MEANING
 
 
 class Alignment(NamedTuple):
@@ -99,7 +98,7 @@ class Alignment(NamedTuple):
     @property
     def why(self):
         """How it is to be read."""
-        return MEANING
+        return self.recognition.meaning
 
     def describe(self, compared=""):
         """Return lines for the screen: what is recognized, the notes, and when each gloss is.
@@ -124,86 +123,57 @@ def find_sentence(given, sentences):
     return next((s for s in sentences if names & {s.id, s.path}), None)
 
 
-class _Rows(NamedTuple):
-    """Rows of a sentence, their seconds, what reads them, and what `Recognition` has of them."""
-
-    network: keras.Model
-    rows: np.ndarray
-    seconds: np.ndarray
-    image_fps: float
-    notes: list
-
-
-def _read_stored(run, params, path):
-    """Return the `_Rows` of stored features."""
-    network = load_recognizer(run, params.features)
-    features = find_features(str(path), params.features, find_gaps(params)).thin(params.row_step)
-    check_lengths([features], count_channels(network))
-    known = find_stride(params.features, params.row_step, params.row_stride)
-    stride = known or 4 * params.row_step
-    times, told = features.find_times(stride)
-    notes = [] if told else [f"The features have no times; {stride} / {FPS:g} s a row is assumed."]
-    image_fps = find_image_fps(params.features)
-    return _Rows(network, read_sentence(features), times, image_fps, notes)
-
-
-def _read_video(run, params, path):
-    """Return the `_Rows` of a video, whose backbone is in the run's own network (stage 2)."""
-    network, reader = open_rows(run, params)
-    video = probe(path).play_images_at(reader.row_format.image_fps)
-    rows, times = reader.read(video)
-    notes = [f"{path}: {video.note}"] if video.note else []
-    return _Rows(network, rows[CENTER], times, reader.row_format.image_fps, notes)
-
-
-def read_sentence_of(options, params, sentences):
+def read_sentence_of(options, params, sentences, vocabulary):
     """Return the `Recognition` of a video by a run; arguments and errors as in `explain_sentence`.
 
     Args:
         options: `tasks.options.ExplanationOptions`.
         params: `Params` of the run.
         sentences: of the run.
+        vocabulary: list of glosses.
     """
-    sentence = find_sentence(options.video, sentences)
+    run, sentence = options.run, find_sentence(options.video, sentences)
     path = Path(sentence.path if sentence else options.video)
-    read = _read_stored if params.features else _read_video
-    found = read(options.run, params, path)
-    logits = read_logits(found.network, found.rows, params.front, path)
-    search = open_search(options.run, params.front, options.beam, found.network)
-    (classes,) = search.find([Heard(logits, found.rows)])
-    edges = row_edges(found.seconds)[:: count_pooled(params.front)][: len(logits) + 1]
+    network, open_reader = open_rows(run, params)
+    if params.features:
+        found = read_stored(run, params, path, network)
+    else:
+        found = read_video(open_reader(), path)
+    search = open_search(run, params.front, options.beam, network)
+    logits = read_logits(network, found.rows, params.front, path)
+    edges = found.find_edges(params.front, len(logits))
+    located = search.locate(Heard(logits, found.rows))
+    spans = place_glosses(located, logits, edges, vocabulary)
     name = sentence.id if sentence else str(path)
-    return Recognition(name, path, sentence, logits, edges, classes, found.notes, found.image_fps)
+    said = logits, edges, spans, found.notes, found.image_fps, say_meaning(search)
+    return Recognition(name, path, sentence, *said)
 
 
-def place_glosses(logits, labels, edges, vocabulary):
-    """Return the `Span` of each label, by the most probable alignment of all of them.
+def place_glosses(located, logits, edges, vocabulary):
+    """Return the `Span` of each gloss.
 
     Args:
+        located: [(class, first step, step behind the last)].
         logits: (steps, 1 + glosses).
-        labels: classes.
         edges: (steps + 1,) seconds.
         vocabulary: list of glosses.
-
-    Raises:
-        ValueError: fewer steps than the labels need.
     """
-    probabilities, spans = to_probabilities("single", logits), align(logits, labels).tolist()
+    probabilities = to_probabilities("single", logits)
     return [
         Span(
-            gloss,
-            float(edges[start]),
+            decode_glosses([label], vocabulary)[0],
+            float(edges[first]),
             float(edges[end]),
-            float(probabilities[start:end, label].mean()),
+            float(probabilities[first:end, label].mean()),
         )
-        for gloss, label, (start, end) in zip(
-            decode_glosses(labels, vocabulary), labels, spans, strict=True
-        )
+        for label, first, end in located
     ]
 
 
-def compare(sentence, labels, vocabulary, corpus):
+def compare(recognition, vocabulary, corpus):
     """Return the reference above the hypothesis, cleaned, as scoring aligns them."""
+    sentence = recognition.sentence
+    labels = encode_glosses([span.gloss for span in recognition.found], vocabulary)
     said = spell([labels], [sentence], vocabulary, corpus)
     return format_alignment(align_corpus(*said)[sentence.id])
 
@@ -211,8 +181,7 @@ def compare(sentence, labels, vocabulary, corpus):
 def place_rows(recognition, vocabulary):
     """Return ({name: spans} of what was recognized and of the reference, notes)."""
     sentence, notes = recognition.sentence, list(recognition.notes)
-    where = (recognition.edges, vocabulary)
-    rows = {"recognised": place_glosses(recognition.logits, recognition.found, *where)}
+    logits, rows = recognition.logits, {"recognised": recognition.found}
     if sentence:
         if unseen := [gloss for gloss in sentence.glosses if gloss not in vocabulary]:
             notes.append(
@@ -221,7 +190,8 @@ def place_rows(recognition, vocabulary):
             )
         known = encode_glosses(sentence.glosses, vocabulary)
         try:
-            rows["reference"] = place_glosses(recognition.logits, known, *where)
+            located = locate_labels(logits, known)
+            rows["reference"] = place_glosses(located, logits, recognition.edges, vocabulary)
         except ValueError as error:
             notes.append(f"The reference cannot be aligned: {error}")
     return rows, notes
@@ -258,7 +228,7 @@ def _draw_page(folder, alignment, compared, run):
         "recognition.html",
         title=f"{run}: {alignment.recognition.name}: {alignment.glosses}",
         compared=compared,
-        notes=[*alignment.notes, MEANING],
+        notes=[*alignment.notes, alignment.why],
         picture=(folder / "alignment.png").read_bytes(),
         rows=alignment.rows,
     )
@@ -281,13 +251,13 @@ def explain_sentence(options):
     run, params = options.run, load_params(options.run / "params.json")
     own, vocabulary = load_data(run, load_sentences)
     params = replace(params, features=options.features or params.features)
-    recognition = read_sentence_of(options, params, own)
+    recognition = read_sentence_of(options, params, own, vocabulary)
     alignment = align_glosses(recognition, vocabulary)
     folder = explanation_folder(run, recognition.name, options.output)
     save_alignment(folder, alignment, vocabulary, f"{run.name}: {recognition.name}")
     compared = ""
     if recognition.sentence:
-        compared = compare(recognition.sentence, recognition.found, vocabulary, params.corpus)
+        compared = compare(recognition, vocabulary, params.corpus)
     _draw_page(folder, alignment, compared, run.name)
     print_line(*alignment.describe(compared).split("\n"))
     return folder

@@ -1,97 +1,93 @@
-"""Predictors of what reads rows of features: of a video's rows its classes, or its glosses."""
+"""The predictor of a recognizer: of a video, or of its file of rows, its glosses."""
 
+from functools import cached_property
 from pathlib import Path
 
-from models.ctc import align, decode_glosses, drop_blank, encode_glosses
-from models.recognizer import count_pooled
+from models.ctc import drop_blank
 from tasks.answers import Prediction
 from tasks.features.reader import refuse_live
 from tasks.recognition.explaining import (
     Recognition,
     align_glosses,
+    place_glosses,
     save_alignment,
+    say_meaning,
 )
 from tasks.recognition.searching import Heard, open_search
-from tasks.recognition.transcription import locate_glosses, open_rows, read_logits
+from tasks.recognition.sentence_rows import open_rows, read_stored, read_video
+from tasks.recognition.transcription import read_logits
+from utils.features.layouts import is_stored
+from utils.pictures.gloss_timeline import Span
 from utils.runs.folders import load_data
 from utils.scores.intervals import Interval
 from utils.scores.labelings import to_probabilities
 from utils.signing.cleaning import clean_hypothesis
-from utils.video.reading import probe
-from utils.video.views import CENTER
-
-import numpy as np
+from utils.video.image_folders import IMAGE_FPS
 
 
 class Recognizer:
     """Predicts the glosses of continuous signing, with their times.
 
     Args:
-        network: a recognizer (`models.recognizer`).
+        run: its folder.
+        params: its `Params`.
+
+    Attributes:
+        network: what of it reads rows (`models.recognizer`).
         labels: the vocabulary.
-        reader: a `tasks.features.reader.RowReader`.
-        front: of the network, a key of `FRONTS`.
-        corpus: a key of `utils.signing.cleaning.CLEANINGS`, by whose rules glosses are cleaned.
         search: a `tasks.recognition.searching.Search`.
     """
 
     kind, live, clip_format, watch = "glosses", False, None, staticmethod(refuse_live)
 
-    def __init__(self, network, labels, reader, front, corpus, search):
-        self.network, self.labels, self.reader = network, labels, reader
-        self.front, self.corpus, self.search = front, corpus, search
+    def __init__(self, run, params):
+        self.run, self.params = run, params
+        self.labels = load_data(run, lambda path: None)[1]
+        self.network, self._open_reader = open_rows(run, params)
+        self.search = open_search(run, params.front, network=self.network)
 
-    def _locate(self, heard, probabilities):
-        """Return [(class, first step, step behind the last)] of what is recognized."""
-        if not self.search.name:
-            return locate_glosses(probabilities)
-        logits, (found,) = heard.logits, self.search.find([heard])
-        return [
-            (label, *span) for label, span in zip(found, align(logits, found).tolist(), strict=True)
-        ]
+    @cached_property
+    def reader(self):
+        """The `tasks.features.reader.RowReader` of videos, made when the first one is read.
+
+        Raises:
+            ValueError: as `tasks.recognition.sentence_rows.open_rows` says.
+        """
+        return self._open_reader()
 
     def predict_video(self, path, on_progress=lambda done, total: None):
         """Return the `Prediction` of a video: what the search finds, and the steps that say it.
 
         A gloss lasts as long as the steps that say it; CTC often says it in one or two steps of
-        those that it really takes.
+        those that it really takes. With templates it lasts until the next one begins.
 
         Args:
-            path: a video file, or a folder of numbered images.
+            path: a video file, a folder of numbered images, or a file of rows such as those that
+                the run was trained on.
             on_progress: function of the rows of features done and of all of them.
 
         Raises:
             VideoError: not a video, or a frame that cannot be decoded; it is named.
+            ValueError: rows that do not fit the run, or a video whose rows cannot be made.
         """
-        video = probe(path).play_images_at(self.reader.row_format.image_fps)
-        duration, rate = video.duration(self.reader.fps), self.reader.fps or video.fps
-        rows, times = self.reader.read(video, on_progress=on_progress)
-        logits = read_logits(self.network, rows[CENTER], self.front, path)
-        probabilities = to_probabilities("single", logits)
-        pooled = count_pooled(self.front)
-        begins = np.append(times[::pooled][: len(probabilities)], times[-1])
-        begins = np.clip(begins - self.reader.stride / rate / 2, 0, duration)
-        begins[-1] = duration
-        found = self._locate(Heard(logits, rows[CENTER]), probabilities)
-        intervals = [
-            Interval(
-                float(begins[first]),
-                float(begins[end]),
-                decode_glosses([gloss], self.labels)[0],
-                float(probabilities[first:end, gloss].mean()),
-            )
-            for gloss, first, end in found
-        ]
-        words = clean_hypothesis([each.label for each in intervals], self.corpus)
+        if is_stored(path):
+            found = read_stored(self.run, self.params, path, self.network)
+        else:
+            found = read_video(self.reader, path, on_progress)
+        front = self.params.front
+        logits = read_logits(self.network, found.rows, front, path)
+        edges = found.find_edges(front, len(logits))
+        located = self.search.locate(Heard(logits, found.rows))
+        spans = place_glosses(located, logits, edges, self.labels)
         return Prediction(
             str(path),
-            duration,
+            found.duration,
             [],
-            words,
-            intervals,
-            begins,
-            drop_blank(probabilities),
-            video.note,
+            clean_hypothesis([span.gloss for span in spans], self.params.corpus),
+            [Interval(span.start, span.end, span.gloss, span.probability) for span in spans],
+            edges,
+            drop_blank(to_probabilities("single", logits)),
+            " ".join(found.notes),
             logits=logits,
         )
 
@@ -101,11 +97,11 @@ class Recognizer:
         Args:
             prediction: of `predict_video`.
         """
-        logits, video = prediction.logits, Path(prediction.video)
-        found = encode_glosses([each.label for each in prediction.intervals], self.labels)
-        image_fps = self.reader.row_format.image_fps
-        said = None, logits, prediction.times, found, [], image_fps
-        return align_glosses(Recognition(video.name, video, *said), self.labels)
+        video, said = Path(prediction.video), prediction.intervals
+        found = [Span(each.label, each.start, each.end, each.score) for each in said]
+        image_fps = IMAGE_FPS if is_stored(video) else self.reader.row_format.image_fps
+        seen = prediction.logits, prediction.times, found, [], image_fps, say_meaning(self.search)
+        return align_glosses(Recognition(video.name, video, None, *seen), self.labels)
 
     def draw(self, explanation, folder):
         """Write an explanation's picture and its numbers; return {"sheet": path of the PNG}."""
@@ -118,7 +114,7 @@ def open_recognizer(run, params, seconds, asked):
     asked.check_rows(run)
     if any(seconds):
         raise ValueError(f"{run} recognizes whole videos. Leave out window and step.")
-    vocabulary = load_data(run, lambda path: None)[1]
-    network, reader = open_rows(run, params)
-    how = params.front, params.corpus, open_search(run, params.front, network=network)
-    return Recognizer(network, vocabulary, reader, *how)
+    recognizer = Recognizer(run, params)
+    if not all(map(is_stored, asked.videos)):
+        recognizer.reader  # noqa: B018 (what it lacks is said once, not of each video)
+    return recognizer

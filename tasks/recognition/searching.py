@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from models.ctc import decode, encode_glosses
+from models.ctc import align, decode, encode_glosses
 from models.language import Language, NgramModel
 from tasks.recognition.templates import Splicer, open_templates
 from utils.runs.folders import load_data
@@ -36,6 +36,20 @@ class Heard(NamedTuple):
     rows: np.ndarray | None = None
 
 
+def locate_labels(logits, labels):
+    """Return [(class, first step, step behind the last)] of the most probable alignment of labels.
+
+    Args:
+        logits: (steps, 1 + glosses).
+        labels: classes.
+
+    Raises:
+        ValueError: fewer steps than the labels need.
+    """
+    spans = align(logits, labels).tolist()
+    return [(label, *span) for label, span in zip(labels, spans, strict=True)]
+
+
 class Search(NamedTuple):
     """How sequences of glosses are searched for.
 
@@ -63,11 +77,22 @@ class Search(NamedTuple):
     def find(self, heard):
         """Return the classes of each of a list of `Heard`."""
         if self.splicer:
-            return [self.splicer.find(each.logits, each.rows) for each in heard]
+            return [self.splicer.find(each.logits, each.rows)[0] for each in heard]
         return [
             decode(each.logits[None], [len(each.logits)], self.beam, language=self.language)[0]
             for each in heard
         ]
+
+    def locate(self, heard):
+        """Return [(class, first step, step behind the last)] of what is found in a `Heard`.
+
+        By templates a gloss lasts until the next one begins, else as long as the steps say it.
+        """
+        if not self.splicer:
+            return locate_labels(heard.logits, self.find([heard])[0])
+        found, firsts = self.splicer.find(heard.logits, heard.rows)
+        ends = [*firsts, len(heard.logits)][1:]
+        return list(zip(found, firsts, ends, strict=False))
 
     def __str__(self):
         if self.splicer:

@@ -108,7 +108,7 @@ class Splicer:
         return Splicer(*self._see, *self._kept, weights)
 
     def find(self, logits, rows):
-        """Return the classes of a sentence.
+        """Return (the classes of a sentence, the steps with which they begin).
 
         Args:
             logits: (steps, 1 + glosses).
@@ -116,10 +116,12 @@ class Splicer:
         """
         scores = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
         steps = average_steps(*self._see, rows)[: len(scores)]
-        found = [label + 1 for label in self._search.find(steps, scores)]
+        labels, firsts = self._search.find(steps, scores)
+        found = [label + 1 for label in labels]
         while count_needed_steps(found) > len(scores):  # no blank fits between two that are equal
-            del found[next(i for i in range(1, len(found)) if found[i] == found[i - 1])]
-        return found
+            twice = next(i for i in range(1, len(found)) if found[i] == found[i - 1])
+            del found[twice], firsts[twice]
+        return found, firsts
 
     def save(self, folder):
         """Keep the templates, the costs and their weights in a run's folder."""

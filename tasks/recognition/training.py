@@ -4,6 +4,7 @@ import json
 from functools import partial
 
 from models.ctc import count_needed_steps, encode_glosses
+from models.end_to_end import list_backbone
 from models.language import Language
 from models.recognizer import RecognitionLoss, count_pooled, output_lengths
 from tasks.features.runtimes import keep_networks
@@ -177,6 +178,7 @@ def prepare(plan, scope, replicas):
         score=score,
         measure=partial(measure, trial, recalls) if trial else None,
         draw=partial(write_hypotheses, few, folder.name) if few else None,
+        backbone=[] if on_features else list_backbone(stage.network),
     )
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 from models.ctc import (
-    BLANK,
     decode_glosses,
     encode_glosses,
     find_impossible,
@@ -14,7 +13,6 @@ from models.ctc import (
 )
 from models.end_to_end import END_TO_END
 from models.recognizer import output_lengths
-from tasks.features.reader import RowReader
 from tasks.recognition.searching import GREEDY, Heard
 from utils.data.inspection import inspect_features
 from utils.features.gaps import Gaps
@@ -176,21 +174,6 @@ def recognize(network, sequence, search=GREEDY, loss=None):
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
     shares = float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1))
     return Decoded(found, *shares, float(np.mean(losses)) if losses else None)
-
-
-def locate_glosses(scores):
-    """Find the best gloss of each step, equal neighbors merged: what `decode` gives with beam 1.
-
-    Args:
-        scores: of one sentence, (steps, 1 + glosses).
-
-    Returns:
-        [(class, first step, step behind the last)] without blanks.
-    """
-    best = np.argmax(scores, -1)
-    firsts = np.flatnonzero(np.diff(best, prepend=-1))
-    runs = zip(firsts.tolist(), [*firsts[1:].tolist(), len(best)], strict=False)
-    return [(int(best[first]), first, end) for first, end in runs if best[first] != BLANK]
 
 
 def clean_all(sentences, corpus):
@@ -391,19 +374,3 @@ def load_recognizer(run, features):
         )
     network = load_network(run, ("logits", "recognizer"))
     return network.get_layer("recognizer") if network.name == END_TO_END else network
-
-
-def open_rows(run, params):
-    """Return (what of a run of recognition reads rows, the `RowReader` that makes them of a video).
-
-    Args:
-        run: its folder.
-        params: its `Params`; without features, the backbone is in its network (stage 2).
-
-    Raises:
-        ValueError: as in `RowReader`, or no such network.
-    """
-    if params.features:
-        return load_recognizer(run, params.features), RowReader(run, params.row_step)
-    network = load_network(run, ("recognizer",))
-    return network.get_layer("recognizer"), RowReader(run, params.row_step, network)

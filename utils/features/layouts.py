@@ -185,6 +185,11 @@ READERS = {
 }
 
 
+def is_stored(path):
+    """Return whether a path is a file of features, by its suffix."""
+    return Path(path).suffix.lower() in READERS and Path(path).is_file()
+
+
 def load_features(path, name=""):
     """Read the features of a video from a file of any known layout.
 

@@ -17,6 +17,10 @@ BACKBONE = "i3d"  # of stores that name none
 _LATER = ("backbone", "runtime", "networks")
 
 
+class UnknownSettingsError(ValueError):
+    """Features that `scripts.extract_features` did not write."""
+
+
 def _accepts(kind, value):
     """Return whether a value of JSON is one of a field's type."""
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
@@ -161,7 +165,7 @@ def read_settings(run):
     """Return the `FeatureSettings` of the features that a run began with.
 
     Raises:
-        ValueError: nothing tells them.
+        UnknownSettingsError: nothing tells them.
     """
     path = Path(run, ROWS)
     if path.is_file():
@@ -178,7 +182,7 @@ def read_settings(run):
     try:
         return FeatureSettings.from_json(found)
     except ValueError as error:
-        raise ValueError(
+        raise UnknownSettingsError(
             f"{run}: it is unknown how its features were made ({error} in {path.name}), "
             "because scripts.extract_features did not write them. Extract features with "
             "that script and train on them."

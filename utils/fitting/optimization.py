@@ -14,6 +14,7 @@ class Optimization:
     schedule: str = "phases"
     learning_rates: tuple[float, ...] = (1e-2, 1e-3, 1e-4)
     rate_epochs: tuple[int, ...] = (10, 15)
+    backbone_rate: float = 1.0
     warmup_epochs: int = 0
     epochs: int = 20
     momentum: float = 0.9
@@ -55,17 +56,13 @@ def _cosine(settings, steps):
     )
 
 
-def _sgd(settings, **options):
-    import keras
-
-    return keras.optimizers.SGD(momentum=float(settings.momentum), **options)
+def _sgd(kinds, settings, **options):
+    return kinds.SGD(momentum=float(settings.momentum), **options)
 
 
-def _adamw(settings, **options):
+def _adamw(kinds, settings, **options):
     """Make AdamW (Loshchilov and Hutter, ICLR 2019)."""
-    import keras
-
-    return keras.optimizers.AdamW(**options | {"weight_decay": float(settings.weight_decay)})
+    return kinds.AdamW(**options | {"weight_decay": float(settings.weight_decay)})
 
 
 SCHEDULES = {"phases": _phases, "cosine": _cosine}
@@ -74,14 +71,22 @@ OPTIMIZERS = {"sgd": _sgd, "adamw": _adamw}
 _UNDECAYED = ["bias", "gamma", "beta", "tokens"]
 
 
-def make_optimizer(settings, steps):
+def make_optimizer(settings, steps, backbone=()):
     """Make a Keras optimizer.
 
     Args:
         settings: an `Optimization`.
         steps: batches in an epoch.
+        backbone: variables whose learning rate, and decay, is `backbone_rate` times that of all
+            others.
     """
+    from utils.fitting import own_rates
+
+    import keras
+
+    own = len(backbone) > 0 and settings.backbone_rate != 1
     optimizer = OPTIMIZERS[settings.optimizer](
+        own_rates if own else keras.optimizers,
         settings,
         learning_rate=SCHEDULES[settings.schedule](settings, steps),
         weight_decay=settings.weight_decay or None,
@@ -92,4 +97,6 @@ def make_optimizer(settings, steps):
     )
     if settings.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
+    if own:
+        optimizer.scale_rates(backbone, settings.backbone_rate)
     return optimizer

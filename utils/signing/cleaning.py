@@ -48,6 +48,11 @@ def _join_letters(glosses):
         yield from ["+".join(words)] if spelled else words
 
 
+def _join_wie(glosses):
+    """Join WIE and AUSSEHEN where they are neighbors, also as the end and the start of glosses."""
+    return " ".join(glosses).replace("WIE AUSSEHEN", "WIE-AUSSEHEN").split()
+
+
 def clean_phoenix2014(words):
     """Clean glosses by the official rules of PHOENIX-2014, each by itself.
 
@@ -63,17 +68,18 @@ def clean_phoenix2014(words):
 def clean_phoenix2014t(words):
     """Clean the glosses of a PHOENIX-2014-T sentence; the arguments are `clean_phoenix2014`'s.
 
-    Besides tags and marks within a word, neighbors count: spelled letters are joined with "+",
-    and a gloss that follows itself is one.
+    Besides tags and marks within a word, neighbors count: WIE AUSSEHEN becomes WIE-AUSSEHEN,
+    spelled letters are joined with "+", and a gloss that follows itself is one.
     """
-    return [word for word, _ in groupby(_join_letters(_apply(PHOENIX2014T_RULES, words)))]
+    joined = _join_letters(_join_wie(_apply(PHOENIX2014T_RULES, words)))
+    return [word for word, _ in groupby(joined)]
 
 
 def clean_corrnet(words):
     """Clean the glosses of a PHOENIX-2014-T sentence as CorrNet does.
 
-    As `clean_phoenix2014t`, but a gloss that follows itself is one only if it is of capitals alone:
-    glosses with a hyphen, "+" or a digit stay twice.
+    As `clean_phoenix2014t`, but WIE and AUSSEHEN stay two, and a gloss that follows itself is one
+    only if it is of capitals alone: glosses with a hyphen, "+" or a digit stay twice.
     """
     joined = groupby(_join_letters(_apply(PHOENIX2014T_RULES, words)))
     runs = ((word, list(run)) for word, run in joined)

@@ -142,10 +142,10 @@ class TemplateSearch:
         edges = [*self._first[self.templates.begins], len(self.templates.steps)]
         own = slice(*edges[sentence : sentence + 2])
         silence = np.zeros((own.stop - own.start, 1 + len(self._after)), "float32")
-        return self.find(self.templates.steps[own], silence, own)
+        return self.find(self.templates.steps[own], silence, own)[0]
 
     def find(self, rows, scores, without=slice(0)):
-        """Return the labels of a sentence.
+        """Return (the labels of a sentence, the step with which each of them begins): lists.
 
         Args:
             rows: float (steps, dim), as the templates' steps are.
@@ -154,7 +154,7 @@ class TemplateSearch:
             without: the templates' steps that are left out.
         """
         if not len(rows):
-            return []
+            return [], []
         apart, count = self._measure(np.asarray(rows, "float32")), len(self.templates.steps)
         apart[:, without] = _NEVER
         said = -self.weights.network * scores
@@ -181,13 +181,14 @@ class TemplateSearch:
         return self._trace(sources, count + int(self._last[place]))
 
     def _trace(self, sources, node):
-        """Return the labels of the parts that the cheapest path begins, from its last node on."""
-        count, found = sources.shape[2], []
-        for layers in sources[::-1]:
-            before = int(layers.reshape(-1)[node])
+        """Return the labels and the first rows of the parts of the path that ends at a node."""
+        count, found, firsts = sources.shape[2], [], []
+        for row in reversed(range(len(sources))):
+            before = int(sources[row].reshape(-1)[node])
             if before <= _BEGIN:
                 found.append(int(self._labels[node % count]))
+                firsts.append(row)
                 node = count + _BEGIN - before
             else:
                 node = before
-        return found[::-1]
+        return found[::-1], firsts[::-1]
