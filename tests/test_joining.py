@@ -266,8 +266,11 @@ def test_training_scoring_and_explaining_joined_rows(untraced, no_pictures, caps
     assert (found / "evaluation/dev/predictions.csv").is_file()
     explain(ExplanationOptions("s7", found))
     second = "phoenix --weights weights/joined --finetune Mixed_5b --data-path list.csv"
+    answered = open_predictor(found).predict_video("J/s7.npy")
+    assert answered.duration == pytest.approx(48 / 25, abs=0.05)
+    assert len(answered.probabilities) == 24 and answered.probabilities.shape[1] == 2
     for refused in (
-        lambda: open_predictor(found),
+        lambda: open_predictor(found).predict_video("s7.mp4"),
         lambda: training.train_run(parse_params(second.split())),
     ):
         with pytest.raises(ValueError, match=r"trained on rows that scripts\.join_features"):

@@ -357,7 +357,7 @@ def test_bad_input_is_one_line(colors, capfd, videos, words):
             b"junk",
             "best.keras cannot be loaded by Keras",
         ),
-        ({"warp": 9}, b"junk", "This version does not know: warp"),
+        ({"wobble": 9}, b"junk", "This version does not know: wobble"),
     ],
 )
 def test_runs_of_another_version(inside, capfd, changes, network, words):

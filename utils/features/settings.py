@@ -177,7 +177,8 @@ def read_settings(run):
         raise ValueError(
             f"{run} was trained on rows that scripts.join_features joined; those of a new video "
             "cannot be computed. evaluate.py and scripts.explain read stored rows: join those "
-            "of the video too, and give their folder as --features."
+            "of the video too, and give their folder as --features. scripts.predict takes such a "
+            "file of a recognition run."
         )
     try:
         return FeatureSettings.from_json(found)
