@@ -1,7 +1,7 @@
 """Training sentences changed at random, and put together anew from parts of others."""
 
 from utils.signing.row_changes import RowChanges, change_rows, check_points, draw_places
-from utils.signing.splicing import Spliced, Splicer, cut_between
+from utils.signing.splicing import Spliced, Splicer
 
 import numpy as np
 import pytest
@@ -129,9 +129,3 @@ def test_seams_do_not_jump():
         pytest.approx(10),
     )
     assert (stored[0].rows[:, 0] == 0).all()  # what is kept in memory does not change
-
-
-def test_glosses_are_cut_between_the_steps_that_say_them():
-    spans = np.array([[1, 2], [4, 6], [6, 7]])
-    assert cut_between(spans, 4, 40).tolist() == [0, 12, 24, 40]
-    assert cut_between(np.zeros((1, 2), int), 4, 9).tolist() == [0, 9]

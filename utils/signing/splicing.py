@@ -62,22 +62,6 @@ def cut_evenly(rows, count):
     return np.arange(count + 1) * rows // max(count, 1)
 
 
-def cut_between(spans, pooled, rows):
-    """Return the edges of glosses, each halfway from the steps that say one to those of the next.
-
-    Args:
-        spans: int (glosses, 2), the first step of each, and the one behind the last: of
-            `models.ctc.align`.
-        pooled: rows of a step.
-        rows: of the sentence.
-
-    Returns:
-        int (glosses + 1,), in rows.
-    """
-    middles = (spans[:-1, 1] + spans[1:, 0]) * pooled // 2
-    return np.array([0, *middles, rows])
-
-
 class Splicer:
     """Draws new sentences: from one gloss on as another sentence that has it, some glosses swapped.
 
@@ -89,7 +73,7 @@ class Splicer:
         pooled: rows of a step, of which a new sentence has as many as its labels need.
 
     Attributes:
-        edges: of each sentence where its glosses begin and end, int (labels + 1,); may be changed.
+        edges: of each sentence where its glosses begin and end, int (labels + 1,): evenly.
     """
 
     def __init__(self, labels, rows, share, seed, pooled):
