@@ -694,7 +694,7 @@ def test_settings_are_compared_by_their_wer(folder, untraced, monkeypatch, capsy
 
 def test_curve_over_the_number_of_sentences(folder, untraced, monkeypatch, capsys):
     def run_here(run, *flags):
-        training.train_run(parse_params([*flags, "--run", run]))
+        training.train_run(parse_params([*map(str, flags), "--run", run]))
 
     monkeypatch.setattr(few_sentences, "train_run", run_here)
     flags = [each for each in (*FLAGS[1:], *FEW) if not each.endswith("release")]
@@ -704,7 +704,7 @@ def test_curve_over_the_number_of_sentences(folder, untraced, monkeypatch, capsy
     recipes = ("spliced=phoenix --splice 0.5",)
     given = {"counts": (4, 0), "seeds": 1, "output": output, "picture": picture}
     few_sentences.measure(few_sentences.Options("few/release", recipes, **given), flags)
-    lists = {count: load_sentences(f"weights/sentences/few{count}.csv") for count in (4, 8)}
+    lists = {count: load_sentences(f"weights/sentences/few-{count}.csv") for count in (4, 8)}
     small, large = ({s.id for s in each if s.split == "train"} for each in lists.values())
     assert len(small) == 4 and small < large and len(large) == 8
     assert [s.split for s in lists[4]].count("test") == 2
@@ -712,11 +712,19 @@ def test_curve_over_the_number_of_sentences(folder, untraced, monkeypatch, capsy
     assert [(row["recipe"], row["sentences"]) for row in rows] == [
         (name, count) for name in ("spliced", "nearest") for count in (4, 8)
     ]
-    folder = Path("weights/few4_spliced_seed0/evaluation/test-beam10")
+    folder = Path("weights/few-4-spliced-seed0/evaluation/test-beam10")
     scored = json.loads((folder / "report.json").read_text())
     assert (rows[0]["wer"], rows[0]["spread"]) == (scored["wer"], None)
     assert rows[2]["wer"] == scored["nearest"]["wer"]
-    assert "of the test's glosses are not in them" in capsys.readouterr().out
+    assert "4 to train on, " in capsys.readouterr().out
+    alone = few_sentences.Options("few/release", recipes, signers=True, with_dev=True)
+    sets = few_sentences.make_sets(alone)
+    for signer, sentences in sets.items():
+        assert {(s.split, s.signer == signer) for s in sentences} == {
+            ("test", True),
+            ("train", False),
+        }
+    assert len(sets) > 1 and len({len(each) for each in sets.values()}) == 1
 
 
 def test_a_run_without_a_manifest_goes_on_as_it_was_typed(folder, untraced):

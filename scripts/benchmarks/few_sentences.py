@@ -2,14 +2,14 @@
 
 From a corpus whose features are there, so many training sentences are drawn at random, each set
 within the next larger one. Recipes are trained on each set and scored on all test sentences,
-beside the nearest training sentence (dynamic time warping). A stopped measurement goes on with the
-same command.
+beside the nearest training sentence (dynamic time warping). --signers leaves out one signer after
+another instead, on whom is scored. A stopped measurement goes on with the same command.
 """
 
 import shlex
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -44,6 +44,10 @@ class Options:
     """NAME=FLAGS of training.py, such as "before=phoenix --width 256"."""
     counts: tuple[int, ...] = (35, 70, 141, 0)
     """Training sentences. 0: all."""
+    signers: bool = False
+    """Train on all signers but one, and score on that one, in place of --counts."""
+    with_dev: bool = False
+    """Train on the dev sentences, too."""
     seeds: int = 3
     """Random seeds of a recipe, from 0 on."""
     name: str = "few"
@@ -54,30 +58,52 @@ class Options:
     """PNG of the curve."""
 
 
-def draw_lists(options):
-    """Write a list of sentences for each count; return {count: path}, the largest one last."""
+def make_sets(options):
+    """Return {name: list of `Sentence`} of the sets: by number, or by the signer left out.
+
+    Raises:
+        ValueError: a corpus that cannot be read, or whose signers are not known.
+    """
     sentences, _ = list_sentences(options.data, needs_frames=False)
+    if options.with_dev:
+        sentences = [replace(s, split="train") if s.split == "dev" else s for s in sentences]
+    if options.signers:
+        signers = sorted({s.signer for s in sentences})
+        if len(signers) < 2:
+            raise ValueError(f"{options.data} names no two signers to leave one out.")
+        return {
+            name: [replace(s, split="test" if s.signer == name else "train") for s in sentences]
+            for name in signers
+        }
     training = [s for s in sentences if s.split == "train"]
     others = [s for s in sentences if s.split != "train"]
     order = np.random.default_rng(0).permutation(len(training))
+    counts = sorted(min(each or len(training), len(training)) for each in options.counts)
+    return {
+        str(count): [*(training[n] for n in sorted(order[:count])), *others] for count in counts
+    }
+
+
+def save_sets(options):
+    """Write the list of each set; return {name: (training sentences, path)}."""
     found = {}
-    for count in sorted(each or len(training) for each in options.counts):
-        chosen = [training[place] for place in sorted(order[:count])]
-        path = RUNS / _SETS / f"{options.name}{count}.csv"
+    for name, sentences in make_sets(options).items():
+        path = RUNS / _SETS / f"{options.name}-{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = {gloss for sentence in chosen for gloss in sentence.glosses}
-        words = [gloss for s in others if s.split == "test" for gloss in s.glosses]
+        save_sentences(sentences, path)
+        training = [s for s in sentences if s.split == "train"]
+        known = {gloss for sentence in training for gloss in sentence.glosses}
+        words = [gloss for s in sentences if s.split == "test" for gloss in s.glosses]
         unseen = 100 * sum(gloss not in known for gloss in words) / len(words)
-        print_line(f"{len(chosen)} sentences: {unseen:.1f} % of the test's glosses are not in them")
-        save_sentences([*chosen, *others], path)
-        found[len(chosen)] = path
+        print_line(f"{path}: {len(training)} to train on, {unseen:.1f} % of test glosses unseen")
+        found[name] = len(training), path
     return found
 
 
 def score(run):
-    """Return (WER, that of new sentences, that of the nearest training sentence) of a run's test.
+    """Return what a run's test says, {"wer", "new"}, and the nearest training sentence's, or None.
 
-    None stands for what there is not.
+    Those of new sentences are None where there are none.
     """
     try:
         with redirect_stdout(StringIO()):
@@ -85,41 +111,49 @@ def score(run):
     except ValueError as error:
         if "are empty" not in str(error):
             raise
-        return 100.0, 100.0, None
-    return report["wer"], report["apart"]["new"], (report["nearest"] or {}).get("wer")
+        return {"wer": 100.0, "new": 100.0}, None
+    return report["apart"], report["nearest"]
 
 
 def measure(options, flags):
-    """Train and score all; print, draw and save the curve.
+    """Train and score all; print, draw and save the scores.
 
     Args:
         options: `Options`.
         flags: of training.py, of all recipes.
+
+    Raises:
+        ValueError: as `make_sets`, or a training that was refused.
     """
     figures = Figures(options.output, list(range(options.seeds)))
     recipes = [recipe.partition("=")[::2] for recipe in options.recipes]
-    curves = {name: {} for name, _ in recipes} | {"nearest": {}}
-    for count, path in draw_lists(options).items():
-        for (name, own), seed in product(recipes, range(options.seeds)):
-            run = f"{options.name}{count}_{name}_seed{seed}"
-            own = [*shlex.split(own), *flags, "--data-path", str(path), "--seed", str(seed)]
-            train_run(run, *own)
-            wer, new, nearest = score(run)
-            print_line(f"{run}: test WER {wer:.1f}, nearest sentence {nearest}", flush=True)
-            curves[name].setdefault(count, []).append((wer, new))
-            if nearest is not None:
-                curves["nearest"][count] = [(nearest, None)]
-    plotted = {}
-    for name, curve in curves.items():
-        for count, found in curve.items():
-            scores = [wer for wer, _ in found]
-            spread = float(np.std(scores, ddof=1)) if len(scores) > 1 else None
-            row = {"recipe": name, "sentences": count, "wer": float(np.mean(scores))}
-            figures.add(**row, spread=spread, new=_average([new for _, new in found]))
-            print_line(f"{name}, {count} sentences: WER {row['wer']:.1f}")
-            plotted.setdefault(name, {})[count] = scores
+    found = {name: {} for name, _ in recipes} | {"nearest": {}}
+    sets = save_sets(options)
+    for (name, (_, path)), (recipe, own), seed in product(
+        sets.items(), recipes, range(options.seeds)
+    ):
+        run = f"{options.name}-{name}-{recipe}-seed{seed}"
+        train_run(run, *shlex.split(own), *flags, "--data-path", path, "--seed", seed)
+        scores, nearest = score(run)
+        print_line(f"{run}: test WER {scores['wer']:.1f}", flush=True)
+        found[recipe].setdefault(name, []).append(scores)
+        if nearest:
+            found["nearest"][name] = [nearest]
+    for recipe, by_set in found.items():
+        for name, scores in by_set.items():
+            wers = [each["wer"] for each in scores]
+            row = {"recipe": recipe, "set": name, "sentences": sets[name][0]}
+            row |= {"wer": float(np.mean(wers)), "new": _average([s["new"] for s in scores])}
+            figures.add(**row, spread=float(np.std(wers, ddof=1)) if len(wers) > 1 else None)
+            print_line(f"{recipe}, {name}: WER {row['wer']:.1f}")
     if options.picture:
-        plot_by_number(plotted, options.picture, f"WER on test sentences; seeds: {options.seeds}")
+        curves = {
+            recipe: {
+                sets[name][0]: [each["wer"] for each in scores] for name, scores in own.items()
+            }
+            for recipe, own in found.items()
+        }
+        plot_by_number(curves, options.picture, f"WER on test sentences; seeds: {options.seeds}")
 
 
 def _average(numbers):
