@@ -6,6 +6,7 @@ beside the nearest training sentence (dynamic time warping). --signers leaves ou
 another instead, on whom is scored. A stopped measurement goes on with the same command.
 """
 
+import re
 import shlex
 import sys
 from contextlib import redirect_stdout
@@ -132,7 +133,7 @@ def measure(options, flags):
     for (name, (_, path)), (recipe, own), seed in product(
         sets.items(), recipes, range(options.seeds)
     ):
-        run = f"{options.name}-{name}-{recipe}-seed{seed}"
+        run = re.sub(r"[^\w.-]+", "-", f"{options.name}-{name}-{recipe}-seed{seed}")
         train_run(run, *shlex.split(own), *flags, "--data-path", path, "--seed", seed)
         scores, nearest = score(run)
         print_line(f"{run}: test WER {scores['wer']:.1f}", flush=True)
@@ -160,7 +161,11 @@ def _average(numbers):
     return float(np.mean(numbers)) if all(n is not None for n in numbers) else None
 
 
-COMMAND = Command(__doc__, Options, check_flags)
+def _check_flags(arguments, known):
+    return check_flags(["phoenix", *arguments], known)[1:]
+
+
+COMMAND = Command(__doc__, Options, _check_flags)
 
 if __name__ == "__main__":
     run_command(lambda: measure(*COMMAND.parse()), "run the same command to continue")
