@@ -2,12 +2,14 @@
 
 from tasks.recognition.transcription import Decoded, Transcript, sum_up
 from utils.pictures.recognition_plot import list_rows, plot_recognition
-from utils.signing.recall import RecallTable
+from utils.signing.recall import PathTable, RecallTable
+from utils.signing.releases import Sentence
 from utils.signing.wer import measure_recall
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 REFERENCES = {"a": "NORD REGEN REGEN".split(), "b": ["SONNE"], "c": "REGEN WIND".split()}
 TRAINING = ["REGEN"] * 3 + ["WIND", "SONNE"], ["SONNE"]
@@ -64,11 +66,26 @@ def test_a_table_goes_on_and_repeats_no_epoch(tmp_path):
         RecallTable(path, TRAINING, REFERENCES.values())
 
 
+def test_what_each_step_says_is_kept(tmp_path):
+    path = tmp_path / "steps.csv"
+    table = PathTable(path, None, ["NORD", "=WIND"])
+    table.keep(1, ["", "", ""])
+    table.keep(3, ["NORD", "", "=WIND"])
+    again = PathTable(path, None, ["NORD", "=WIND"])
+    assert again.stack([1, 2, 3]) == [["", None, "NORD"], ["", None, ""], ["", None, "=WIND"]]
+    again.keep(3, ["", "NORD", "REGEN"])
+    lines = path.read_text().splitlines()
+    assert lines == ["step,1,3", "0,,", "1,,NORD", "2,,REGEN"]
+    path.write_text("step,1,3\n0,\n")
+    with pytest.raises(ValueError, match=r"steps\.csv is damaged"):
+        PathTable(path, None, [])
+
+
 def make_table(path, count, epochs):
     names = [f"=GLOSS{place:04}" for place in range(count)]  # a formula, were it not guarded
     training = [[name] * (count // (place + 1)) for place, name in enumerate(names)]
     table = RecallTable(path, training, [names])
-    table.recalls = {n: dict.fromkeys(names, n / epochs) for n in range(1, epochs)}
+    table.epochs = {n: dict.fromkeys(names, n / epochs) for n in range(1, epochs)}
     table.keep(epochs, dict.fromkeys(names, 1.0))
     return table
 
@@ -90,14 +107,22 @@ def test_a_band_counts_occurrences():
     assert list_rows(table, recalls)[1][-1] == 0.75
 
 
+def make_steps(folder, epochs, count=2):
+    glosses = tuple(f"GLOSS{place}" for place in range(min(count, 30)))
+    table = PathTable(folder / "steps.csv", Sentence("a", "a.mp4", "", "dev", glosses), glosses)
+    table.keep(epochs, ["", *glosses, "ANOTHER"])
+    return table
+
+
 @pytest.mark.parametrize(("glosses", "epochs"), [(1, 1), (3, 2), (1200, 200)])
 def test_runs_of_all_sizes_are_drawn(tmp_path, glosses, epochs):
     table = make_table(tmp_path / "recall.csv", glosses, epochs)
     numbers = {"val_wer": 100.0, "val_blanks": 1.0, "val_empty": 1.0, "val_glosses": 0.0}
     history = [{"epoch": n, "loss": 9.0} | numbers for n in range(1, epochs + 1)]
-    plot_recognition(history, table, tmp_path / "a.png", "run, sentences: 3 train, 1 dev")
+    steps = make_steps(tmp_path, epochs, glosses)
+    plot_recognition(history, table, steps, tmp_path / "a.png", "run, sentences: 3 train, 1 dev")
     height, width, _ = cv2.imread(str(tmp_path / "a.png")).shape
-    assert width == 1400 and height < 3600
+    assert width == 1400 and height < 4200
 
 
 def test_what_is_drawn(tmp_path, monkeypatch):
@@ -109,8 +134,13 @@ def test_what_is_drawn(tmp_path, monkeypatch):
     table.keep(2, dict.fromkeys(table.glosses, 0.0))
     table.keep(3, dict.fromkeys(table.glosses, 1.0))
     history = [{"epoch": n, "loss": 1.0, "val_top_gloss_reference": 0.5} for n in (1, 2, 3)]
-    plot_recognition(history, table, tmp_path / "a.png", "run")
-    errors, shares, recalls = drawn[0].axes[:3]
+    plot_recognition(history, table, make_steps(tmp_path, 3), tmp_path / "a.png", "run")
+    errors, shares, steps, recalls = drawn[0].axes[:4]
+    cells = steps.get_images()[0].get_array()
+    assert (cells[:, :2] == to_rgb("0.85")).all()  # of epochs that were not measured
+    assert [tuple(cell) for cell in cells[:, 2]] == [*map(to_rgb, ("white", "C0", "C1", "0.45"))]
+    names = [text.get_text() for text in steps.get_legend().get_texts()]
+    assert names == ["GLOSS0", "GLOSS1", "another gloss"]
     (image,) = recalls.get_images()
     assert np.ma.masked_invalid(image.get_array()).mask[:, 0].all()
     assert [*image.get_array()[0, 1:]] == [0, 1]

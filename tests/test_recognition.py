@@ -159,7 +159,7 @@ def test_a_run_without_dev_sentences_has_no_recall(folder, untraced):
     flags = ("--data-path", "train_only.csv", "--features", "F", "--network", "transformer")
     run, report = train("--run", "no_dev", *flags, "--width", 16, "--epochs", 1)
     assert report is None and len(read_history(run)) == 1
-    assert not {"recall.csv", "recognition.png"} & {path.name for path in run.iterdir()}
+    assert not {"recall.csv", "steps.csv", "recognition.png"} & {path.name for path in run.iterdir()}
 
 
 def test_sentences_are_shown_from_time_to_time(folder):
@@ -389,7 +389,8 @@ def test_resumed_run_is_the_unbroken_one(folder, untraced, flags):
     table.write_text("\n".join([f"{header},2", *(f"{row},0.5" for row in rows)]))
     parts, again = train("--run", f"parts{name}", "--resume", *SHORT, *flags)
     check_same_runs(whole, parts)
-    assert (parts / "recall.csv").read_bytes() == (whole / "recall.csv").read_bytes()
+    for name in ("recall.csv", "steps.csv"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
     assert again == report
 
 

@@ -461,6 +461,47 @@ TABLES = {
         (Part("signing", ("{what}", "{dev:.1f}", "{test:.1f}", "{signer:.1f}", "{blanks:.2f}")),),
     ),
     "signing_details": _long("signing_details"),
+    "boston104": Table(
+        ("WER in %", "40 test sentences", "the 14 new ones of them", "deviation over seeds"),
+        (Part("boston104", ("{recipe}", "{wer:.1f}", "{new:.1f}", "{spread:.1f}")),),
+    ),
+    "boston104_signers": Table(
+        (
+            "WER in % of the signer left out",
+            "training sentences",
+            "templates",
+            "`--standard sentence`",
+            "nearest",
+        ),
+        (
+            Part(
+                "boston104_signers",
+                (
+                    "{set}",
+                    "{sentences}",
+                    "{templates:.1f}",
+                    "{templates, standard sentence:.1f}",
+                    "{nearest:.1f}",
+                ),
+                across=("{recipe}", "wer"),
+                keys=("set", "sentences"),
+            ),
+        ),
+    ),
+    "boston104_settings": Table(
+        ("", "WER on dev, last epoch", "on test, best epoch of dev", "s an epoch"),
+        (
+            Part(
+                "boston104_settings",
+                (
+                    "{flags}",
+                    "{list:.1f} ± {list_spread:.1f}",
+                    "{list_test:.1f} ± {list_test_spread:.1f}",
+                    "{seconds_per_epoch:.1f}",
+                ),
+            ),
+        ),
+    ),
     "signing_stage2": Table(
         ("from", "what is trained", "dev WER", "test WER"),
         (Part("signing_stage2", ("{start}", "{what}", "{dev:.1f}", "{test:.1f}")),),

@@ -38,7 +38,7 @@ from utils.pictures.saving import name_scope, name_splits
 from utils.runs.folders import keep_features, load_state, open_run, save_data
 from utils.signing.batches import SentenceSequence
 from utils.signing.corpora import save_sentences
-from utils.signing.recall import RecallTable
+from utils.signing.recall import PathTable, RecallTable
 from utils.signing.splicing import Spliced, Splicer
 from utils.signing.wer import align, format_alignment
 from utils.system.files import write_atomically
@@ -128,7 +128,7 @@ def prepare(plan, scope, replicas):
     batches = {"batch_size": params.batch_size, "workers": params.workers, "replicas": replicas}
     batches["most"] = max(len(sentence.glosses) for sentence in sentences)
     training = _make_training(params, members["train"], labels, stage, batches)
-    part, dev, trial, few, recalls = stage.part, members["dev"], None, None, None
+    part, dev, trial, few, tables = stage.part, members["dev"], None, None, ()
     title = name_splits(folder.name, members, "sentences")
     meter = LossMeter(loss, part.output_shape)
 
@@ -139,14 +139,19 @@ def prepare(plan, scope, replicas):
 
     if dev:
         said = (clean_all(members[split], params.corpus).values() for split in ("train", "dev"))
-        recalls = RecallTable(folder / "recall.csv", *said)
+        middle = sorted(dev, key=lambda sentence: len(sentence.glosses))[len(dev) // 2]
+        glosses = clean_all([middle], params.corpus)[middle.id]
+        tables = (
+            RecallTable(folder / "recall.csv", *said),
+            PathTable(folder / "steps.csv", middle, glosses),
+        )
         trial, few = try_on(dev), try_on([dev[i] for i in spread(len(dev), SHOWN)])
 
     def score():
         report = _report_best(trial) if trial else None
         if trial:
             history = load_state(folder)["history"]
-            plot_recognition(history, recalls, folder / "recognition.png", title)
+            plot_recognition(history, *tables, folder / "recognition.png", title)
         if params.language_model:
             model = build_model(sentences, vocabulary, params.language_model)
             given = Language(model, *(params.language_weights or UNWEIGHED))
@@ -176,7 +181,7 @@ def prepare(plan, scope, replicas):
         metrics=[],
         monitor="-val_wer",
         score=score,
-        measure=partial(measure, trial, recalls) if trial else None,
+        measure=partial(measure, trial, *tables) if trial else None,
         draw=partial(write_hypotheses, few, folder.name) if few else None,
         backbone=[] if on_features else list_backbone(stage.network),
     )

@@ -93,12 +93,14 @@ class Decoded(NamedTuple):
         blanks_reference: what it would be with one step a gloss.
         loss: mean over the sentences that CTC can spell; None where it was not asked for, or there
             is none.
+        paths: of each sentence the best class of each step, int (steps,).
     """
 
     classes: list
     blanks: float
     blanks_reference: float
     loss: float | None
+    paths: tuple | list = ()
 
 
 class _SentenceLoss(keras.layers.Layer):
@@ -163,17 +165,18 @@ def recognize(network, sequence, search=GREEDY, loss=None):
         search: a `tasks.recognition.searching.Search`.
         loss: a `LossMeter`; None to measure none.
     """
-    found, losses, blanks, steps, glosses = [], [], 0.0, 0, 0
+    found, losses, paths, blanks, steps, glosses = [], [], [], 0.0, 0, 0
     for inputs, outputs, targets in _run_batches(network, sequence):
         logits = outputs[:, 0]
         losses += loss.measure(targets, outputs) if loss else []
         lengths, counts = targets[:, 0].astype(int), targets[:, 1]
         found += search.find(_part(inputs, logits, lengths))
+        paths += [own[:length].argmax(-1) for own, length in zip(logits, lengths, strict=True)]
         if lengths.any():
             blanks += measure_blanks(logits, lengths, counts)[0] * lengths.sum()
         steps, glosses = steps + lengths.sum(), glosses + counts.sum()
     shares = float(blanks / max(steps, 1)), float(1 - glosses / max(steps, 1))
-    return Decoded(found, *shares, float(np.mean(losses)) if losses else None)
+    return Decoded(found, *shares, float(np.mean(losses)) if losses else None, paths)
 
 
 def clean_all(sentences, corpus):
@@ -269,17 +272,21 @@ class Trial(NamedTuple):
         return min(tried, key=lambda pair: pair[1])
 
 
-def measure(trial, recalls, epoch):
+def measure(trial, recalls, steps, epoch):
     """Return what an epoch shows of a `Trial`'s sentences, as `sum_up` does.
 
     Args:
         trial: `Trial`.
         recalls: `utils.signing.recall.RecallTable`, which keeps the recall of each gloss.
+        steps: `utils.signing.recall.PathTable`, which keeps what is said of one of them.
         epoch: its number, from 1.
     """
     found = trial.transcribe()
     alignments = found.align()
     recalls.keep(epoch, measure_recall(alignments))
+    path = found.decoded.paths[trial.sentences.index(steps.sentence)]
+    names = ["", *trial.vocabulary]  # of the blank first
+    steps.keep(epoch, [names[place] for place in path])
     return sum_up(found, alignments)
 
 

@@ -7,9 +7,12 @@ from utils.pictures.saving import save_figure, write_title
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch
 
 _NAMED = 36  # glosses with a row of their own; others share rows
 _LETTERS = 20  # of a gloss
+_LEGEND = 11  # glosses of a sentence that it names
 _SIZE = 8  # of letters, in points
 _WIDTH, _DPI = 5.6, 250  # inches, pixels an inch: to be read at 420 pixels, too
 _SHARES = {"blanks": "C7", "empty": "C0", "glosses": "C2", "top_gloss": "C3"}  # and their colors
@@ -90,21 +93,40 @@ def _draw_recalls(figure, axis, names, recalls, epochs):
     bar.ax.tick_params(labelsize=_SIZE)
 
 
-def plot_recognition(history, table, path, title):
+def _draw_path(axis, steps, epochs):
+    """Draw what each step of a sentence says after each epoch; return the legend's handles."""
+    glosses = list(dict.fromkeys(steps.glosses))
+    colors = {"": "white"} | {g: f"C{place % 10}" for place, g in enumerate(glosses)}
+    said = steps.stack(epochs)
+    cells = [
+        [to_rgb("0.85" if each is None else colors.get(each, "0.45")) for each in row]
+        for row in said
+    ]
+    extent = epochs[0] - 0.5, epochs[-1] + 0.5, len(cells) - 0.5, -0.5
+    if cells:
+        axis.imshow(cells, aspect="auto", interpolation="nearest", extent=extent)
+    axis.set(ylabel="step")
+    shown = [(spell(gloss), colors[gloss]) for gloss in glosses[:_LEGEND]]
+    kinds = [*((_shorten(name), color) for name, color in shown), ("another gloss", "0.45")]
+    return [Patch(facecolor=color, label=name) for name, color in kinds]
+
+
+def plot_recognition(history, table, steps, path, title):
     """Draw how a recognizer learns: WER and loss, shares of its answers, the recall of each gloss.
 
     Args:
         history: list of one dict an epoch, as `SaveRun` keeps it.
         table: `utils.signing.recall.RecallTable` of it.
+        steps: `utils.signing.recall.PathTable` of it.
         path: of the PNG.
         title: over all.
     """
     epochs = [row["epoch"] for row in history]
     names, recalls = list_rows(table, table.stack(epochs))
-    heights = 1.8, 1.8, 0.7 + 0.15 * len(names)
+    heights = 1.8, 1.8, 1.8, 0.7 + 0.15 * len(names)
     figure, axes = plt.subplots(
-        3,
-        figsize=(_WIDTH, sum(heights) + 2.2),
+        4,
+        figsize=(_WIDTH, sum(heights) + 3),
         layout="constrained",
         height_ratios=heights,
     )
@@ -114,7 +136,13 @@ def plot_recognition(history, table, path, title):
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3, "frameon": False}
         axis.legend(handles=lines, fontsize=_SIZE, borderpad=0.1, **place)
         axis.grid(alpha=0.3)
-    _draw_recalls(figure, axes[2], names, recalls, epochs)
+    handles = _draw_path(axes[2], steps, epochs)
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 4, "frameon": False}
+    heading = f"What each step of sentence {spell(steps.sentence.id)} says; white is the blank"
+    axes[2].legend(
+        handles=handles, title=heading, title_fontsize=_SIZE, fontsize=_SIZE, borderpad=0.1, **place
+    )
+    _draw_recalls(figure, axes[3], names, recalls, epochs)
     for axis in axes:
         axis.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         axis.set_xlabel("epoch", fontsize=_SIZE)
