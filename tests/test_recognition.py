@@ -159,7 +159,8 @@ def test_a_run_without_dev_sentences_has_no_recall(folder, untraced):
     flags = ("--data-path", "train_only.csv", "--features", "F", "--network", "transformer")
     run, report = train("--run", "no_dev", *flags, "--width", 16, "--epochs", 1)
     assert report is None and len(read_history(run)) == 1
-    assert not {"recall.csv", "steps.csv", "recognition.png"} & {path.name for path in run.iterdir()}
+    written = {path.name for path in run.iterdir()}
+    assert not {"recall.csv", "steps.csv", "recognition.png"} & written
 
 
 def test_sentences_are_shown_from_time_to_time(folder):
