@@ -128,7 +128,7 @@ def measure(options, flags):
     """
     figures = Figures(options.output, list(range(options.seeds)))
     recipes = [recipe.partition("=")[::2] for recipe in options.recipes]
-    found = {name: {} for name, _ in recipes} | {"nearest": {}}
+    found, warped = ({name: {} for name, _ in recipes} for _ in range(2))
     sets = save_sets(options)
     for (name, (_, path)), (recipe, own), seed in product(
         sets.items(), recipes, range(options.seeds)
@@ -139,7 +139,12 @@ def measure(options, flags):
         print_line(f"{run}: test WER {scores['wer']:.1f}", flush=True)
         found[recipe].setdefault(name, []).append(scores)
         if nearest:
-            found["nearest"][name] = [nearest]
+            warped[recipe][name] = [nearest]
+    first = warped[recipes[0][0]]
+    found |= {"nearest": first}  # recipes may see rows in other ways
+    for recipe, own in warped.items():
+        if any(own[name] != first[name] for name in own.keys() & first.keys()):
+            found[f"nearest, {recipe}"] = own
     for recipe, by_set in found.items():
         for name, scores in by_set.items():
             wers = [each["wer"] for each in scores]

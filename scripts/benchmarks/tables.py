@@ -470,8 +470,9 @@ TABLES = {
             "WER in % of the signer left out",
             "training sentences",
             "templates",
-            "`--standard sentence`",
+            "with `--standard sentence`",
             "nearest",
+            "with `--standard sentence`",
         ),
         (
             Part(
@@ -482,6 +483,7 @@ TABLES = {
                     "{templates:.1f}",
                     "{templates, standard sentence:.1f}",
                     "{nearest:.1f}",
+                    "{nearest, templates, standard sentence:.1f}",
                 ),
                 across=("{recipe}", "wer"),
                 keys=("set", "sentences"),
