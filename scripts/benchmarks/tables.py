@@ -490,20 +490,6 @@ TABLES = {
             ),
         ),
     ),
-    "boston104_settings": Table(
-        ("", "WER on dev, last epoch", "on test, best epoch of dev", "s an epoch"),
-        (
-            Part(
-                "boston104_settings",
-                (
-                    "{flags}",
-                    "{list:.1f} ± {list_spread:.1f}",
-                    "{list_test:.1f} ± {list_test_spread:.1f}",
-                    "{seconds_per_epoch:.1f}",
-                ),
-            ),
-        ),
-    ),
     "signing_stage2": Table(
         ("from", "what is trained", "dev WER", "test WER"),
         (Part("signing_stage2", ("{start}", "{what}", "{dev:.1f}", "{test:.1f}")),),
