@@ -22,6 +22,7 @@ from utils.pictures.html import render
 from utils.pictures.lettering import FONTS, find_font, spell
 from utils.pictures.recognition_plot import plot_recognition
 from utils.pictures.run_plots import (
+    plot_by_number,
     plot_classes,
     plot_comparison,
     plot_confusion,
@@ -31,7 +32,8 @@ from utils.pictures.run_plots import (
 )
 from utils.pictures.saving import encode_figure
 from utils.runs.folders import open_run
-from utils.signing.recall import RecallTable
+from utils.signing.recall import PathTable, RecallTable
+from utils.signing.releases import Sentence
 from utils.system.files import fit_name, write_atomically
 from utils.system.tables import is_text, read_text, write_csv
 from utils.video.reading import probe
@@ -81,7 +83,10 @@ def draw_others(folder):
     plot_alignment(folder / "a.png", edges, curves, {"recognized": spans}, [], " ".join(NAMES))
     table = RecallTable(folder / "a.csv", [NAMES], [NAMES])
     table.keep(1, dict.fromkeys(NAMES, 0.5))
-    plot_recognition([{"epoch": 1, "loss": 1.0}], table, folder / "a.png", LATIN)
+    steps = PathTable(folder / "b.csv", Sentence(LATIN, "", "", "dev", ()), NAMES)
+    steps.keep(1, NAMES)
+    plot_recognition([{"epoch": 1, "loss": 1.0}], table, steps, folder / "a.png", LATIN)
+    plot_by_number({name: {1: [50.0]} for name in NAMES}, folder / "a.png", LATIN)
 
 
 @pytest.mark.parametrize("draw", [draw_report, draw_runs, draw_frames, draw_others])
