@@ -107,10 +107,9 @@ def test_a_backbone_takes_smaller_steps(name, changes, count):
     assert len({v.path for v in optimizer.variables}) == len(optimizer.variables)
 
 
-@pytest.mark.models
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_backbone_takes_smaller_steps_in_float16(name):
-    """Keras wraps the optimizer there, and scales the loss."""
+    """Keras wraps the optimizer there, and scales the loss; on JAX in a trainer alone."""
 
     def wrap(optimizer):
         return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=2.0)
