@@ -490,6 +490,19 @@ TABLES = {
             ),
         ),
     ),
+    "boston104_settings": Table(
+        ("setting", "WER in % on dev, last epoch", "on test, best epoch of dev"),
+        (
+            Part(
+                "boston104_settings",
+                (
+                    "{flags}",
+                    "{list:.1f} ± {list_spread:.1f}",
+                    "{list_test:.1f} ± {list_test_spread:.1f}",
+                ),
+            ),
+        ),
+    ),
     "signing_stage2": Table(
         ("from", "what is trained", "dev WER", "test WER"),
         (Part("signing_stage2", ("{start}", "{what}", "{dev:.1f}", "{test:.1f}")),),
