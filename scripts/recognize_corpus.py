@@ -16,7 +16,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that it starts from any folder
 
 from models.later import later
-from tasks.training_flags import check_flags, read_params
+from tasks.training_flags import check_recognition_flags, read_params
 from utils.command_line import Command, name_flag, read_flag
 from utils.data.examples import Example, save_examples
 from utils.places import WEIGHTS, name_command
@@ -359,11 +359,7 @@ def recognize_corpus(options, flags):
         free_locks()
 
 
-def _check_flags(arguments, known):
-    return check_flags(["phoenix", *arguments], known)[1:]
-
-
-COMMAND = Command(__doc__, Options, _check_flags)
+COMMAND = Command(__doc__, Options, check_recognition_flags)
 
 if __name__ == "__main__":
     run_command(

@@ -190,6 +190,11 @@ def read_flags(arguments, known=()):
     return {name: value for name, value in (values | parsed).items() if name in _NAMES}
 
 
+def check_recognition_flags(arguments, known=()):
+    """Return a list of flags for training.py phoenix as it is; errors as of `check_flags`."""
+    return check_flags(["phoenix", *arguments], known)[1:]
+
+
 def check_flags(arguments, known=()):
     """Return a list of flags for training.py as it is.
 

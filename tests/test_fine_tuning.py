@@ -16,6 +16,7 @@ from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
 from support.commands import ROOT
 from support.runs import read_history
+from support.videos import write_signing
 from tasks.features.reader import RowReader
 from tasks.options import EvaluationOptions, ExplanationOptions
 from tasks.plan import make_plan
@@ -32,7 +33,6 @@ from tasks.training_flags import parse_params
 from utils.clips.augmentation import Augmentation
 from utils.features.settings import read_settings
 from utils.params import Params
-from utils.rendering.signer import render_signing
 from utils.runs.folders import load_data
 from utils.runs.saved_params import load_params
 from utils.signing.batches import pad_rows
@@ -40,30 +40,16 @@ from utils.signing.corpora import load_sentences
 from utils.signing.row_changes import RowChanges
 from utils.signing.sentence_frames import SentenceFrames, change_frames, read_frames
 from utils.video.reading import probe
-from utils.video.writing import write_video
 
 import keras
 import numpy as np
 import pytest
 
-GLOSSES = ("IX", "NORD", "WOLKE")
 SIZES = {"window": 8, "stride": 4, "short_side": 112, "frame_size": 112}
 FLAGS = (
     "phoenix --data-path list.csv --width 16 --dropout 0 --batch-size 2 --workers 1 --epochs 1 "
     "--rate-epochs 1 2 --drop-rows 0 --learning-rates 1e-3 1e-3 1e-3"
 ).split()
-
-
-def write_corpus(folder, counts=(5, 2, 1)):
-    rows = ["path,glosses,split"]
-    for split, count in zip(("train", "dev", "test"), counts, strict=True):
-        for place in range(count):
-            words = [GLOSSES[(place + k) % 3] for k in range(1 + place % 2)]
-            frames = render_signing(words, 1, (0, place), num_frames=12 + 4 * len(words) + place)
-            (folder / "videos").mkdir(exist_ok=True)
-            write_video(folder / f"videos/{split}{place}.avi", frames, 25)
-            rows.append(f"videos/{split}{place}.avi,{' '.join(words)},{split}")
-    (folder / "list.csv").write_text("\n".join([*rows, ""]))
 
 
 def extract(output, **changes):
@@ -82,7 +68,7 @@ def began(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, shrunk_i3d(), untraced_steps():
         patch.chdir(folder)
         patch.setattr("utils.pictures.run_plots.save_figure", lambda *_, **__: None)
-        write_corpus(folder)
+        write_signing(folder)
         extract("F")
         extract("D", route="dense", chunk=32)
         train("--run", "windows", "--features", "F", "--rescale", 0)

@@ -15,20 +15,18 @@ from support.backbones import shrunk_i3d
 from support.backends import untraced_steps
 from support.commands import ROOT, run, work_in
 from support.runs import KilledError, break_off, read_history
+from support.videos import write_signing
 from tasks.training_flags import parse_params
-from utils.rendering.signer import render_signing
 from utils.signing.published import PUBLISHED, SENTENCES, is_whole, list_published
 from utils.signing.releases import FRAMES, RELEASES, SPLITS
 from utils.signing.rendered_corpus import list_rows, plan_corpus
 from utils.system import commands
 from utils.system.figures import read_figures
-from utils.video.writing import write_video
 
 import cv2
 import numpy as np
 import pytest
 
-GLOSSES = ("IX", "NORD", "WOLKE")
 OPTIONS = Options(
     "list.csv",
     "out",
@@ -61,19 +59,6 @@ CALLS = {
     ),
     "scripts/benchmarks/hours.py": lambda words: estimate(hours.COMMAND.parse(words)),
 }
-
-
-def write_corpus(folder, counts=(5, 2, 1)):
-    """Write a CSV of videos in which a figure signs."""
-    rows = ["path,glosses,split"]
-    for split, count in zip(SPLITS, counts, strict=True):
-        for place in range(count):
-            words = [GLOSSES[(place + k) % 3] for k in range(1 + place % 2)]
-            frames = render_signing(words, 1, (0, place), num_frames=12 + 4 * len(words) + place)
-            (folder / "videos").mkdir(exist_ok=True)
-            write_video(folder / f"videos/{split}{place}.avi", frames, 25)
-            rows.append(f"videos/{split}{place}.avi,{' '.join(words)},{split}")
-    (folder / "list.csv").write_text("\n".join([*rows, ""]))
 
 
 def write_release(folder, kind="phoenix2014", counts=(2, 1, 1)):
@@ -111,7 +96,7 @@ def done(tmp_path_factory):
         for module in (commands, script):
             patch.setattr(module, "run_script", run_script)
         with work_in(folder) as printed:
-            write_corpus(folder, (5, 2, 0))  # each score takes seconds
+            write_signing(folder, (5, 2, 0))  # each score takes seconds
             break_off(recognize_corpus, OPTIONS, FLAGS)  # after the first epoch of stage 1
             with pytest.raises(KilledError):
                 recognize_corpus(OPTIONS, FLAGS)
@@ -231,7 +216,7 @@ def test_without_stage_two_and_language_model_less_is_run(tmp_path, monkeypatch,
 def test_a_corpus_without_dev_is_scored_on_test(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(script, "run_script", lambda *_, shown: None)
-    write_corpus(tmp_path, (2, 0, 1))
+    write_signing(tmp_path, (2, 0, 1))
     recognize_corpus(replace(OPTIONS, dry_run=True), FLAGS)
     said = capsys.readouterr().out
     assert said.count("--split test") == 4 and "--split dev" not in said

@@ -90,7 +90,8 @@ def test_new_sentences_say_what_their_parts_do():
     found = {}
     for epoch in range(200):
         for index in range(len(LABELS)):
-            parts, spelled = splicer.draw(index, epoch), splicer.spell(index, epoch)
+            parts = splicer.draw(index, epoch)
+            spelled = splicer.spell(index, parts)
             if parts is None:
                 assert spelled == LABELS[index]
                 continue

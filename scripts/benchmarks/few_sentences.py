@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # so that it starts from any
 
 from models.later import later
 from tasks.options import EvaluationOptions
-from tasks.training_flags import check_flags
+from tasks.training_flags import check_recognition_flags
 from utils.command_line import Command
 from utils.runs.folders import RUNS
 from utils.signing.corpora import list_sentences, save_sentences
@@ -166,11 +166,7 @@ def _average(numbers):
     return float(np.mean(numbers)) if all(n is not None for n in numbers) else None
 
 
-def _check_flags(arguments, known):
-    return check_flags(["phoenix", *arguments], known)[1:]
-
-
-COMMAND = Command(__doc__, Options, _check_flags)
+COMMAND = Command(__doc__, Options, check_recognition_flags)
 
 if __name__ == "__main__":
     run_command(lambda: measure(*COMMAND.parse()), "run the same command to continue")

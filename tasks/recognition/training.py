@@ -57,10 +57,13 @@ def _make_training(params, sentences, labels, stage, batches):
 
     def read(index, epoch):
         generator = np.random.default_rng([params.seed, epoch, index])
-        parts, own = splicer.draw(index, epoch), chosen[index]
-        source = own if parts is None else Spliced(parts, chosen)
-        least = pooled * count_needed_steps(splicer.spell(index, epoch))
+        parts = splicer.draw(index, epoch)
+        source = chosen[index] if parts is None else Spliced(parts, chosen)
+        least = pooled * count_needed_steps(splicer.spell(index, parts))
         return stage.change(source, least, generator)
+
+    def spell(index, epoch):
+        return splicer.spell(index, splicer.draw(index, epoch))
 
     return SentenceSequence(
         read,
@@ -70,7 +73,7 @@ def _make_training(params, sentences, labels, stage, batches):
         partial(output_lengths, front=params.front),
         stage.reading.pad,
         order=TrainingOrder(params.seed),
-        spell=splicer.spell if share else None,
+        spell=spell if share else None,
         **batches,
     )
 

@@ -2,10 +2,14 @@
 
 from utils.data.datasets import list_examples
 from utils.data.splits import assign_splits
+from utils.rendering.signer import render_signing
+from utils.signing.releases import SPLITS
 from utils.video.writing import write_video
 
 import cv2
 import numpy as np
+
+GLOSSES = ("IX", "NORD", "WOLKE")  # of `write_signing`
 
 
 def moving_square(frames=24, size=(128, 160), speed=4, shade=200, seed=0):
@@ -26,6 +30,19 @@ def write_dataset(folder, classes=("left", "right"), videos=6, frames=24):
             shown = list(moving_square(frames, shade=120 + 60 * label, seed=index))
             write_video(folder / name / f"{name}_{index:02d}.avi", shown, 25)
     return folder
+
+
+def write_signing(folder, counts=(5, 2, 1)):
+    """Write videos in which a figure signs, and list.csv of them; `counts` of train, dev, test."""
+    rows = ["path,glosses,split"]
+    for split, count in zip(SPLITS, counts, strict=True):
+        for place in range(count):
+            words = [GLOSSES[(place + k) % 3] for k in range(1 + place % 2)]
+            frames = render_signing(words, 1, (0, place), num_frames=12 + 4 * len(words) + place)
+            (folder / "videos").mkdir(exist_ok=True)
+            write_video(folder / f"videos/{split}{place}.avi", frames, 25)
+            rows.append(f"videos/{split}{place}.avi,{' '.join(words)},{split}")
+    (folder / "list.csv").write_text("\n".join([*rows, ""]))
 
 
 def cut_video(path):

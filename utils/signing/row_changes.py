@@ -22,6 +22,11 @@ class RowChanges:
     relative_to: tuple = ()
     coordinates: int = 0
 
+    @property
+    def point_size(self):
+        """Columns of a point; 0 where they are not told."""
+        return self.coordinates or len(self.relative_to)
+
 
 def draw_places(count, changes, least, generator):
     """Draw where a sentence is looked at when its speed is changed and some places are left out.
@@ -80,7 +85,7 @@ def hide(rows, changes, generator):
 
 def check_points(dim, changes):
     """Raise a ValueError where rows of `dim` columns are no points that `RowChanges` can move."""
-    size = changes.coordinates or len(changes.relative_to)
+    size = changes.point_size
     if changes.affine and (not size or dim % size):
         raise ValueError(
             f"affine moves points, but rows of {dim} columns with {size} coordinates a point are "
@@ -101,7 +106,7 @@ def change_positions(rows, changes, deviation, generator):
     Returns:
         (rows, dim).
     """
-    size = changes.coordinates or len(changes.relative_to)
+    size = changes.point_size
     axes = len(changes.relative_to) or size
     points = rows.reshape(len(rows), -1, size).copy()
     unit = deviation.reshape(-1, size)[:, :axes].mean(0)

@@ -77,8 +77,7 @@ class Splicer:
     """
 
     def __init__(self, labels, rows, share, seed, pooled):
-        self.labels, self._rows, self._share, self._seed = labels, rows, share, seed
-        self._pooled = pooled
+        self.labels, self._share, self._seed, self._pooled = labels, share, seed, pooled
         self._most = max(map(len, labels)), max(rows)
         self.edges = [cut_evenly(*each) for each in zip(rows, map(len, labels), strict=True)]
         self._places = {}  # of a label, as (sentence, place in it)
@@ -97,9 +96,9 @@ class Splicer:
     def draw(self, index, epoch):
         """Return the list of `Part`s of a sentence in an epoch; None where it stays as it is."""
         generator = np.random.default_rng([self._seed, epoch, index, 1])
-        own = self._take_all(index)
-        if not own or generator.uniform() >= self._share:
+        if not self.labels[index] or generator.uniform() >= self._share:
             return None
+        own = self._take_all(index)
         place = int(generator.integers(len(own)))
         other, there = self._draw_place(own[place].label, generator)
         parts = [*own[:place], *self._take_all(other)[there:]]
@@ -117,7 +116,6 @@ class Splicer:
         needed = 2 * len(parts) * self._pooled  # a blank between any two, as speed changes too
         return len(parts) <= self._most[0] and needed <= rows <= self._most[1]
 
-    def spell(self, index, epoch):
-        """Return the labels of a sentence in an epoch."""
-        parts = self.draw(index, epoch)
+    def spell(self, index, parts):
+        """Return the labels of a sentence that was drawn."""
         return self.labels[index] if parts is None else [part.label for part in parts]
