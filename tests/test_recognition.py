@@ -719,6 +719,8 @@ def test_curve_over_the_number_of_sentences(folder, untraced, monkeypatch, capsy
     assert (rows[0]["wer"], rows[0]["spread"]) == (scored["wer"], None)
     assert rows[2]["wer"] == scored["nearest"]["wer"]
     assert "4 to train on, " in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no curve over numbers: leave out --picture"):
+        few_sentences.Options("few/release", recipes, signers=True, picture=picture)
     alone = few_sentences.Options("few/release", recipes, signers=True, with_dev=True)
     sets = few_sentences.make_sets(alone)
     for signer, sentences in sets.items():

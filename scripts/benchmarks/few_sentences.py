@@ -56,7 +56,11 @@ class Options:
     output: Path | None = None
     """JSON file of figures."""
     picture: Path | None = None
-    """PNG of the curve."""
+    """PNG of the curve over --counts."""
+
+    def __post_init__(self):
+        if self.signers and self.picture:
+            raise ValueError("With --signers there is no curve over numbers: leave out --picture.")
 
 
 def make_sets(options):
